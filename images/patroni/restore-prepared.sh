@@ -1,0 +1,10 @@
+#!/bin/sh
+# A replica method of Patroni: takes the data directory that the image carries instead of a base backup.
+# Usable once, by a node whose cluster still has the WAL since initdb; Patroni falls back to pg_basebackup.
+set -eu
+for argument in "$@"; do
+  case $argument in --datadir=*) data=${argument#--datadir=} ;; esac
+done
+[ ! -e /var/lib/postgresql/prepared.used ] || exit 1
+touch /var/lib/postgresql/prepared.used
+cp -a /var/lib/postgresql/prepared/. "$data"
