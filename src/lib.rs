@@ -1,0 +1,10 @@
+//! pgquake finds out, on real software, whether a PostgreSQL high-availability design keeps its promises.
+//!
+//! The flow, and with it the order of imports: topology → plan → cluster → (faults, workload, observers) →
+//! history → checks → verdict → report. `ARCHITECTURE.md` is the map.
+
+pub mod checks;
+pub mod cluster;
+pub mod history;
+pub mod plan;
+pub mod topology;

@@ -1,0 +1,53 @@
+//! Checks: pure functions from plan and history to findings.
+//!
+//! Architecture invariant: no clock, no network, no Docker, no randomness. A check that runs on a saved history
+//! gives the same findings.
+
+pub mod finding;
+
+pub use finding::{Finding, Measure, Outcome};
+
+use crate::{
+    history::{
+        Event,
+        event::{Expectation, Occurrence, ScenarioStarted},
+    },
+    plan::Plan,
+};
+
+/// What a check may look at: the plan and the events of one scenario, in the order of the clock.
+pub struct Evidence<'a> {
+    pub plan: &'a Plan,
+    pub events: &'a [Event],
+}
+
+/// One row of the table of checks.
+pub struct Check {
+    /// Its name in histories, tags and reports.
+    pub name: &'static str,
+    /// What it asks, in a sentence.
+    pub question: &'static str,
+    /// Names of its measures, with units.
+    pub measures: &'static [&'static str],
+    /// Whether it runs for every scenario, whether the text asks or not.
+    pub safety: bool,
+    pub judge: fn(&Evidence<'_>) -> Vec<Finding>,
+}
+
+impl<'a> Evidence<'a> {
+    /// The scenario's own description, if it was recorded.
+    pub fn scenario(&self) -> Option<&'a ScenarioStarted> {
+        self.events.iter().find_map(|event| match &event.what {
+            Occurrence::ScenarioStarted(started) => Some(started),
+            _ => None,
+        })
+    }
+
+    /// The expectations that the scenario states for a check.
+    pub fn expectations(&self, check: &str) -> impl Iterator<Item = &'a Expectation> {
+        self.events.iter().filter_map(move |event| match &event.what {
+            Occurrence::Expected(expectation) if expectation.check == check => Some(expectation),
+            _ => None,
+        })
+    }
+}

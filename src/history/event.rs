@@ -1,0 +1,355 @@
+//! What can happen in a run. Each line of `history.jsonl` is one [`Event`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One line of the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the history, counted from 1; the id by which findings point at their evidence.
+    pub seq: u64,
+    /// When it was recorded: microseconds on the run's monotonic clock, from the start of the run.
+    pub at_us: u64,
+    /// The scenario (one trial of one) that it belongs to, counted from 1; 0 is the run itself.
+    pub scenario: u32,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: Occurrence,
+}
+
+/// What happened. Internally tagged: `{"kind": "leader_key", …}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Occurrence {
+    // ---- the run and its scenarios
+    RunStarted(RunStarted),
+    RunEnded {
+        /// Why the run ended before its scenarios did (a signal, a full disk), if it did.
+        interrupted: Option<String>,
+    },
+    ScenarioStarted(ScenarioStarted),
+    ScenarioEnded,
+    /// A step of the scenario began; the report shows the text beside the events.
+    StepStarted {
+        text: String,
+        line: usize,
+    },
+    StepFailed {
+        text: String,
+        line: usize,
+        message: String,
+    },
+    /// An expectation that a `Then` step states. The checks judge it when the scenario is closed.
+    Expected(Expectation),
+    /// The scenario reached a point that checks and drawings refer to.
+    Reached {
+        milestone: Milestone,
+    },
+    /// Every service of the topology is ready.
+    ClusterReady {
+        /// From the start of the first container to a writable endpoint with every standby streaming.
+        startup_ms: u64,
+    },
+    ClusterRemoved {
+        removal_ms: u64,
+    },
+
+    // ---- faults
+    FaultInjecting(FaultInjecting),
+    /// The fault is proven to bite. It took effect between the two instants.
+    FaultConfirmed {
+        fault: u32,
+        effect_from_us: u64,
+        effect_to_us: u64,
+        evidence: String,
+    },
+    /// The fault could not be proven to bite, or ceased to by itself: the scenario is inconclusive.
+    FaultUnconfirmed {
+        fault: u32,
+        reason: String,
+    },
+    FaultHealing {
+        fault: u32,
+    },
+    /// The fault is proven to be gone.
+    FaultHealed {
+        fault: u32,
+        evidence: String,
+    },
+
+    // ---- workload
+    /// One attempt of a client ended. `at_us` is when its answer (or its failure) was seen.
+    Attempt(Attempt),
+    /// What a node's ledger table holds, read when all nodes had rejoined and replay had caught up.
+    LedgerRead {
+        node: String,
+        timeline: u32,
+        found: Vec<SequenceRange>,
+    },
+    /// The ledger of a node could not be read: what it holds stays unknown.
+    LedgerUnread {
+        node: String,
+        reason: String,
+    },
+
+    // ---- observers
+    /// The leader key changed, as one etcd member told it.
+    LeaderKey {
+        /// The etcd member that was watched.
+        member: String,
+        /// The holder's Patroni name; `None`: the key is gone.
+        holder: Option<String>,
+        /// etcd's revision of the change; equal on all members.
+        revision: i64,
+        /// What was already so when the watch began, not a change.
+        initial: bool,
+    },
+    /// The raft leader of the DCS changed, as its members tell it.
+    DcsLeader {
+        member: Option<String>,
+    },
+    /// A PostgreSQL node as SQL shows it; recorded on each change and at least once a second.
+    NodeState(NodeState),
+    /// A node's history file names a switch of timelines.
+    TimelineSwitch {
+        node: String,
+        parent: u32,
+        timeline: u32,
+        /// The WAL position where the new timeline leaves its parent.
+        switch_lsn: u64,
+    },
+    /// A Patroni agent as its REST API shows it; recorded on each change.
+    AgentState {
+        node: String,
+        reachable: bool,
+        role: Option<String>,
+        state: Option<String>,
+        timeline: Option<u32>,
+    },
+    /// A proxy's view of one server changed.
+    ProxyState {
+        proxy: String,
+        backend: String,
+        server: String,
+        up: bool,
+        status: String,
+    },
+    /// Docker told of a container: start, die, kill, pause …
+    ContainerEvent {
+        host: String,
+        service: String,
+        action: String,
+        /// The engine's own time of it, in nanoseconds since 1970: data, never order.
+        engine_time_ns: i64,
+    },
+    /// Sign of life, about once a second: the observer of `target` is watching.
+    ObserverAlive {
+        observer: String,
+        target: String,
+    },
+    /// The observer itself failed. What its target did from here on is unknown.
+    ObserverLost {
+        observer: String,
+        target: String,
+        reason: String,
+    },
+    /// The harness's own timer fired this late, the worst of the last second. Above a few milliseconds the
+    /// machine was starved and timings are doubtful.
+    TimerLate {
+        late_us: u64,
+    },
+}
+
+/// The first event of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// The run's id, also the label of its containers.
+    pub run: String,
+    /// pgquake's version.
+    pub version: String,
+    /// The seed of every random choice in the run.
+    pub seed: u64,
+    /// The wall-clock time of `at_us` 0, as RFC 3339. The only wall-clock time in the history.
+    pub started_at: String,
+    /// The machine: cores, memory, kernel, engine version.
+    pub machine: BTreeMap<String, String>,
+    /// Versions of what runs in the containers, by package.
+    pub versions: BTreeMap<String, String>,
+    /// The command line, without anything secret.
+    pub arguments: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioStarted {
+    pub feature: String,
+    pub name: String,
+    /// The feature file, as the user named it.
+    pub file: String,
+    pub line: usize,
+    pub tags: Vec<String>,
+    /// Claims from `@claim:ID` tags.
+    pub claims: Vec<String>,
+    /// The check from a `@control:CHECK` tag: the scenario passes only if exactly this check fails.
+    pub control: Option<String>,
+    /// Which trial of how many, counted from 1.
+    pub trial: u32,
+    pub trials: u32,
+}
+
+/// A target that a scenario states for a measure of a check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// The check that judges it, for example `recovery_time`.
+    pub check: String,
+    /// The measure of that check, with its unit, for example `write_outage_ms`.
+    pub measure: String,
+    pub bound: Bound,
+    /// The step's text, for the report.
+    pub text: String,
+    pub line: usize,
+}
+
+/// What a measured value is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+    Between(f64, f64),
+    Exactly(f64),
+}
+
+impl Bound {
+    /// Whether the value keeps the bound.
+    pub fn holds(self, value: f64) -> bool {
+        match self {
+            Bound::AtMost(most) => value <= most,
+            Bound::AtLeast(least) => value >= least,
+            Bound::Between(least, most) => (least..=most).contains(&value),
+            Bound::Exactly(exact) => value == exact,
+        }
+    }
+}
+
+/// Points of a scenario, in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Milestone {
+    /// Load runs and every client of the write endpoint succeeds without a break.
+    SteadyState,
+    /// After the fault, writes have succeeded without a break for the settling time.
+    Recovered,
+    /// Every fault is healed and every node follows the primary's timeline and has replayed its WAL.
+    Rejoined,
+    /// The load has ended; ledgers are read after this.
+    LoadStopped,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultInjecting {
+    /// Number of the fault in the scenario, counted from 1.
+    pub fault: u32,
+    /// Its name in the table of faults.
+    pub name: String,
+    /// What it was aimed at, in words, for example `host node1 (primary)`.
+    pub target: String,
+    /// The hosts that it touches.
+    pub hosts: Vec<String>,
+    /// The services that it touches, as `host/service`.
+    pub services: Vec<String>,
+    pub parameters: BTreeMap<String, String>,
+    /// The node that was primary (held the leader key and accepted writes) just before.
+    pub primary_before: Option<String>,
+    /// The etcd member that was the raft leader just before.
+    pub dcs_leader_before: Option<String>,
+}
+
+/// How a client reaches PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientKind {
+    /// A writer of the load: one connection, reconnects after an error.
+    Writer,
+    /// The open-loop prober: each attempt on a fresh connection.
+    Fresh,
+    /// A session that was opened before the fault and is held.
+    Held,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    Write,
+    Read,
+}
+
+/// One attempt of a client, from its start to its outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub client_kind: ClientKind,
+    /// `write`, `read`, or a node's name: where the client connects.
+    pub endpoint: String,
+    pub operation: Operation,
+    /// The client's number, unique in the scenario.
+    pub client: u32,
+    /// The attempt's number of this client; with `client` the unique id of a write.
+    pub sequence: u64,
+    /// When it began: for the prober, when it was due on its fixed schedule.
+    pub started_us: u64,
+    pub outcome: AttemptOutcome,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The server confirmed the commit (or answered the read).
+    Acknowledged {
+        /// The node that answered, by its own word.
+        node: String,
+        timeline: u32,
+        /// The node's WAL position just after the write was inserted (writes on a primary), else 0.
+        lsn: u64,
+    },
+    /// It surely had no effect: no connection, or the server refused it.
+    Refused {
+        /// PostgreSQL's SQLSTATE, when a server answered.
+        sqlstate: Option<String>,
+        message: String,
+    },
+    /// It may or may not have had effect: the connection broke after the statement was sent, or the server
+    /// warned that the commit may not be replicated. Neither lost nor kept.
+    Unknown { message: String },
+}
+
+/// Writes `from..=to` of one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceRange {
+    pub client: u32,
+    pub from: u64,
+    pub to: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Primary,
+    Standby,
+}
+
+/// What SQL shows of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeState {
+    pub node: String,
+    /// Whether the node answered; if not, the rest is empty.
+    pub reachable: bool,
+    pub role: Option<Role>,
+    pub timeline: Option<u32>,
+    /// Current WAL position of a primary, replayed position of a standby.
+    pub lsn: Option<u64>,
+    /// A standby: the host that it streams from, while it streams.
+    pub streaming_from: Option<String>,
+    /// A primary: its standbys that stream, with their synchronous state (`sync`, `async`, `quorum`).
+    pub standbys: BTreeMap<String, String>,
+}

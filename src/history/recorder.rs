@@ -1,0 +1,125 @@
+//! Writes the history. The only clock of a run.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use tokio::sync::broadcast;
+
+use super::event::{Event, Occurrence};
+
+/// Events that a slow listener may be behind before it misses some. The file never misses any.
+const LISTENER_BACKLOG: usize = 65_536;
+
+/// Appends events to `history.jsonl`, each on disk (handed to the kernel) before the call returns.
+///
+/// Cheap to clone; all clones share one file, one clock and one count. A recorder is bound to a scenario with
+/// [`Recorder::for_scenario`].
+#[derive(Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    scenario: u32,
+}
+
+struct Shared {
+    origin: Instant,
+    path: PathBuf,
+    log: Mutex<Log>,
+    listeners: broadcast::Sender<Arc<Event>>,
+}
+
+struct Log {
+    file: File,
+    seq: u64,
+    /// The first failure to write. Recording goes on in memory, and the run is inconclusive.
+    failure: Option<String>,
+}
+
+/// The history could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to open the history {}: {source}", path.display())]
+pub struct RecorderError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+impl Recorder {
+    /// Opens a new history; `at_us` counts from now.
+    pub fn create(path: &Path) -> Result<Self, RecorderError> {
+        let file = OpenOptions::new()
+            .create_new(true)
+            .append(true)
+            .open(path)
+            .map_err(|source| RecorderError { path: path.to_owned(), source })?;
+        let (listeners, _) = broadcast::channel(LISTENER_BACKLOG);
+        let log = Mutex::new(Log { file, seq: 0, failure: None });
+        Ok(Self {
+            shared: Arc::new(Shared { origin: Instant::now(), path: path.to_owned(), log, listeners }),
+            scenario: 0,
+        })
+    }
+
+    /// The same history, with events that belong to this scenario.
+    pub fn for_scenario(&self, scenario: u32) -> Self {
+        Self { shared: self.shared.clone(), scenario }
+    }
+
+    /// The scenario that this recorder is bound to; 0 is the run itself.
+    pub fn scenario(&self) -> u32 {
+        self.scenario
+    }
+
+    /// Where the history lies.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Microseconds since the start of the run.
+    pub fn now_us(&self) -> u64 {
+        self.at_us(Instant::now())
+    }
+
+    /// The run's time of an instant that was taken before.
+    pub fn at_us(&self, instant: Instant) -> u64 {
+        u64::try_from(instant.saturating_duration_since(self.shared.origin).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The instant of a run's time.
+    pub fn instant(&self, at_us: u64) -> Instant {
+        self.shared.origin + std::time::Duration::from_micros(at_us)
+    }
+
+    /// Records what happened now and returns its `seq`.
+    ///
+    /// A failing disk must not stop a run in the middle of a fault: the first failure is kept and
+    /// [`Recorder::failure`] tells it, so that the run ends inconclusive instead of wrong.
+    pub fn record(&self, what: Occurrence) -> u64 {
+        let mut log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.seq += 1;
+        let event = Event { seq: log.seq, at_us: self.now_us(), scenario: self.scenario, what };
+        let written = serde_json::to_vec(&event).map_err(std::io::Error::other).and_then(|mut line| {
+            line.push(b'\n');
+            log.file.write_all(&line)
+        });
+        if let (Err(error), None) = (written, &log.failure) {
+            log.failure = Some(format!("failed to write {}: {error}", self.shared.path.display()));
+        }
+        // Nobody listening is no failure.
+        let _ = self.shared.listeners.send(Arc::new(event));
+        log.seq
+    }
+
+    /// The first failure to write the history, if any.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).failure.clone()
+    }
+
+    /// Events as they are recorded, of all scenarios; for live progress and for conditions that wait.
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.shared.listeners.subscribe()
+    }
+}

@@ -1,0 +1,164 @@
+//! The plan: what a topology means for a run. What to start and in which order, with which deadlines, and which
+//! failover times its settings predict.
+//!
+//! Architecture invariant: pure. The same topology gives the same plan, and the checks need nothing else beside
+//! the history.
+
+use serde::{Deserialize, Serialize};
+
+use crate::topology::{Endpoint, ServiceKind, Topology};
+
+/// A topology, worked out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub topology: Topology,
+    /// Services in the order of the topology; [`Plan::start_order`] says what waits for what.
+    pub services: Vec<PlannedService>,
+    /// Names of the PostgreSQL nodes. The first is the first primary.
+    pub nodes: Vec<String>,
+    /// What clients connect to: `write`, `read` if there is one, and every node by its name.
+    pub endpoints: Vec<PlannedEndpoint>,
+    pub deadlines: Deadlines,
+    pub predicted: PredictedFailover,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedService {
+    pub host: String,
+    pub kind: ServiceKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedEndpoint {
+    /// `write`, `read` or a node's name.
+    pub name: String,
+    pub at: Endpoint,
+}
+
+/// How long the harness waits for a condition before it says what did not come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deadlines {
+    pub cluster_ready_s: u64,
+    pub steady_state_s: u64,
+    /// From a fault to settled writes: well beyond every predicted bound, so that a slow failover is measured
+    /// and not cut off.
+    pub recovered_s: u64,
+    pub rejoined_s: u64,
+}
+
+/// A span of time that settings predict, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    pub least_ms: u64,
+    pub most_ms: u64,
+}
+
+impl Span {
+    fn plus(self, other: Span) -> Span {
+        Span { least_ms: self.least_ms + other.least_ms, most_ms: self.most_ms + other.most_ms }
+    }
+}
+
+/// What the settings predict for the loss of the primary's host.
+///
+/// The holder refreshes its key once a loop, so a dead primary's key lives for `ttl − [0, loop_wait]` more. When
+/// the host takes the etcd leader with it, a new etcd leader is elected first and grants every lease its full
+/// time again (etcd's lessor "promotes" leases to make up for a slow election), so the key then lives for the
+/// election plus the whole ttl.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictedFailover {
+    /// Fault to key gone, when the etcd leader survives.
+    pub detect: Span,
+    /// Fault to key gone, when the etcd leader dies with the primary.
+    pub detect_with_dcs_leader: Span,
+    /// Key gone to key held: standbys watch the key and race for it at once, after asking each other.
+    pub elect: Span,
+    /// Key held to a direct write on the new primary.
+    pub promote: Span,
+    /// Direct write possible to the proxy's server UP: `rise` checks, the first up to one interval away.
+    pub route: Span,
+}
+
+impl PredictedFailover {
+    /// The client's outage, as the sum of the phases.
+    pub fn outage(&self, dcs_leader_lost: bool) -> Span {
+        let detect = if dcs_leader_lost { self.detect_with_dcs_leader } else { self.detect };
+        detect.plus(self.elect).plus(self.promote).plus(self.route)
+    }
+}
+
+impl Plan {
+    /// Works a topology out. The topology is valid already (see `topology::load`).
+    pub fn new(topology: Topology) -> Self {
+        let services = topology
+            .hosts()
+            .flat_map(|host| host.services.iter().map(|kind| PlannedService { host: host.name.clone(), kind: *kind }))
+            .collect();
+        let nodes = topology.nodes();
+        let predicted = predict(&topology);
+        let worst_ms = predicted.outage(true).most_ms;
+        let deadlines = Deadlines {
+            cluster_ready_s: 60,
+            steady_state_s: 30,
+            recovered_s: worst_ms.div_ceil(1000) * 3 + 30,
+            rejoined_s: worst_ms.div_ceil(1000) * 2 + 60,
+        };
+        let endpoints = planned_endpoints(&topology, &nodes);
+        Self { topology, services, nodes, endpoints, deadlines, predicted }
+    }
+
+    /// The kinds of service that the topology needs, each once.
+    pub fn kinds(&self) -> Vec<ServiceKind> {
+        let mut kinds: Vec<_> = self.services.iter().map(|service| service.kind).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    }
+
+    /// The hosts that run this kind of service.
+    pub fn hosts_with(&self, kind: ServiceKind) -> impl Iterator<Item = &str> {
+        self.services.iter().filter(move |service| service.kind == kind).map(|service| service.host.as_str())
+    }
+}
+
+fn planned_endpoints(topology: &Topology, nodes: &[String]) -> Vec<PlannedEndpoint> {
+    let write = PlannedEndpoint { name: "write".to_owned(), at: topology.endpoints.write.clone() };
+    let read = topology.endpoints.read.clone().map(|at| PlannedEndpoint { name: "read".to_owned(), at });
+    let direct = nodes
+        .iter()
+        .map(|node| PlannedEndpoint { name: node.clone(), at: Endpoint { host: node.clone(), port: 5432 } });
+    std::iter::once(write).chain(read).chain(direct).collect()
+}
+
+fn predict(topology: &Topology) -> PredictedFailover {
+    let patroni = &topology.settings.patroni;
+    let etcd = &topology.settings.etcd;
+    let ttl_ms = u64::from(patroni.ttl_s) * 1000;
+    let loop_wait_ms = u64::from(patroni.loop_wait_s) * 1000;
+    let election_ms = u64::from(etcd.election_timeout_ms);
+    // etcd's lessor revokes expired leases twice a second.
+    let expiry_check_ms = 500;
+    let detect = Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms + expiry_check_ms };
+    let detect_with_dcs_leader = Span {
+        least_ms: ttl_ms + election_ms,
+        // Raft waits one to two election timeouts for a leader.
+        most_ms: ttl_ms + 2 * election_ms + expiry_check_ms,
+    };
+    let proxied = topology.hosts_with(ServiceKind::Haproxy).next().is_some();
+    let route = if proxied {
+        let inter_ms = u64::from(topology.settings.haproxy.inter_ms);
+        let rise = u64::from(topology.settings.haproxy.rise);
+        Span { least_ms: inter_ms * rise.saturating_sub(1), most_ms: inter_ms * rise }
+    } else {
+        Span { least_ms: 0, most_ms: 0 }
+    };
+    PredictedFailover {
+        detect,
+        detect_with_dcs_leader,
+        // A candidate asks every member's REST API first; a dead host answers nothing for up to 2 s
+        // (Patroni's timeout for that request).
+        elect: Span { least_ms: 0, most_ms: 2500 },
+        promote: Span { least_ms: 50, most_ms: 2000 },
+        route,
+    }
+}

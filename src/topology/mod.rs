@@ -1,0 +1,125 @@
+//! A topology: regions, hosts, services, links, endpoints and their settings, as a file in `topologies/` says.
+//!
+//! Architecture invariant: pure data. A topology knows nothing of containers, ports on this machine or
+//! passwords; those belong to a run.
+
+mod settings;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use settings::{EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, Settings};
+
+/// What a topology file says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// The name by which scenarios and the command line call it; equal to the file's name without `.yaml`.
+    pub name: String,
+    /// What it is, in a sentence.
+    pub description: String,
+    /// Which document it follows, for example `"002"`, and where it departs from it.
+    pub follows: String,
+    pub regions: Vec<Region>,
+    /// Links with properties of their own. A link that is not named is direct.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// What clients connect to.
+    pub endpoints: Endpoints,
+    #[serde(default)]
+    pub settings: Settings,
+    /// Ids of the documented claims that bear on this topology (`pgquake list claims`).
+    #[serde(default)]
+    pub claims: Vec<String>,
+}
+
+/// One region: a network of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    pub name: String,
+    pub hosts: Vec<Host>,
+}
+
+/// One machine: a network namespace with a name and an address that outlive its services.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// The name by which the other hosts and the scenarios know it.
+    pub name: String,
+    /// What runs on it.
+    pub services: Vec<ServiceKind>,
+}
+
+/// A kind of service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceKind {
+    /// A member of the DCS.
+    Etcd,
+    /// PostgreSQL under a Patroni agent.
+    Patroni,
+    /// The proxy in front of the nodes.
+    Haproxy,
+}
+
+impl ServiceKind {
+    /// Every kind, in the order of their names.
+    pub const ALL: &[ServiceKind] = &[ServiceKind::Etcd, ServiceKind::Haproxy, ServiceKind::Patroni];
+
+    /// The name in topology files, container names and the history.
+    pub fn name(self) -> &'static str {
+        match self {
+            ServiceKind::Etcd => "etcd",
+            ServiceKind::Patroni => "patroni",
+            ServiceKind::Haproxy => "haproxy",
+        }
+    }
+}
+
+/// The directed path from one host to another, when it is not simply direct.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The host at which the link begins.
+    pub from: String,
+    /// The host at which it ends.
+    pub to: String,
+    /// The ports of the far host that go through Toxiproxy, so that a scenario can slow them.
+    pub shaped_ports: Vec<u16>,
+}
+
+/// What clients connect to, beside every node directly.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoints {
+    /// Where clients write.
+    pub write: Endpoint,
+    /// Where clients read.
+    pub read: Option<Endpoint>,
+}
+
+/// A port on a host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    pub host: String,
+    pub port: u16,
+}
+
+impl Topology {
+    /// Every host of every region, in the order of the file.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.regions.iter().flat_map(|region| &region.hosts)
+    }
+
+    /// The hosts that run a service of this kind, in the order of the file.
+    pub fn hosts_with(&self, kind: ServiceKind) -> impl Iterator<Item = &Host> {
+        self.hosts().filter(move |host| host.services.contains(&kind))
+    }
+
+    /// Names of the hosts with a PostgreSQL node; a node is called as its host.
+    pub fn nodes(&self) -> Vec<String> {
+        self.hosts_with(ServiceKind::Patroni).map(|host| host.name.clone()).collect()
+    }
+}
