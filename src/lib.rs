@@ -4,6 +4,7 @@
 //! history → checks → verdict → report. `ARCHITECTURE.md` is the map.
 
 pub mod checks;
+pub mod claims;
 pub mod cluster;
 pub mod history;
 pub mod plan;

@@ -1,0 +1,145 @@
+//! The documented claims: what the reference documents promise, as data of the project.
+//!
+//! Topologies and scenarios name claims by their ids; the verdict says of each whether the findings confirm it,
+//! refute it or leave it undecided.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::event::Bound;
+
+/// What a document promises.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// Stable: topologies, tags and reports use it.
+    pub id: String,
+    pub area: Area,
+    /// The documents that state it, by their first digits, with the place where that helps.
+    pub documents: Vec<String>,
+    /// The promise, in our words.
+    pub claim: String,
+    /// What has to be measured to confirm or refute it.
+    pub measured_by: String,
+    /// How it is judged where that is open to doubt, and what speaks against it beforehand.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// What decides it. `None`: no check decides it yet, so it stays undecided.
+    #[serde(default)]
+    pub target: Option<ClaimTarget>,
+}
+
+/// Sections of the certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Area {
+    OneRegion,
+    TwoRegions,
+    Operations,
+}
+
+impl Area {
+    /// The section's heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Area::OneRegion => "Automatic failover in one region",
+            Area::TwoRegions => "Two regions",
+            Area::Operations => "Other architectures and operations",
+        }
+    }
+}
+
+/// The measure that decides a claim. A finding of that check keeps the claim if the bound holds for its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimTarget {
+    /// A row of the table of checks.
+    pub check: String,
+    /// One of that check's measures.
+    pub measure: String,
+    pub bound: Bound,
+}
+
+static CLAIMS: LazyLock<Vec<Claim>> = LazyLock::new(|| match parse() {
+    Ok(claims) => claims,
+    Err(error) => unreachable!("claims.yaml is part of the program and a test parses it: {error}"),
+});
+
+/// Every claim, in the order of the certificate.
+pub fn all() -> &'static [Claim] {
+    &CLAIMS
+}
+
+/// The claim with this id.
+pub fn find(id: &str) -> Option<&'static Claim> {
+    all().iter().find(|claim| claim.id == id)
+}
+
+fn parse() -> Result<Vec<Claim>, serde_saphyr::Error> {
+    serde_saphyr::from_str(include_str!("claims.yaml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_file_parses() {
+        if let Err(error) = parse() {
+            panic!("{error}");
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_and_shouted() {
+        let ids: BTreeSet<_> = all().iter().map(|claim| claim.id.as_str()).collect();
+        assert_eq!(ids.len(), all().len(), "an id stands twice");
+        for id in ids {
+            let shouted =
+                id.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '-');
+            assert!(shouted, "{id} is not made of capitals, digits and dashes");
+        }
+    }
+
+    #[test]
+    fn every_claim_is_complete() {
+        for claim in all() {
+            assert!(!claim.documents.is_empty(), "{} names no document", claim.id);
+            for document in &claim.documents {
+                let digits: String = document.chars().take(3).collect();
+                assert!(
+                    ["000", "001", "002", "003", "004"].contains(&digits.as_str()),
+                    "{}: no such document: {document}",
+                    claim.id
+                );
+            }
+            assert!(!claim.claim.is_empty() && !claim.measured_by.is_empty(), "{} is incomplete", claim.id);
+        }
+    }
+
+    #[test]
+    fn claims_that_point_at_another_name_one_that_exists() {
+        for claim in all() {
+            if let Some(other) = claim.measured_by.strip_prefix("as ") {
+                assert!(find(other).is_some(), "{}: no claim {other}", claim.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bound_is_read_as_it_is_written() {
+        let target = find("RTO-30").and_then(|claim| claim.target.clone()).expect("RTO-30 has a target");
+        assert_eq!(target.bound, Bound::AtMost(30_000.0));
+        assert_eq!((target.check.as_str(), target.measure.as_str()), ("recovery_time", "write_outage_ms"));
+        let target = find("NO-SPLIT-BRAIN").and_then(|claim| claim.target.clone()).expect("it has a target");
+        assert_eq!(target.bound, Bound::Exactly(0.0));
+    }
+
+    #[test]
+    fn an_unknown_id_is_not_found() {
+        assert_eq!(find("RTO-31"), None);
+    }
+}
