@@ -6,6 +6,9 @@
 pub mod checks;
 pub mod claims;
 pub mod cluster;
+pub mod credentials;
+pub mod engine;
 pub mod history;
 pub mod plan;
+pub mod services;
 pub mod topology;

@@ -1,5 +1,101 @@
 //! A cluster: a plan that runs in containers.
+//!
+//! Architecture invariant: a cluster acts only when it is told to. It judges nothing and records nothing but its
+//! own start.
 
 pub mod access;
+mod readiness;
+mod roles;
+mod start;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use access::{Access, Credentials};
+pub use readiness::{NotReady, wait_until};
+pub use start::{ClusterError, ImageTags, Startup};
+
+use crate::{
+    engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, labels::RunLabels, leftovers::Sweep},
+    plan::Plan,
+    topology::ServiceKind,
+};
+
+/// A running cluster. Cheap to clone: clones are the same cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+    services: Arc<Services>,
+}
+
+type Services = BTreeMap<(String, ServiceKind), ServiceContainer>;
+
+struct Inner {
+    plan: Plan,
+    engine: Engine,
+    labels: RunLabels,
+    access: Access,
+    pods: BTreeMap<String, Pod>,
+    logs: LogFolder,
+    http: reqwest::Client,
+}
+
+impl Cluster {
+    pub fn plan(&self) -> &Plan {
+        &self.inner.plan
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// Published ports and passwords.
+    pub fn access(&self) -> &Access {
+        &self.inner.access
+    }
+
+    /// The labels that its containers carry.
+    pub fn labels(&self) -> &RunLabels {
+        &self.inner.labels
+    }
+
+    /// Logs of its services.
+    pub fn logs(&self) -> &LogFolder {
+        &self.inner.logs
+    }
+
+    /// The host of this name.
+    pub fn pod(&self, host: &str) -> Option<&Pod> {
+        self.inner.pods.get(host)
+    }
+
+    /// Every host.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.inner.pods.values()
+    }
+
+    /// A host's service of this kind.
+    pub fn service(&self, host: &str, kind: ServiceKind) -> Option<&ServiceContainer> {
+        self.services.get(&(host.to_owned(), kind))
+    }
+
+    /// Services of a host, in the order in which they start.
+    pub fn services_on(&self, host: &str) -> impl Iterator<Item = (ServiceKind, &ServiceContainer)> {
+        self.services.iter().filter(move |((at, _), _)| at == host).map(|((_, kind), container)| (*kind, container))
+    }
+
+    /// Starts a service that was killed or stopped, and follows its log again.
+    pub async fn restart_service(&self, host: &str, kind: ServiceKind) -> Result<(), EngineError> {
+        let Some(service) = self.service(host, kind) else { return Ok(()) };
+        self.inner.engine.restart_service(service).await?;
+        self.inner.logs.follow(&self.inner.engine, &service.id, host, kind.name());
+        Ok(())
+    }
+
+    /// Removes every container and network. Returns how long it took.
+    pub async fn remove(&self) -> Result<Duration, EngineError> {
+        let begun = std::time::Instant::now();
+        let sweep = Sweep::Scenario(&self.inner.labels.run, self.inner.labels.scenario);
+        self.inner.engine.sweep(sweep).await?;
+        Ok(begun.elapsed())
+    }
+}

@@ -1,0 +1,55 @@
+//! Who leads: asked when a fault is aimed, from outside, at the moment.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::Cluster;
+use crate::{services::patroni::REST_PORT, topology::ServiceKind};
+
+/// How long a member may take to say what it is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+impl Cluster {
+    /// The node whose Patroni says that it leads.
+    pub async fn primary(&self) -> Option<String> {
+        let nodes = &self.plan().nodes;
+        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, "leader"))).await;
+        nodes.iter().zip(answers).find(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone())
+    }
+
+    /// The nodes that stream as standbys by their Patroni's word.
+    pub async fn standbys(&self) -> Vec<String> {
+        let nodes = &self.plan().nodes;
+        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, "replica"))).await;
+        nodes.iter().zip(answers).filter(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone()).collect()
+    }
+
+    /// The node that is the synchronous standby, if there is one.
+    pub async fn synchronous_standby(&self) -> Option<String> {
+        let nodes = &self.plan().nodes;
+        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, "synchronous"))).await;
+        nodes.iter().zip(answers).find(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone())
+    }
+
+    /// The etcd member that is raft leader, by the word of a member.
+    pub async fn dcs_leader(&self) -> Option<String> {
+        let members: Vec<&str> = self.plan().hosts_with(ServiceKind::Etcd).collect();
+        let asked = members.iter().map(|member| async move {
+            let address = self.access().address(member, crate::services::ETCD_CLIENT_PORT)?;
+            let connected = etcd_client::Client::connect([format!("http://{address}")], None);
+            let mut client = tokio::time::timeout(ANSWER_WITHIN, connected).await.ok()?.ok()?;
+            let status = tokio::time::timeout(ANSWER_WITHIN, client.status()).await.ok()?.ok()?;
+            let own = status.header()?.member_id();
+            (own == status.leader()).then(|| (*member).to_owned())
+        });
+        join_all(asked).await.into_iter().flatten().next()
+    }
+
+    /// The status with which a node's Patroni answers, if it does.
+    pub async fn rest_status(&self, node: &str, path: &str) -> Option<u16> {
+        let address = self.access().address(node, REST_PORT)?;
+        let request = self.inner.http.get(format!("http://{address}/{path}")).timeout(ANSWER_WITHIN);
+        request.send().await.ok().map(|answer| answer.status().as_u16())
+    }
+}

@@ -1,0 +1,262 @@
+//! Starts a cluster: everything that can begin at once does, and nothing is ready until it is seen to be.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::future::{try_join, try_join_all};
+use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+use super::{Access, Cluster, Inner, NotReady, Services, wait_until};
+use crate::{
+    credentials::{CLIENT_ROLE, Credentials, DATABASE},
+    engine::{Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
+    plan::Plan,
+    services::{self, Rendered},
+    topology::{Host, ServiceKind},
+};
+
+/// A cluster could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the cluster is not ready: {0}")]
+    NotReady(#[from] NotReady),
+    #[error("no image for {0}")]
+    NoImage(String),
+}
+
+/// How long one attempt to write into the DCS may take. Without a quorum it would hang.
+const DCS_PUT_WITHIN: Duration = Duration::from_millis(500);
+
+/// Image tags by the name of their folder under `images/`.
+pub type ImageTags = BTreeMap<String, String>;
+
+/// What a cluster is started from.
+pub struct Startup<'a> {
+    pub engine: &'a Engine,
+    pub plan: Plan,
+    pub labels: RunLabels,
+    pub images: &'a ImageTags,
+    /// Where logs go.
+    pub logs: PathBuf,
+}
+
+type Started = (Pod, Vec<(ServiceKind, ServiceContainer)>);
+
+impl Cluster {
+    /// Starts every host and service and waits until clients can write and every standby streams. What was
+    /// started before a failure is left to the caller's sweep, so that its logs can still be read.
+    pub async fn start(startup: Startup<'_>) -> Result<(Self, Duration), ClusterError> {
+        let begun = Instant::now();
+        let cluster = Self::start_containers(startup).await?;
+        cluster.wait_ready(begun).await?;
+        Ok((cluster, begun.elapsed()))
+    }
+
+    async fn start_containers(startup: Startup<'_>) -> Result<Self, ClusterError> {
+        let credentials = Credentials::generate();
+        let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
+        let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs };
+        let regions = startup.plan.topology.regions.iter().map(|region| async {
+            let network = startup.engine.create_network(&startup.labels, &region.name).await?;
+            try_join_all(region.hosts.iter().map(|host| starter.host(host, &network))).await
+        });
+        let started: Vec<Started> = try_join_all(regions).await?.into_iter().flatten().collect();
+
+        let mut access = Access::new(credentials.clone());
+        let mut pods = BTreeMap::new();
+        let mut services = Services::new();
+        for (pod, on_host) in started {
+            for (port, published) in &pod.published {
+                access.publish(&pod.host, *port, *published);
+            }
+            services.extend(on_host.into_iter().map(|(kind, container)| ((pod.host.clone(), kind), container)));
+            pods.insert(pod.host.clone(), pod);
+        }
+        let inner = Inner {
+            plan: startup.plan.clone(),
+            engine: startup.engine.clone(),
+            labels: startup.labels.clone(),
+            access,
+            pods,
+            logs: logs.clone(),
+            http: reqwest::Client::new(),
+        };
+        let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
+        let (behind_primary, ()) = try_join(begun.start_behind_primary(&starter), begun.configure_dcs()).await?;
+        services.extend(behind_primary);
+        Ok(Self { services: Arc::new(services), ..begun })
+    }
+
+    /// Writes the shared configuration into the DCS as soon as it has a quorum, so that every node starts with it.
+    /// The first primary would do so only in the loop after its election: a standby that came before that would
+    /// start with PostgreSQL's defaults and stop again.
+    async fn configure_dcs(&self) -> Result<(), ClusterError> {
+        let members = self.plan().hosts_with(ServiceKind::Etcd);
+        let addresses: Vec<String> = members
+            .filter_map(|member| self.access().address(member, services::ETCD_CLIENT_PORT))
+            .map(|address| format!("http://{address}"))
+            .collect();
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let configuration = services::patroni::dynamic(self.plan()).to_string();
+        let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
+        let put = || async {
+            let mut client = etcd_client::Client::connect(&addresses, None).await.map_err(|error| error.to_string())?;
+            let put = client.put(services::patroni::CONFIG_KEY, configuration.as_str(), None);
+            let put = tokio::time::timeout(DCS_PUT_WITHIN, put).await.map_err(|_| "no answer".to_owned())?;
+            put.map(|_| ()).map_err(|error| error.to_string())
+        };
+        let written = wait_until("a DCS that takes writes", deadline, put).await;
+        Ok(written.map_err(|missed| self.with_logs(missed, &[ServiceKind::Etcd]))?)
+    }
+
+    /// Starts what must find a primary when it starts. A proxy that starts earlier would mark every server DOWN
+    /// and need `rise` more checks after that.
+    async fn start_behind_primary(&self, starter: &Starter<'_>) -> Result<Services, ClusterError> {
+        let waiting: Vec<_> =
+            self.plan().services.iter().filter(|service| services::service(service.kind).behind_primary).collect();
+        if waiting.is_empty() {
+            return Ok(Services::new());
+        }
+        let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
+        let look = || async { self.primary().await.ok_or("no Patroni says that it leads".to_owned()) };
+        wait_until("a primary", deadline, look)
+            .await
+            .map_err(|missed| self.with_logs(missed, &[ServiceKind::Etcd, ServiceKind::Patroni]))?;
+        let started = waiting.into_iter().map(|service| async move {
+            let Some(pod) = self.pod(&service.host) else { return Ok(None) };
+            let (kind, container) = starter.service(pod, service.kind).await?;
+            Ok::<_, ClusterError>(Some(((service.host.clone(), kind), container)))
+        });
+        Ok(try_join_all(started).await?.into_iter().flatten().collect())
+    }
+
+    async fn wait_ready(&self, begun: Instant) -> Result<(), NotReady> {
+        let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s).saturating_sub(begun.elapsed());
+        let standbys = self.plan().nodes.len().saturating_sub(1);
+        let writable = async {
+            let waited = wait_until("a writable endpoint", deadline, || self.one_write_transaction()).await;
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))
+        };
+        let streaming = async {
+            let what = format!("{standbys} streaming standbys");
+            let waited = wait_until(&what, deadline, || self.streaming(standbys)).await;
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))
+        };
+        try_join(writable, streaming).await.map(|_| ())
+    }
+
+    /// Adds the last log lines of the services concerned.
+    pub fn with_logs(&self, mut missed: NotReady, kinds: &[ServiceKind]) -> NotReady {
+        let concerned = self.plan().services.iter().filter(|service| kinds.contains(&service.kind));
+        missed.logs = concerned
+            .map(|service| {
+                let lines = self.logs().last_lines(&service.host, service.kind.name());
+                format!("--- the last of {} on {}\n{lines}", service.kind.name(), service.host)
+            })
+            .collect::<Vec<_>>()
+            .join("\n");
+        missed
+    }
+
+    /// Whether the write endpoint reaches a server that accepts writes.
+    async fn one_write_transaction(&self) -> Result<(), String> {
+        let write = &self.plan().topology.endpoints.write;
+        let rows = self.query(&write.host, write.port, "SELECT pg_is_in_recovery()").await?;
+        match rows.first().map(String::as_str) {
+            Some("f") => Ok(()),
+            other => Err(format!("the write endpoint leads to a server in recovery ({other:?})")),
+        }
+    }
+
+    async fn streaming(&self, wanted: usize) -> Result<(), String> {
+        let primary = self.primary().await.ok_or("no node leads yet")?;
+        let sql = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'";
+        let standbys = self.query(&primary, services::patroni::POSTGRESQL_PORT, sql).await?;
+        if standbys.len() >= wanted {
+            return Ok(());
+        }
+        Err(format!("{} of {wanted} stream from {primary} ({})", standbys.len(), standbys.join(", ")))
+    }
+
+    /// The first column of a query's rows, on a fresh connection.
+    async fn query(&self, host: &str, port: u16, sql: &str) -> Result<Vec<String>, String> {
+        let address = self.access().address(host, port).ok_or_else(|| format!("{host}:{port} is not published"))?;
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(address.ip().to_string())
+            .port(address.port())
+            .user(CLIENT_ROLE)
+            .password(&self.access().credentials.client_password)
+            .dbname(DATABASE)
+            .connect_timeout(Duration::from_secs(2));
+        let (client, connection) = config.connect(NoTls).await.map_err(|error| error.to_string())?;
+        let answer = async { client.simple_query(sql).await.map_err(|error| error.to_string()) };
+        tokio::select! {
+            answer = answer => Ok(first_column(answer?)),
+            ended = connection => Err(format!("the connection ended: {:?}", ended.err())),
+        }
+    }
+}
+
+fn first_column(messages: Vec<SimpleQueryMessage>) -> Vec<String> {
+    messages
+        .into_iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .collect()
+}
+
+struct Starter<'a> {
+    startup: &'a Startup<'a>,
+    credentials: &'a Credentials,
+    logs: &'a LogFolder,
+}
+
+impl Starter<'_> {
+    async fn host(&self, host: &Host, network: &str) -> Result<Started, ClusterError> {
+        let image = self.image("holder")?;
+        let ports = self.ports(host);
+        let spec = PodSpec { labels: &self.startup.labels, host: &host.name, network, image, ports };
+        let pod = self.startup.engine.start_pod(spec).await?;
+        let at_once = host.services.iter().filter(|kind| !services::service(**kind).behind_primary);
+        let services = try_join_all(at_once.map(|kind| self.service(&pod, *kind)));
+        let opened = async { pod.shell.open().await.map_err(ClusterError::from) };
+        let (services, ()) = try_join(services, opened).await?;
+        Ok((pod, services))
+    }
+
+    async fn service(&self, pod: &Pod, kind: ServiceKind) -> Result<(ServiceKind, ServiceContainer), ClusterError> {
+        let row = services::service(kind);
+        let image = self.image(row.image)?;
+        let Rendered { command, files } = (row.render)(&self.startup.plan, &pod.host, self.credentials);
+        let image = image.split_once(':').unwrap_or((image, "latest"));
+        let spec = ServiceSpec { labels: &self.startup.labels, pod, name: kind.name(), image, command, files };
+        let container = self.startup.engine.start_service(spec).await?;
+        self.logs.follow(self.startup.engine, &container.id, &pod.host, kind.name());
+        Ok((kind, container))
+    }
+
+    fn image(&self, name: &str) -> Result<&str, ClusterError> {
+        self.startup.images.get(name).map(String::as_str).ok_or_else(|| ClusterError::NoImage(name.to_owned()))
+    }
+
+    /// Ports of the host to publish: those that observers and probers need.
+    fn ports(&self, host: &Host) -> Vec<(u16, u16)> {
+        let of_services = host.services.iter().flat_map(|kind| services::service(*kind).ports.iter().copied());
+        let endpoints = self.startup.plan.endpoints.iter().filter(|endpoint| endpoint.at.host == host.name);
+        let mut ports: Vec<u16> = of_services.chain(endpoints.map(|endpoint| endpoint.at.port)).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports.into_iter().map(|port| (port, 0)).collect()
+    }
+}

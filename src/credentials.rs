@@ -1,0 +1,63 @@
+//! Roles and passwords of a cluster, and the names that clients use in it.
+
+use std::fmt;
+
+use rand::{Rng, distr::Alphanumeric};
+
+/// The role of writers, probers and observers. It owns the ledger, is a member of `pg_monitor` and may read
+/// files of the server (timeline history).
+pub const CLIENT_ROLE: &str = "pgquake";
+/// The database with the ledger.
+pub const DATABASE: &str = "postgres";
+/// The ledger: `(client int, sequence bigint, primary key (client, sequence))`.
+pub const LEDGER_TABLE: &str = "pgquake.ledger";
+/// A setting of each node that holds its name: `current_setting('pgquake.node')`.
+pub const NODE_SETTING: &str = "pgquake.node";
+
+const PASSWORD_LENGTH: usize = 24;
+
+/// Passwords of one cluster. They are made anew for each and never printed: `Debug` hides them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Of the role `postgres`, for Patroni.
+    pub superuser_password: String,
+    /// Of the role `replicator`.
+    pub replication_password: String,
+    /// Of [`CLIENT_ROLE`].
+    pub client_password: String,
+}
+
+impl Credentials {
+    /// New random passwords.
+    pub fn generate() -> Self {
+        Self { superuser_password: password(), replication_password: password(), client_password: password() }
+    }
+
+    /// Every password, for what must keep them out of logs.
+    pub fn secrets(&self) -> Vec<String> {
+        [&self.superuser_password, &self.replication_password, &self.client_password].map(String::clone).into()
+    }
+}
+
+fn password() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect()
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Credentials(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_differ_and_do_not_print() {
+        let credentials = Credentials::generate();
+        assert_ne!(credentials.superuser_password, credentials.client_password);
+        assert_ne!(credentials, Credentials::generate());
+        assert!(!format!("{credentials:?}").contains(&credentials.client_password));
+    }
+}

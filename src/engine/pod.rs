@@ -1,0 +1,135 @@
+//! A host as a pod: a small holder container that owns the host's network and process namespaces.
+//!
+//! Services join both. So a service can be killed, stopped and started while the host's address, name and
+//! published ports stay, and a process of the host can be signalled from the holder without asking Docker.
+
+use std::collections::HashMap;
+
+use bollard::{
+    Docker,
+    models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding},
+    query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions},
+};
+
+use super::{Engine, EngineError, Shell, labels::RunLabels};
+
+/// What a host is made of.
+pub struct PodSpec<'a> {
+    pub labels: &'a RunLabels,
+    pub host: &'a str,
+    pub network: &'a str,
+    /// The holder's image.
+    pub image: &'a str,
+    /// Ports to publish on 127.0.0.1, each with the port there; 0: one that is free.
+    pub ports: Vec<(u16, u16)>,
+}
+
+/// A running host.
+pub struct Pod {
+    pub host: String,
+    /// The holder's container id.
+    pub container: String,
+    /// The host's address in its region's network.
+    pub address: String,
+    /// Published ports: port of the host → port on 127.0.0.1.
+    pub published: HashMap<u16, u16>,
+    /// A root shell in the host's namespaces.
+    pub shell: Shell,
+}
+
+impl Engine {
+    /// Starts a host.
+    pub async fn start_pod(&self, spec: PodSpec<'_>) -> Result<Pod, EngineError> {
+        let name = spec.labels.container_name(spec.host, "holder");
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        let created = self
+            .docker
+            .create_container(Some(options), body(&spec))
+            .await
+            .map_err(EngineError::doing(format!("create host {}", spec.host)))?;
+        self.docker
+            .start_container(&created.id, None::<StartContainerOptions>)
+            .await
+            .map_err(|error| start_error(&spec, &error))?;
+        let (address, published) = self.addresses(&spec, &created.id).await?;
+        let shell = Shell::new(self.docker.clone(), spec.host, &created.id);
+        Ok(Pod { host: spec.host.to_owned(), container: created.id, address, published, shell })
+    }
+
+    async fn addresses(&self, spec: &PodSpec<'_>, id: &str) -> Result<(String, HashMap<u16, u16>), EngineError> {
+        let network = inspect_network(&self.docker, id).await?;
+        let address = network
+            .networks
+            .unwrap_or_default()
+            .remove(spec.network)
+            .and_then(|endpoint| endpoint.ip_address)
+            .filter(|address| !address.is_empty())
+            .ok_or_else(|| EngineError::Start {
+                container: spec.host.to_owned(),
+                reason: "it has no address".into(),
+            })?;
+        let bound = network.ports.unwrap_or_default();
+        let mut published = HashMap::new();
+        for (port, _) in &spec.ports {
+            let there = bound
+                .get(&format!("{port}/tcp"))
+                .and_then(Option::as_ref)
+                .and_then(|bindings| bindings.first()?.host_port.as_ref()?.parse().ok())
+                .ok_or_else(|| EngineError::Port {
+                    host: spec.host.to_owned(),
+                    port: *port,
+                    reason: "the engine did not publish it".to_owned(),
+                })?;
+            published.insert(*port, there);
+        }
+        Ok((address, published))
+    }
+}
+
+async fn inspect_network(docker: &Docker, id: &str) -> Result<bollard::models::NetworkSettings, EngineError> {
+    let inspected =
+        docker.inspect_container(id, None).await.map_err(EngineError::doing(format!("inspect container {id}")))?;
+    Ok(inspected.network_settings.unwrap_or_default())
+}
+
+fn body(spec: &PodSpec<'_>) -> ContainerCreateBody {
+    let bindings = spec
+        .ports
+        .iter()
+        .map(|(port, there)| {
+            let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(there.to_string()) };
+            (format!("{port}/tcp"), Some(vec![binding]))
+        })
+        .collect();
+    let endpoint = EndpointSettings { aliases: Some(vec![spec.host.to_owned()]), ..Default::default() };
+    ContainerCreateBody {
+        image: Some(spec.image.to_owned()),
+        hostname: Some(spec.host.to_owned()),
+        labels: Some(spec.labels.of_container(spec.host, "holder")),
+        exposed_ports: Some(spec.ports.iter().map(|(port, _)| format!("{port}/tcp")).collect()),
+        host_config: Some(HostConfig {
+            cap_add: Some(vec!["NET_ADMIN".to_owned()]),
+            network_mode: Some(spec.network.to_owned()),
+            port_bindings: Some(bindings),
+            ..Default::default()
+        }),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(spec.network.to_owned(), endpoint)])),
+        }),
+        ..Default::default()
+    }
+}
+
+/// A port that is taken is the user's to settle, so the error says which.
+fn start_error(spec: &PodSpec<'_>, error: &bollard::errors::Error) -> EngineError {
+    let text = error.to_string();
+    let taken = ["port is already allocated", "address already in use"].iter().any(|sign| text.contains(sign));
+    match spec.ports.iter().find(|(_, there)| *there != 0 && text.contains(&there.to_string())) {
+        Some((port, there)) if taken => EngineError::Port {
+            host: spec.host.to_owned(),
+            port: *port,
+            reason: format!("port {there} of 127.0.0.1 is taken; free it, or name another one in the topology"),
+        },
+        _ => EngineError::Start { container: format!("host {}", spec.host), reason: text },
+    }
+}

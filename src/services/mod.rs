@@ -1,0 +1,61 @@
+//! Services: what each kind of service runs with. One file a service, one row in [`ALL`].
+//!
+//! Architecture invariant: rendering is pure. The same plan gives the same files but for the run's passwords, and
+//! the Compose file of a topology is made by the same functions.
+
+mod etcd;
+mod haproxy;
+pub mod patroni;
+
+use crate::{credentials::Credentials, plan::Plan, topology::ServiceKind};
+
+pub use etcd::CLIENT_PORT as ETCD_CLIENT_PORT;
+pub use haproxy::STATS_PORT;
+
+/// A kind of service and how it is run.
+pub struct Service {
+    pub kind: ServiceKind,
+    /// What it is, in a sentence.
+    pub summary: &'static str,
+    /// The folder of its image under `images/`.
+    pub image: &'static str,
+    /// Ports that the harness watches, beside those of the topology's endpoints.
+    pub ports: &'static [u16],
+    /// Whether it is started only when a primary leads.
+    pub behind_primary: bool,
+    pub render: fn(&Plan, &str, &Credentials) -> Rendered,
+}
+
+/// What a container is started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// Arguments of the image's entry point.
+    pub command: Vec<String>,
+    /// Files to write before the start: path and content.
+    pub files: Vec<(String, String)>,
+}
+
+/// Every service, by name.
+pub const ALL: &[Service] = &[etcd::SERVICE, haproxy::SERVICE, patroni::SERVICE];
+
+/// The row of a kind.
+pub fn service(kind: ServiceKind) -> &'static Service {
+    match kind {
+        ServiceKind::Etcd => &ALL[0],
+        ServiceKind::Haproxy => &ALL[1],
+        ServiceKind::Patroni => &ALL[2],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_row() {
+        for kind in ServiceKind::ALL {
+            assert_eq!(service(*kind).kind, *kind);
+        }
+        assert_eq!(ALL.len(), ServiceKind::ALL.len());
+    }
+}
