@@ -12,3 +12,4 @@ pub mod history;
 pub mod plan;
 pub mod services;
 pub mod topology;
+pub mod verdict;

@@ -4,6 +4,7 @@
 //! gives the same findings.
 
 pub mod finding;
+pub mod phases;
 
 pub use finding::{Finding, Measure, Outcome};
 

@@ -1,0 +1,168 @@
+//! The verdict: what the checks say of each scenario, of the run, and of the documented claims.
+//!
+//! Architecture invariant: pure. The same history gives the same verdict, today or from a saved run.
+//!
+//! # Rules
+//!
+//! - Outcomes combine as the worst: fail over inconclusive over pass. Nothing unproven is a pass: a scenario
+//!   without findings, a check that panics, an expectation that nobody judged, a history that breaks off, all are
+//!   inconclusive.
+//! - A scenario with a `@control:CHECK` tag runs a system that is known to be bad. It passes only if exactly that
+//!   check fails, with evidence ([`ControlVerdict::caught`]). Failures that are the direct consequence of the
+//!   defect (the table [`CONSEQUENCES`]) are listed and don't count against it; any other failure does, for then
+//!   the system is bad in a way that the control does not mean.
+//! - A claim is refuted when one trial missed it, provided the load, the faults and the harness of that trial were
+//!   sound. It is confirmed when at least one trial decided it and every trial that bears on it kept it, without
+//!   any doubt. Otherwise it is undecided.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    checks::{Finding, Outcome, phases::Failover},
+    history::event::{Bound, ScenarioStarted},
+};
+
+/// Checks whose failure follows by itself from the failure of another: two writers mean that what one of them
+/// acknowledged is rewound away.
+pub const CONSEQUENCES: &[(&str, &[&str])] = &[("single_writer", &["data_loss"])];
+
+/// What a whole run showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunVerdict {
+    /// The worst of all scenarios and of the run itself.
+    pub outcome: Outcome,
+    /// Why the run itself is inconclusive (it was interrupted, its history has a gap), if it is.
+    pub doubts: Vec<String>,
+    /// Each trial of each scenario, by its number.
+    pub scenarios: Vec<ScenarioVerdict>,
+    /// Figures over the trials of each scenario.
+    pub groups: Vec<ScenarioGroup>,
+    /// The claims that scenarios bear on, in the order of their ids.
+    pub claims: Vec<ClaimVerdict>,
+}
+
+/// What one trial of one scenario showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioVerdict {
+    /// Its number in the history, counted from 1.
+    pub number: u32,
+    /// What it is; `None` if the history holds nothing of it.
+    pub scenario: Option<ScenarioStarted>,
+    /// The topology's name; empty if its plan is not known.
+    pub topology: String,
+    /// Whether it did what it should: for a control, that it was caught.
+    pub outcome: Outcome,
+    /// The worst of the findings, before a control turns it round.
+    pub worst_finding: Outcome,
+    pub control: Option<ControlVerdict>,
+    pub findings: Vec<Finding>,
+    /// The outage after each fault with its phases, for drawing.
+    pub failovers: Vec<Failover>,
+}
+
+/// Whether a negative control did its work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ControlVerdict {
+    /// The check that must fail.
+    pub check: String,
+    /// It failed, with evidence, and nothing else did but its consequences.
+    pub caught: bool,
+    /// One sentence why or why not.
+    pub reason: String,
+    /// Other checks that failed as a consequence.
+    pub consequences: Vec<String>,
+}
+
+/// All trials of one scenario on one topology.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioGroup {
+    pub feature: String,
+    pub name: String,
+    pub file: String,
+    pub line: usize,
+    pub topology: String,
+    /// The worst of its trials.
+    pub outcome: Outcome,
+    /// Numbers of its trials in [`RunVerdict::scenarios`].
+    pub scenarios: Vec<u32>,
+    /// Of every measure that at least one trial has.
+    pub statistics: Vec<Statistics>,
+}
+
+/// A measure over trials.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// The measure with its unit.
+    pub measure: String,
+    /// What the settings predict, least and most, the same for all trials or else the widest of them.
+    pub predicted: Option<(f64, f64)>,
+    pub minimum: f64,
+    /// The middle value; of an even count the mean of the two in the middle.
+    pub median: f64,
+    /// The 95th percentile by nearest rank: the smallest value that at least 95 % of the trials don't exceed.
+    pub p95: f64,
+    pub maximum: f64,
+    pub trials: Vec<TrialValue>,
+}
+
+/// What one trial measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialValue {
+    /// Number of the scenario in the history.
+    pub scenario: u32,
+    pub trial: u32,
+    pub value: f64,
+}
+
+/// A row of the table of documented claims, as the verdict needs it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimRow {
+    pub id: String,
+    pub document: String,
+    pub wording: String,
+    /// `None`: no check measures it yet, so it stays undecided.
+    pub target: Option<ClaimTarget>,
+}
+
+/// What a claim promises, in terms of a check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimTarget {
+    pub check: String,
+    pub measure: String,
+    pub bound: Bound,
+}
+
+/// What the run says of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimState {
+    Confirmed,
+    Refuted,
+    Undecided,
+}
+
+/// A claim over all trials that bear on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimVerdict {
+    pub claim: ClaimRow,
+    pub state: ClaimState,
+    /// One sentence with the figures.
+    pub summary: String,
+    /// Each trial that bears on it.
+    pub trials: Vec<ClaimTrial>,
+    /// Over the trials that decided.
+    pub statistics: Option<Statistics>,
+}
+
+/// What one trial says of a claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimTrial {
+    /// Number of the scenario in the history.
+    pub scenario: u32,
+    pub trial: u32,
+    pub value: Option<f64>,
+    /// `None`: it decides nothing.
+    pub kept: Option<bool>,
+    /// `seq` of the events that show it.
+    pub evidence: Vec<u64>,
+}
