@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     checks::{Finding, Outcome, phases::Failover},
-    history::event::{Bound, ScenarioStarted},
+    claims::Claim,
+    history::event::ScenarioStarted,
 };
 
 /// Checks whose failure follows by itself from the failure of another: two writers mean that what one of them
@@ -114,24 +115,6 @@ pub struct TrialValue {
     pub value: f64,
 }
 
-/// A row of the table of documented claims, as the verdict needs it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClaimRow {
-    pub id: String,
-    pub document: String,
-    pub wording: String,
-    /// `None`: no check measures it yet, so it stays undecided.
-    pub target: Option<ClaimTarget>,
-}
-
-/// What a claim promises, in terms of a check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClaimTarget {
-    pub check: String,
-    pub measure: String,
-    pub bound: Bound,
-}
-
 /// What the run says of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,7 +127,7 @@ pub enum ClaimState {
 /// A claim over all trials that bear on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimVerdict {
-    pub claim: ClaimRow,
+    pub claim: Claim,
     pub state: ClaimState,
     /// One sentence with the figures.
     pub summary: String,

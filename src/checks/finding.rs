@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::event::Bound;
+use crate::history::event::{Bound, Expectation};
 
 /// The outcome of a finding, a scenario or a run. Ordered from best to worst, so the worst is the maximum:
 /// a failure is proven and outweighs what is merely unproven.
@@ -41,4 +41,81 @@ pub struct Finding {
     pub claims: Vec<String>,
     /// `seq` of the events that show it.
     pub evidence: Vec<u64>,
+}
+
+impl Measure {
+    /// A measured value for which nothing is predicted.
+    pub fn new(name: &str, value: f64) -> Self {
+        Self { name: name.to_owned(), value, predicted: None }
+    }
+}
+
+impl Finding {
+    /// A finding that holds no measure against a target. Its claims are filled in by the verdict.
+    pub fn new(check: &str, outcome: Outcome, summary: impl Into<String>) -> Self {
+        Self {
+            check: check.to_owned(),
+            outcome,
+            summary: summary.into(),
+            measure: None,
+            target: None,
+            details: Vec::new(),
+            claims: Vec::new(),
+            evidence: Vec::new(),
+        }
+    }
+
+    /// The same with this measure as the one that matters.
+    pub fn with_measure(self, measure: Measure) -> Self {
+        Self { measure: Some(measure), ..self }
+    }
+
+    /// The same with further measures.
+    pub fn with_details(self, details: Vec<Measure>) -> Self {
+        Self { details, ..self }
+    }
+
+    /// The same with the events that show it, each once and in their order.
+    pub fn with_evidence(self, evidence: impl IntoIterator<Item = u64>) -> Self {
+        let mut evidence: Vec<u64> = evidence.into_iter().collect();
+        evidence.sort_unstable();
+        evidence.dedup();
+        Self { evidence, ..self }
+    }
+
+    /// The value of a measure, wherever the finding has it.
+    pub fn value_of(&self, measure: &str) -> Option<f64> {
+        self.measure.iter().chain(&self.details).find(|own| own.name == measure).map(|own| own.value)
+    }
+
+    /// The same finding held against an expectation: a value that misses the bound fails, and a measure that the
+    /// finding does not have leaves the expectation unproven. The worse of the outcome so
+    /// far and the expectation's counts.
+    pub fn held_against(mut self, expectation: &Expectation) -> Self {
+        self.target = Some(expectation.bound);
+        let found = self.measure.iter().chain(&self.details).find(|own| own.name == expectation.measure).cloned();
+        let Some(found) = found else {
+            self.measure = None;
+            self.outcome = self.outcome.max(Outcome::Inconclusive);
+            self.summary = format!("{} was not measured; {}", expectation.measure, self.summary);
+            return self;
+        };
+        if !expectation.bound.holds(found.value) {
+            self.outcome = Outcome::Fail;
+        }
+        self.measure = Some(found);
+        self
+    }
+}
+
+impl std::fmt::Display for Bound {
+    /// As words, for example `at most 30000`; the unit is the measure's.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Bound::AtMost(most) => write!(formatter, "at most {most}"),
+            Bound::AtLeast(least) => write!(formatter, "at least {least}"),
+            Bound::Between(least, most) => write!(formatter, "between {least} and {most}"),
+            Bound::Exactly(exact) => write!(formatter, "exactly {exact}"),
+        }
+    }
 }

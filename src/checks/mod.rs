@@ -4,7 +4,10 @@
 //! gives the same findings.
 
 pub mod finding;
+pub mod outage;
 pub mod phases;
+pub mod record;
+pub mod recovery_time;
 
 pub use finding::{Finding, Measure, Outcome};
 

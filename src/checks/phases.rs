@@ -1,8 +1,36 @@
 //! The client's outage after a fault, cut into the phases of a failover.
+//!
+//! Pure; the report draws from the same result. The phases follow each other without gaps, so they add up to the
+//! outage exactly. An end that was not seen (an observer was blind) gives its time to the next phase and says so
+//! ([`Phase::seen`]); an end that was seen too late or too early is brought between its neighbours.
+//!
+//! | phase | ends with |
+//! | --- | --- |
+//! | detect | the leader key gone, as the earliest etcd member tells it, at a revision after the fault |
+//! | elect | the leader key held by the node that will acknowledge the recovering write |
+//! | promote | the first write that this node acknowledges directly (its own port, or a writer's session) |
+//! | restart | in place of these three, when the key never changed hands: the same node writes directly again |
+//! | route | the proxy's server for this node UP in the backend `write` |
+//! | first write | the client's recovery (see [`crate::checks::outage`]) |
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Span;
+use super::{
+    Evidence,
+    outage::{Outage, Window, outages},
+    record::{FaultRecord, KeyChange, Tried, attempts, faults, leader_key, reached_us},
+};
+use crate::{
+    history::{
+        Occurrence,
+        event::{ClientKind, Milestone, Operation},
+    },
+    plan::Span,
+    topology::ServiceKind,
+};
+
+/// The endpoint and the proxy's backend for writes.
+pub const WRITE: &str = "write";
 
 /// One outage of the `write` endpoint, as fresh clients saw it, and what the cluster did meanwhile.
 ///
@@ -15,10 +43,14 @@ pub struct Failover {
     pub effect_from_us: u64,
     /// … and surely had at this one.
     pub effect_to_us: u64,
-    /// When the outage began for clients: see `checks::outage`. Equal to `recovered_us` if there was none.
+    /// When the longest outage began for clients (see [`crate::checks::outage`]); the fault's effect if there was none.
     pub outage_from_us: u64,
     /// The first acknowledged write of the following uninterrupted run; `None`: it never came.
     pub recovered_us: Option<u64>,
+    /// Whether that run was watched long enough to call it one.
+    pub settled: bool,
+    /// Every outage between this fault and the next; the longest is the one that is cut into phases.
+    pub outages: Vec<Outage>,
     /// Until when clients tried.
     pub watched_until_us: u64,
     pub course: Course,
@@ -116,6 +148,249 @@ impl Failover {
     pub fn outage_ms(&self) -> Option<f64> {
         self.recovered_us.map(|recovered_us| milliseconds(recovered_us.saturating_sub(self.outage_from_us)))
     }
+}
+
+/// What happened to writes after each fault, in the order of the faults.
+///
+/// A fault that was not confirmed has no known instant and is left out: the check `faults_took_effect` says so.
+pub fn failovers(evidence: &Evidence<'_>) -> Vec<Failover> {
+    let all = attempts(evidence.events);
+    let fresh: Vec<Tried<'_>> = all.iter().copied().filter(|tried| tried.is_fresh(WRITE, Operation::Write)).collect();
+    let mut faults = faults(evidence.events);
+    faults.retain(|fault| fault.effect.is_some());
+    faults.sort_by_key(|fault| fault.effect.map(|effect| (effect.from_us, effect.to_us)));
+    let load_until_us = reached_us(evidence.events, Milestone::LoadStopped).unwrap_or(u64::MAX);
+    let mut found = Vec::new();
+    let mut first = 0;
+    while first < faults.len() {
+        let (group, window, spans) = group_of(&faults, first, &fresh, load_until_us);
+        let scene = Scene { evidence, all: &all, fresh: &fresh, keys: leader_key(evidence.events), faults: group };
+        found.push(scene.failover(window, spans));
+        first += group.len();
+    }
+    found
+}
+
+/// The faults that share an outage with the one at `first`: those that struck before it had ended.
+fn group_of<'f, 'e>(
+    faults: &'f [FaultRecord<'e>],
+    first: usize,
+    fresh: &[Tried<'_>],
+    load_until_us: u64,
+) -> (&'f [FaultRecord<'e>], Window, Vec<Outage>) {
+    let (from_us, mut effect_to_us) = faults[first].effect.map_or((0, 0), |effect| (effect.from_us, effect.to_us));
+    let mut after = first + 1;
+    loop {
+        let next_us = faults.get(after).and_then(|fault| fault.effect);
+        let until_us = next_us.map_or(load_until_us, |effect| effect.from_us);
+        let window = Window { from_us, until_us, ended_by_fault: next_us.is_some() };
+        let spans = outages(fresh, window);
+        let open = spans.last().is_some_and(|last| last.to_us.is_none()) || until_us <= effect_to_us;
+        match next_us {
+            Some(effect) if open => {
+                effect_to_us = effect_to_us.max(effect.to_us);
+                after += 1;
+            }
+            _ => return (&faults[first..after], window, spans),
+        }
+    }
+}
+
+/// What is needed to tell the course of one outage.
+struct Scene<'s, 'e> {
+    evidence: &'s Evidence<'e>,
+    all: &'s [Tried<'e>],
+    fresh: &'s [Tried<'e>],
+    keys: Vec<KeyChange<'e>>,
+    faults: &'s [FaultRecord<'e>],
+}
+
+/// The end of a phase: when, and the event that shows it. `None`: not seen.
+type End = Option<(u64, u64)>;
+
+impl Scene<'_, '_> {
+    fn failover(&self, window: Window, spans: Vec<Outage>) -> Failover {
+        let effects = self.faults.iter().filter_map(|fault| fault.effect);
+        let last_start_us = self.fresh.last().map_or(window.from_us, Tried::started_us);
+        let watched_until_us = window.until_us.min(last_start_us).max(window.from_us);
+        let mut failover = Failover {
+            faults: self.faults.iter().map(|fault| fault.injecting.fault).collect(),
+            effect_from_us: window.from_us,
+            effect_to_us: effects.clone().next().map_or(window.from_us, |effect| effect.to_us),
+            outage_from_us: window.from_us,
+            recovered_us: Some(window.from_us),
+            settled: true,
+            outages: spans,
+            watched_until_us,
+            course: Course::NoOutage,
+            old_primary: self.faults.iter().find_map(|fault| fault.injecting.primary_before.clone()),
+            new_primary: None,
+            dcs_leader_lost: self.dcs_leader_lost(),
+            phases: Vec::new(),
+            predicted: None,
+            evidence: effects.map(|effect| effect.seq).collect(),
+        };
+        let longest = failover.outages.iter().copied().max_by_key(|outage| outage.length_us(watched_until_us));
+        if let Some(longest) = longest {
+            self.follow(&mut failover, longest);
+        }
+        failover
+    }
+
+    fn dcs_leader_lost(&self) -> bool {
+        let lost = |fault: &FaultRecord<'_>| {
+            let leader = fault.injecting.dcs_leader_before.as_deref();
+            leader.is_some_and(|leader| fault.hits(leader, ServiceKind::Etcd.name()))
+        };
+        self.faults.iter().any(lost)
+    }
+
+    fn follow(&self, failover: &mut Failover, outage: Outage) {
+        failover.outage_from_us = outage.from_us;
+        failover.recovered_us = outage.to_us;
+        failover.settled = outage.settled;
+        failover.evidence.extend(outage.first_seq);
+        failover.evidence.extend(outage.last_seq);
+        let recovery = self.all.iter().find(|tried| Some(tried.seq) == outage.last_seq);
+        let (Some(to_us), Some((winner, _))) = (outage.to_us, recovery.and_then(Tried::answered_by)) else {
+            failover.course = Course::NotRecovered;
+            return;
+        };
+        failover.new_primary = Some(winner.to_owned());
+        let span = (outage.from_us, to_us);
+        let ends = match self.taken_over(winner, failover, to_us) {
+            Some((gone, held)) => {
+                failover.course = Course::Failover;
+                let direct = self.first_direct_write(winner, held.0, to_us);
+                let route = self.routed(winner, held.0.min(direct.map_or(to_us, |end| end.0)), span, false);
+                let ends =
+                    [(PhaseName::Detect, Some(gone)), (PhaseName::Elect, Some(held)), (PhaseName::Promote, direct)];
+                Vec::from_iter(ends.into_iter().chain(route))
+            }
+            None => {
+                failover.course = Course::RestartInPlace;
+                let direct = self.direct_write_again(winner, span);
+                let route = self.routed(winner, outage.from_us, span, true);
+                Vec::from_iter(std::iter::once((PhaseName::Restart, direct)).chain(route))
+            }
+        };
+        failover.evidence.extend(ends.iter().filter_map(|(_, end)| end.map(|(_, seq)| seq)));
+        failover.evidence.sort_unstable();
+        failover.evidence.dedup();
+        failover.phases = cut(span, ends);
+        self.predict(failover);
+    }
+
+    /// When the key was gone and when the winner held it, if it changed hands at all.
+    fn taken_over(&self, winner: &str, failover: &Failover, until_us: u64) -> Option<((u64, u64), (u64, u64))> {
+        let before = self.keys.iter().rposition(|change| change.at_us < failover.effect_from_us);
+        let after = &self.keys[before.map_or(0, |index| index + 1)..];
+        let old = failover.old_primary.as_deref().or(before.and_then(|index| self.keys[index].holder));
+        let changed_hands = |change: &KeyChange<'_>| change.holder.is_some() && change.holder != old;
+        after.iter().find(|change| changed_hands(change))?;
+        let is_winner = |change: &KeyChange<'_>| change.holder == Some(winner);
+        let index = after
+            .iter()
+            .rposition(|change| is_winner(change) && change.at_us <= until_us)
+            // Told late: the write shows that it was held by then.
+            .or_else(|| after.iter().position(is_winner))?;
+        let held = (after[index].at_us, after[index].seq);
+        let gone = after[..index].iter().find(|change| change.holder.is_none());
+        Some((gone.map_or(held, |gone| (gone.at_us, gone.seq)), held))
+    }
+
+    /// The first write that the new primary acknowledged without the proxy's help.
+    fn first_direct_write(&self, node: &str, from_us: u64, until_us: u64) -> End {
+        let direct = self.all.iter().filter(|tried| is_direct_write(tried, node) && tried.acknowledged());
+        let in_time =
+            direct.filter(|tried| (from_us.saturating_sub(HELD_LATE_US)..=until_us).contains(&tried.ended_us));
+        in_time.map(|tried| (tried.ended_us, tried.seq)).min()
+    }
+
+    /// The first direct write of the node after the last that failed in the outage.
+    fn direct_write_again(&self, node: &str, span: (u64, u64)) -> End {
+        // Fresh ones only: a held session that broke may stay broken.
+        let own = |tried: &&Tried<'_>| tried.is_fresh(node, Operation::Write);
+        let failed = |tried: &&Tried<'_>| {
+            own(tried) && !tried.acknowledged() && tried.started_us() <= span.1 && tried.ended_us >= span.0
+        };
+        let last_failed_us = self.all.iter().filter(failed).map(Tried::started_us).max()?;
+        let again =
+            self.all.iter().filter(own).filter(|tried| tried.acknowledged() && tried.started_us() > last_failed_us);
+        again.map(|tried| (tried.ended_us, tried.seq)).min()
+    }
+
+    /// When the proxy took the node into its backend for writes; nothing to tell without a proxy.
+    fn routed(
+        &self,
+        node: &str,
+        from_us: u64,
+        span: (u64, u64),
+        must_have_been_down: bool,
+    ) -> Option<(PhaseName, End)> {
+        self.evidence.plan.hosts_with(ServiceKind::Haproxy).next()?;
+        let entry = &self.evidence.plan.topology.endpoints.write.host;
+        let of_entry = |proxy: &str| proxy == entry || proxy.split('/').next() == Some(entry);
+        let mut down = !must_have_been_down;
+        for event in self.evidence.events {
+            let Occurrence::ProxyState { proxy, backend, server, up, .. } = &event.what else { continue };
+            if server != node || backend != WRITE || !of_entry(proxy) || event.at_us < span.0 {
+                continue;
+            }
+            down |= !up;
+            if *up && down && event.at_us >= from_us.min(span.1) {
+                // Told after the client's write, which shows that the server was up by then.
+                return Some((PhaseName::Route, Some((event.at_us.min(span.1), event.seq))));
+            }
+        }
+        Some((PhaseName::Route, None))
+    }
+
+    /// Sets the predicted spans. They hold for the loss of the primary, whose key has to expire.
+    fn predict(&self, failover: &mut Failover) {
+        let predicted = &self.evidence.plan.predicted;
+        let Some(old) = &failover.old_primary else { return };
+        let lost = self.faults.iter().any(|fault| fault.hits(old, ServiceKind::Patroni.name()));
+        let at_once = failover.outage_from_us <= failover.effect_to_us.saturating_add(AT_ONCE_US);
+        if failover.course != Course::Failover || !lost || !at_once {
+            return;
+        }
+        failover.predicted = Some(predicted.outage(failover.dcs_leader_lost));
+        for phase in &mut failover.phases {
+            phase.predicted = match phase.name {
+                PhaseName::Detect if failover.dcs_leader_lost => Some(predicted.detect_with_dcs_leader),
+                PhaseName::Detect => Some(predicted.detect),
+                PhaseName::Elect => Some(predicted.elect),
+                PhaseName::Promote => Some(predicted.promote),
+                PhaseName::Route => Some(predicted.route),
+                PhaseName::Restart | PhaseName::FirstWrite => None,
+            };
+        }
+    }
+}
+
+/// A watch may tell of the key a little later than the new primary's first write was seen.
+const HELD_LATE_US: u64 = 1_000_000;
+/// An outage that begins later than this after the fault is not the plain loss of a primary.
+const AT_ONCE_US: u64 = 1_000_000;
+
+fn is_direct_write(tried: &Tried<'_>, node: &str) -> bool {
+    let answered = tried.answered_by().is_some_and(|(by, _)| by == node);
+    let direct = tried.attempt.endpoint == node || tried.attempt.client_kind == ClientKind::Writer;
+    tried.is_write() && answered && direct
+}
+
+/// Cuts the outage at the ends of its phases, in their order; the rest is the last phase.
+fn cut(span: (u64, u64), ends: Vec<(PhaseName, End)>) -> Vec<Phase> {
+    let mut phases = Vec::new();
+    let mut from_us = span.0;
+    for (name, end) in ends {
+        let to_us = end.map_or(from_us, |(at_us, _)| at_us.clamp(from_us, span.1));
+        phases.push(Phase { name, from_us, to_us, predicted: None, seen: end.is_some() });
+        from_us = to_us;
+    }
+    phases.push(Phase { name: PhaseName::FirstWrite, from_us, to_us: span.1, predicted: None, seen: true });
+    phases
 }
 
 /// Microseconds as milliseconds.

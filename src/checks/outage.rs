@@ -1,0 +1,293 @@
+//! Outages as fresh clients of one endpoint saw them.
+//!
+//! # What counts as an outage
+//!
+//! The prober is open-loop: its attempts start on a fixed schedule, each on a connection of its own. Two things show
+//! an outage:
+//!
+//! - **An attempt failed** (refused, or its fate is unknown). The outage begins when the first such attempt started,
+//!   but not before the fault can have taken effect. It ends with the first acknowledgement of the following
+//!   *uninterrupted run*: every attempt that starts within [`SETTLE_US`] from the run's first attempt on is
+//!   acknowledged. A lucky hit between failures ends nothing. Attempts that started earlier but hung, and were
+//!   acknowledged in the end, don't begin the run either.
+//! - **Nothing was acknowledged for longer than [`STALL_US`]**, though in the end everything was: a stall. Without
+//!   this a database that hangs for as long as the client's patience would seem to have had no outage.
+//!
+//! So the fault's instant is refined by the client's own evidence: the confirmation brackets it (sometimes widely),
+//! and within the bracket the first attempt that failed tells when clients lost service, to the prober's schedule.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Tried;
+
+/// A run of acknowledged attempts counts as recovery when it lasts this long.
+pub const SETTLE_US: u64 = 2_000_000;
+
+/// A gap between two acknowledgements that is longer than this is a stall. Well above the schedule of the prober and
+/// the time of a commit, below what a client would call an outage.
+pub const STALL_US: u64 = 100_000;
+
+/// A span in which clients were not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    pub from_us: u64,
+    /// The first acknowledgement of the uninterrupted run; `None`: it did not come.
+    pub to_us: Option<u64>,
+    /// Whether the run after it was watched for [`SETTLE_US`], or up to the next fault.
+    pub settled: bool,
+    /// `seq` of the first attempt that was not served in time.
+    pub first_seq: Option<u64>,
+    /// `seq` of the acknowledgement that ended it.
+    pub last_seq: Option<u64>,
+}
+
+impl Outage {
+    /// Its length; until the end of the watch if it did not end.
+    pub fn length_us(&self, watched_until_us: u64) -> u64 {
+        self.to_us.unwrap_or(watched_until_us).saturating_sub(self.from_us)
+    }
+}
+
+/// The span in which outages are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub from_us: u64,
+    pub until_us: u64,
+    /// It ends because the next fault strikes. Attempts that were in flight then belong to that fault.
+    pub ended_by_fault: bool,
+}
+
+/// The outages within the window, in the order of time. `attempts` are those of one prober, in the order of their
+/// start.
+pub fn outages(attempts: &[Tried<'_>], window: Window) -> Vec<Outage> {
+    let within: Vec<Tried<'_>> = attempts.iter().copied().filter(|tried| belongs(tried, window)).collect();
+    let mut found = failures(&within, window);
+    found.extend(stalls(&within, window));
+    merge(found)
+}
+
+fn belongs(tried: &Tried<'_>, window: Window) -> bool {
+    let in_time = tried.ended_us >= window.from_us && tried.started_us() < window.until_us;
+    in_time && !(window.ended_by_fault && tried.ended_us >= window.until_us)
+}
+
+fn failures(within: &[Tried<'_>], window: Window) -> Vec<Outage> {
+    let mut found = Vec::new();
+    let mut index = 0;
+    while let Some(offset) = within[index..].iter().position(|tried| !tried.acknowledged()) {
+        let first = index + offset;
+        let (outage, next) = follow_failure(within, first, window);
+        found.push(outage);
+        index = next;
+    }
+    found
+}
+
+/// The outage that begins with the failed attempt at `first`, and the index from which to look for the next.
+fn follow_failure(within: &[Tried<'_>], first: usize, window: Window) -> (Outage, usize) {
+    let from_us = within[first].started_us().max(window.from_us);
+    let mut last_failed = first;
+    loop {
+        let run = last_failed + 1;
+        let Some(run_first) = within.get(run).filter(|tried| tried.acknowledged()) else {
+            if run < within.len() {
+                last_failed = run;
+                continue;
+            }
+            let open =
+                Outage { from_us, to_us: None, settled: false, first_seq: Some(within[first].seq), last_seq: None };
+            return (open, within.len());
+        };
+        let settled_us = run_first.started_us() + SETTLE_US;
+        let broken = within[run..].iter().position(|tried| !tried.acknowledged()).map(|offset| run + offset);
+        if let Some(broken) = broken.filter(|broken| within[*broken].started_us() < settled_us) {
+            last_failed = broken;
+            continue;
+        }
+        let next = broken.unwrap_or(within.len());
+        // Attempts of the run overtake each other: the earliest acknowledgement counts, not the earliest start.
+        let recovery = within[run..next].iter().min_by_key(|tried| tried.ended_us);
+        let watched = window.ended_by_fault || within.last().is_some_and(|tried| tried.started_us() >= settled_us);
+        let outage = Outage {
+            from_us,
+            to_us: recovery.map(|tried| tried.ended_us),
+            settled: watched,
+            first_seq: Some(within[first].seq),
+            last_seq: recovery.map(|tried| tried.seq),
+        };
+        return (outage, next);
+    }
+}
+
+fn stalls(within: &[Tried<'_>], window: Window) -> Vec<Outage> {
+    let mut answers: Vec<&Tried<'_>> = within.iter().filter(|tried| tried.acknowledged()).collect();
+    answers.sort_by_key(|tried| tried.ended_us);
+    let mut found = Vec::new();
+    let mut before_us = window.from_us;
+    for answer in answers {
+        if answer.ended_us.saturating_sub(before_us) > STALL_US {
+            found.extend(stall(within, before_us, Some(answer)));
+        }
+        before_us = before_us.max(answer.ended_us);
+    }
+    let last_start_us = within.last().map_or(window.from_us, Tried::started_us);
+    if last_start_us.saturating_sub(before_us) > STALL_US {
+        found.extend(stall(within, before_us, None));
+    }
+    found
+}
+
+/// The stall after `before_us`, if an attempt waited in it: without one, nobody asked.
+fn stall(within: &[Tried<'_>], before_us: u64, end: Option<&Tried<'_>>) -> Option<Outage> {
+    let until_us = end.map_or(u64::MAX, |answer| answer.ended_us);
+    let waited = within.iter().find(|tried| tried.started_us() >= before_us && tried.started_us() < until_us)?;
+    let from_us = waited.started_us();
+    if end.is_some_and(|answer| answer.ended_us.saturating_sub(from_us) <= STALL_US) {
+        return None;
+    }
+    Some(Outage {
+        from_us,
+        to_us: end.map(|answer| answer.ended_us),
+        settled: end.is_some(),
+        first_seq: Some(waited.seq),
+        last_seq: end.map(|answer| answer.seq),
+    })
+}
+
+/// Joins spans that overlap.
+fn merge(mut found: Vec<Outage>) -> Vec<Outage> {
+    found.sort_by_key(|outage| outage.from_us);
+    let mut merged: Vec<Outage> = Vec::new();
+    for outage in found {
+        match merged.last_mut() {
+            Some(last) if last.to_us.is_none_or(|to_us| outage.from_us < to_us) => join(last, outage),
+            _ => merged.push(outage),
+        }
+    }
+    merged
+}
+
+fn join(last: &mut Outage, outage: Outage) {
+    let (Some(last_to), Some(to)) = (last.to_us, outage.to_us) else {
+        // One of them has no end. A failure without a run after it outweighs a stall that seemed to end.
+        last.to_us = None;
+        last.last_seq = None;
+        last.settled = false;
+        return;
+    };
+    last.settled &= outage.settled;
+    if to > last_to {
+        last.to_us = Some(to);
+        last.last_seq = outage.last_seq;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::event::{Attempt, AttemptOutcome, ClientKind, Operation};
+
+    const EVERY_US: u64 = 20_000;
+
+    /// A prober's attempts, each described by its start and what becomes of it: latency and success.
+    fn prober(count: u64, fate: impl Fn(u64) -> (u64, bool)) -> Vec<(u64, Attempt)> {
+        let attempt = |number: u64| {
+            let started_us = number * EVERY_US;
+            let (latency_us, good) = fate(started_us);
+            let outcome = match good {
+                true => AttemptOutcome::Acknowledged { node: "node1".to_owned(), timeline: 1, lsn: 1 },
+                false => AttemptOutcome::Refused { sqlstate: None, message: "refused".to_owned() },
+            };
+            let attempt = Attempt {
+                client_kind: ClientKind::Fresh,
+                endpoint: "write".to_owned(),
+                operation: Operation::Write,
+                client: 1,
+                sequence: number,
+                started_us,
+                outcome,
+            };
+            (started_us + latency_us, attempt)
+        };
+        (0..count).map(attempt).collect()
+    }
+
+    fn find(attempts: &[(u64, Attempt)], from_us: u64) -> Vec<Outage> {
+        let tried: Vec<_> = attempts
+            .iter()
+            .map(|(ended_us, attempt)| Tried { seq: attempt.sequence, ended_us: *ended_us, attempt })
+            .collect();
+        outages(&tried, Window { from_us, until_us: u64::MAX, ended_by_fault: false })
+    }
+
+    #[test]
+    fn no_failure_is_no_outage() {
+        assert_eq!(find(&prober(500, |_| (5_000, true)), 1_000_000), []);
+    }
+
+    #[test]
+    fn a_cut_is_measured_to_the_schedule() {
+        let found = find(&prober(500, |at| (5_000, !(1_000_000..4_000_000).contains(&at))), 1_000_000);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].from_us, found[0].to_us, found[0].settled), (1_000_000, Some(4_005_000), true));
+    }
+
+    #[test]
+    fn a_lucky_hit_is_no_recovery() {
+        let good = |at| !(1_000_000..4_000_000).contains(&at) || at == 2_000_000;
+        let found = find(&prober(500, |at| (5_000, good(at))), 1_000_000);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].to_us, Some(4_005_000));
+    }
+
+    #[test]
+    fn an_attempt_that_hung_and_got_through_does_not_begin_the_run() {
+        // The attempt at 1 s hangs and is acknowledged at 3.5 s, while fresh ones are refused until 4 s.
+        let fate = |at| match at {
+            1_000_000 => (2_500_000, true),
+            _ => (5_000, !(1_000_000..4_000_000).contains(&at)),
+        };
+        assert_eq!(find(&prober(500, fate), 1_000_000)[0].to_us, Some(4_005_000));
+    }
+
+    #[test]
+    fn hung_attempts_that_succeed_late_are_a_stall() {
+        // Silence for 3 s: whoever starts in it is answered when it ends.
+        let fate = |at| if (1_000_000..4_000_000).contains(&at) { (4_000_000 - at, true) } else { (5_000, true) };
+        let found = find(&prober(500, fate), 1_000_000);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].from_us, found[0].to_us), (1_000_000, Some(4_000_000)));
+    }
+
+    #[test]
+    fn lost_packets_answered_after_a_retransmission_are_measured_by_those_that_came_later() {
+        // 200 ms of dropped packets: TCP tries again after a second, fresh attempts get through at once.
+        let fate = |at| if (1_000_000..1_200_000).contains(&at) { (1_005_000, true) } else { (5_000, true) };
+        let found = find(&prober(500, fate), 1_000_000);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].from_us, found[0].to_us), (1_000_000, Some(1_205_000)));
+    }
+
+    #[test]
+    fn one_slow_attempt_among_fast_ones_is_no_outage() {
+        assert_eq!(find(&prober(500, |at| (if at == 2_000_000 { 900_000 } else { 5_000 }, true)), 1_000_000), []);
+    }
+
+    #[test]
+    fn writes_that_never_come_back_have_no_end() {
+        let found = find(&prober(500, |at| (5_000, at < 1_000_000)), 1_000_000);
+        assert_eq!((found.len(), found[0].to_us), (1, None));
+    }
+
+    #[test]
+    fn a_run_that_is_cut_short_is_not_settled() {
+        let found = find(&prober(100, |at| (5_000, !(500_000..1_500_000).contains(&at))), 500_000);
+        assert_eq!((found[0].to_us, found[0].settled), (Some(1_505_000), false));
+    }
+
+    #[test]
+    fn an_outage_that_begins_long_after_the_fault_is_found() {
+        let found = find(&prober(1500, |at| (5_000, !(20_000_000..25_000_000).contains(&at))), 1_000_000);
+        assert_eq!((found.len(), found[0].from_us, found[0].to_us), (1, 20_000_000, Some(25_005_000)));
+    }
+}

@@ -1,0 +1,238 @@
+//! The events of a scenario in the form in which several checks need them: faults with their fate, attempts with
+//! their end, milestones, the leader key's history.
+
+use crate::history::{
+    Event, Occurrence,
+    event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation},
+};
+
+/// A client's attempt and when it ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried<'a> {
+    pub seq: u64,
+    pub ended_us: u64,
+    pub attempt: &'a Attempt,
+}
+
+impl<'a> Tried<'a> {
+    pub fn started_us(&self) -> u64 {
+        self.attempt.started_us
+    }
+
+    pub fn acknowledged(&self) -> bool {
+        matches!(self.attempt.outcome, AttemptOutcome::Acknowledged { .. })
+    }
+
+    /// The node that acknowledged it and its timeline.
+    pub fn answered_by(&self) -> Option<(&'a str, u32)> {
+        match &self.attempt.outcome {
+            AttemptOutcome::Acknowledged { node, timeline, .. } => Some((node, *timeline)),
+            _ => None,
+        }
+    }
+
+    pub fn is_write(&self) -> bool {
+        self.attempt.operation == Operation::Write
+    }
+
+    /// An attempt of the open-loop prober at this endpoint.
+    pub fn is_fresh(&self, endpoint: &str, operation: Operation) -> bool {
+        self.attempt.client_kind == ClientKind::Fresh
+            && self.attempt.endpoint == endpoint
+            && self.attempt.operation == operation
+    }
+}
+
+/// Every attempt, in the order in which they started.
+pub fn attempts(events: &[Event]) -> Vec<Tried<'_>> {
+    let mut tried: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            Occurrence::Attempt(attempt) => Some(Tried { seq: event.seq, ended_us: event.at_us, attempt }),
+            _ => None,
+        })
+        .collect();
+    tried.sort_by_key(|tried| (tried.started_us(), tried.seq));
+    tried
+}
+
+/// A fault and what became of it.
+#[derive(Debug, Clone)]
+pub struct FaultRecord<'a> {
+    pub injecting: &'a FaultInjecting,
+    pub injecting_us: u64,
+    pub seq: u64,
+    /// Proven to bite, if it was.
+    pub effect: Option<Effect>,
+    /// Why it could not be proven, or ceased by itself.
+    pub unconfirmed: Option<(&'a str, u64)>,
+    pub healing_us: Option<u64>,
+    pub healed_us: Option<u64>,
+}
+
+/// When a fault took effect: between the two instants.
+#[derive(Debug, Clone, Copy)]
+pub struct Effect {
+    pub from_us: u64,
+    pub to_us: u64,
+    pub seq: u64,
+}
+
+impl FaultRecord<'_> {
+    /// Whether it hits this service, by itself or with its whole host.
+    pub fn hits(&self, host: &str, service: &str) -> bool {
+        if self.injecting.services.is_empty() {
+            self.injecting.hosts.iter().any(|hit| hit == host)
+        } else {
+            self.injecting.services.iter().any(|hit| hit.strip_prefix(host) == Some(&format!("/{service}")))
+        }
+    }
+
+    /// Whether it touches anything on this host.
+    pub fn touches(&self, host: &str) -> bool {
+        let on_host = |service: &String| service.split('/').next() == Some(host);
+        self.injecting.hosts.iter().any(|hit| hit == host) || self.injecting.services.iter().any(on_host)
+    }
+}
+
+/// Every fault, in the order of injection.
+pub fn faults(events: &[Event]) -> Vec<FaultRecord<'_>> {
+    let mut faults: Vec<FaultRecord<'_>> = Vec::new();
+    for event in events {
+        let at_us = event.at_us;
+        match &event.what {
+            Occurrence::FaultInjecting(injecting) => faults.push(FaultRecord {
+                injecting,
+                injecting_us: at_us,
+                seq: event.seq,
+                effect: None,
+                unconfirmed: None,
+                healing_us: None,
+                healed_us: None,
+            }),
+            Occurrence::FaultConfirmed { fault, effect_from_us, effect_to_us, .. } => {
+                let effect = Effect { from_us: *effect_from_us, to_us: *effect_to_us, seq: event.seq };
+                change(&mut faults, *fault, |record| record.effect = record.effect.or(Some(effect)));
+            }
+            Occurrence::FaultUnconfirmed { fault, reason } => {
+                change(&mut faults, *fault, |record| record.unconfirmed = Some((reason, event.seq)));
+            }
+            Occurrence::FaultHealing { fault } => {
+                change(&mut faults, *fault, |record| record.healing_us = record.healing_us.or(Some(at_us)));
+            }
+            Occurrence::FaultHealed { fault, .. } => {
+                change(&mut faults, *fault, |record| record.healed_us = record.healed_us.or(Some(at_us)));
+            }
+            _ => {}
+        }
+    }
+    faults
+}
+
+fn change<'a>(faults: &mut [FaultRecord<'a>], number: u32, apply: impl FnOnce(&mut FaultRecord<'a>)) {
+    if let Some(record) = faults.iter_mut().find(|record| record.injecting.fault == number) {
+        apply(record);
+    }
+}
+
+/// When a milestone was first reached.
+pub fn reached_us(events: &[Event], wanted: Milestone) -> Option<u64> {
+    events.iter().find_map(|event| match &event.what {
+        Occurrence::Reached { milestone } if *milestone == wanted => Some(event.at_us),
+        _ => None,
+    })
+}
+
+/// The span in which the scenario's evidence was gathered: from the steady state (or the start) to the last ledger
+/// that was read, the end of the load, or whatever came last. What is taken down afterwards proves nothing.
+pub fn watched_span(events: &[Event]) -> (u64, u64) {
+    let first = events.first().map_or(0, |event| event.at_us);
+    let from = reached_us(events, Milestone::SteadyState).unwrap_or(first);
+    let closing = events.iter().filter(|event| {
+        matches!(
+            event.what,
+            Occurrence::LedgerRead { .. }
+                | Occurrence::LedgerUnread { .. }
+                | Occurrence::Reached { milestone: Milestone::LoadStopped | Milestone::Rejoined }
+        )
+    });
+    let last = events.last().map_or(0, |event| event.at_us);
+    let load_stopped = reached_us(events, Milestone::LoadStopped);
+    let until = if load_stopped.is_some() { closing.map(|event| event.at_us).max().unwrap_or(last) } else { last };
+    (from, until.max(from))
+}
+
+/// A change of the leader key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyChange<'a> {
+    /// When the first member told it.
+    pub at_us: u64,
+    pub revision: i64,
+    /// `None`: the key is gone.
+    pub holder: Option<&'a str>,
+    pub seq: u64,
+}
+
+/// The leader key's history, in the order of etcd's revisions: each change once, as the earliest member told it. A
+/// member that lags behind tells old revisions late; the revision keeps them from being taken for news.
+pub fn leader_key(events: &[Event]) -> Vec<KeyChange<'_>> {
+    let mut changes: Vec<KeyChange<'_>> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            Occurrence::LeaderKey { holder, revision, .. } => {
+                Some(KeyChange { at_us: event.at_us, revision: *revision, holder: holder.as_deref(), seq: event.seq })
+            }
+            _ => None,
+        })
+        .collect();
+    changes.sort_by_key(|change| (change.revision, change.at_us, change.seq));
+    changes.dedup_by_key(|change| change.revision);
+    // A rewrite of the key by the same holder is no change.
+    changes.dedup_by(|later, earlier| later.holder == earlier.holder);
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seq: u64, at_us: u64, member: &str, holder: Option<&str>, revision: i64) -> Event {
+        let holder = holder.map(str::to_owned);
+        let what = Occurrence::LeaderKey { member: member.to_owned(), holder, revision, initial: false };
+        Event { seq, at_us, scenario: 1, what }
+    }
+
+    #[test]
+    fn a_lagging_member_neither_repeats_nor_reverts_the_key() {
+        let events = [
+            key(1, 10, "node1", Some("node1"), 5),
+            key(2, 20, "node2", Some("node1"), 5),
+            key(3, 30, "node2", None, 8),
+            key(4, 31, "node2", Some("node2"), 9),
+            // node3 was cut off and tells what it missed.
+            key(5, 90, "node3", None, 8),
+            key(6, 91, "node3", Some("node2"), 9),
+        ];
+        let changes = leader_key(&events);
+        let told: Vec<_> = changes.iter().map(|change| (change.at_us, change.holder)).collect();
+        assert_eq!(told, [(10, Some("node1")), (30, None), (31, Some("node2"))]);
+    }
+
+    #[test]
+    fn a_fault_on_one_service_spares_the_other_services_of_the_host() {
+        let injecting = FaultInjecting {
+            fault: 1,
+            name: "kill".to_owned(),
+            target: String::new(),
+            hosts: vec!["node1".to_owned()],
+            services: vec!["node1/patroni".to_owned()],
+            parameters: Default::default(),
+            primary_before: None,
+            dcs_leader_before: None,
+        };
+        let events = [Event { seq: 1, at_us: 0, scenario: 1, what: Occurrence::FaultInjecting(injecting) }];
+        let record = &faults(&events)[0];
+        assert!(record.hits("node1", "patroni") && !record.hits("node1", "etcd") && !record.hits("node10", "patroni"));
+        assert!(record.touches("node1") && !record.touches("node10"));
+    }
+}
