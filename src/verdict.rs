@@ -15,12 +15,25 @@
 //!   sound. It is confirmed when at least one trial decided it and every trial that bears on it kept it, without
 //!   any doubt. Otherwise it is undecided.
 
+mod claims;
+mod control;
+mod statistics;
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checks::{Finding, Outcome, phases::Failover},
+    checks::{
+        self, Check, Evidence, Finding, Outcome,
+        phases::{Failover, failovers},
+    },
     claims::Claim,
-    history::event::ScenarioStarted,
+    history::{Event, Occurrence, event::ScenarioStarted},
+    plan::Plan,
 };
 
 /// Checks whose failure follows by itself from the failure of another: two writers mean that what one of them
@@ -148,4 +161,145 @@ pub struct ClaimTrial {
     pub kept: Option<bool>,
     /// `seq` of the events that show it.
     pub evidence: Vec<u64>,
+}
+
+/// The check name of findings that the verdict itself makes.
+const VERDICT: &str = "verdict";
+
+/// Judges a history. `plans` has the plan of each scenario by its number.
+pub fn judge(plans: &BTreeMap<u32, Plan>, events: &[Event]) -> RunVerdict {
+    judge_with(plans, events, checks::ALL)
+}
+
+fn judge_with(plans: &BTreeMap<u32, Plan>, events: &[Event], table: &[Check]) -> RunVerdict {
+    let mut by_scenario: BTreeMap<u32, Vec<Event>> = plans.keys().map(|number| (*number, Vec::new())).collect();
+    for event in events.iter().filter(|event| event.scenario != 0) {
+        by_scenario.entry(event.scenario).or_default().push(event.clone());
+    }
+    let scenarios: Vec<ScenarioVerdict> = by_scenario
+        .into_iter()
+        .map(|(number, own)| judge_scenario(number, plans.get(&number), with_events_of_the_run(own, events), table))
+        .collect();
+    let mut doubts = doubts_of_the_run(events);
+    if scenarios.is_empty() {
+        doubts.push("no scenario was recorded".to_owned());
+    }
+    doubts.extend(claims::unknown(&scenarios));
+    let worst = scenarios.iter().map(|scenario| scenario.outcome).max().unwrap_or(Outcome::Inconclusive);
+    RunVerdict {
+        outcome: if doubts.is_empty() { worst } else { worst.max(Outcome::Inconclusive) },
+        doubts,
+        groups: statistics::groups(&scenarios, table),
+        claims: claims::judge(&scenarios),
+        scenarios,
+    }
+}
+
+/// Adds what the run recorded for all its scenarios (its timers) while this one ran.
+fn with_events_of_the_run(mut own: Vec<Event>, events: &[Event]) -> Vec<Event> {
+    if let (Some(first), Some(last)) = (own.first().map(|event| event.at_us), own.last().map(|event| event.at_us)) {
+        let of_the_run = |event: &&Event| event.scenario == 0 && (first..=last).contains(&event.at_us);
+        let shared = events.iter().filter(of_the_run);
+        own.extend(shared.filter(|event| matches!(event.what, Occurrence::TimerLate { .. })).cloned());
+    }
+    own.sort_by_key(|event| event.seq);
+    own
+}
+
+/// Why the run as a whole proves less than its scenarios say.
+fn doubts_of_the_run(events: &[Event]) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let Some(pair) = events.windows(2).find(|pair| pair[1].seq != pair[0].seq + 1) {
+        doubts.push(format!("the history has a gap between event {} and event {}", pair[0].seq, pair[1].seq));
+    } else if events.first().is_some_and(|first| first.seq != 1) {
+        doubts.push("the history's beginning is missing".to_owned());
+    }
+    if let Some(pair) = events.windows(2).find(|pair| pair[1].at_us < pair[0].at_us) {
+        doubts.push(format!("the history's clock went back at event {}", pair[1].seq));
+    }
+    let ended = events.iter().find_map(|event| match &event.what {
+        Occurrence::RunEnded { interrupted } => Some(interrupted),
+        _ => None,
+    });
+    match ended {
+        Some(Some(reason)) => doubts.push(format!("the run was interrupted: {reason}")),
+        Some(None) => {}
+        None => doubts.push("the history breaks off before the end of the run".to_owned()),
+    }
+    doubts
+}
+
+fn judge_scenario(number: u32, plan: Option<&Plan>, events: Vec<Event>, table: &[Check]) -> ScenarioVerdict {
+    let scenario = events.iter().find_map(|event| match &event.what {
+        Occurrence::ScenarioStarted(started) => Some(started.clone()),
+        _ => None,
+    });
+    let inconclusive = |why: &str| vec![Finding::new(VERDICT, Outcome::Inconclusive, why)];
+    let (mut findings, failovers) = match plan {
+        _ if events.is_empty() => (inconclusive("nothing was recorded of this scenario"), Vec::new()),
+        None => (inconclusive("the scenario's plan is missing, so nothing can be judged"), Vec::new()),
+        Some(plan) => {
+            let evidence = Evidence { plan, events: &events };
+            let drawn = catch_unwind(AssertUnwindSafe(|| failovers(&evidence))).unwrap_or_default();
+            (run_checks(&evidence, table), drawn)
+        }
+    };
+    if let Some(scenario) = &scenario {
+        claims::bind(scenario, &mut findings);
+    }
+    let worst_finding = findings.iter().map(|finding| finding.outcome).max().unwrap_or(Outcome::Inconclusive);
+    let control = scenario.as_ref().and_then(|scenario| scenario.control.as_deref());
+    let control = control.map(|check| control::judge(check, &findings, table));
+    ScenarioVerdict {
+        number,
+        topology: plan.map(|plan| plan.topology.name.clone()).unwrap_or_default(),
+        outcome: control.as_ref().map_or(worst_finding, |(_, outcome)| *outcome),
+        worst_finding,
+        control: control.map(|(control, _)| control),
+        scenario,
+        findings,
+        failovers,
+    }
+}
+
+/// Runs every check that is due, and sees to it that every expectation was judged.
+fn run_checks(evidence: &Evidence<'_>, table: &[Check]) -> Vec<Finding> {
+    let due = |check: &&Check| check.safety || evidence.expectations(check.name).next().is_some();
+    let mut findings: Vec<Finding> = table.iter().filter(due).flat_map(|check| run_check(check, evidence)).collect();
+    if findings.is_empty() {
+        findings.push(Finding::new(VERDICT, Outcome::Inconclusive, "no check had anything to say"));
+    }
+    let unjudged = unjudged_expectations(evidence, &findings);
+    findings.extend(unjudged);
+    findings
+}
+
+/// A check that panics proves nothing, least of all a pass.
+fn run_check(check: &Check, evidence: &Evidence<'_>) -> Vec<Finding> {
+    catch_unwind(AssertUnwindSafe(|| (check.judge)(evidence))).unwrap_or_else(|_| {
+        let why = format!("the check {} broke on this history: this is an error in pgquake", check.name);
+        vec![Finding::new(check.name, Outcome::Inconclusive, why)]
+    })
+}
+
+/// An expectation that no finding was held against: its check or measure does not exist, or the check does not hold
+/// its findings against expectations.
+fn unjudged_expectations(evidence: &Evidence<'_>, findings: &[Finding]) -> Vec<Finding> {
+    let mut unjudged = Vec::new();
+    for event in evidence.events {
+        let Occurrence::Expected(expectation) = &event.what else { continue };
+        let mut own = findings.iter().filter(|finding| finding.check == expectation.check);
+        let judged = own.any(|finding| {
+            let held = finding.measure.as_ref().is_some_and(|measure| measure.name == expectation.measure);
+            finding.outcome != Outcome::Pass || (held && finding.target == Some(expectation.bound))
+        });
+        if !judged {
+            let why = format!(
+                "nobody judged `{}`: the check {} has no finding on {}",
+                expectation.text, expectation.check, expectation.measure
+            );
+            unjudged.push(Finding::new(VERDICT, Outcome::Inconclusive, why).with_evidence([event.seq]));
+        }
+    }
+    unjudged
 }

@@ -88,23 +88,27 @@ impl Finding {
         self.measure.iter().chain(&self.details).find(|own| own.name == measure).map(|own| own.value)
     }
 
-    /// The same finding held against an expectation: a value that misses the bound fails, and a measure that the
-    /// finding does not have leaves the expectation unproven. The worse of the outcome so
-    /// far and the expectation's counts.
-    pub fn held_against(mut self, expectation: &Expectation) -> Self {
-        self.target = Some(expectation.bound);
-        let found = self.measure.iter().chain(&self.details).find(|own| own.name == expectation.measure).cloned();
-        let Some(found) = found else {
-            self.measure = None;
+    /// The same finding with one of its measures held against a bound: a value that misses it fails, and a measure
+    /// that the finding does not have leaves it unproven. The worse of the outcome so far and this one counts.
+    pub fn held_to(mut self, measure: &str, bound: Bound) -> Self {
+        self.target = Some(bound);
+        self.details.splice(0..0, self.measure.take());
+        let Some(index) = self.details.iter().position(|own| own.name == measure) else {
             self.outcome = self.outcome.max(Outcome::Inconclusive);
-            self.summary = format!("{} was not measured; {}", expectation.measure, self.summary);
+            self.summary = format!("{measure} was not measured; {}", self.summary);
             return self;
         };
-        if !expectation.bound.holds(found.value) {
+        let found = self.details.remove(index);
+        if !bound.holds(found.value) {
             self.outcome = Outcome::Fail;
         }
         self.measure = Some(found);
         self
+    }
+
+    /// The same finding held to what the scenario expects.
+    pub fn held_against(self, expectation: &Expectation) -> Self {
+        self.held_to(&expectation.measure, expectation.bound)
     }
 }
 

@@ -3,11 +3,20 @@
 //! Architecture invariant: no clock, no network, no Docker, no randomness. A check that runs on a saved history
 //! gives the same findings.
 
+pub mod data_loss;
+pub mod faults_took_effect;
 pub mod finding;
+pub mod harness_was_sound;
+pub mod load_was_real;
 pub mod outage;
 pub mod phases;
+pub mod ran_to_the_end;
 pub mod record;
 pub mod recovery_time;
+pub mod reigns;
+pub mod rejoin;
+pub mod rows;
+pub mod single_writer;
 
 pub use finding::{Finding, Measure, Outcome};
 
@@ -36,6 +45,24 @@ pub struct Check {
     /// Whether it runs for every scenario, whether the text asks or not.
     pub safety: bool,
     pub judge: fn(&Evidence<'_>) -> Vec<Finding>,
+}
+
+/// Every check, in the order in which reports show their findings: what the scenario is about, then whether it can be
+/// believed.
+pub const ALL: &[Check] = &[
+    recovery_time::CHECK,
+    data_loss::CHECK,
+    single_writer::CHECK,
+    rejoin::CHECK,
+    faults_took_effect::CHECK,
+    load_was_real::CHECK,
+    harness_was_sound::CHECK,
+    ran_to_the_end::CHECK,
+];
+
+/// The row of this name.
+pub fn find(name: &str) -> Option<&'static Check> {
+    ALL.iter().find(|check| check.name == name)
 }
 
 impl<'a> Evidence<'a> {

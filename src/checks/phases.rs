@@ -148,6 +148,11 @@ impl Failover {
     pub fn outage_ms(&self) -> Option<f64> {
         self.recovered_us.map(|recovered_us| milliseconds(recovered_us.saturating_sub(self.outage_from_us)))
     }
+
+    /// Whether clients lost service with the fault, and not some time later.
+    pub fn at_once(&self) -> bool {
+        self.outage_from_us <= self.effect_to_us.saturating_add(AT_ONCE_US)
+    }
 }
 
 /// What happened to writes after each fault, in the order of the faults.
@@ -351,8 +356,7 @@ impl Scene<'_, '_> {
         let predicted = &self.evidence.plan.predicted;
         let Some(old) = &failover.old_primary else { return };
         let lost = self.faults.iter().any(|fault| fault.hits(old, ServiceKind::Patroni.name()));
-        let at_once = failover.outage_from_us <= failover.effect_to_us.saturating_add(AT_ONCE_US);
-        if failover.course != Course::Failover || !lost || !at_once {
+        if failover.course != Course::Failover || !lost || !failover.at_once() {
             return;
         }
         failover.predicted = Some(predicted.outage(failover.dcs_leader_lost));

@@ -15,7 +15,7 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome,
     outage::{Window, outages},
     phases::{Course, Failover, Phase, PhaseName, WRITE, failovers, milliseconds},
-    record::{Tried, attempts, faults, reached_us},
+    record::{FaultRecord, Tried, attempts, faults, reached_us},
 };
 use crate::{
     history::event::{Bound, ClientKind, Expectation, Milestone, Operation},
@@ -168,8 +168,10 @@ fn details(evidence: &Evidence<'_>, failover: &Failover, until_us: Option<u64>, 
         value: phase.duration_ms(),
         predicted: phase.predicted.map(bounds),
     };
-    // A phase whose end nobody saw has no duration of its own.
-    let mut details: Vec<Measure> = failover.phases.iter().filter(|phase| phase.seen).map(phase).collect();
+    // A phase whose end nobody saw has no duration of its own. And detection counts from the fault: it is not what is
+    // left of it when clients lost service later.
+    let told = |phase: &&Phase| phase.seen && (failover.at_once() || phase.name != PhaseName::Detect);
+    let mut details: Vec<Measure> = failover.phases.iter().filter(told).map(phase).collect();
     let lengths = failover.outages.iter().map(|outage| outage.length_us(failover.watched_until_us));
     details.push(Measure::new("total_outage_ms", milliseconds(lengths.sum())));
     details.push(Measure::new("outages", failover.outages.len() as f64));
@@ -225,7 +227,11 @@ fn bounds(span: Span) -> (f64, f64) {
 fn cause(evidence: &Evidence<'_>, failover: &Failover) -> String {
     let faults = faults(evidence.events);
     let own = faults.iter().filter(|fault| failover.faults.contains(&fault.injecting.fault));
-    let named: Vec<_> = own.map(|fault| format!("{} of {}", fault.injecting.name, fault.injecting.target)).collect();
+    let words = |fault: &FaultRecord<'_>| {
+        let process = fault.injecting.parameters.get("process").map(|process| format!(" ({process})"));
+        format!("{}{} of {}", fault.injecting.name, process.unwrap_or_default(), fault.injecting.target)
+    };
+    let named: Vec<_> = own.map(words).collect();
     named.join(" and ")
 }
 

@@ -1,0 +1,47 @@
+//! Is every fault a fact? It is when it was proven to bite, and proven to be gone after it was healed.
+
+use super::{
+    Check, Evidence, Finding, Measure, Outcome,
+    phases::milliseconds,
+    record::{FaultRecord, faults},
+};
+
+const NAME: &str = "faults_took_effect";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Did every fault provably take effect, and was every healed one provably gone?",
+    measures: &["confirmation_ms"],
+    safety: true,
+    judge,
+};
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let faults = faults(evidence.events);
+    faults.iter().map(judge_one).collect()
+}
+
+fn judge_one(fault: &FaultRecord<'_>) -> Finding {
+    let name = format!("{} of {}", fault.injecting.name, fault.injecting.target);
+    let doubt = |why: String| {
+        let seqs = [Some(fault.seq), fault.unconfirmed.map(|(_, seq)| seq)];
+        Finding::new(NAME, Outcome::Inconclusive, why).with_evidence(seqs.into_iter().flatten())
+    };
+    if let Some((reason, _)) = fault.unconfirmed {
+        return doubt(format!("{name} did not provably take effect, or not for as long as it should: {reason}"));
+    }
+    let Some(effect) = fault.effect else {
+        return doubt(format!("{name} was never proven to take effect"));
+    };
+    if effect.from_us > effect.to_us || effect.to_us < fault.injecting_us {
+        return doubt(format!("{name} has no possible instant: it took effect before it was injected"));
+    }
+    if fault.healing_us.is_some() && fault.healed_us.is_none() {
+        return doubt(format!("{name} was healed, but not provably gone"));
+    }
+    let confirmation_ms = milliseconds(effect.to_us.saturating_sub(effect.from_us));
+    let summary = format!("{name} took effect, proven within {confirmation_ms:.0} ms");
+    Finding::new(NAME, Outcome::Pass, summary)
+        .with_measure(Measure::new("confirmation_ms", confirmation_ms))
+        .with_evidence([fault.seq, effect.seq])
+}

@@ -1,0 +1,114 @@
+//! Can the harness's own eyes and clock be trusted?
+//!
+//! Every observer must have given signs of life to the end, every node and the leader key must have been seen, and the
+//! harness's own timers must have fired in time: on a starved machine a slow harness looks like a slow database.
+//! An observer whose target is dead is still alive and says so; silence means that the observer itself is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Check, Evidence, Finding, Measure, Outcome, phases::milliseconds, record::watched_span};
+use crate::{history::Occurrence, topology::ServiceKind};
+
+const NAME: &str = "harness_was_sound";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Were all observers alive to the end, and did the harness's own timers fire in time?",
+    measures: &["timer_late_ms", "observer_silence_ms"],
+    safety: true,
+    judge,
+};
+
+/// The longest silence of an observer. It gives a sign of life once a second.
+pub const SILENCE_US: u64 = 5_000_000;
+/// The latest that a timer may fire while the load runs.
+pub const TIMER_LATE_US: u64 = 50_000;
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let (from_us, until_us) = watched_span(evidence.events);
+    let mut doubts = lost_observers(evidence, until_us);
+    let silence = silences(evidence, until_us);
+    let longest_us = silence.iter().map(|(_, us)| *us).max();
+    doubts.extend(silence.into_iter().filter(|(_, us)| *us > SILENCE_US).map(|(name, us)| {
+        (format!("the observer {name} gave no sign of life for {:.1} s", milliseconds(us) / 1000.0), None)
+    }));
+    doubts.extend(unseen(evidence).into_iter().map(|what| (format!("{what} was never seen by an observer"), None)));
+    let late = latest_timer(evidence, from_us, until_us);
+    doubts.extend(late.filter(|(us, _)| *us > TIMER_LATE_US).map(|(us, seq)| {
+        let late_ms = milliseconds(us);
+        (format!("the harness's own timers fired up to {late_ms:.0} ms late: the machine was starved"), Some(seq))
+    }));
+    let outcome = if doubts.is_empty() { Outcome::Pass } else { Outcome::Inconclusive };
+    let late_ms = milliseconds(late.map_or(0, |(us, _)| us));
+    let summary = match doubts.is_empty() {
+        true => format!("every observer was alive to the end; the harness's timers were at most {late_ms:.1} ms late"),
+        false => doubts.iter().map(|(doubt, _)| doubt.as_str()).collect::<Vec<_>>().join("; "),
+    };
+    let mut details = vec![Measure::new("timer_late_ms", late_ms)];
+    details.extend(longest_us.map(|us| Measure::new("observer_silence_ms", milliseconds(us))));
+    vec![
+        Finding::new(NAME, outcome, summary)
+            .with_details(details)
+            .with_evidence(doubts.iter().filter_map(|(_, seq)| *seq)),
+    ]
+}
+
+/// A doubt and the event that shows it.
+type Doubt = (String, Option<u64>);
+
+fn lost_observers(evidence: &Evidence<'_>, until_us: u64) -> Vec<Doubt> {
+    let lost = evidence.events.iter().filter(|event| event.at_us <= until_us).filter_map(|event| match &event.what {
+        Occurrence::ObserverLost { observer, target, reason } => {
+            Some((format!("the observer {observer} of {target} failed: {reason}"), Some(event.seq)))
+        }
+        _ => None,
+    });
+    lost.collect()
+}
+
+/// The longest silence of each observer, from its first sign of life to the end.
+fn silences(evidence: &Evidence<'_>, until_us: u64) -> Vec<(String, u64)> {
+    let mut alive: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
+    for event in evidence.events.iter().filter(|event| event.at_us <= until_us) {
+        if let Occurrence::ObserverAlive { observer, target } = &event.what {
+            let (last_us, longest_us) = alive.entry((observer, target)).or_insert((event.at_us, 0));
+            *longest_us = (*longest_us).max(event.at_us - *last_us);
+            *last_us = event.at_us;
+        }
+    }
+    alive
+        .into_iter()
+        .map(|((observer, target), (last_us, longest_us))| {
+            (format!("{observer} of {target}"), longest_us.max(until_us.saturating_sub(last_us)))
+        })
+        .collect()
+}
+
+/// What should have been observed and never was.
+fn unseen(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut nodes: BTreeSet<&str> = evidence.plan.nodes.iter().map(String::as_str).collect();
+    let (mut key, mut alive) = (false, false);
+    for event in evidence.events {
+        match &event.what {
+            Occurrence::NodeState(state) => drop(nodes.remove(state.node.as_str())),
+            Occurrence::LeaderKey { .. } => key = true,
+            Occurrence::ObserverAlive { .. } => alive = true,
+            _ => {}
+        }
+    }
+    let mut unseen: Vec<String> = nodes.into_iter().map(|node| format!("the node {node}")).collect();
+    let has_dcs = evidence.plan.hosts_with(ServiceKind::Etcd).next().is_some();
+    unseen.extend((has_dcs && !key).then(|| "the leader key".to_owned()));
+    unseen.extend((!alive).then(|| "any sign of life".to_owned()));
+    unseen
+}
+
+/// How late a timer fired at worst while the load ran, and the event that says so.
+fn latest_timer(evidence: &Evidence<'_>, from_us: u64, until_us: u64) -> Option<(u64, u64)> {
+    let late = evidence.events.iter().filter(|event| (from_us..=until_us).contains(&event.at_us));
+    late.filter_map(|event| match event.what {
+        Occurrence::TimerLate { late_us } => Some((late_us, event.seq)),
+        _ => None,
+    })
+    .max()
+}

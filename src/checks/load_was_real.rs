@@ -1,0 +1,162 @@
+//! Was there enough load to see anything? Without it an absence of failures proves nothing.
+//!
+//! Asked is: a steady state before the first fault; writers that had written at least [`LEAST_WRITES`] rows by then,
+//! each of them some, with at least [`LEAST_SHARE`] of the attempts of the last two seconds acknowledged; and a prober
+//! of the write endpoint that started attempts at most [`WIDEST_SCHEDULE_US`] apart and left none out until the load
+//! ended. The limits follow from what is measured: the schedule bounds the error of an outage, and the writers' rate
+//! the loss that can be seen.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Check, Evidence, Finding, Measure, Outcome,
+    phases::{WRITE, milliseconds},
+    record::{Tried, attempts, faults, reached_us},
+};
+use crate::history::event::{ClientKind, Milestone, Operation};
+
+const NAME: &str = "load_was_real";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Was there a steady state, and enough load before and through the fault to see anything?",
+    measures: &["writes_before_fault", "acknowledged_share", "prober_schedule_ms", "prober_gap_ms"],
+    safety: true,
+    judge,
+};
+
+/// Acknowledged writes of all writers before the first fault.
+pub const LEAST_WRITES: usize = 20;
+/// Of the writers' attempts that ended in the last [`LAST_US`] before the first fault.
+pub const LEAST_SHARE: f64 = 0.8;
+pub const LAST_US: u64 = 2_000_000;
+/// The widest schedule of the prober.
+pub const WIDEST_SCHEDULE_US: u64 = 20_000;
+/// The prober may start an attempt late by as many of its periods.
+pub const GAP_PERIODS: u64 = 3;
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let all = attempts(evidence.events);
+    let Some(steady_us) = reached_us(evidence.events, Milestone::SteadyState) else {
+        let summary = "a steady state was not reached, so what came after can't be told from what was broken before";
+        return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
+    };
+    let faults = faults(evidence.events);
+    let end_us = all.last().map_or(steady_us, Tried::started_us);
+    let fault = faults.iter().map(|fault| fault.injecting_us).min();
+    let writers = Writers::new(&all, fault.unwrap_or(end_us));
+    let prober = Prober::new(&all, steady_us, end_us);
+    let mut doubts: Vec<String> = Vec::new();
+    if fault.is_some_and(|at_us| at_us < steady_us) {
+        doubts.push("the first fault was injected before a steady state was reached".to_owned());
+    }
+    doubts.extend(writers.doubt());
+    doubts.extend(prober.doubt());
+    let summary = match doubts.is_empty() {
+        true => format!(
+            "{} writes of {} writers were acknowledged before the fault; the prober started attempts every {:.0} ms",
+            writers.acknowledged,
+            writers.clients.len(),
+            milliseconds(prober.schedule_us)
+        ),
+        false => doubts.join("; "),
+    };
+    let outcome = if doubts.is_empty() { Outcome::Pass } else { Outcome::Inconclusive };
+    let details = [
+        Measure::new("acknowledged_share", writers.share()),
+        Measure::new("prober_schedule_ms", milliseconds(prober.schedule_us)),
+        Measure::new("prober_gap_ms", milliseconds(prober.longest_gap_us)),
+    ];
+    let finding = Finding::new(NAME, outcome, summary)
+        .with_measure(Measure::new("writes_before_fault", writers.acknowledged as f64))
+        .with_details(details.to_vec());
+    let expectations: Vec<_> = evidence.expectations(NAME).collect();
+    if expectations.is_empty() {
+        return vec![finding];
+    }
+    expectations.iter().map(|expectation| finding.clone().held_against(expectation)).collect()
+}
+
+/// The writers of the load before the first fault.
+struct Writers {
+    acknowledged: usize,
+    /// Each writer's acknowledged writes.
+    clients: BTreeMap<u32, usize>,
+    /// Attempts that ended shortly before the fault, and those of them that were acknowledged.
+    last: (usize, usize),
+}
+
+impl Writers {
+    fn new(all: &[Tried<'_>], until_us: u64) -> Self {
+        let mut writers = Self { acknowledged: 0, clients: BTreeMap::new(), last: (0, 0) };
+        let own = all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Writer && tried.is_write());
+        for tried in own {
+            let client = writers.clients.entry(tried.attempt.client).or_default();
+            if tried.ended_us > until_us {
+                continue;
+            }
+            let good = usize::from(tried.acknowledged());
+            *client += good;
+            writers.acknowledged += good;
+            if tried.ended_us >= until_us.saturating_sub(LAST_US) {
+                writers.last = (writers.last.0 + 1, writers.last.1 + good);
+            }
+        }
+        writers
+    }
+
+    fn share(&self) -> f64 {
+        if self.last.0 == 0 { 0.0 } else { self.last.1 as f64 / self.last.0 as f64 }
+    }
+
+    fn doubt(&self) -> Option<String> {
+        if self.acknowledged < LEAST_WRITES {
+            let count = self.acknowledged;
+            return Some(format!("only {count} writes were acknowledged before the fault, fewer than {LEAST_WRITES}"));
+        }
+        if let Some((client, _)) = self.clients.iter().find(|(_, count)| **count == 0) {
+            return Some(format!("writer {client} had not written anything before the fault"));
+        }
+        let percent = self.share() * 100.0;
+        (self.share() < LEAST_SHARE).then(|| {
+            format!(
+                "only {percent:.0} % of the writers' attempts in the two seconds before the fault were acknowledged"
+            )
+        })
+    }
+}
+
+/// The prober of the write endpoint, through the whole scenario.
+struct Prober {
+    attempts: usize,
+    /// The median time between two starts.
+    schedule_us: u64,
+    longest_gap_us: u64,
+}
+
+impl Prober {
+    fn new(all: &[Tried<'_>], from_us: u64, end_us: u64) -> Self {
+        let fresh = all.iter().filter(|tried| tried.is_fresh(WRITE, Operation::Write));
+        let starts: Vec<u64> = fresh.map(Tried::started_us).filter(|at_us| *at_us >= from_us).collect();
+        let mut gaps: Vec<u64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        gaps.sort_unstable();
+        let schedule_us = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
+        // The prober must go on for as long as anybody does.
+        let ends =
+            [starts.first().map(|first| first - from_us), starts.last().map(|last| end_us.saturating_sub(*last))];
+        let longest_gap_us = gaps.last().copied().into_iter().chain(ends.into_iter().flatten()).max().unwrap_or(0);
+        Self { attempts: starts.len(), schedule_us, longest_gap_us }
+    }
+
+    fn doubt(&self) -> Option<String> {
+        if self.attempts < LEAST_WRITES {
+            return Some(format!("the prober of the write endpoint started only {} attempts", self.attempts));
+        }
+        if self.schedule_us > WIDEST_SCHEDULE_US {
+            let schedule_ms = milliseconds(self.schedule_us);
+            return Some(format!("the prober started attempts only every {schedule_ms:.0} ms"));
+        }
+        (self.longest_gap_us > GAP_PERIODS * WIDEST_SCHEDULE_US.max(self.schedule_us))
+            .then(|| format!("the prober started no attempt for {:.0} ms", milliseconds(self.longest_gap_us)))
+    }
+}

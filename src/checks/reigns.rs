@@ -1,0 +1,154 @@
+//! When each node acknowledged writes: its reigns. The check `single_writer` compares them, the report draws them.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Tried;
+use crate::history::event::AttemptOutcome;
+
+/// Silence between two acknowledgements that is longer than this ends a reign. Every node is probed directly many
+/// times a second, so a node that accepts writes is never silent for so long.
+pub const SILENCE_US: u64 = 1_000_000;
+
+/// SQLSTATE `read_only_sql_transaction`: a standby's refusal of a write.
+pub const READ_ONLY: &str = "25006";
+
+/// A span in which one node acknowledged writes on one timeline, without a break.
+///
+/// A write is committed at some unknown instant between the start of its attempt and its acknowledgement. So a reign
+/// has an inner span, in which the node surely was a writer, and an outer one, beyond which it surely was not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reign {
+    pub node: String,
+    pub timeline: u32,
+    /// The first acknowledgement: from here on it surely had committed.
+    pub first_acknowledged_us: u64,
+    /// The start of the last attempt that it acknowledged: it surely committed after this.
+    pub last_started_us: u64,
+    /// Before this it surely committed nothing of this reign: the earliest start of an attempt, or the last refusal as
+    /// a standby if that came later (an attempt may have waited in a proxy for a long time).
+    pub outer_from_us: u64,
+    /// After this it surely committed nothing of this reign: the last acknowledgement, or a refusal before it.
+    pub outer_to_us: u64,
+    pub acknowledged: u64,
+    /// `seq` of the first and of the last acknowledgement.
+    pub evidence: (u64, u64),
+}
+
+impl Reign {
+    /// The time in which this node and another surely were writers both, in microseconds; a single write amid the
+    /// other's reign counts with the time that it took.
+    pub fn overlap_us(&self, other: &Reign) -> Option<(u64, u64)> {
+        let from_us = self.first_acknowledged_us.max(other.first_acknowledged_us);
+        let to_us = self.last_started_us.min(other.last_started_us);
+        if from_us < to_us {
+            return Some((from_us, to_us));
+        }
+        self.amid(other).or_else(|| other.amid(self))
+    }
+
+    /// A reign without an inner span of its own (a write or two at once) that lies wholly within the other's.
+    fn amid(&self, other: &Reign) -> Option<(u64, u64)> {
+        let (from_us, to_us) = (self.last_started_us, self.first_acknowledged_us);
+        let short = from_us < to_us;
+        let within = other.first_acknowledged_us < from_us && to_us < other.last_started_us;
+        (short && within).then_some((from_us, to_us))
+    }
+
+    /// The time in which both may have been writers, in microseconds.
+    pub fn possible_overlap_us(&self, other: &Reign) -> u64 {
+        self.outer_to_us.min(other.outer_to_us).saturating_sub(self.outer_from_us.max(other.outer_from_us))
+    }
+}
+
+/// The reigns of all nodes, in the order of their beginning. `attempts` are all attempts of the scenario.
+///
+/// A reign ends with a promotion (another timeline), with a refusal by the node itself as a standby, or with silence.
+pub fn reigns(attempts: &[Tried<'_>]) -> Vec<Reign> {
+    let mut writes: Vec<(&str, u32, &Tried<'_>)> = attempts
+        .iter()
+        .filter(|tried| tried.is_write())
+        .filter_map(|tried| tried.answered_by().map(|(node, timeline)| (node, timeline, tried)))
+        .collect();
+    writes.sort_by_key(|(node, timeline, tried)| (*node, *timeline, tried.ended_us, tried.seq));
+    let mut found: Vec<Reign> = Vec::new();
+    let mut refusals: Vec<Refusal> = Vec::new();
+    for (node, timeline, tried) in writes {
+        let same = found.last().is_some_and(|reign| reign.node == node);
+        if !same {
+            refusals = refusals_of(attempts, node);
+        }
+        let last = found.last_mut().filter(|reign| reign.node == node && reign.timeline == timeline);
+        match last {
+            Some(reign) if !broken(reign, tried, &refusals) => extend(reign, tried),
+            _ => found.push(begin(node, timeline, tried)),
+        }
+    }
+    for reign in &mut found {
+        tighten(reign, &refusals_of(attempts, &reign.node));
+    }
+    found.sort_by_key(|reign| (reign.first_acknowledged_us, reign.evidence.0));
+    found
+}
+
+/// A direct refusal by a node.
+struct Refusal {
+    started_us: u64,
+    ended_us: u64,
+    /// As a standby; otherwise it did not answer at all.
+    read_only: bool,
+}
+
+fn refusals_of(attempts: &[Tried<'_>], node: &str) -> Vec<Refusal> {
+    let direct = attempts.iter().filter(|tried| tried.is_write() && tried.attempt.endpoint == node);
+    let refusal = |tried: &Tried<'_>| match &tried.attempt.outcome {
+        AttemptOutcome::Refused { sqlstate, .. } => Some(Refusal {
+            started_us: tried.started_us(),
+            ended_us: tried.ended_us,
+            read_only: sqlstate.as_deref() == Some(READ_ONLY),
+        }),
+        _ => None,
+    };
+    direct.filter_map(refusal).collect()
+}
+
+fn begin(node: &str, timeline: u32, tried: &Tried<'_>) -> Reign {
+    Reign {
+        node: node.to_owned(),
+        timeline,
+        first_acknowledged_us: tried.ended_us,
+        last_started_us: tried.started_us(),
+        outer_from_us: tried.started_us(),
+        outer_to_us: tried.ended_us,
+        acknowledged: 1,
+        evidence: (tried.seq, tried.seq),
+    }
+}
+
+fn extend(reign: &mut Reign, tried: &Tried<'_>) {
+    reign.last_started_us = reign.last_started_us.max(tried.started_us());
+    reign.outer_from_us = reign.outer_from_us.min(tried.started_us());
+    reign.outer_to_us = tried.ended_us;
+    reign.acknowledged += 1;
+    reign.evidence.1 = tried.seq;
+}
+
+/// Whether the reign had ended before this acknowledgement.
+fn broken(reign: &Reign, tried: &Tried<'_>, refusals: &[Refusal]) -> bool {
+    let silent = tried.ended_us.saturating_sub(reign.outer_to_us) > SILENCE_US;
+    let between = |refusal: &Refusal| {
+        refusal.read_only && refusal.started_us >= reign.outer_to_us && refusal.ended_us <= tried.started_us()
+    };
+    silent || refusals.iter().any(between)
+}
+
+/// Brings the outer span in by what the node's own refusals prove.
+fn tighten(reign: &mut Reign, refusals: &[Refusal]) {
+    let before = refusals.iter().filter(|refusal| refusal.read_only && refusal.ended_us <= reign.first_acknowledged_us);
+    if let Some(last_us) = before.map(|refusal| refusal.started_us).max() {
+        reign.outer_from_us = reign.outer_from_us.max(last_us);
+    }
+    let after = refusals.iter().filter(|refusal| refusal.started_us >= reign.last_started_us);
+    if let Some(first_us) = after.map(|refusal| refusal.ended_us).min() {
+        reign.outer_to_us = reign.outer_to_us.min(first_us);
+    }
+}
