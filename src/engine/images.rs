@@ -1,0 +1,267 @@
+//! Makes sure that the images a plan asks for exist in the engine, and builds those that do not.
+//!
+//! A tag is a hash of what its image is built from ([`ImageKind::tag`]), so an image that is there is the right one
+//! and is never built again. Any number of processes may call [`ensure`] at once: one builds, the others wait for it.
+
+mod base;
+mod build;
+mod context;
+mod error;
+mod lock;
+mod recipe;
+mod trust;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bollard::Docker;
+use futures::{StreamExt, TryStreamExt};
+
+pub use error::ImageError;
+pub(crate) use error::{connection_failure, innermost};
+pub use recipe::{ContextFile, ImageKind, Recipe, pinned_versions};
+
+/// Builds at the same time: each is bound by the network first and by a core for unpacking later.
+const PARALLEL_BUILDS: usize = 2;
+const KIND_LABEL: &str = "pgquake.image";
+const VERSIONS_LABEL: &str = "pgquake.versions";
+/// Marks a line of output that names a package and its version.
+const VERSION_MARK: &str = "pgquake-version";
+
+/// An image that is in the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its kind.
+    pub kind: ImageKind,
+    /// Repository and tag to start containers from.
+    pub tag: String,
+    /// Versions of the packages that matter, by package, and of `debian`; read once from the built image.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// One thing that happened while images are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageProgress {
+    /// The kind's name, or `base`.
+    pub image: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// The last line of output, or the tag when ready.
+    pub line: String,
+}
+
+/// How far an image is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Another pgquake on this machine is building.
+    Waiting,
+    /// A registry is asked for the base.
+    Pulling,
+    /// mmdebstrap makes the base.
+    Bootstrapping,
+    /// The engine is at a step of the Dockerfile, counted from 1; both are 0 before the first.
+    Building {
+        /// The step it is at.
+        step: u32,
+        /// How many there are.
+        steps: u32,
+    },
+    /// The image is there.
+    Ready {
+        /// Whether this call has built it.
+        built: bool,
+    },
+}
+
+/// Where progress goes.
+pub type Progress<'a> = &'a (dyn Fn(ImageProgress) + Send + Sync);
+
+/// Makes sure that `kinds` exist and gives their tags and versions. Builds what is missing, two at a time.
+///
+/// # Errors
+/// [`ImageError`] says which image failed and why, with the end of the build's output and what to do. An image that
+/// was finished before the failure stays. Dropping the future stops what it had begun and leaves no container.
+pub async fn ensure(
+    docker: &Docker,
+    kinds: &[ImageKind],
+    progress: Progress<'_>,
+) -> Result<BTreeMap<ImageKind, Image>, ImageError> {
+    let wanted: BTreeSet<ImageKind> = kinds.iter().copied().collect();
+    let (mut images, missing) = look_up(docker, &wanted).await?;
+    if !missing.is_empty() {
+        let waiting = || tell_waiting(&missing, progress);
+        let _lock = lock::acquire(&lock::default_path(), waiting).await?;
+        let (found, missing) = look_up(docker, &missing).await?;
+        images.extend(found);
+        images.extend(build_all(docker, missing, progress).await?);
+    }
+    Ok(images)
+}
+
+/// The image of `kind` if it is in the engine; nothing is built.
+///
+/// # Errors
+/// [`ImageError`] if the engine cannot be asked.
+pub async fn find(docker: &Docker, kind: ImageKind) -> Result<Option<Image>, ImageError> {
+    let tag = kind.tag();
+    let labels = inspect(docker, &tag).await?;
+    Ok(labels.and_then(|labels| {
+        let versions = serde_json::from_str(labels.get(VERSIONS_LABEL)?).ok()?;
+        Some(Image { kind, tag, versions })
+    }))
+}
+
+/// Sorts `kinds` into those that are there and those that are not.
+async fn look_up(
+    docker: &Docker,
+    kinds: &BTreeSet<ImageKind>,
+) -> Result<(BTreeMap<ImageKind, Image>, BTreeSet<ImageKind>), ImageError> {
+    let mut images = BTreeMap::new();
+    let mut missing = BTreeSet::new();
+    for &kind in kinds {
+        match find(docker, kind).await? {
+            Some(image) => {
+                images.insert(kind, image);
+            }
+            None => {
+                missing.insert(kind);
+            }
+        }
+    }
+    Ok((images, missing))
+}
+
+fn tell_waiting(kinds: &BTreeSet<ImageKind>, progress: Progress<'_>) {
+    for kind in kinds {
+        progress(ImageProgress {
+            image: kind.name().into(),
+            stage: Stage::Waiting,
+            line: "another pgquake is building images".into(),
+        });
+    }
+}
+
+async fn build_all(
+    docker: &Docker,
+    kinds: BTreeSet<ImageKind>,
+    progress: Progress<'_>,
+) -> Result<BTreeMap<ImageKind, Image>, ImageError> {
+    if kinds.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let base = base::ensure(docker, progress).await?;
+    futures::stream::iter(kinds)
+        .map(|kind| build_one(docker, kind, &base, progress))
+        .buffer_unordered(PARALLEL_BUILDS)
+        .map_ok(|image| (image.kind, image))
+        .try_collect()
+        .await
+}
+
+/// Builds the image, reads its packages' versions, and only then gives it its tag and labels.
+async fn build_one(
+    docker: &Docker,
+    kind: ImageKind,
+    base: &str,
+    progress: Progress<'_>,
+) -> Result<Image, ImageError> {
+    let recipe = kind.recipe();
+    let mut arguments = trust::proxy_arguments(|name| std::env::var(name).ok());
+    arguments.insert("BASE".into(), base.to_owned());
+    arguments.extend(recipe::build_args(&recipe).into_iter().map(|(name, value)| (name.into(), value.into())));
+    let order = build::Order {
+        image: kind.name().into(),
+        archive: context::archive(&recipe, &[]).map_err(|error| failed_to_pack(kind, &error))?,
+        arguments,
+        ..Default::default()
+    };
+    let id = build::run(docker, order, progress).await?.id;
+    let versions = read_versions(docker, kind, &id).await?;
+
+    let json = serde_json::to_string(&versions)
+        .map_err(|error| ImageError::Engine { action: format!("record the versions in image {kind}"), cause: error.to_string() })?;
+    let tag = kind.tag();
+    let order = build::Order {
+        image: kind.name().into(),
+        tag: Some(tag.clone()),
+        archive: context::archive_of_dockerfile(&format!("FROM {id}\n")).map_err(|error| failed_to_pack(kind, &error))?,
+        labels: HashMap::from([(KIND_LABEL.into(), kind.name().into()), (VERSIONS_LABEL.into(), json)]),
+        ..Default::default()
+    };
+    build::run(docker, order, &|_| {}).await?;
+    progress(ImageProgress { image: kind.name().into(), stage: Stage::Ready { built: true }, line: tag.clone() });
+    Ok(Image { kind, tag, versions })
+}
+
+/// Asks the package manager inside the image. A build step does it, and not a container of our own, because the
+/// engine removes a build's containers itself when this process is killed.
+async fn read_versions(docker: &Docker, kind: ImageKind, id: &str) -> Result<BTreeMap<String, String>, ImageError> {
+    let packages = kind.packages().join(" ");
+    let dockerfile = format!(
+        "FROM {id}\nRUN dpkg-query --show --showformat='{VERSION_MARK} ${{Package}} ${{Version}}\\n' base-files {packages}\n"
+    );
+    let order = build::Order {
+        image: kind.name().into(),
+        archive: context::archive_of_dockerfile(&dockerfile).map_err(|error| failed_to_pack(kind, &error))?,
+        fresh: true,
+        ..Default::default()
+    };
+    let built = build::run(docker, order, &|_| {}).await?;
+    // The step's own image has served its purpose; if it stays, it is an empty layer without a name.
+    docker.remove_image(&built.id, None::<bollard::query_parameters::RemoveImageOptions>, None).await.ok();
+    Ok(parse_versions(&built.output))
+}
+
+/// Package and version from the marked lines; the package that carries the release's number is called `debian`.
+fn parse_versions(output: &[String]) -> BTreeMap<String, String> {
+    output
+        .iter()
+        .filter_map(|line| line.strip_prefix(VERSION_MARK)?.trim().split_once(' '))
+        .map(|(package, version)| (if package == "base-files" { "debian" } else { package }, version))
+        .map(|(package, version)| (package.to_owned(), version.to_owned()))
+        .collect()
+}
+
+fn failed_to_pack(kind: ImageKind, error: &std::io::Error) -> ImageError {
+    ImageError::Engine { action: format!("pack the context of image {kind}"), cause: error.to_string() }
+}
+
+/// The labels of an image, or nothing if the engine does not have it.
+async fn inspect(docker: &Docker, tag: &str) -> Result<Option<HashMap<String, String>>, ImageError> {
+    use bollard::errors::Error::DockerResponseServerError;
+    match docker.inspect_image(tag).await {
+        Ok(image) => Ok(Some(image.config.and_then(|config| config.labels).unwrap_or_default())),
+        Err(DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(ImageError::from_engine(format!("inspect image {tag}"), &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_marked_lines_only() {
+        let output = [
+            "Step 2/2 : RUN dpkg-query --showformat='pgquake-version ${Package}'",
+            "pgquake-version base-files 13.8+deb13u2",
+            "pgquake-version patroni 4.0.7-1",
+            "Successfully built 0123456789ab",
+        ];
+        let versions = parse_versions(&output.map(str::to_owned));
+        let expected = [("debian", "13.8+deb13u2"), ("patroni", "4.0.7-1")];
+        assert_eq!(versions, expected.map(|(package, version)| (package.to_owned(), version.to_owned())).into());
+    }
+
+    #[tokio::test]
+    async fn no_engine_is_said_plainly() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let docker =
+            Docker::connect_with_unix(&socket.display().to_string(), 2, bollard::API_DEFAULT_VERSION).unwrap();
+        drop(listener);
+        let error = ensure(&docker, &[ImageKind::Holder], &|_| {}).await.unwrap_err();
+        assert!(matches!(error, ImageError::NoEngine { .. }), "{error:?}");
+        assert!(error.to_string().contains("DOCKER_HOST"), "{error}");
+    }
+}

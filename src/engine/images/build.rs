@@ -1,0 +1,171 @@
+//! One build by the engine's classic builder: sends the context, follows the output, sorts the failure.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as EngineError;
+use bollard::query_parameters::BuildImageOptions;
+use futures::StreamExt;
+
+use super::error::ImageError;
+use super::{ImageProgress, Progress, Stage};
+
+/// How many lines of output an error shows.
+const TAIL_LINES: usize = 20;
+/// A build that prints nothing for this long hangs: the slowest silent step known, a compilation, takes 4 min.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What to build.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// Name for progress and errors.
+    pub image: String,
+    /// Tag that the image gets when it is complete, if any.
+    pub tag: Option<String>,
+    /// The context, a tar archive.
+    pub archive: Vec<u8>,
+    /// Build arguments.
+    pub arguments: HashMap<String, String>,
+    /// Labels of the image.
+    pub labels: HashMap<String, String>,
+    /// Runs every step, whatever the engine remembers of an earlier build.
+    pub fresh: bool,
+}
+
+/// A finished build.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// The image's id.
+    pub id: String,
+    /// Every line of the output.
+    pub output: Vec<String>,
+}
+
+/// Builds `order`, telling `progress` each line of output.
+pub(super) async fn run(docker: &Docker, order: Order, progress: Progress<'_>) -> Result<Built, ImageError> {
+    let options = BuildImageOptions {
+        t: order.tag,
+        rm: true,
+        forcerm: true,
+        nocache: order.fresh,
+        buildargs: Some(order.arguments),
+        labels: Some(order.labels),
+        ..Default::default()
+    };
+    let image = order.image;
+    let mut transcript = Transcript::default();
+    let mut answers = docker.build_image(options, None, Some(bollard::body_full(order.archive.into())));
+    loop {
+        let answer = match tokio::time::timeout(SILENCE, answers.next()).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => break,
+            Err(_) => {
+                let cause = format!("no output for {} s", SILENCE.as_secs());
+                return Err(ImageError::from_build(&image, &cause, &transcript.tail()));
+            }
+        };
+        let info = answer.map_err(|error| failure(&image, &error, &transcript))?;
+        for line in info.stream.iter().chain(&info.status).flat_map(|text| text.split(['\n', '\r'])) {
+            if let Some(line) = transcript.add(line) {
+                let (step, steps) = transcript.step;
+                progress(ImageProgress { image: image.clone(), stage: Stage::Building { step, steps }, line });
+            }
+        }
+    }
+    match transcript.id.take() {
+        Some(id) => Ok(Built { id, output: transcript.lines.into() }),
+        None => Err(ImageError::from_build(&image, "the engine named no image", &transcript.tail())),
+    }
+}
+
+fn failure(image: &str, error: &EngineError, transcript: &Transcript) -> ImageError {
+    match error {
+        EngineError::DockerStreamError { error } => ImageError::from_build(image, error, &transcript.tail()),
+        EngineError::DockerResponseServerError { message, .. } => {
+            ImageError::from_build(image, message, &transcript.tail())
+        }
+        other => ImageError::from_engine(format!("build image {image}"), other),
+    }
+}
+
+/// What a build has printed so far, and what it told about itself.
+#[derive(Debug, Default)]
+struct Transcript {
+    lines: VecDeque<String>,
+    step: (u32, u32),
+    id: Option<String>,
+}
+
+impl Transcript {
+    /// Takes one line; gives it back without escapes, or nothing if it is blank.
+    fn add(&mut self, line: &str) -> Option<String> {
+        let line = without_escapes(line);
+        if line.is_empty() {
+            return None;
+        }
+        if let Some(step) = step_of(&line) {
+            self.step = step;
+        }
+        if let Some(id) = line.strip_prefix("Successfully built ") {
+            self.id = Some(id.to_owned());
+        }
+        self.lines.push_back(line.clone());
+        Some(line)
+    }
+
+    fn tail(&self) -> Vec<String> {
+        self.lines.iter().skip(self.lines.len().saturating_sub(TAIL_LINES)).cloned().collect()
+    }
+}
+
+/// The step in a line such as `Step 3/7 : RUN apt-get update`.
+fn step_of(line: &str) -> Option<(u32, u32)> {
+    let (step, steps) = line.strip_prefix("Step ")?.split_once(" : ")?.0.split_once('/')?;
+    Some((step.parse().ok()?, steps.parse().ok()?))
+}
+
+/// The line without terminal escapes (the builder colours standard error) and surrounding space.
+fn without_escapes(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => {
+                characters.find(char::is_ascii_alphabetic);
+            }
+            character if character.is_control() => {}
+            character => plain.push(character),
+        }
+    }
+    plain.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_ids_and_escapes_are_read_from_the_output() {
+        let mut transcript = Transcript::default();
+        assert_eq!(transcript.add("Step 3/7 : RUN apt-get update\n").as_deref(), Some("Step 3/7 : RUN apt-get update"));
+        assert_eq!(transcript.step, (3, 7));
+        assert_eq!(transcript.add("\u{1b}[91mE: broken\u{1b}[0m \r").as_deref(), Some("E: broken"));
+        assert_eq!(transcript.add("\u{1b}[0m"), None);
+        assert_eq!(transcript.step, (3, 7));
+        transcript.add("Successfully built 0123456789ab");
+        assert_eq!(transcript.id.as_deref(), Some("0123456789ab"));
+        assert_eq!(step_of("Step by step : no"), None);
+    }
+
+    #[test]
+    fn an_error_shows_the_last_lines_only() {
+        let mut transcript = Transcript::default();
+        (0..100).for_each(|number| {
+            transcript.add(&format!("line {number}"));
+        });
+        let tail = transcript.tail();
+        assert_eq!(tail.len(), TAIL_LINES);
+        assert_eq!(tail.last().map(String::as_str), Some("line 99"));
+    }
+}

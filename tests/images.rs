@@ -1,0 +1,29 @@
+//! Images on a live engine: the first call makes sure of them, the second finds them and builds nothing.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use pgquake::engine::images::{self, ImageKind, ImageProgress};
+
+#[tokio::test]
+async fn an_image_is_built_once_and_then_found() {
+    let docker = Docker::connect_with_defaults().expect("client of the Docker engine");
+    let first = images::ensure(&docker, &[ImageKind::Holder], &|_| {}).await.expect("holder image");
+    let holder = &first[&ImageKind::Holder];
+    assert_eq!(holder.tag, ImageKind::Holder.tag());
+    for package in ["debian", "iproute2", "nftables"] {
+        let version = holder.versions.get(package).unwrap_or_else(|| panic!("no version of {package}"));
+        assert!(version.starts_with(|first: char| first.is_ascii_digit()), "{package} {version}");
+    }
+
+    let seen: Mutex<Vec<ImageProgress>> = Mutex::default();
+    let began = Instant::now();
+    let record = |progress| seen.lock().expect("no panic in progress").push(progress);
+    let second = images::ensure(&docker, &[ImageKind::Holder, ImageKind::Holder], &record).await.expect("holder image");
+    assert_eq!(second, first);
+    assert!(seen.lock().expect("no panic in progress").is_empty(), "something was built: {seen:?}");
+    // Bounds a build, which takes seconds, from a look-up, which takes a few milliseconds.
+    assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
+    assert_eq!(images::find(&docker, ImageKind::Holder).await.expect("look-up").as_ref(), Some(holder));
+}
