@@ -27,3 +27,18 @@ async fn an_image_is_built_once_and_then_found() {
     assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
     assert_eq!(images::find(&docker, ImageKind::Holder).await.expect("look-up").as_ref(), Some(holder));
 }
+
+#[tokio::test]
+async fn every_kind_builds_and_tells_its_versions() {
+    let docker = Docker::connect_with_defaults().expect("client of the Docker engine");
+    let began = Instant::now();
+    let show = |progress: ImageProgress| println!("{:6.1?} {progress:?}", began.elapsed());
+    let images = images::ensure(&docker, ImageKind::ALL, &show).await.expect("all images");
+    assert_eq!(images.keys().copied().collect::<Vec<_>>(), ImageKind::ALL);
+    let major = images::pinned_versions()["POSTGRES_MAJOR"];
+    let server = &images[&ImageKind::Patroni].versions[&format!("postgresql-{major}")];
+    assert!(server.starts_with(&format!("{major}.")), "{server}");
+    for image in images.values() {
+        assert!(image.versions.len() >= 2, "{image:?} names no package beside Debian's release");
+    }
+}

@@ -14,10 +14,10 @@ mod trust;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::Docker;
+use bollard::query_parameters::RemoveImageOptions;
 use futures::{StreamExt, TryStreamExt};
 
 pub use error::ImageError;
-pub(crate) use error::{connection_failure, innermost};
 pub use recipe::{ContextFile, ImageKind, Recipe, pinned_versions};
 
 /// Builds at the same time: each is bound by the network first and by a core for unpacking later.
@@ -158,12 +158,7 @@ async fn build_all(
 }
 
 /// Builds the image, reads its packages' versions, and only then gives it its tag and labels.
-async fn build_one(
-    docker: &Docker,
-    kind: ImageKind,
-    base: &str,
-    progress: Progress<'_>,
-) -> Result<Image, ImageError> {
+async fn build_one(docker: &Docker, kind: ImageKind, base: &str, progress: Progress<'_>) -> Result<Image, ImageError> {
     let recipe = kind.recipe();
     let mut arguments = trust::proxy_arguments(|name| std::env::var(name).ok());
     arguments.insert("BASE".into(), base.to_owned());
@@ -177,13 +172,16 @@ async fn build_one(
     let id = build::run(docker, order, progress).await?.id;
     let versions = read_versions(docker, kind, &id).await?;
 
-    let json = serde_json::to_string(&versions)
-        .map_err(|error| ImageError::Engine { action: format!("record the versions in image {kind}"), cause: error.to_string() })?;
+    let json = serde_json::to_string(&versions).map_err(|error| ImageError::Engine {
+        action: format!("record the versions in image {kind}"),
+        cause: error.to_string(),
+    })?;
     let tag = kind.tag();
     let order = build::Order {
         image: kind.name().into(),
         tag: Some(tag.clone()),
-        archive: context::archive_of_dockerfile(&format!("FROM {id}\n")).map_err(|error| failed_to_pack(kind, &error))?,
+        archive: context::archive_of_dockerfile(&format!("FROM {id}\n"))
+            .map_err(|error| failed_to_pack(kind, &error))?,
         labels: HashMap::from([(KIND_LABEL.into(), kind.name().into()), (VERSIONS_LABEL.into(), json)]),
         ..Default::default()
     };
@@ -206,8 +204,10 @@ async fn read_versions(docker: &Docker, kind: ImageKind, id: &str) -> Result<BTr
         ..Default::default()
     };
     let built = build::run(docker, order, &|_| {}).await?;
-    // The step's own image has served its purpose; if it stays, it is an empty layer without a name.
-    docker.remove_image(&built.id, None::<bollard::query_parameters::RemoveImageOptions>, None).await.ok();
+    // The step's own image has served its purpose; should it stay, it is an empty layer without a name. The image
+    // below it has no tag yet, so the engine must be told not to remove that as well.
+    let only_this = RemoveImageOptions { noprune: true, ..Default::default() };
+    docker.remove_image(&built.id, Some(only_this), None).await.ok();
     Ok(parse_versions(&built.output))
 }
 
@@ -257,8 +257,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let docker =
-            Docker::connect_with_unix(&socket.display().to_string(), 2, bollard::API_DEFAULT_VERSION).unwrap();
+        let docker = Docker::connect_with_unix(&socket.display().to_string(), 2, bollard::API_DEFAULT_VERSION).unwrap();
         drop(listener);
         let error = ensure(&docker, &[ImageKind::Holder], &|_| {}).await.unwrap_err();
         assert!(matches!(error, ImageError::NoEngine { .. }), "{error:?}");

@@ -35,8 +35,10 @@ pub(super) async fn ensure(docker: &Docker, progress: Progress<'_>) -> Result<St
         return Ok(tag);
     }
     let rootfs = rootfs(docker, progress).await?;
-    let archive = context::archive(&recipe::BASE, &[("host-ca.crt", &bundle)])
-        .map_err(|error| ImageError::Engine { action: "pack the base image's context".into(), cause: error.to_string() })?;
+    let archive = context::archive(&recipe::BASE, &[("host-ca.crt", &bundle)]).map_err(|error| ImageError::Engine {
+        action: "pack the base image's context".into(),
+        cause: error.to_string(),
+    })?;
     let mut arguments = trust::proxy_arguments(|name| std::env::var(name).ok());
     arguments.insert("ROOTFS".into(), rootfs);
     let labels = HashMap::from([("pgquake.image".into(), recipe::BASE.name.into()), (CA_LABEL.into(), digest)]);

@@ -120,30 +120,25 @@ impl ImageError {
 }
 
 /// How the connection to the engine failed, if that is what happened.
-pub(crate) fn connection_failure(error: &bollard::errors::Error) -> Option<io::ErrorKind> {
-    if matches!(error, bollard::errors::Error::SocketNotFoundError(_)) {
-        return Some(io::ErrorKind::NotFound);
-    }
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(current) = source {
-        if let Some(io) = current.downcast_ref::<io::Error>() {
-            use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
-            return [ConnectionRefused, NotFound, PermissionDenied].into_iter().find(|kind| *kind == io.kind());
-        }
-        source = current.source();
-    }
-    None
+pub(super) fn connection_failure(error: &bollard::errors::Error) -> Option<io::ErrorKind> {
+    let kind = match error {
+        bollard::errors::Error::SocketNotFoundError(_) => io::ErrorKind::NotFound,
+        // It hides the error it carries from `source`.
+        bollard::errors::Error::IOError { err } => err.kind(),
+        other => causes(other).find_map(|cause| cause.downcast_ref::<io::Error>())?.kind(),
+    };
+    use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
+    [ConnectionRefused, NotFound, PermissionDenied].into_iter().find(|known| *known == kind)
 }
 
 /// The message at the end of the chain: the client's own layers say only "client error".
-pub(crate) fn innermost(error: &bollard::errors::Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(current) = source {
-        message = current.to_string();
-        source = current.source();
-    }
-    message
+pub(super) fn innermost(error: &bollard::errors::Error) -> String {
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// The errors below `error`, outermost first.
+fn causes(error: &bollard::errors::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 fn tells_of_a_full_disk(line: &str) -> bool {
@@ -162,9 +157,16 @@ fn tells_of_an_untrusted_certificate(line: &str) -> bool {
 
 fn tells_of_a_missing_network(line: &str) -> bool {
     let line = line.to_lowercase();
-    ["temporary failure resolving", "could not resolve", "could not connect", "connection timed out", "unable to fetch", "failed to fetch"]
-        .iter()
-        .any(|sign| line.contains(sign))
+    [
+        "temporary failure resolving",
+        "could not resolve",
+        "could not connect",
+        "connection timed out",
+        "unable to fetch",
+        "failed to fetch",
+    ]
+    .iter()
+    .any(|sign| line.contains(sign))
 }
 
 #[cfg(test)]

@@ -43,43 +43,36 @@ pub struct Recipe {
 }
 
 /// The image that all kinds are built on.
-pub(super) const BASE: Recipe = Recipe {
-    name: "base",
-    files: context!("base": "Dockerfile", "apt.conf", "dpkg.cfg"),
-    packages: &[],
-};
+pub(super) const BASE: Recipe =
+    Recipe { name: "base", files: context!("base": "Dockerfile", "apt.conf", "dpkg.cfg"), packages: &[] };
 
-/// A kind of image. A new kind is a folder in `images/`, a variant, and its row in [`ImageKind::recipe`].
+/// A kind of image. A new kind is a folder in `images/`, a variant, and its row in [`ImageKind::recipe`]. Their order
+/// is that of the builds: what takes longest begins first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ImageKind {
-    /// One etcd member.
-    Etcd,
-    /// HAProxy.
-    Haproxy,
-    /// The container that owns a host's namespaces.
-    Holder,
     /// PostgreSQL under Patroni.
     Patroni,
+    /// One etcd member.
+    Etcd,
+    /// The container that owns a host's namespaces.
+    Holder,
+    /// HAProxy.
+    Haproxy,
 }
 
 impl ImageKind {
     /// Every kind there is.
-    pub const ALL: &'static [ImageKind] =
-        &[ImageKind::Etcd, ImageKind::Haproxy, ImageKind::Holder, ImageKind::Patroni];
+    pub const ALL: &'static [ImageKind] = &[ImageKind::Patroni, ImageKind::Etcd, ImageKind::Holder, ImageKind::Haproxy];
 
     /// What this kind is built from.
     pub const fn recipe(self) -> Recipe {
         match self {
-            ImageKind::Etcd => Recipe {
-                name: "etcd",
-                files: context!("etcd": "Dockerfile"),
-                packages: &["etcd-server"],
-            },
-            ImageKind::Haproxy => Recipe {
-                name: "haproxy",
-                files: context!("haproxy": "Dockerfile"),
-                packages: &["haproxy"],
-            },
+            ImageKind::Etcd => {
+                Recipe { name: "etcd", files: context!("etcd": "Dockerfile"), packages: &["etcd-server"] }
+            }
+            ImageKind::Haproxy => {
+                Recipe { name: "haproxy", files: context!("haproxy": "Dockerfile"), packages: &["haproxy"] }
+            }
             ImageKind::Holder => Recipe {
                 name: "holder",
                 files: context!("holder": "Dockerfile"),
@@ -224,8 +217,7 @@ mod tests {
     const PLAIN: &[ContextFile] = &[ContextFile { path: "Dockerfile", bytes: b"FROM x\n" }];
     const OTHER_BYTE: &[ContextFile] = &[ContextFile { path: "Dockerfile", bytes: b"FROM y\n" }];
     const OTHER_NAME: &[ContextFile] = &[ContextFile { path: "Dockerfile.sh", bytes: b"FROM x\n" }];
-    const WITH_VERSION: &[ContextFile] =
-        &[ContextFile { path: "Dockerfile", bytes: b"FROM x\nARG POSTGRES_MAJOR\n" }];
+    const WITH_VERSION: &[ContextFile] = &[ContextFile { path: "Dockerfile", bytes: b"FROM x\nARG POSTGRES_MAJOR\n" }];
 
     #[test]
     fn a_tag_changes_with_a_byte_a_name_a_base_and_the_reported_packages() {
