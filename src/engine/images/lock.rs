@@ -47,10 +47,7 @@ pub(super) async fn acquire(path: &Path, waiting: impl Fn()) -> Result<Option<Fi
 
 /// Opens the file for reading, which is enough to lock it and works on one that another user made.
 fn open(path: &Path) -> Option<File> {
-    let opened = File::open(path).or_else(|_| {
-        File::create(path)?;
-        File::open(path)
-    });
+    let opened = File::open(path).or_else(|_| File::options().append(true).create(true).open(path));
     opened.inspect_err(|error| tracing::debug!("building without the lock {}: {error}", path.display())).ok()
 }
 
