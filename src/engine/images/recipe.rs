@@ -73,11 +73,9 @@ impl ImageKind {
             ImageKind::Haproxy => {
                 Recipe { name: "haproxy", files: context!("haproxy": "Dockerfile"), packages: &["haproxy"] }
             }
-            ImageKind::Holder => Recipe {
-                name: "holder",
-                files: context!("holder": "Dockerfile"),
-                packages: &["iproute2", "nftables"],
-            },
+            ImageKind::Holder => {
+                Recipe { name: "holder", files: context!("holder": "Dockerfile"), packages: &["iproute2", "nftables"] }
+            }
             ImageKind::Patroni => Recipe {
                 name: "patroni",
                 files: context!(
