@@ -11,5 +11,6 @@ pub mod engine;
 pub mod history;
 pub mod plan;
 pub mod services;
+pub mod suggestion;
 pub mod topology;
 pub mod verdict;

@@ -3,11 +3,22 @@
 //! Architecture invariant: pure data. A topology knows nothing of containers, ports on this machine or
 //! passwords; those belong to a run.
 
+mod error;
+mod library;
+mod parse;
+mod position;
+mod schema;
 mod settings;
+mod validate;
+mod warnings;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use error::{Mistake, TopologyError};
+pub use library::{BUILT_IN, Summary, known, load};
+pub use parse::parse;
+pub use schema::schema;
 pub use settings::{EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, Settings};
 
 /// What a topology file says.
@@ -73,6 +84,18 @@ impl ServiceKind {
             ServiceKind::Etcd => "etcd",
             ServiceKind::Patroni => "patroni",
             ServiceKind::Haproxy => "haproxy",
+        }
+    }
+
+    /// PostgreSQL's port on every node.
+    pub const POSTGRESQL_PORT: u16 = 5432;
+
+    /// The ports on which it listens by itself, each with its use. A proxy also listens on the endpoints' ports.
+    pub fn own_ports(self) -> &'static [(u16, &'static str)] {
+        match self {
+            ServiceKind::Etcd => &[(2379, "clients"), (2380, "members")],
+            ServiceKind::Patroni => &[(Self::POSTGRESQL_PORT, "PostgreSQL"), (8008, "REST API")],
+            ServiceKind::Haproxy => &[(8404, "statistics")],
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct PostgresqlSettings {
     /// The major version. Images are made for this one.
     pub major_version: u32,
     /// Parameters as in `postgresql.conf`, the same on every node.
+    // Any scalar of YAML is taken as its text; the schema must not tell an editor that `100` is wrong.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub parameters: BTreeMap<String, String>,
 }
 

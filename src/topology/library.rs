@@ -1,0 +1,106 @@
+//! Where topologies come from: the user's folders, then those built into the program.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{Topology, TopologyError, parse};
+use crate::suggestion::{did_you_mean, nearest};
+
+/// The built-in topologies, so that a user's own crate has them too: name and text.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("single-region", include_str!("../../topologies/single-region.yaml")),
+    ("single-region-fast", include_str!("../../topologies/single-region-fast.yaml")),
+    ("single-region-sync", include_str!("../../topologies/single-region-sync.yaml")),
+];
+
+/// Loads a topology by its name (from `NAME.yaml` in the folders, the first that has it, else a built-in one) or
+/// by the path of its file.
+///
+/// # Errors
+/// No such topology (the help lists the known ones and the one probably meant), a file that can't be read, or what
+/// is wrong with it, by line and column.
+pub fn load(name_or_path: &str, folders: &[PathBuf]) -> Result<Topology, TopologyError> {
+    if is_path(name_or_path) {
+        return load_file(Path::new(name_or_path));
+    }
+    let file_name = format!("{name_or_path}.yaml");
+    if let Some(file) = folders.iter().map(|folder| folder.join(&file_name)).find(|file| file.is_file()) {
+        return load_file(&file);
+    }
+    match BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        Some((name, text)) => parse(&format!("topologies/{name}.yaml"), text),
+        None => Err(unknown(name_or_path, folders)),
+    }
+}
+
+/// A name has no folder and no ending.
+fn is_path(name_or_path: &str) -> bool {
+    name_or_path.contains(['/', '\\']) || name_or_path.ends_with(".yaml") || name_or_path.ends_with(".yml")
+}
+
+fn load_file(file: &Path) -> Result<Topology, TopologyError> {
+    match fs::read_to_string(file) {
+        Ok(text) => parse(&file.display().to_string(), &text),
+        Err(cause) => Err(TopologyError::Unreadable { help: unreadable_help(file, &cause), path: file.into(), cause }),
+    }
+}
+
+fn unreadable_help(file: &Path, cause: &io::Error) -> Option<String> {
+    match cause.kind() {
+        io::ErrorKind::NotFound => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let beside = names_in(folder);
+            let meant = nearest(file.file_stem()?.to_str()?, beside.iter().map(String::as_str))?;
+            Some(format!("did you mean `{}`?", file.with_file_name(format!("{meant}.yaml")).display()))
+        }
+        io::ErrorKind::InvalidData => Some("a topology is UTF-8 text".to_owned()),
+        _ => None,
+    }
+}
+
+fn unknown(name: &str, folders: &[PathBuf]) -> TopologyError {
+    let known = known(folders);
+    let names: Vec<_> = known.iter().map(|summary| summary.name.as_str()).collect();
+    TopologyError::Unknown { name: name.to_owned(), help: did_you_mean(name, &names) }
+}
+
+/// The names that the files of a folder give, sorted. A folder that can't be read has none.
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let files = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let yaml = files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    let mut names: Vec<_> = yaml.filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// One line of `pgquake list topologies`.
+#[derive(Debug)]
+pub struct Summary {
+    pub name: String,
+    /// Its file; `None`: built in.
+    pub file: Option<PathBuf>,
+    /// The topology's own description, or why it can't be loaded.
+    pub description: Result<String, TopologyError>,
+}
+
+/// Every topology that [`load`] finds by name, sorted by name.
+pub fn known(folders: &[PathBuf]) -> Vec<Summary> {
+    let mut places: BTreeMap<String, Option<PathBuf>> =
+        BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), None)).collect();
+    // The first folder that has a name wins, as in `load`.
+    for folder in folders.iter().rev() {
+        for name in names_in(folder) {
+            let file = folder.join(format!("{name}.yaml"));
+            places.insert(name, Some(file));
+        }
+    }
+    let describe = |(name, file): (String, Option<PathBuf>)| {
+        let loaded = file.as_deref().map_or_else(|| load(&name, &[]), load_file);
+        Summary { name, file, description: loaded.map(|topology| topology.description) }
+    };
+    places.into_iter().map(describe).collect()
+}

@@ -1,0 +1,399 @@
+//! What a topology must keep beyond its format: names that exist, ports that are served, rules that Patroni and
+//! etcd hold themselves to. Found here, with a line, and not after half a minute of start-up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Endpoint, Host, ServiceKind, Topology,
+    position::{Path, Step, steps},
+};
+use crate::{
+    claims,
+    suggestion::{did_you_mean, nearest},
+};
+
+/// Something that makes no sense.
+pub(super) struct Problem {
+    /// Where to show it: the first of these that the file holds.
+    pub paths: Vec<Path>,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl Problem {
+    fn at(path: Path, message: String) -> Self {
+        Self { paths: vec![path], message, help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Everything that is wrong with a topology. `file_stem` is the name that its file gives it.
+pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    own_name(topology, file_stem, &mut problems);
+    regions(topology, &mut problems);
+    hosts(topology, &mut problems);
+    needs(topology, &mut problems);
+    endpoints(topology, &mut problems);
+    ports_taken_twice(topology, &mut problems);
+    links(topology, &mut problems);
+    patroni(topology, &mut problems);
+    etcd(topology, &mut problems);
+    haproxy(topology, &mut problems);
+    postgresql(topology, &mut problems);
+    claimed(topology, &mut problems);
+    problems
+}
+
+/// Names that endpoints have already, or that resolve to something else on every machine.
+const RESERVED_HOST_NAMES: &[&str] = &["write", "read", "localhost"];
+
+/// A name that can be a DNS label on every resolver: containers, hosts and networks are called by it.
+fn is_dns_label(name: &str) -> bool {
+    let starts = name.starts_with(|first: char| first.is_ascii_lowercase());
+    let ends = !name.ends_with('-');
+    let letters = name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
+    starts && ends && letters && name.len() <= 40
+}
+
+const DNS_LABEL_RULE: &str =
+    "lower-case letters, digits and hyphens, beginning with a letter, not ending with a hyphen, at most 40";
+
+fn check_name(what: &str, name: &str, path: Path, problems: &mut Vec<Problem>) {
+    if !is_dns_label(name) {
+        problems.push(Problem::at(path, format!("`{name}` can't be the name of a {what}")).help(DNS_LABEL_RULE));
+    }
+}
+
+fn own_name(topology: &Topology, file_stem: Option<&str>, problems: &mut Vec<Problem>) {
+    check_name("topology", &topology.name, steps!["name"], problems);
+    if let Some(stem) = file_stem.filter(|stem| *stem != topology.name) {
+        let message = format!("the topology is called `{}`, its file `{stem}`", topology.name);
+        problems.push(
+            Problem::at(steps!["name"], message).help(format!("write `name: {stem}`, or give the file the name")),
+        );
+    }
+}
+
+fn regions(topology: &Topology, problems: &mut Vec<Problem>) {
+    if topology.regions.is_empty() {
+        problems.push(Problem::at(steps!["regions"], "there is no region".to_owned()));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, region) in topology.regions.iter().enumerate() {
+        check_name("region", &region.name, steps!["regions", index, "name"], problems);
+        if !seen.insert(&region.name) {
+            let message = format!("two regions are called `{}`", region.name);
+            problems.push(Problem::at(steps!["regions", index, "name"], message));
+        }
+        if region.hosts.is_empty() {
+            let message = format!("the region `{}` has no host", region.name);
+            problems.push(Problem::at(steps!["regions", index, "hosts"], message));
+        }
+    }
+}
+
+/// Every host with its path.
+fn hosts_with_paths(topology: &Topology) -> impl Iterator<Item = (Path, &Host)> {
+    topology.regions.iter().enumerate().flat_map(|(region, known)| {
+        let path = move |host: usize| steps!["regions", region, "hosts", host];
+        known.hosts.iter().enumerate().map(move |(index, host)| (path(index), host))
+    })
+}
+
+fn below(path: &[Step], step: impl Into<Step>) -> Path {
+    path.iter().cloned().chain([step.into()]).collect()
+}
+
+fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    for (path, host) in hosts_with_paths(topology) {
+        let name_path = below(&path, "name");
+        check_name("host", &host.name, name_path.clone(), problems);
+        if RESERVED_HOST_NAMES.contains(&host.name.as_str()) {
+            let message = format!("a host can't be called `{}`", host.name);
+            problems.push(Problem::at(name_path.clone(), message).help("an endpoint or every machine has that name"));
+        }
+        if !seen.insert(&host.name) {
+            let message = format!("two hosts are called `{}`", host.name);
+            problems.push(Problem::at(name_path, message).help("names are unique across regions"));
+        }
+        if host.services.is_empty() {
+            let message = format!("the host `{}` runs nothing", host.name);
+            problems.push(Problem::at(below(&path, "services"), message));
+        }
+        let mut kinds = BTreeSet::new();
+        for (index, kind) in host.services.iter().enumerate().filter(|(_, kind)| !kinds.insert(**kind)) {
+            let message = format!("`{}` stands twice on the host `{}`", kind.name(), host.name);
+            problems.push(Problem::at(below(&below(&path, "services"), index), message));
+        }
+    }
+}
+
+/// Services that are of no use without others.
+fn needs(topology: &Topology, problems: &mut Vec<Problem>) {
+    let runs = |kind| topology.hosts_with(kind).next().is_some();
+    if !runs(ServiceKind::Patroni) {
+        let problem = Problem::at(steps!["regions"], "no host runs patroni".to_owned());
+        problems.push(problem.help("without a PostgreSQL node there is nothing to drill, and nothing to proxy"));
+    } else if !runs(ServiceKind::Etcd) {
+        let problem = Problem::at(steps!["regions"], "no host runs etcd".to_owned());
+        problems.push(problem.help("Patroni keeps its leader key there: add `etcd` to one, three or five hosts"));
+    }
+}
+
+/// What clients do at an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Traffic {
+    Write,
+    Read,
+}
+
+fn named_endpoints(topology: &Topology) -> impl Iterator<Item = (Traffic, &'static str, &Endpoint)> {
+    let read = topology.endpoints.read.as_ref();
+    std::iter::once((Traffic::Write, "write", &topology.endpoints.write))
+        .chain(read.map(|endpoint| (Traffic::Read, "read", endpoint)))
+}
+
+fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
+    for (_, name, endpoint) in named_endpoints(topology) {
+        let path = |field: &str| steps!["endpoints", name, field];
+        let Some(host) = topology.hosts().find(|host| host.name == endpoint.host) else {
+            problems.push(unknown_host(topology, &endpoint.host, path("host")));
+            continue;
+        };
+        let proxied = host.services.contains(&ServiceKind::Haproxy);
+        let direct = host.services.contains(&ServiceKind::Patroni);
+        let port = endpoint.port;
+        if !proxied && !direct {
+            let message = format!("the endpoint `{name}` is on `{}`, where no client is served", host.name);
+            problems.push(Problem::at(path("host"), message).help("it needs a host with haproxy or patroni"));
+        } else if port == 0 {
+            problems.push(Problem::at(path("port"), "no service can listen on port 0".to_owned()));
+        } else if !proxied && port != ServiceKind::POSTGRESQL_PORT {
+            let message = format!("nothing on `{}` serves port {port} to clients", host.name);
+            let help = format!("PostgreSQL listens on {}", ServiceKind::POSTGRESQL_PORT);
+            problems.push(Problem::at(path("port"), message).help(help));
+        }
+    }
+    if let Some(read) = &topology.endpoints.read {
+        let write = &topology.endpoints.write;
+        let proxies =
+            |endpoint: &Endpoint| topology.hosts_with(ServiceKind::Haproxy).any(|proxy| proxy.name == endpoint.host);
+        if write.port == read.port && proxies(write) && proxies(read) {
+            let message = format!("reads and writes share port {} of the proxy", read.port);
+            let help = "every haproxy listens on both ports, so they must differ (document 002: 5432 and 5433)";
+            problems.push(Problem::at(steps!["endpoints", "read", "port"], message).help(help));
+        }
+    }
+}
+
+fn unknown_host(topology: &Topology, name: &str, path: Path) -> Problem {
+    let known: Vec<_> = topology.hosts().map(|host| host.name.as_str()).collect();
+    Problem::at(path, format!("no host is called `{name}`")).help(did_you_mean(name, &known))
+}
+
+/// The ports on which a host's services listen, and who does. Every proxy serves every endpoint that a proxy has.
+fn listeners(topology: &Topology, host: &Host) -> Vec<(u16, String, Option<&'static str>)> {
+    let proxied =
+        |endpoint: &Endpoint| topology.hosts_with(ServiceKind::Haproxy).any(|proxy| proxy.name == endpoint.host);
+    let kinds: BTreeSet<_> = host.services.iter().collect();
+    let own = kinds.into_iter().flat_map(|kind| {
+        let listens = |(port, purpose): &(u16, &str)| (*port, format!("{} ({purpose})", kind.name()), None);
+        kind.own_ports().iter().map(listens)
+    });
+    let mut found: Vec<_> = own.collect();
+    if host.services.contains(&ServiceKind::Haproxy) {
+        let through = named_endpoints(topology).filter(|(_, _, endpoint)| proxied(endpoint));
+        found.extend(
+            through.map(|(_, name, endpoint)| (endpoint.port, format!("haproxy (the endpoint `{name}`)"), Some(name))),
+        );
+    }
+    found
+}
+
+fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>) {
+    for (path, host) in hosts_with_paths(topology) {
+        let mut taken: BTreeMap<u16, String> = BTreeMap::new();
+        for (port, who, endpoint) in listeners(topology, host) {
+            match taken.get(&port) {
+                // Two endpoints on one port are told of with the endpoints.
+                Some(other) if !(endpoint.is_some() && other.contains("endpoint")) => {
+                    let message = format!("port {port} of the host `{}` is taken by {other} and by {who}", host.name);
+                    let at =
+                        endpoint.map_or_else(|| below(&path, "services"), |name| steps!["endpoints", name, "port"]);
+                    problems
+                        .push(Problem::at(at, message).help("give the endpoint another port, or a host of its own"));
+                }
+                _ => _ = taken.insert(port, who),
+            }
+        }
+    }
+}
+
+fn links(topology: &Topology, problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    for (index, link) in topology.links.iter().enumerate() {
+        let path = |field: &str| steps!["links", index, field];
+        for (field, name) in [("from", &link.from), ("to", &link.to)] {
+            if !topology.hosts().any(|host| host.name == *name) {
+                problems.push(unknown_host(topology, name, path(field)));
+            }
+        }
+        if link.from == link.to {
+            let message = format!("a link from `{}` to itself", link.from);
+            problems.push(Problem::at(path("to"), message).help("a host reaches itself without a network"));
+        }
+        if !seen.insert((&link.from, &link.to)) {
+            let message = format!("a second link from `{}` to `{}`", link.from, link.to);
+            problems.push(Problem::at(steps!["links", index], message).help("list every port in one link"));
+        }
+        if link.shaped_ports.is_empty() {
+            let message = format!("the link from `{}` to `{}` shapes no port", link.from, link.to);
+            problems.push(Problem::at(path("shaped_ports"), message).help("a link that is not named is direct"));
+        }
+        shaped_ports(topology, index, problems);
+    }
+}
+
+/// A shaped port is a listener on the near host that leads to a service on the far one.
+fn shaped_ports(topology: &Topology, index: usize, problems: &mut Vec<Problem>) {
+    let link = &topology.links[index];
+    let Some(far) = topology.hosts().find(|host| host.name == link.to) else { return };
+    let served: BTreeMap<u16, String> =
+        listeners(topology, far).into_iter().map(|(port, who, _)| (port, who)).collect();
+    let mut seen = BTreeSet::new();
+    for (position, port) in link.shaped_ports.iter().enumerate() {
+        let path = steps!["links", index, "shaped_ports", position];
+        if !seen.insert(port) {
+            problems.push(Problem::at(path, format!("port {port} stands twice in this link")));
+        } else if !served.contains_key(port) {
+            let known: Vec<_> = served.iter().map(|(port, who)| format!("{port} {who}")).collect();
+            let message = format!("nothing on `{}` listens on port {port}", far.name);
+            problems.push(Problem::at(path, message).help(format!("it has {}", known.join(", "))));
+        }
+    }
+}
+
+/// Patroni's own rules: it would silently lower `loop_wait` and `retry_timeout` instead of refusing.
+fn patroni(topology: &Topology, problems: &mut Vec<Problem>) {
+    let settings = &topology.settings.patroni;
+    let path = |field: &str| steps!["settings", "patroni", field];
+    for (field, value, least) in [
+        ("ttl_s", settings.ttl_s, 20),
+        ("loop_wait_s", settings.loop_wait_s, 1),
+        ("retry_timeout_s", settings.retry_timeout_s, 3),
+    ] {
+        if value < least {
+            problems.push(Problem::at(path(field), format!("{field} is {value}; Patroni wants at least {least}")));
+        }
+    }
+    let (ttl, loop_wait, retry) =
+        (u64::from(settings.ttl_s), u64::from(settings.loop_wait_s), u64::from(settings.retry_timeout_s));
+    let sum = loop_wait + 2 * retry;
+    if sum > ttl {
+        let message = format!(
+            "loop_wait_s + 2 × retry_timeout_s is {sum} ({loop_wait} + 2 × {retry}) and exceeds ttl_s, which is {ttl}"
+        );
+        let paths = ["ttl_s", "loop_wait_s", "retry_timeout_s"].map(path).to_vec();
+        let help =
+            "otherwise the key of a healthy primary can expire while it retries: raise ttl_s or lower the others";
+        problems.push(Problem { paths, message, help: Some(help.to_owned()) });
+    }
+}
+
+/// etcd refuses to start otherwise.
+fn etcd(topology: &Topology, problems: &mut Vec<Problem>) {
+    let settings = &topology.settings.etcd;
+    let path = |field: &str| steps!["settings", "etcd", field];
+    if settings.heartbeat_interval_ms == 0 {
+        problems
+            .push(Problem::at(path("heartbeat_interval_ms"), "heartbeat_interval_ms must be at least 1".to_owned()));
+    }
+    let (heartbeat, election) = (u64::from(settings.heartbeat_interval_ms), u64::from(settings.election_timeout_ms));
+    if election < 5 * heartbeat {
+        let message = format!("election_timeout_ms is {election}, less than 5 × heartbeat_interval_ms ({heartbeat})");
+        let paths = ["election_timeout_ms", "heartbeat_interval_ms"].map(path).to_vec();
+        problems.push(Problem { paths, message, help: Some("etcd refuses to start with that".to_owned()) });
+    }
+    if election > 50_000 {
+        let message = format!("election_timeout_ms is {election}; etcd takes at most 50000");
+        problems.push(Problem::at(path("election_timeout_ms"), message));
+    }
+}
+
+fn haproxy(topology: &Topology, problems: &mut Vec<Problem>) {
+    let settings = &topology.settings.haproxy;
+    for (field, value) in [("inter_ms", settings.inter_ms), ("fall", settings.fall), ("rise", settings.rise)] {
+        if value == 0 {
+            let path = steps!["settings", "haproxy", field];
+            problems.push(Problem::at(path, format!("{field} must be at least 1")));
+        }
+    }
+}
+
+/// The only major version that images are made for.
+const MAJOR_VERSION: u32 = 17;
+
+/// Parameters that the harness or Patroni sets itself: Patroni passes them on the command line or ignores them,
+/// so that the file would not do what it says.
+const OWNED_PARAMETERS: &[&str] = &[
+    "cluster_name",
+    "config_file",
+    "data_directory",
+    "external_pid_file",
+    "hba_file",
+    "hot_standby",
+    "ident_file",
+    "listen_addresses",
+    "pgquake.node",
+    "port",
+    "primary_conninfo",
+    "primary_slot_name",
+    "promote_trigger_file",
+    "unix_socket_directories",
+    "wal_log_hints",
+];
+
+fn postgresql(topology: &Topology, problems: &mut Vec<Problem>) {
+    let settings = &topology.settings.postgresql;
+    let path = |field: &str| steps!["settings", "postgresql", field];
+    if settings.major_version != MAJOR_VERSION {
+        let message = format!("PostgreSQL {} is not supported", settings.major_version);
+        let help = format!("images are made for PostgreSQL {MAJOR_VERSION}");
+        problems.push(Problem::at(path("major_version"), message).help(help));
+    }
+    for name in settings.parameters.keys() {
+        let at = || below(&path("parameters"), name.as_str());
+        let plain = name.to_lowercase();
+        let letters = plain.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.".contains(letter));
+        if !letters || !plain.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+            problems.push(Problem::at(at(), format!("`{name}` can't be the name of a parameter")));
+        } else if OWNED_PARAMETERS.contains(&plain.as_str()) || plain.starts_with("recovery_target") {
+            let problem = Problem::at(at(), format!("`{name}` is not the topology's to set"));
+            problems.push(problem.help("Patroni or the harness sets it on each node"));
+        } else if plain == "synchronous_standby_names" && topology.settings.patroni.synchronous_mode {
+            let problem = Problem::at(at(), format!("`{name}` is Patroni's with synchronous_mode"));
+            problems.push(problem.help("remove it, or turn synchronous_mode off"));
+        }
+    }
+}
+
+fn claimed(topology: &Topology, problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    for (index, id) in topology.claims.iter().enumerate() {
+        let path = steps!["claims", index];
+        if claims::find(id).is_none() {
+            let meant = nearest(id, claims::all().iter().map(|claim| claim.id.as_str()));
+            let question = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+            let help = format!("{question}`pgquake list claims` shows every claim");
+            problems.push(Problem::at(path, format!("no claim has the id `{id}`")).help(help));
+        } else if !seen.insert(id) {
+            problems.push(Problem::at(path, format!("the claim `{id}` stands twice")));
+        }
+    }
+}

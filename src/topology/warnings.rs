@@ -1,0 +1,85 @@
+//! What is allowed, and spoils the result or is probably not what was meant.
+
+use super::{ServiceKind, Topology};
+
+impl Topology {
+    /// What the reader of a report must know about this topology before believing its findings. Empty for a sound
+    /// one.
+    pub fn warnings(&self) -> Vec<String> {
+        let parameters = &self.settings.postgresql.parameters;
+        let is_off = |name: &str| {
+            let set = parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            set.is_some_and(|(_, value)| is_false(value))
+        };
+        let mut warnings = Vec::new();
+        if is_off("fsync") {
+            warnings.push("fsync is off: durability results are worthless".to_owned());
+        }
+        if is_off("full_page_writes") {
+            warnings.push("full_page_writes is off: a crash can corrupt pages".to_owned());
+        }
+        if is_off("synchronous_commit") {
+            let message =
+                "synchronous_commit is off: a write is acknowledged before it is on disk, so a crash may lose it";
+            warnings.push(message.to_owned());
+        }
+        let patroni = &self.settings.patroni;
+        if patroni.synchronous_mode_strict && !patroni.synchronous_mode {
+            warnings.push("synchronous_mode_strict does nothing without synchronous_mode".to_owned());
+        }
+        let nodes = self.hosts_with(ServiceKind::Patroni).count();
+        if nodes == 1 {
+            warnings.push("there is one PostgreSQL node: nothing can take over".to_owned());
+        }
+        let members = self.hosts_with(ServiceKind::Etcd).count();
+        if members > 0 && members.is_multiple_of(2) {
+            let tolerated = (members - 1) / 2;
+            warnings.push(format!(
+                "{members} etcd members tolerate the loss of {tolerated}, no more than {} would",
+                members - 1
+            ));
+        }
+        warnings
+    }
+}
+
+/// Whether PostgreSQL reads this value as false: it takes any unambiguous beginning of these words.
+fn is_false(value: &str) -> bool {
+    let value = value.trim().to_ascii_lowercase();
+    let begins = |word: &str, at_least: usize| value.len() >= at_least && word.starts_with(&value);
+    value == "0" || begins("off", 2) || begins("false", 1) || begins("no", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::load;
+
+    fn documented() -> Topology {
+        load("single-region", &[]).expect("a built-in topology")
+    }
+
+    #[test]
+    fn a_sound_topology_has_none() {
+        assert_eq!(documented().warnings(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn fsync_off_is_told_however_it_is_written() {
+        for value in ["off", "OF", "false", "f", "no", "n", "0"] {
+            let mut topology = documented();
+            topology.settings.postgresql.parameters.insert("fsync".to_owned(), value.to_owned());
+            assert_eq!(topology.warnings().len(), 1, "fsync = {value}");
+        }
+        for value in ["on", "o", "true", "1", ""] {
+            assert!(!is_false(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_even_number_of_members_is_told() {
+        let mut topology = documented();
+        topology.regions[0].hosts[0].services.retain(|kind| *kind != ServiceKind::Etcd);
+        assert_eq!(topology.warnings(), ["2 etcd members tolerate the loss of 0, no more than 1 would"]);
+    }
+}

@@ -1,0 +1,608 @@
+//! What a mistyped or senseless topology gets: a message, the place, and what was probably meant.
+
+use std::{fs, path::PathBuf};
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use pgquake::topology::{BUILT_IN, TopologyError, known, load, parse};
+
+/// A sound topology, which each case breaks.
+const SOUND: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: main
+    hosts:
+      - { name: node1, services: [etcd, patroni] }
+      - { name: node2, services: [etcd, patroni] }
+      - { name: proxy, services: [haproxy] }
+links:
+  - { from: node1, to: node2, shaped_ports: [5432] }
+endpoints:
+  write: { host: proxy, port: 5432 }
+  read: { host: proxy, port: 5433 }
+settings:
+  patroni:
+    ttl_s: 30
+    loop_wait_s: 10
+    retry_timeout_s: 10
+  postgresql:
+    parameters:
+      max_connections: 100
+claims: [RTO-30]
+";
+
+/// One way to break it: what is replaced by what, and what must be said, where.
+struct Case {
+    replace: &'static str,
+    by: &'static str,
+    at: (usize, usize),
+    message: &'static str,
+    /// A part of the help; empty: there must be none.
+    help: &'static str,
+}
+
+fn check(cases: &[Case]) {
+    for case in cases {
+        assert!(SOUND.contains(case.replace), "the sound topology has no {:?}", case.replace);
+        let text = SOUND.replacen(case.replace, case.by, 1);
+        let error = parse("folder/broken.yaml", &text).expect_err(case.by);
+        let [mistake] = error.mistakes() else { panic!("{:?}: not one mistake: {error}", case.by) };
+        let help = mistake.help.as_deref().unwrap_or_default();
+        assert_eq!(mistake.message, case.message, "{:?}", case.by);
+        assert_eq!((mistake.line, mistake.column), case.at, "{:?}: {error}", case.by);
+        assert!(help.contains(case.help) && help.is_empty() == case.help.is_empty(), "{:?}: help: {help}", case.by);
+        let (line, column) = case.at;
+        assert_eq!(error.to_string(), format!("folder/broken.yaml:{line}:{column}: {}", case.message));
+    }
+}
+
+#[test]
+fn the_unbroken_topology_is_sound() {
+    if let Err(error) = parse("folder/broken.yaml", SOUND) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn a_field_that_does_not_exist() {
+    check(&[
+        Case {
+            replace: "    ttl_s: 30",
+            by: "    ttl: 30",
+            at: (17, 5),
+            message: "unknown field `ttl` in `settings.patroni`",
+            help: "did you mean `ttl_s`?",
+        },
+        Case {
+            replace: "loop_wait_s: 10",
+            by: "loop_wait: 10",
+            at: (18, 5),
+            message: "unknown field `loop_wait` in `settings.patroni`",
+            help: "did you mean `loop_wait_s`?",
+        },
+        Case {
+            replace: "endpoints:",
+            by: "endpoint:",
+            at: (12, 1),
+            message: "unknown field `endpoint`",
+            help: "did you mean `endpoints`?",
+        },
+        Case {
+            replace: "shaped_ports",
+            by: "ports",
+            at: (11, 31),
+            message: "unknown field `ports` in `links[0]`",
+            help: "known: from, to or shaped_ports",
+        },
+        Case {
+            replace: "settings:\n",
+            by: "settings:\n  ttl: 30\n",
+            at: (16, 3),
+            message: "unknown field `ttl` in `settings`",
+            help: "did you mean `ttl_s`? it belongs in `settings.patroni`",
+        },
+        Case {
+            replace: "    ttl_s: 30",
+            by: "    watchdog: required",
+            at: (17, 5),
+            message: "unknown field `watchdog` in `settings.patroni`",
+            help: "known: ttl_s, loop_wait_s,",
+        },
+    ]);
+}
+
+#[test]
+fn a_field_that_is_missing_or_stands_twice() {
+    check(&[
+        Case { replace: "follows: nothing\n", by: "", at: (1, 1), message: "the field `follows` is missing", help: "" },
+        Case {
+            replace: "host: proxy, port: 5432",
+            by: "host: proxy",
+            at: (13, 3),
+            message: "the field `port` is missing in `endpoints.write`",
+            help: "",
+        },
+        Case {
+            replace: "  - name: main\n    hosts",
+            by: "  - hosts",
+            at: (5, 5),
+            message: "the field `name` is missing in `regions[0]`",
+            help: "",
+        },
+        Case {
+            replace: "claims: [RTO-30]",
+            by: "name: again",
+            at: (23, 1),
+            message: "`name` stands twice",
+            help: "given once",
+        },
+    ]);
+}
+
+#[test]
+fn a_value_of_the_wrong_type() {
+    check(&[
+        Case {
+            replace: "ttl_s: 30",
+            by: "ttl_s: 30s",
+            at: (17, 12),
+            message: "`settings.patroni.ttl_s` must be a whole number of seconds, not `30s`",
+            help: "",
+        },
+        Case {
+            replace: "port: 5433",
+            by: "port: 70000",
+            at: (14, 30),
+            message: "`endpoints.read.port` must be a port, a whole number from 1 to 65535, not `70000`",
+            help: "",
+        },
+        Case {
+            replace: "ttl_s: 30",
+            by: "ttl_s: 30\n    synchronous_mode: perhaps",
+            at: (18, 23),
+            message: "`settings.patroni.synchronous_mode` must be true or false, not `perhaps`",
+            help: "",
+        },
+        Case {
+            replace: "claims: [RTO-30]",
+            by: "claims: RTO-30",
+            at: (23, 9),
+            message: "`claims` must be a list, `[one, two]` or `- one` on a line each",
+            help: "",
+        },
+        Case {
+            replace: "ttl_s: 30",
+            by: "ttl_s: [30]",
+            at: (17, 12),
+            message: "`settings.patroni.ttl_s` must be a single value",
+            help: "",
+        },
+        Case {
+            replace: "services: [haproxy]",
+            by: "services: haproxy",
+            at: (9, 34),
+            message: "`regions[0].hosts[2].services` must be a list, `[one, two]` or `- one` on a line each",
+            help: "",
+        },
+        Case { replace: "name: broken", by: "name:", at: (1, 5), message: "`name` is empty", help: "" },
+    ]);
+}
+
+#[test]
+fn a_service_that_does_not_exist() {
+    check(&[
+        Case {
+            replace: "[haproxy]",
+            by: "[haprox]",
+            at: (9, 35),
+            message: "unknown service `haprox`",
+            help: "did you mean `haproxy`? known: etcd, patroni or haproxy",
+        },
+        Case {
+            replace: "[haproxy]",
+            by: "[mysql]",
+            at: (9, 35),
+            message: "unknown service `mysql`",
+            help: "known: etcd, patroni or haproxy",
+        },
+        Case {
+            replace: "[haproxy]",
+            by: "[[haproxy]]",
+            at: (9, 35),
+            message: "`regions[0].hosts[2].services[0]` must be a single word",
+            help: "",
+        },
+    ]);
+}
+
+#[test]
+fn text_that_is_not_yaml() {
+    check(&[
+        Case {
+            replace: "  patroni:\n",
+            by: "\tpatroni:\n",
+            at: (16, 1),
+            message: "a tab stands in the indentation",
+            help: "spaces",
+        },
+        Case {
+            replace: "claims: [RTO-30]",
+            by: "---\nname: other",
+            at: (24, 1),
+            message: "a second document begins",
+            help: "one file holds one topology",
+        },
+    ]);
+    for text in ["name: [x\ndescription: y\n", "name: 'x\n", "a: b: c\n", "}\n", "name: *nothing\n"] {
+        let error = parse("broken.yaml", text).expect_err(text);
+        assert!(error.to_string().contains("this is not YAML: "), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_file_without_a_topology() {
+    for text in ["", "\n\n", "# nothing\n\n  # at all\n"] {
+        let error = parse("broken.yaml", text).expect_err("nothing");
+        assert_eq!(error.to_string(), "broken.yaml:1:1: the file is empty");
+    }
+    for text in ["hello\n", "- a\n- b\n", "3\n"] {
+        let error = parse("broken.yaml", text).expect_err(text);
+        assert!(error.to_string().contains("a topology must be a block of fields"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn names() {
+    check(&[
+        Case {
+            replace: "name: broken",
+            by: "name: other",
+            at: (1, 7),
+            message: "the topology is called `other`, its file `broken`",
+            help: "write `name: broken`",
+        },
+        Case {
+            replace: "name: main",
+            by: "name: US-East",
+            at: (5, 11),
+            message: "`US-East` can't be the name of a region",
+            help: "lower-case",
+        },
+        Case {
+            replace: "- { name: node2, services: [etcd, patroni] }",
+            by: "- { name: node2, services: [etcd, patroni] }\n      - { name: 3node, services: [etcd] }",
+            at: (9, 17),
+            message: "`3node` can't be the name of a host",
+            help: "beginning with a letter",
+        },
+        Case {
+            replace: "- { name: node2, services: [etcd, patroni] }",
+            by: "- { name: node2, services: [etcd, patroni] }\n      - { name: node1, services: [etcd] }",
+            at: (9, 17),
+            message: "two hosts are called `node1`",
+            help: "unique",
+        },
+        Case {
+            replace: "- { name: node2, services: [etcd, patroni] }",
+            by: "- { name: node2, services: [etcd, patroni] }\n      - { name: write, services: [etcd] }",
+            at: (9, 17),
+            message: "a host can't be called `write`",
+            help: "endpoint",
+        },
+        Case {
+            replace: "endpoints:\n",
+            by: "  - { from: node2, to: nod1, shaped_ports: [5432] }\nendpoints:\n",
+            at: (12, 24),
+            message: "no host is called `nod1`",
+            help: "did you mean `node1`?",
+        },
+    ]);
+}
+
+#[test]
+fn services_and_what_they_need() {
+    check(&[
+        Case {
+            replace: "services: [haproxy]",
+            by: "services: [haproxy, haproxy]",
+            at: (9, 44),
+            message: "`haproxy` stands twice on the host `proxy`",
+            help: "",
+        },
+        Case {
+            replace: "      - { name: proxy",
+            by: "      - { name: idle, services: [] }\n      - { name: proxy",
+            at: (9, 23),
+            message: "the host `idle` runs nothing",
+            help: "",
+        },
+        Case {
+            replace: "      - { name: node1, services: [etcd, patroni] }\n      - { name: node2, services: [etcd, patroni] }",
+            by: "      - { name: node1, services: [patroni] }\n      - { name: node2, services: [patroni] }",
+            at: (4, 1),
+            message: "no host runs etcd",
+            help: "leader key",
+        },
+        Case {
+            replace: "services: [haproxy]",
+            by: "services: [haproxy, patroni]",
+            at: (13, 31),
+            message: "port 5432 of the host `proxy` is taken by patroni (PostgreSQL) and by haproxy (the endpoint `write`)",
+            help: "another port",
+        },
+    ]);
+    let lonely = SOUND
+        .replace("[etcd, patroni]", "[etcd]")
+        .replace("links:\n  - { from: node1, to: node2, shaped_ports: [5432] }\n", "");
+    let error = parse("broken.yaml", &lonely).expect_err("no node");
+    assert_eq!(error.to_string(), "broken.yaml:4:1: no host runs patroni");
+}
+
+#[test]
+fn endpoints_and_links_to_nowhere() {
+    check(&[
+        Case {
+            replace: "write: { host: proxy",
+            by: "write: { host: porxy",
+            at: (13, 18),
+            message: "no host is called `porxy`",
+            help: "did you mean `proxy`? known: node1, node2 or proxy",
+        },
+        Case {
+            replace: "read: { host: proxy, port: 5433",
+            by: "read: { host: node2, port: 5433",
+            at: (14, 30),
+            message: "nothing on `node2` serves port 5433 to clients",
+            help: "PostgreSQL listens on 5432",
+        },
+        Case {
+            replace: "port: 5433",
+            by: "port: 5432",
+            at: (14, 30),
+            message: "reads and writes share port 5432 of the proxy",
+            help: "must differ",
+        },
+        Case {
+            replace: "port: 5433",
+            by: "port: 8404",
+            at: (14, 30),
+            message: "port 8404 of the host `proxy` is taken by haproxy (statistics) and by haproxy (the endpoint `read`)",
+            help: "another port",
+        },
+        Case {
+            replace: "shaped_ports: [5432]",
+            by: "shaped_ports: [5432, 5433]",
+            at: (11, 52),
+            message: "nothing on `node2` listens on port 5433",
+            help: "5432 patroni (PostgreSQL)",
+        },
+        Case {
+            replace: "shaped_ports: [5432]",
+            by: "shaped_ports: []",
+            at: (11, 31),
+            message: "the link from `node1` to `node2` shapes no port",
+            help: "direct",
+        },
+        Case {
+            replace: "to: node2",
+            by: "to: node1",
+            at: (11, 24),
+            message: "a link from `node1` to itself",
+            help: "without a network",
+        },
+    ]);
+}
+
+#[test]
+fn rules_that_patroni_and_etcd_hold() {
+    check(&[
+        Case {
+            replace: "ttl_s: 30\n    loop_wait_s: 10\n    retry_timeout_s: 10",
+            by: "ttl_s: 15\n    loop_wait_s: 3\n    retry_timeout_s: 5",
+            at: (17, 12),
+            message: "ttl_s is 15; Patroni wants at least 20",
+            help: "",
+        },
+        Case {
+            replace: "ttl_s: 30",
+            by: "ttl_s: 20",
+            at: (17, 12),
+            message: "loop_wait_s + 2 × retry_timeout_s is 30 (10 + 2 × 10) and exceeds ttl_s, which is 20",
+            help: "raise ttl_s",
+        },
+        Case {
+            replace: "    ttl_s: 30\n    loop_wait_s: 10\n    retry_timeout_s: 10",
+            by: "    retry_timeout_s: 20",
+            at: (17, 22),
+            message: "loop_wait_s + 2 × retry_timeout_s is 50 (10 + 2 × 20) and exceeds ttl_s, which is 30",
+            help: "raise ttl_s",
+        },
+        Case {
+            replace: "retry_timeout_s: 10",
+            by: "retry_timeout_s: 2",
+            at: (19, 22),
+            message: "retry_timeout_s is 2; Patroni wants at least 3",
+            help: "",
+        },
+        Case {
+            replace: "  patroni:",
+            by: "  etcd: { election_timeout_ms: 400 }\n  patroni:",
+            at: (16, 32),
+            message: "election_timeout_ms is 400, less than 5 × heartbeat_interval_ms (100)",
+            help: "refuses to start",
+        },
+        Case {
+            replace: "  patroni:",
+            by: "  haproxy: { fall: 0 }\n  patroni:",
+            at: (16, 20),
+            message: "fall must be at least 1",
+            help: "",
+        },
+    ]);
+}
+
+#[test]
+fn postgresql_and_claims() {
+    check(&[
+        Case {
+            replace: "    parameters:",
+            by: "    major_version: 16\n    parameters:",
+            at: (21, 20),
+            message: "PostgreSQL 16 is not supported",
+            help: "PostgreSQL 17",
+        },
+        Case {
+            replace: "max_connections: 100",
+            by: "listen_addresses: '*'",
+            at: (22, 25),
+            message: "`listen_addresses` is not the topology's to set",
+            help: "Patroni",
+        },
+        Case {
+            replace: "max_connections: 100",
+            by: "\"max connections\": 100",
+            at: (22, 26),
+            message: "`max connections` can't be the name of a parameter",
+            help: "",
+        },
+        Case {
+            replace: "RTO-30",
+            by: "RTO-30, RTO-31",
+            at: (23, 18),
+            message: "no claim has the id `RTO-31`",
+            help: "did you mean `RTO-30`? `pgquake list claims`",
+        },
+        Case {
+            replace: "RTO-30",
+            by: "RTO-30, RTO-30",
+            at: (23, 18),
+            message: "the claim `RTO-30` stands twice",
+            help: "",
+        },
+    ]);
+}
+
+#[test]
+fn every_mistake_is_told_at_once_in_the_order_of_the_file() {
+    let text = SOUND.replace("ttl_s: 30", "ttl_s: 20").replace("host: proxy", "host: porxy").replace("RTO-30", "RTO-3");
+    let error = parse("broken.yaml", &text).expect_err("four mistakes");
+    let lines: Vec<_> = error.mistakes().iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [13, 14, 17, 23]);
+    assert_eq!(
+        error.to_string(),
+        "broken.yaml has 4 mistakes, the first in line 13, column 18: no host is called `porxy`"
+    );
+}
+
+#[test]
+fn the_report_shows_the_line_and_what_was_meant() {
+    let text = SOUND.replace("    ttl_s: 30", "    ttl: 30");
+    let error = parse("topologies/broken.yaml", &text).expect_err("a typo");
+    insta::assert_snapshot!(drawn(&error), @r"
+    × topologies/broken.yaml:17:5: unknown field `ttl` in `settings.patroni`
+      ╭─[topologies/broken.yaml:17:5]
+   16 │   patroni:
+   17 │     ttl: 30
+      ·     ─┬─
+      ·      ╰── here
+   18 │     loop_wait_s: 10
+      ╰────
+    help: did you mean `ttl_s`? known: ttl_s, loop_wait_s, retry_timeout_s, maximum_lag_on_failover_bytes,
+          primary_start_timeout_s, synchronous_mode, synchronous_mode_strict or failsafe_mode
+    ");
+}
+
+fn drawn(error: &TopologyError) -> String {
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(120);
+    handler.render_report(&mut text, error).expect("it can be drawn");
+    text
+}
+
+fn help(error: &TopologyError) -> String {
+    error.help().map(|help| help.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_topology_that_does_not_exist() {
+    let error = load("single-regoin", &[]).expect_err("no such topology");
+    assert_eq!(error.to_string(), "no topology is called `single-regoin`");
+    let expected = "did you mean `single-region`? known: single-region, single-region-fast or single-region-sync";
+    assert_eq!(help(&error), expected);
+}
+
+#[test]
+fn a_file_that_does_not_exist_or_is_not_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("broken.yaml"), SOUND).expect("a file");
+    let missing = folder.path().join("brokn.yaml");
+    let error = load(&missing.display().to_string(), &[]).expect_err("no such file");
+    assert_eq!(error.to_string(), format!("failed to read the topology {}", missing.display()));
+    assert_eq!(help(&error), format!("did you mean `{}`?", folder.path().join("broken.yaml").display()));
+
+    let binary = folder.path().join("binary.yaml");
+    fs::write(&binary, [0xff, 0xfe, 0x00]).expect("a file");
+    let error = load(&binary.display().to_string(), &[]).expect_err("no text");
+    assert_eq!(help(&error), "a topology is UTF-8 text");
+}
+
+#[test]
+fn a_folder_comes_before_the_built_in_topologies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, built_in) = BUILT_IN.iter().find(|(name, _)| *name == "single-region").expect("it is built in");
+    let own = built_in.replace("ttl_s: 30", "ttl_s: 40");
+    fs::write(folder.path().join("single-region.yaml"), own).expect("a file");
+    let folders = [PathBuf::from("nowhere"), folder.path().to_owned()];
+    let loaded = load("single-region", &folders).expect("it is sound");
+    assert_eq!(loaded.settings.patroni.ttl_s, 40);
+    assert_eq!(load("single-region", &[]).expect("it is sound").settings.patroni.ttl_s, 30);
+}
+
+#[test]
+fn the_list_has_own_built_in_and_broken_topologies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("broken.yaml"), SOUND).expect("a file");
+    fs::write(folder.path().join("empty.yaml"), "").expect("a file");
+    fs::write(folder.path().join("readme.txt"), "").expect("a file");
+    let list = known(&[folder.path().to_owned()]);
+    let names: Vec<_> = list.iter().map(|summary| (summary.name.as_str(), summary.file.is_some())).collect();
+    let built_in = BUILT_IN.iter().map(|(name, _)| (*name, false));
+    assert_eq!(names, [("broken", true), ("empty", true)].into_iter().chain(built_in).collect::<Vec<_>>());
+    assert_eq!(list[0].description.as_ref().ok().map(String::as_str), Some("a topology to break"));
+    assert!(list[1].description.is_err());
+    assert!(list[2..].iter().all(|summary| summary.description.is_ok()), "a built-in topology is broken");
+}
+
+#[test]
+fn every_file_is_built_in_and_sound_and_says_what_it_follows() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("topologies");
+    let files = fs::read_dir(&folder).expect("the folder").filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut stems: Vec<_> = files
+        .filter(|file| file.extension().is_some_and(|ending| ending == "yaml"))
+        .filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    stems.sort();
+    assert_eq!(stems, BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    for (name, text) in BUILT_IN {
+        let topology = load(name, &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert!(topology.follows.contains("002"), "{name} does not say what it follows");
+        assert_eq!(topology.warnings(), Vec::<String>::new(), "{name}");
+        assert!(text.starts_with("# yaml-language-server: $schema=topology.schema.json\n"), "{name}");
+    }
+}
+
+/// `UPDATE=1 cargo test --test topology_errors` writes it anew.
+#[test]
+fn the_schema_in_the_folder_is_that_of_the_program() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("topologies/topology.schema.json");
+    let schema = pgquake::topology::schema();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&file, &schema).expect("the schema can be written");
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == schema,
+        "topologies/topology.schema.json is stale: UPDATE=1 cargo test --test topology_errors"
+    );
+}
