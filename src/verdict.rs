@@ -303,3 +303,41 @@ fn unjudged_expectations(evidence: &Evidence<'_>, findings: &[Finding]) -> Vec<F
     }
     unjudged
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(_: &Evidence<'_>) -> Vec<Finding> {
+        vec![Finding::new("sound", Outcome::Pass, "fine")]
+    }
+
+    fn broken(_: &Evidence<'_>) -> Vec<Finding> {
+        panic!("a check that breaks, on purpose")
+    }
+
+    fn row(name: &'static str, judge: fn(&Evidence<'_>) -> Vec<Finding>) -> Check {
+        Check { name, question: "", measures: &[], safety: true, judge }
+    }
+
+    #[test]
+    fn a_check_that_panics_is_inconclusive_and_the_others_still_count() {
+        let regions = Vec::new();
+        let endpoint = crate::topology::Endpoint { host: "proxy1".to_owned(), port: 5000 };
+        let plan = Plan::new(crate::topology::Topology {
+            name: "empty".to_owned(),
+            description: String::new(),
+            follows: String::new(),
+            regions,
+            links: Vec::new(),
+            endpoints: crate::topology::Endpoints { write: endpoint, read: None },
+            settings: Default::default(),
+            claims: Vec::new(),
+        });
+        let evidence = Evidence { plan: &plan, events: &[] };
+        let findings = run_checks(&evidence, &[row("sound", pass), row("broken", broken)]);
+        let outcomes: Vec<_> = findings.iter().map(|finding| (finding.check.as_str(), finding.outcome)).collect();
+        assert_eq!(outcomes, [("sound", Outcome::Pass), ("broken", Outcome::Inconclusive)]);
+        assert_eq!(run_checks(&evidence, &[])[0].outcome, Outcome::Inconclusive);
+    }
+}

@@ -152,3 +152,126 @@ fn tighten(reign: &mut Reign, refusals: &[Refusal]) {
         reign.outer_to_us = reign.outer_to_us.min(first_us);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::history::event::{Attempt, ClientKind, Operation};
+
+    fn attempt(endpoint: &str, started_us: u64, outcome: AttemptOutcome) -> Attempt {
+        Attempt {
+            client_kind: ClientKind::Fresh,
+            endpoint: endpoint.to_owned(),
+            operation: Operation::Write,
+            client: 1,
+            sequence: started_us,
+            started_us,
+            outcome,
+        }
+    }
+
+    /// Writes of a node, as (start, end).
+    fn writes(node: &str, timeline: u32, spans: &[(u64, u64)]) -> Vec<(u64, Attempt)> {
+        let acknowledged = AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: 1 };
+        spans.iter().map(|(from, to)| (*to, attempt(node, *from, acknowledged.clone()))).collect()
+    }
+
+    fn steady(node: &str, timeline: u32, from_us: u64, to_us: u64) -> Vec<(u64, Attempt)> {
+        let spans: Vec<_> = (from_us..to_us).step_by(20_000).map(|at_us| (at_us, at_us + 4000)).collect();
+        writes(node, timeline, &spans)
+    }
+
+    fn refusal(node: &str, from_us: u64, to_us: u64) -> (u64, Attempt) {
+        let outcome = AttemptOutcome::Refused { sqlstate: Some(READ_ONLY.to_owned()), message: "read-only".to_owned() };
+        (to_us, attempt(node, from_us, outcome))
+    }
+
+    fn reigns_of(attempts: &[(u64, Attempt)]) -> Vec<Reign> {
+        let tried =
+            attempts.iter().zip(1..).map(|((ended_us, attempt), seq)| Tried { seq, ended_us: *ended_us, attempt });
+        let mut tried: Vec<_> = tried.collect();
+        tried.sort_by_key(Tried::started_us);
+        reigns(&tried)
+    }
+
+    fn overlaps(reigns: &[Reign]) -> Vec<(u64, u64)> {
+        let pairs = reigns.iter().flat_map(|one| reigns.iter().map(move |other| (one, other)));
+        pairs.filter(|(one, other)| one.node < other.node).filter_map(|(one, other)| one.overlap_us(other)).collect()
+    }
+
+    #[test]
+    fn there_and_back_again_is_no_overlap() {
+        let there_and_back = [
+            steady("node1", 1, 0, 1_000_000),
+            steady("node2", 2, 1_200_000, 2_000_000),
+            steady("node1", 3, 2_200_000, 3_000_000),
+        ];
+        let reigns = reigns_of(&there_and_back.concat());
+        assert_eq!((reigns.len(), overlaps(&reigns)), (3, vec![]));
+        assert!(reigns.windows(2).all(|pair| pair[0].possible_overlap_us(&pair[1]) == 0));
+    }
+
+    #[test]
+    fn a_refusal_or_silence_ends_a_reign_also_where_timelines_tell_nothing() {
+        let mut told = [steady("node1", 1, 0, 1_000_000), steady("node1", 1, 1_100_000, 2_000_000)].concat();
+        assert_eq!(reigns_of(&told).len(), 1);
+        told.push(refusal("node1", 1_040_000, 1_042_000));
+        assert_eq!(reigns_of(&told).len(), 2);
+        let silent = [steady("node1", 1, 0, 1_000_000), steady("node1", 1, 2_100_000, 3_000_000)].concat();
+        assert_eq!(reigns_of(&silent).len(), 2);
+    }
+
+    #[test]
+    fn a_single_write_amid_the_reign_of_another_is_an_overlap() {
+        let told = [steady("node1", 1, 0, 1_000_000), writes("node2", 2, &[(500_000, 504_000)])].concat();
+        assert_eq!(overlaps(&reigns_of(&told)), [(500_000, 504_000)]);
+        // At the edge it may have come after.
+        let told = [steady("node1", 1, 0, 1_000_000), writes("node2", 2, &[(979_000, 990_000)])].concat();
+        assert_eq!(overlaps(&reigns_of(&told)), []);
+    }
+
+    #[test]
+    fn an_attempt_that_waited_for_the_new_primary_is_bounded_by_its_refusals() {
+        let mut told = [
+            steady("node1", 1, 0, 1_000_000),
+            // Began before the fault, was answered by the new primary in the end.
+            writes("node2", 2, &[(990_000, 3_000_000)]),
+            steady("node2", 2, 3_000_000, 4_000_000),
+        ]
+        .concat();
+        let possible = |told: &[(u64, Attempt)]| {
+            let reigns = reigns_of(told);
+            assert_eq!(overlaps(&reigns), []);
+            reigns[0].possible_overlap_us(&reigns[1])
+        };
+        assert_eq!(possible(&told), 0);
+        // The old primary's answer came late, too: either order is possible ...
+        told.extend(writes("node1", 1, &[(960_000, 1_900_000)]));
+        assert_eq!(possible(&told), 910_000);
+        // ... unless the new primary still refused writes after that.
+        told.push(refusal("node2", 2_900_000, 2_902_000));
+        assert_eq!(possible(&told), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn overlap_is_symmetric_and_never_longer_than_possible(
+            one in (0..1000u64, 1..500u64), other in (0..1000u64, 1..500u64), step in 1..100u64,
+        ) {
+            let made = |node: &str, timeline, (from, length): (u64, u64)| {
+                let spans: Vec<_> = (from..from + length).step_by(step as usize).map(|at| (at, at + 7)).collect();
+                writes(node, timeline, &spans)
+            };
+            let told = [made("node1", 1, one), made("node2", 2, other)].concat();
+            let reigns = reigns_of(&told);
+            let (one, other) = (&reigns[0], &reigns[1]);
+            prop_assert_eq!(one.overlap_us(other), other.overlap_us(one));
+            prop_assert_eq!(one.possible_overlap_us(other), other.possible_overlap_us(one));
+            if let Some((from_us, to_us)) = one.overlap_us(other) {
+                prop_assert!(from_us < to_us && to_us - from_us <= one.possible_overlap_us(other));
+            }
+        }
+    }
+}

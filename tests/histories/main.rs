@@ -1,0 +1,44 @@
+//! Histories and the verdict that each must get: the proof that the checks can fail, and that they don't cry wolf.
+//!
+//! `saved` holds files as a run leaves them; after a change of the format: `UPDATE=1 cargo test --test histories`.
+//! `unsaved` has many more, which are made on the spot.
+
+mod course;
+mod properties;
+mod saved;
+mod unsaved;
+
+use pgquake::{
+    checks::{Finding, Outcome},
+    history::Event,
+    verdict::{RunVerdict, judge},
+};
+
+use course::plan;
+
+/// The verdict on events that are not worth a file.
+fn verdict_of(events: &[Event]) -> RunVerdict {
+    let scenarios = events.iter().map(|event| event.scenario).filter(|number| *number > 0);
+    judge(&scenarios.map(|number| (number, plan(false))).collect(), events)
+}
+
+fn findings<'v>(verdict: &'v RunVerdict, check: &str) -> Vec<&'v Finding> {
+    verdict.scenarios[0].findings.iter().filter(|finding| finding.check == check).collect()
+}
+
+/// The only finding of a check.
+fn finding<'v>(verdict: &'v RunVerdict, check: &str) -> &'v Finding {
+    let own = findings(verdict, check);
+    assert_eq!(own.len(), 1, "{check}: {own:#?}");
+    own[0]
+}
+
+/// The checks with this outcome.
+fn with_outcome(verdict: &RunVerdict, outcome: Outcome) -> Vec<&str> {
+    let own = verdict.scenarios[0].findings.iter().filter(|finding| finding.outcome == outcome);
+    own.map(|finding| finding.check.as_str()).collect()
+}
+
+fn value(finding: &Finding, measure: &str) -> f64 {
+    finding.value_of(measure).unwrap_or_else(|| panic!("no {measure} in {finding:#?}"))
+}

@@ -1,0 +1,397 @@
+//! Histories that are made on the spot: what must not slip through, and what must not raise an alarm.
+
+use std::collections::BTreeMap;
+
+use pgquake::{
+    checks::Outcome,
+    history::{
+        Event, Occurrence,
+        event::{Bound, ClientKind, FaultInjecting, Milestone, SequenceRange},
+    },
+    verdict::{ClaimState, RunVerdict, judge},
+};
+
+use crate::{
+    course::{Course, number, plan, run},
+    finding, findings, value, verdict_of, with_outcome,
+};
+
+fn clean() -> Vec<Event> {
+    run(&[Course::default()])
+}
+
+/// The history with these events left out.
+fn without(events: Vec<Event>, unwanted: impl Fn(&Occurrence) -> bool) -> Vec<Event> {
+    number(events.into_iter().filter(|event| !unwanted(&event.what)).collect())
+}
+
+/// The history with this added to the scenario.
+fn with(mut events: Vec<Event>, at_ms: u64, what: Occurrence) -> Vec<Event> {
+    events.push(Event { seq: 0, at_us: (100 + at_ms) * 1000, scenario: 1, what });
+    number(events)
+}
+
+fn with_ledgers(mut events: Vec<Event>, change: impl Fn(&str, &mut Vec<SequenceRange>)) -> Vec<Event> {
+    for event in &mut events {
+        if let Occurrence::LedgerRead { node, found, .. } = &mut event.what {
+            change(node, found);
+        }
+    }
+    events
+}
+
+fn is_milestone(what: &Occurrence, wanted: Milestone) -> bool {
+    matches!(what, Occurrence::Reached { milestone } if *milestone == wanted)
+}
+
+/// A verdict that must be inconclusive because of this check alone.
+fn assert_unproven(verdict: &RunVerdict, check: &str) {
+    let found = &verdict.scenarios[0].findings;
+    assert_eq!(verdict.outcome, Outcome::Inconclusive, "{found:#?}");
+    assert_eq!(with_outcome(verdict, Outcome::Inconclusive), [check], "{found:#?}");
+    assert_eq!(with_outcome(verdict, Outcome::Fail), [""; 0], "{found:#?}");
+}
+
+fn assert_fails(verdict: &RunVerdict, check: &str) {
+    let found = &verdict.scenarios[0].findings;
+    assert_eq!((verdict.outcome, with_outcome(verdict, Outcome::Fail)), (Outcome::Fail, vec![check]), "{found:#?}");
+}
+
+// ---- recovery and claims
+
+/// Trials with these outages in milliseconds, of a lease of 30 s as documented.
+fn trials(outages_ms: &[u64], claims: &[&'static str]) -> Vec<Event> {
+    let mut start_ms = 100;
+    let mut courses = Vec::new();
+    for (trial, outage_ms) in (1..).zip(outages_ms) {
+        let up_ms = 2000 + outage_ms - 4;
+        courses.push(Course {
+            scenario: trial,
+            start_ms,
+            trial,
+            trials: outages_ms.len() as u32,
+            claims: claims.to_vec(),
+            key: Some((up_ms - 400, up_ms - 300)),
+            direct_ms: up_ms - 200,
+            up_ms,
+            heal_ms: up_ms + 2100,
+            rejoined_ms: up_ms + 2300,
+            stop_ms: up_ms + 2400,
+            ..Course::default()
+        });
+        start_ms += up_ms + 3000;
+    }
+    run(&courses)
+}
+
+#[test]
+fn a_claim_is_refuted_by_one_trial_that_missed_it_and_confirmed_by_all_that_kept_it() {
+    let verdict = verdict_of(&trials(&[24_004, 31_804, 28_804], &["RTO-30", "RTO-30-60"]));
+    let claim = |id: &str| verdict.claims.iter().find(|claim| claim.claim.id == id).unwrap();
+    assert_eq!(claim("RTO-30").state, ClaimState::Refuted);
+    assert_eq!(
+        claim("RTO-30").trials.iter().map(|trial| trial.kept).collect::<Vec<_>>(),
+        [Some(true), Some(false), Some(true)]
+    );
+    assert!(claim("RTO-30").summary.contains("1 of 3 trials missed"), "{}", claim("RTO-30").summary);
+    assert_eq!(claim("RTO-30-60").state, ClaimState::Confirmed);
+    // Nothing was expected by a step, so the scenario itself passes: refuting a claim is a result.
+    assert_eq!(verdict.outcome, Outcome::Pass);
+    assert_eq!(verdict.groups.len(), 1);
+    let outage = verdict.groups[0].statistics.iter().find(|own| own.measure == "write_outage_ms").unwrap();
+    assert_eq!((outage.minimum, outage.median, outage.p95, outage.maximum), (24_004.0, 28_804.0, 31_804.0, 31_804.0));
+    assert!(finding(&verdict, "recovery_time").claims.contains(&"RTO-30".to_owned()));
+}
+
+#[test]
+fn a_claim_with_a_doubtful_trial_is_not_confirmed() {
+    let mut events = trials(&[24_004, 24_004], &["RTO-30"]);
+    events.retain(|event| event.scenario != 2 || !matches!(event.what, Occurrence::ScenarioEnded));
+    let verdict = verdict_of(&number(events));
+    assert_eq!((verdict.claims[0].state, verdict.outcome), (ClaimState::Undecided, Outcome::Inconclusive));
+}
+
+#[test]
+fn a_doubtful_fault_refutes_nothing() {
+    let mut events = trials(&[31_804], &["RTO-30"]);
+    events = with(events, 9000, Occurrence::FaultUnconfirmed { fault: 1, reason: "node1 answered again".to_owned() });
+    assert_eq!(verdict_of(&events).claims[0].state, ClaimState::Undecided);
+}
+
+#[test]
+fn writes_that_never_come_back_fail_and_refute_the_claim() {
+    let far_ms = 90_000;
+    let course = Course {
+        claims: vec!["RTO-30"],
+        key: Some((far_ms, far_ms + 1)),
+        direct_ms: far_ms,
+        up_ms: far_ms,
+        stop_ms: 70_000,
+        heal_ms: 60_000,
+        rejoined_ms: 61_000,
+        ..Course::default()
+    };
+    let verdict = verdict_of(&run(&[course]));
+    let recovery = finding(&verdict, "recovery_time");
+    assert_eq!(recovery.outcome, Outcome::Fail, "{recovery:#?}");
+    assert!(recovery.summary.contains("could not write again within 68.0 s"), "{}", recovery.summary);
+    assert_eq!(verdict.claims[0].state, ClaimState::Refuted);
+}
+
+#[test]
+fn a_watch_that_was_too_short_does_not_prove_that_writes_never_came_back() {
+    let course = Course { key: Some((90_000, 90_000)), direct_ms: 90_000, up_ms: 90_000, ..Course::default() };
+    let verdict = verdict_of(&run(&[course.clone()]));
+    assert_eq!(finding(&verdict, "recovery_time").outcome, Outcome::Inconclusive);
+    // But it does prove that an expectation was missed.
+    let expected = vec![("recovery_time", "write_outage_ms", Bound::AtMost(3000.0))];
+    let verdict = verdict_of(&run(&[Course { expected, ..course }]));
+    assert_eq!(finding(&verdict, "recovery_time").outcome, Outcome::Fail);
+}
+
+#[test]
+fn lucky_hits_do_not_shorten_an_outage() {
+    let verdict = verdict_of(&run(&[Course { lucky: vec![2920, 2940], ..Course::default() }]));
+    assert_eq!(value(finding(&verdict, "recovery_time"), "write_outage_ms"), 1104.0);
+}
+
+#[test]
+fn a_recovery_that_was_not_watched_long_enough_is_not_settled() {
+    let verdict = verdict_of(&run(&[Course { stop_ms: 4000, heal_ms: 3500, rejoined_ms: 3800, ..Course::default() }]));
+    assert_unproven(&verdict, "recovery_time");
+}
+
+#[test]
+fn the_loss_of_the_etcd_leader_is_predicted_and_explained() {
+    let verdict = verdict_of(&run(&[Course { dcs_leader: "node1", ..Course::default() }]));
+    let recovery = finding(&verdict, "recovery_time");
+    assert!(recovery.summary.contains("granted the lease its full ttl of 2 s again"), "{}", recovery.summary);
+    let detect = recovery.details.iter().find(|measure| measure.name == "detect_ms").unwrap();
+    assert_eq!(detect.predicted, Some((2200.0, 2900.0)));
+}
+
+#[test]
+fn a_second_fault_in_an_outage_belongs_to_it() {
+    let second = FaultInjecting {
+        fault: 2,
+        name: "service_kill".to_owned(),
+        target: "the proxy".to_owned(),
+        hosts: vec!["proxy1".to_owned()],
+        services: vec!["proxy1/haproxy".to_owned()],
+        parameters: BTreeMap::new(),
+        primary_before: None,
+        dcs_leader_before: None,
+    };
+    let events = with(clean(), 2300, Occurrence::FaultInjecting(second));
+    let (effect_from_us, effect_to_us) = (2_405_000, 2_410_000);
+    let evidence = "gone".to_owned();
+    let events = with(events, 2320, Occurrence::FaultConfirmed { fault: 2, effect_from_us, effect_to_us, evidence });
+    let verdict = verdict_of(&events);
+    assert_eq!(verdict.scenarios[0].failovers[0].faults, [1, 2]);
+    assert_eq!(value(finding(&verdict, "recovery_time"), "write_outage_ms"), 1104.0);
+}
+
+// ---- data
+
+#[test]
+fn an_asynchronous_loss_passes_within_the_documented_five_seconds_and_fails_beyond() {
+    let verdict = verdict_of(&run(&[Course { lost_ms: 521, ..Course::default() }]));
+    let loss = finding(&verdict, "data_loss");
+    assert_eq!((loss.outcome, loss.target), (Outcome::Pass, Some(Bound::AtMost(5000.0))), "{loss:#?}");
+    assert!(value(loss, "lost_rows") > 25.0 && loss.summary.contains("are lost"), "{}", loss.summary);
+    let late = Course {
+        fault_ms: 8000,
+        old_until_ms: 8000,
+        key: Some((8600, 8700)),
+        direct_ms: 8900,
+        up_ms: 9100,
+        heal_ms: 11_150,
+        rejoined_ms: 11_350,
+        stop_ms: 11_400,
+        lost_ms: 6000,
+        ..Course::default()
+    };
+    let verdict = verdict_of(&run(&[late]));
+    assert_fails(&verdict, "data_loss");
+    assert!(value(finding(&verdict, "data_loss"), "lost_ms") > 5900.0);
+}
+
+#[test]
+fn a_scenario_can_expect_that_an_asynchronous_topology_loses_nothing() {
+    let expected = vec![("data_loss", "lost_rows", Bound::Exactly(0.0))];
+    assert_fails(&verdict_of(&run(&[Course { lost_ms: 521, expected, ..Course::default() }])), "data_loss");
+}
+
+#[test]
+fn a_refused_write_that_was_kept_fails() {
+    // Client 4 probes node1; its last attempts are refused there.
+    let events = with_ledgers(clean(), |_, found| found.push(SequenceRange { client: 4, from: 40, to: 40 }));
+    let verdict = verdict_of(&events);
+    let own = findings(&verdict, "data_loss");
+    assert!(own.iter().any(|one| one.outcome == Outcome::Fail && one.summary.contains("refused but kept")), "{own:#?}");
+}
+
+#[test]
+fn a_standby_that_differs_fails_once_all_have_rejoined_and_is_in_doubt_before() {
+    let differing = || with_ledgers(clean(), |node, found| found.retain(|range| node != "node3" || range.client != 2));
+    assert_fails(&verdict_of(&differing()), "data_loss");
+    let verdict = verdict_of(&without(differing(), |what| is_milestone(what, Milestone::Rejoined)));
+    assert!(with_outcome(&verdict, Outcome::Inconclusive).contains(&"data_loss"));
+    assert_eq!(with_outcome(&verdict, Outcome::Fail), [""; 0]);
+}
+
+#[test]
+fn a_ledger_that_was_not_read_is_inconclusive() {
+    let events = without(clean(), |what| matches!(what, Occurrence::LedgerRead { node, .. } if node == "node3"));
+    let reason = "no session".to_owned();
+    let events = with(events, 5500, Occurrence::LedgerUnread { node: "node3".to_owned(), reason });
+    let verdict = verdict_of(&events);
+    assert_unproven(&verdict, "data_loss");
+    assert!(finding(&verdict, "data_loss").summary.contains("node3 was not read: no session"));
+}
+
+// ---- writers
+
+#[test]
+fn a_quick_handover_is_no_overlap() {
+    let course = Course { key: Some((2001, 2002)), direct_ms: 2003, up_ms: 2010, ..Course::default() };
+    let verdict = verdict_of(&run(&[course]));
+    assert_eq!(finding(&verdict, "single_writer").outcome, Outcome::Pass, "{:#?}", finding(&verdict, "single_writer"));
+}
+
+#[test]
+fn a_node_that_nobody_probed_may_have_been_a_hidden_writer() {
+    let direct = |what: &Occurrence| matches!(what, Occurrence::Attempt(attempt) if attempt.client_kind == ClientKind::Fresh && attempt.endpoint == "node3");
+    assert_unproven(&verdict_of(&without(clean(), direct)), "single_writer");
+}
+
+#[test]
+fn a_control_that_is_not_caught_fails() {
+    let verdict = verdict_of(&run(&[Course { control: Some("single_writer"), ..Course::default() }]));
+    assert_eq!((verdict.outcome, verdict.scenarios[0].worst_finding), (Outcome::Fail, Outcome::Pass));
+    assert!(!verdict.scenarios[0].control.as_ref().unwrap().caught);
+}
+
+// ---- rejoin
+
+#[test]
+fn a_node_that_does_not_come_back_fails() {
+    let mut events = clean();
+    for event in &mut events {
+        if let Occurrence::NodeState(state) = &mut event.what
+            && state.node == "node1"
+            && event.at_us > 2_200_000
+        {
+            (state.reachable, state.role, state.timeline, state.streaming_from) = (false, None, None, None);
+        }
+    }
+    assert_fails(&verdict_of(&events), "rejoin");
+}
+
+#[test]
+fn a_standby_on_the_old_timeline_has_not_rejoined() {
+    let mut events = clean();
+    for event in &mut events {
+        if let Occurrence::NodeState(state) = &mut event.what
+            && state.node == "node3"
+        {
+            state.timeline = Some(1);
+        }
+    }
+    let verdict = verdict_of(&events);
+    assert_fails(&verdict, "rejoin");
+    assert!(finding(&verdict, "rejoin").summary.contains("node3 streams, but is on timeline 1"));
+}
+
+// ---- the harness itself
+
+#[test]
+fn a_step_that_was_not_carried_out_is_inconclusive() {
+    let (text, message) = ("the host comes back".to_owned(), "no answer within 60 s".to_owned());
+    assert_unproven(
+        &verdict_of(&with(clean(), 3000, Occurrence::StepFailed { text, line: 9, message })),
+        "ran_to_the_end",
+    );
+}
+
+#[test]
+fn late_timers_are_inconclusive_while_the_load_runs_and_also_when_the_run_records_them() {
+    assert_unproven(&verdict_of(&with(clean(), 3000, Occurrence::TimerLate { late_us: 80_000 })), "harness_was_sound");
+    let mut events = with(clean(), 3000, Occurrence::TimerLate { late_us: 80_000 });
+    events
+        .iter_mut()
+        .filter(|event| event.what == Occurrence::TimerLate { late_us: 80_000 })
+        .for_each(|event| event.scenario = 0);
+    assert_unproven(&verdict_of(&events), "harness_was_sound");
+    // Containers start before the load does; that may cost time.
+    assert_eq!(verdict_of(&with(clean(), 100, Occurrence::TimerLate { late_us: 80_000 })).outcome, Outcome::Pass);
+}
+
+#[test]
+fn an_observer_that_failed_or_never_saw_a_node_is_inconclusive() {
+    let (observer, target) = ("leader_key".to_owned(), "node2".to_owned());
+    let lost = Occurrence::ObserverLost { observer, target, reason: "watch cancelled".to_owned() };
+    assert_unproven(&verdict_of(&with(clean(), 3000, lost)), "harness_was_sound");
+    let unseen = without(clean(), |what| matches!(what, Occurrence::NodeState(state) if state.node == "node3"));
+    assert!(with_outcome(&verdict_of(&unseen), Outcome::Inconclusive).contains(&"harness_was_sound"));
+}
+
+#[test]
+fn a_fault_before_the_steady_state_is_inconclusive() {
+    let events = without(clean(), |what| is_milestone(what, Milestone::SteadyState));
+    assert_unproven(&verdict_of(&events), "load_was_real");
+    let late = with(events, 2500, Occurrence::Reached { milestone: Milestone::SteadyState });
+    assert_unproven(&verdict_of(&late), "load_was_real");
+}
+
+#[test]
+fn a_fault_that_was_not_provably_healed_is_inconclusive() {
+    let events = without(clean(), |what| matches!(what, Occurrence::FaultHealed { .. }));
+    assert_unproven(&verdict_of(&events), "faults_took_effect");
+}
+
+#[test]
+fn an_expectation_that_nobody_judges_is_inconclusive() {
+    for (check, measure) in
+        [("recovery_tiem", "write_outage_ms"), ("recovery_time", "write_outage_s"), ("ran_to_the_end", "steps")]
+    {
+        let expected = vec![(check, measure, Bound::AtMost(1e9))];
+        let verdict = verdict_of(&run(&[Course { expected, ..Course::default() }]));
+        assert_eq!(verdict.outcome, Outcome::Inconclusive, "{check} {measure}");
+    }
+}
+
+#[test]
+fn a_history_with_a_hole_is_inconclusive() {
+    let mut events = clean();
+    events.remove(300);
+    let verdict = verdict_of(&events);
+    assert_eq!(verdict.outcome, Outcome::Inconclusive);
+    assert!(verdict.doubts[0].contains("gap"), "{:?}", verdict.doubts);
+}
+
+#[test]
+fn nothing_recorded_is_inconclusive() {
+    assert_eq!(judge(&BTreeMap::new(), &[]).outcome, Outcome::Inconclusive);
+    let verdict = judge(&BTreeMap::from([(1, plan(false)), (2, plan(false))]), &clean());
+    assert_eq!((verdict.scenarios.len(), verdict.outcome), (2, Outcome::Inconclusive));
+    assert_eq!(judge(&BTreeMap::new(), &clean()).outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn an_interrupted_run_is_inconclusive() {
+    let mut events = clean();
+    let interrupted = Some("SIGINT".to_owned());
+    events.last_mut().unwrap().what = Occurrence::RunEnded { interrupted };
+    assert_eq!(verdict_of(&events).outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn every_prefix_of_a_passing_history_is_inconclusive() {
+    let events = clean();
+    assert_eq!(verdict_of(&events).outcome, Outcome::Pass);
+    for length in (0..events.len()).step_by(7) {
+        let verdict = verdict_of(&events[..length]);
+        assert_eq!(verdict.outcome, Outcome::Inconclusive, "cut after {length}: {verdict:#?}");
+    }
+}
