@@ -6,12 +6,14 @@
 pub mod access;
 mod readiness;
 mod roles;
+pub mod session;
 mod start;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use access::{Access, Credentials};
 pub use readiness::{NotReady, wait_until};
+pub use session::Session;
 pub use start::{ClusterError, ImageTags, Startup};
 
 use crate::{

@@ -1,0 +1,170 @@
+//! One attempt on a session, and what its end proves.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_postgres::{
+    SimpleQueryMessage, SimpleQueryRow,
+    error::{DbError, Severity},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cluster::{
+        access::{LEDGER_TABLE, NODE_SETTING},
+        session::{Session, explain},
+    },
+    history::event::{AttemptOutcome, Operation},
+};
+
+/// The statement of an attempt. It answers with one row: node, WAL position, timeline.
+///
+/// The positions are asked for in the same round trip. On a standby the INSERT is refused before they are looked
+/// at; a read asks a standby's WAL receiver for the timeline, and says 0 while there is none.
+pub(super) fn statement(operation: Operation, client: u32, sequence: u64) -> String {
+    match operation {
+        Operation::Write => format!(
+            "INSERT INTO {LEDGER_TABLE} (client, sequence) VALUES ({client}, {sequence}) \
+             RETURNING current_setting('{NODE_SETTING}'), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, \
+             substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+        ),
+        Operation::Read => format!(
+            "SELECT current_setting('{NODE_SETTING}'), 0, CASE WHEN pg_is_in_recovery() \
+             THEN (SELECT to_hex(received_tli) FROM pg_stat_wal_receiver) \
+             ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END, \
+             (SELECT sequence FROM {LEDGER_TABLE} LIMIT 1)"
+        ),
+    }
+}
+
+/// How long an attempt may take.
+pub(super) struct Limit {
+    deadline: Instant,
+    stop: CancellationToken,
+}
+
+/// Attempts that run when the load ends may take this much longer; then they are given up like timed-out ones.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Limit {
+    pub(super) fn new(timeout: Duration, stop: &CancellationToken) -> Self {
+        Self { deadline: Instant::now() + timeout, stop: stop.clone() }
+    }
+
+    /// Runs the future, or returns `None` when the limit is reached first.
+    async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let stopped = async {
+            self.stop.cancelled().await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            value = future => Some(value),
+            () = sleep_until(self.deadline) => None,
+            () = stopped => None,
+        }
+    }
+}
+
+/// Why no session came: nothing was sent that could have an effect.
+pub(super) struct Refusal {
+    pub sqlstate: Option<String>,
+    pub message: String,
+    /// This machine ran out of something: the attempt says nothing about the cluster.
+    pub exhausted: bool,
+}
+
+/// Opens a session within the limit.
+pub(super) async fn open(
+    address: SocketAddr,
+    password: &str,
+    application_name: &str,
+    limit: &Limit,
+) -> Result<Session, Refusal> {
+    match limit.within(Session::open(address, password, application_name)).await {
+        Some(Ok(session)) => Ok(session),
+        Some(Err(error)) => Err(Refusal {
+            sqlstate: error.sqlstate().map(str::to_owned),
+            exhausted: error.is_exhaustion_here(),
+            message: error.to_string(),
+        }),
+        None => Err(Refusal { sqlstate: None, message: "no session came in time".to_owned(), exhausted: false }),
+    }
+}
+
+/// Sends the statement on an open session and waits for its end, within the limit. Returns the session too,
+/// unless it broke or still waits for an answer that nobody will read.
+pub(super) async fn send(session: Session, statement: &str, limit: &Limit) -> (AttemptOutcome, Option<Session>) {
+    if let Some(reason) = session.ended() {
+        let message = format!("the session had ended before the statement was sent: {reason}");
+        return (AttemptOutcome::Refused { sqlstate: None, message }, None);
+    }
+    // Warnings of an earlier statement are not this one's.
+    session.take_warnings();
+    let Some(answer) = limit.within(session.simple_query(statement)).await else {
+        // In the background: the outcome is known, and the schedule must not wait.
+        tokio::spawn(session.cancel());
+        return (AttemptOutcome::Unknown { message: "no answer came in time".to_owned() }, None);
+    };
+    let outcome = judge(answer, &session.take_warnings());
+    let usable = session.ended().is_none().then_some(session);
+    (outcome, usable)
+}
+
+/// What the end of a statement that was sent proves.
+fn judge(answer: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>, warnings: &[DbError]) -> AttemptOutcome {
+    match answer {
+        Ok(messages) => confirmed(&messages, warnings),
+        Err(error) => match error.as_db_error() {
+            Some(told) if proves_rollback(told) => AttemptOutcome::Refused {
+                sqlstate: Some(told.code().code().to_owned()),
+                message: told.message().to_owned(),
+            },
+            _ => AttemptOutcome::Unknown { message: explain(&error) },
+        },
+    }
+}
+
+/// Whether a server's error proves that the statement had no effect.
+///
+/// An ERROR rolls the transaction back, whatever its code. A FATAL or PANIC ends the backend (57P01 and 57P02: an
+/// administrator or a crash ended it), and that can happen after the commit and before its answer. Class 08 is a
+/// proxy's or the server's word that the connection broke; 40003 says that the completion is not known.
+fn proves_rollback(error: &DbError) -> bool {
+    let code = error.code().code();
+    error.parsed_severity() == Some(Severity::Error) && !code.starts_with("08") && code != "40003"
+}
+
+/// The server answered ReadyForQuery without an error. It counts only with one row that says who answered, and
+/// without a warning: a WARNING beside a commit says that the commit may not be replicated.
+fn confirmed(messages: &[SimpleQueryMessage], warnings: &[DbError]) -> AttemptOutcome {
+    if let Some(warning) = warnings.first() {
+        let detail = warning.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        return AttemptOutcome::Unknown { message: format!("{}{detail}", warning.message()) };
+    }
+    let rows: Vec<_> = messages
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        })
+        .collect();
+    let complete = messages.iter().any(|message| matches!(message, SimpleQueryMessage::CommandComplete(1)));
+    match rows.as_slice() {
+        [row] if complete => acknowledged(row),
+        _ => None,
+    }
+    .unwrap_or_else(|| AttemptOutcome::Unknown {
+        message: "the server's answer is not the one row that was asked for".to_owned(),
+    })
+}
+
+fn acknowledged(row: &SimpleQueryRow) -> Option<AttemptOutcome> {
+    let node = row.try_get(0).ok()??.to_owned();
+    let lsn = row.try_get(1).ok()??.parse().ok()?;
+    let timeline = match row.try_get(2).ok()? {
+        Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+        None => 0,
+    };
+    (!node.is_empty()).then_some(AttemptOutcome::Acknowledged { node, timeline, lsn })
+}

@@ -1,0 +1,139 @@
+//! A client of the load: its number, where it connects, and how its attempts are recorded.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{self, Limit, Refusal};
+use crate::{
+    cluster::Session,
+    history::{
+        Occurrence, Recorder,
+        event::{Attempt, AttemptOutcome, ClientKind, Operation},
+    },
+};
+
+/// What all clients of one load share.
+pub(super) struct Load {
+    pub recorder: Recorder,
+    pub password: String,
+    /// Cancelled when the load ends.
+    pub stop: CancellationToken,
+    next_client: AtomicU32,
+}
+
+impl Load {
+    pub(super) fn new(recorder: Recorder, password: String) -> Self {
+        Self { recorder, password, stop: CancellationToken::new(), next_client: AtomicU32::new(1) }
+    }
+}
+
+/// An endpoint, with the port that this machine reaches it at.
+pub(super) struct Target {
+    /// The endpoint's name.
+    pub name: String,
+    pub address: SocketAddr,
+    pub operation: Operation,
+    /// Whether it was recorded that this machine had nothing left to connect with.
+    exhaustion_told: AtomicBool,
+}
+
+impl Target {
+    pub(super) fn new(name: &str, address: SocketAddr, operation: Operation) -> Self {
+        Self { name: name.to_owned(), address, operation, exhaustion_told: AtomicBool::new(false) }
+    }
+}
+
+/// One client. Its number is unique in the load, so that (client, sequence) is the unique id of a write.
+pub(super) struct Client {
+    pub load: Arc<Load>,
+    pub target: Arc<Target>,
+    pub kind: ClientKind,
+    pub number: u32,
+}
+
+impl Client {
+    pub(super) fn new(load: &Arc<Load>, target: &Arc<Target>, kind: ClientKind) -> Self {
+        let number = load.next_client.fetch_add(1, Ordering::Relaxed);
+        Self { load: load.clone(), target: target.clone(), kind, number }
+    }
+
+    /// Opens a session, or says why none came.
+    pub(super) async fn open(&self, timeout: Duration) -> Result<Session, Refusal> {
+        self.open_within(&Limit::new(timeout, &self.load.stop)).await
+    }
+
+    /// Makes one attempt, on the given session or else on a fresh one, and records it. Returns whether it
+    /// succeeded, and the session when it can be used again.
+    pub(super) async fn attempt(
+        &self,
+        session: Option<Session>,
+        sequence: u64,
+        started_us: u64,
+        timeout: Duration,
+    ) -> (bool, Option<Session>) {
+        let limit = Limit::new(timeout, &self.load.stop);
+        let session = match session {
+            Some(session) => session,
+            None => match self.open_within(&limit).await {
+                Ok(session) => session,
+                Err(Refusal { sqlstate, message, .. }) => {
+                    self.record(sequence, started_us, AttemptOutcome::Refused { sqlstate, message });
+                    return (false, None);
+                }
+            },
+        };
+        let statement = attempt::statement(self.target.operation, self.number, sequence);
+        let (outcome, session) = attempt::send(session, &statement, &limit).await;
+        let outcome = match outcome {
+            // A read has no effect to be in doubt about: without its answer it failed.
+            AttemptOutcome::Unknown { message } if self.target.operation == Operation::Read => {
+                AttemptOutcome::Refused { sqlstate: None, message }
+            }
+            outcome => outcome,
+        };
+        let succeeded = matches!(outcome, AttemptOutcome::Acknowledged { .. });
+        self.record(sequence, started_us, outcome);
+        (succeeded, session)
+    }
+
+    async fn open_within(&self, limit: &Limit) -> Result<Session, Refusal> {
+        let name = match self.kind {
+            ClientKind::Writer => "pgquake-writer",
+            ClientKind::Fresh => "pgquake-fresh",
+            ClientKind::Held => "pgquake-held",
+        };
+        let opened = attempt::open(self.target.address, &self.load.password, name, limit).await;
+        if let Err(refusal) = &opened
+            && refusal.exhausted
+            && !self.target.exhaustion_told.swap(true, Ordering::Relaxed)
+        {
+            // An outage that this machine makes itself must not be taken for the cluster's.
+            self.load.recorder.record(Occurrence::ObserverLost {
+                observer: "workload".to_owned(),
+                target: self.target.name.clone(),
+                reason: refusal.message.clone(),
+            });
+        }
+        opened
+    }
+
+    fn record(&self, sequence: u64, started_us: u64, outcome: AttemptOutcome) {
+        self.load.recorder.record(Occurrence::Attempt(Attempt {
+            client_kind: self.kind,
+            endpoint: self.target.name.clone(),
+            operation: self.target.operation,
+            client: self.number,
+            sequence,
+            started_us,
+            outcome,
+        }));
+    }
+}

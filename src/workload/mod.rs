@@ -1,0 +1,155 @@
+//! The workload: clients that write and read while things break, and the ledger of what became of each write.
+//!
+//! Architecture invariant: an attempt is acknowledged, refused or unknown, and it is acknowledged only when the
+//! server confirmed the commit. Neither a connection that was accepted nor a word in a message is a success: the
+//! published ports lead through a proxy that accepts connections for a host that is dead.
+
+mod attempt;
+mod client;
+mod conditions;
+mod held;
+mod ledger;
+mod prober;
+mod writers;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+
+use crate::{
+    cluster::Access,
+    history::{
+        Recorder,
+        event::{ClientKind, Operation},
+    },
+    plan::{Plan, PlannedEndpoint},
+};
+use client::{Client, Load, Target};
+pub use conditions::WaitError;
+pub use ledger::read_ledgers;
+use prober::Schedule;
+
+/// How much load there is, beside probers and held sessions, which are always the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadSpec {
+    /// The number of writers, each with one connection.
+    pub writers: u32,
+    /// Writes a second of each writer.
+    pub rate_per_s: u32,
+    /// The endpoint that they write to, for example `write`.
+    pub endpoint: String,
+}
+
+/// The load could not be started, or a part of it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkloadError {
+    #[error("failed to start the load: there is no endpoint {endpoint:?}; there are {known}")]
+    NoSuchEndpoint { endpoint: String, known: String },
+    #[error("failed to start the load: a rate of 0 writes a second is no load")]
+    NoRate,
+    #[error("failed to start the load: port {port} of {host} is not published")]
+    Unpublished { host: String, port: u16 },
+    #[error("a client of the load failed: {0}")]
+    ClientFailed(#[from] JoinError),
+}
+
+/// A load that runs: writers, the open-loop prober and held sessions on every endpoint. Dropping it cuts every
+/// connection; [`Workload::stop`] ends it in order.
+///
+/// One load a scenario: client numbers count from 1 in each.
+pub struct Workload {
+    load: Arc<Load>,
+    tasks: JoinSet<Result<(), JoinError>>,
+    spec: LoadSpec,
+    /// Names of the endpoints that are probed.
+    endpoints: Vec<String>,
+}
+
+impl Workload {
+    /// Starts the load. Attempts are recorded from here on.
+    pub fn start(plan: &Plan, access: &Access, recorder: &Recorder, spec: LoadSpec) -> Result<Self, WorkloadError> {
+        if spec.rate_per_s == 0 {
+            return Err(WorkloadError::NoRate);
+        }
+        let addresses = plan
+            .endpoints
+            .iter()
+            .map(|endpoint| Ok((endpoint, address(endpoint, access)?)))
+            .collect::<Result<Vec<_>, WorkloadError>>()?;
+        let Some((_, written)) = addresses.iter().find(|(endpoint, _)| endpoint.name == spec.endpoint) else {
+            let known = plan.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(WorkloadError::NoSuchEndpoint { endpoint: spec.endpoint, known });
+        };
+        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone()));
+        let mut tasks = JoinSet::new();
+        start_writers(&load, &mut tasks, &spec, *written);
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        for (index, (endpoint, address)) in (0..count).zip(addresses) {
+            let target = Arc::new(Target::new(&endpoint.name, address, operation(endpoint)));
+            let schedule = Schedule::of(endpoint);
+            // Endpoints are probed one after the other, not all at the same instant.
+            let first = Instant::now() + schedule.healthy() * index / count;
+            tasks.spawn(prober::run(Client::new(&load, &target, ClientKind::Fresh), first, schedule));
+            let held = held::run(load.clone(), target);
+            tasks.spawn(async {
+                held.await;
+                Ok(())
+            });
+        }
+        let endpoints = plan.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
+        Ok(Self { load, tasks, spec, endpoints })
+    }
+
+    /// Ends the load: attempts in flight get a second to end, then every connection is closed. The first client
+    /// that had failed by a fault of pgquake's own is the error.
+    pub async fn stop(mut self) -> Result<(), WorkloadError> {
+        self.load.stop.cancel();
+        let mut first_failure = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            first_failure = first_failure.and(ended.and_then(|ended| ended).map_err(WorkloadError::from));
+        }
+        first_failure
+    }
+
+    /// Waits until the load runs and every client of `write` (and `read`) succeeds: at least a second without a
+    /// failure, with five acknowledged writes of each writer, and a held session on every endpoint.
+    pub async fn wait_for_steady_state(&self, deadline: Duration) -> Result<(), WaitError> {
+        conditions::steady_state(&self.load.recorder, &self.spec, &self.endpoints, deadline).await
+    }
+
+    /// Waits until every write on a fresh connection to `write` that was due in the last `settle` has succeeded,
+    /// all of them due at `after_us` or later.
+    pub async fn wait_for_recovery(
+        &self,
+        after_us: u64,
+        settle: Duration,
+        deadline: Duration,
+    ) -> Result<(), WaitError> {
+        conditions::recovery(&self.load.recorder, after_us, settle, deadline).await
+    }
+}
+
+fn start_writers(load: &Arc<Load>, tasks: &mut JoinSet<Result<(), JoinError>>, spec: &LoadSpec, address: SocketAddr) {
+    let target = Arc::new(Target::new(&spec.endpoint, address, Operation::Write));
+    for index in 0..spec.writers {
+        let phase = Duration::from_secs(1) / spec.rate_per_s * index / spec.writers;
+        let writer = writers::run(Client::new(load, &target, ClientKind::Writer), spec.rate_per_s, phase);
+        tasks.spawn(async {
+            writer.await;
+            Ok(())
+        });
+    }
+}
+
+fn address(endpoint: &PlannedEndpoint, access: &Access) -> Result<SocketAddr, WorkloadError> {
+    let at = &endpoint.at;
+    access.address(&at.host, at.port).ok_or_else(|| WorkloadError::Unpublished { host: at.host.clone(), port: at.port })
+}
+
+/// Clients read at `read` and write everywhere else, also where a standby must refuse it.
+fn operation(endpoint: &PlannedEndpoint) -> Operation {
+    if endpoint.name == "read" { Operation::Read } else { Operation::Write }
+}
