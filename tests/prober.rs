@@ -1,0 +1,109 @@
+//! The prober is right: it measures an outage of known length, with the load of a drill running beside it.
+
+mod gate;
+mod postgres;
+
+use std::time::Duration;
+
+use gate::{Gate, Passage};
+use pgquake::{
+    checks::{
+        outage::{Window, outages},
+        record::attempts,
+    },
+    history::{Recorder, event::Operation, read_history},
+    workload::{LoadSpec, Workload},
+};
+use postgres::{Postgres, access, plan};
+
+/// The error that is allowed, as the project promises it.
+const TOLERANCE_MS: f64 = 25.0;
+/// A machine is quiet while nine of ten healthy attempts end within this time.
+const QUIET_MS: f64 = 15.0;
+/// How often a cut is made until the machine was quiet.
+const TRIES: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_measured_to_25_ms() {
+    let postgres = Postgres::start(true).await;
+    let gate = Gate::to(postgres.port).await;
+    let plan = plan(&["node1", "node2"]);
+    let access = access(gate.port, &[("node1", postgres.port), ("node2", postgres.standby_port.unwrap())]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let recorder = Recorder::create(&path).unwrap().for_scenario(1);
+    let spec = LoadSpec { writers: 4, rate_per_s: 25, endpoint: "write".to_owned() };
+    let load = Workload::start(&plan, &access, &recorder, spec).unwrap();
+    load.wait_for_steady_state(Duration::from_secs(20)).await.unwrap();
+
+    let mut errors = Vec::new();
+    for (passage, length_ms) in [
+        (Passage::Reset, 200),
+        (Passage::Silent, 200),
+        (Passage::Reset, 500),
+        (Passage::Silent, 500),
+        (Passage::Reset, 1_000),
+        (Passage::Silent, 1_000),
+        (Passage::Silent, 3_000),
+        (Passage::Reset, 10_000),
+    ] {
+        let length = Duration::from_millis(length_ms);
+        let cut = Cut { gate: &gate, load: &load, recorder: &recorder, passage, length };
+        errors.push(cut.error_ms_on_a_quiet_machine().await);
+    }
+    load.stop().await.unwrap();
+    let worst_ms = errors.into_iter().fold(0.0_f64, |worst, error| worst.max(error.abs()));
+    assert!(worst_ms <= TOLERANCE_MS, "the prober was off by {worst_ms:.1} ms");
+}
+
+struct Cut<'a> {
+    gate: &'a Gate,
+    load: &'a Workload,
+    recorder: &'a Recorder,
+    passage: Passage,
+    length: Duration,
+}
+
+impl Cut<'_> {
+    /// Cuts and measures. A machine on which a healthy attempt takes long (something else runs on it) proves
+    /// nothing about the prober, so the cut is made again then.
+    async fn error_ms_on_a_quiet_machine(&self) -> f64 {
+        let mut busy = Vec::new();
+        while busy.len() < TRIES {
+            let (error_ms, healthy_ms) = self.error_and_latency_ms().await;
+            println!(
+                "{:?} {:?}: error {error_ms:+.1} ms, healthy attempts {healthy_ms:.1} ms",
+                self.passage, self.length
+            );
+            if healthy_ms <= QUIET_MS {
+                return error_ms;
+            }
+            busy.push(healthy_ms);
+        }
+        panic!("this machine is too busy to judge the prober: nine of ten healthy attempts took up to {busy:.0?} ms");
+    }
+
+    /// The error of the measured outage, and the time in which nine of ten healthy attempts around it ended.
+    async fn error_and_latency_ms(&self) -> (f64, f64) {
+        let (from, length_ms) = self.gate.cut(self.passage, self.length).await;
+        let over_us = self.recorder.now_us();
+        self.load.wait_for_recovery(over_us, Duration::from_secs(2), Duration::from_secs(20)).await.unwrap();
+
+        let events = read_history(self.recorder.path()).unwrap();
+        let fresh = attempts(&events).into_iter().filter(|tried| tried.is_fresh("write", Operation::Write));
+        let window = Window { from_us: self.recorder.at_us(from), until_us: over_us + 2_000_000, ended_by_fault: true };
+        let tried: Vec<_> = fresh.filter(|tried| tried.ended_us > window.from_us - 1_000_000).collect();
+        let found = outages(&tried, window);
+        assert_eq!(found.len(), 1, "{:?} {length_ms:.0} ms: one outage was made, seen were {found:?}", self.passage);
+        let measured_ms = found[0].length_us(window.until_us) as f64 / 1000.0;
+
+        let settled_us = over_us + 300_000;
+        let mut healthy: Vec<_> = tried
+            .iter()
+            .filter(|tried| tried.ended_us < window.from_us || tried.started_us() > settled_us)
+            .map(|tried| tried.ended_us - tried.started_us())
+            .collect();
+        healthy.sort_unstable();
+        (measured_ms - length_ms, healthy[healthy.len() * 9 / 10] as f64 / 1000.0)
+    }
+}
