@@ -32,8 +32,10 @@ prop_compose! {
     }
 }
 
-/// What the findings say, without the ids of events.
-fn said(verdict: &RunVerdict) -> Vec<(String, Outcome, String, Vec<(String, f64)>)> {
+/// A finding without the ids of its events: check, outcome, summary and measures.
+type Said = (String, Outcome, String, Vec<(String, f64)>);
+
+fn said(verdict: &RunVerdict) -> Vec<Said> {
     let scenario = &verdict.scenarios[0];
     let measures = |finding: &pgquake::checks::Finding| {
         let own = finding.measure.iter().chain(&finding.details);

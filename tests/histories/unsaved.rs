@@ -141,7 +141,7 @@ fn writes_that_never_come_back_fail_and_refute_the_claim() {
 #[test]
 fn a_watch_that_was_too_short_does_not_prove_that_writes_never_came_back() {
     let course = Course { key: Some((90_000, 90_000)), direct_ms: 90_000, up_ms: 90_000, ..Course::default() };
-    let verdict = verdict_of(&run(&[course.clone()]));
+    let verdict = verdict_of(&run(std::slice::from_ref(&course)));
     assert_eq!(finding(&verdict, "recovery_time").outcome, Outcome::Inconclusive);
     // But it does prove that an expectation was missed.
     let expected = vec![("recovery_time", "write_outage_ms", Bound::AtMost(3000.0))];
