@@ -1,0 +1,504 @@
+//! What the drawing of a scenario shows, worked out from its events: a window of time and lanes in it.
+//!
+//! Nothing here measures: figures come from the checks. A lane shows what was recorded, aggregated to what a
+//! pixel can hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    history::{
+        Event,
+        event::{AttemptOutcome, ClientKind, Milestone, NodeState, Occurrence, Operation, Role},
+    },
+    plan::Plan,
+};
+
+/// Time shown before the first fault.
+const LEAD_IN_US: u64 = 5_000_000;
+/// Time shown after the last thing of interest.
+const LEAD_OUT_US: u64 = 4_000_000;
+/// A rejoin that comes later than this after the recovery is named in a note and not drawn.
+const REJOIN_DRAWN_WITHIN_US: u64 = 30_000_000;
+/// A node that was not seen for this long was not watched.
+const UNWATCHED_AFTER_US: u64 = 4_000_000;
+/// Acknowledged writes of a node that are closer than this are one run of writes.
+const RUN_GAP_US: u64 = 1_000_000;
+/// Buckets of client attempts across the window.
+pub const BUCKETS: u64 = 330;
+
+/// A part of a failover, to be marked on the drawing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhaseMark {
+    pub name: String,
+    pub from_us: u64,
+    pub to_us: u64,
+}
+
+/// What a band of a lane stands for; a number is the node's place in the plan, which gives its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    Fault,
+    Holder(usize),
+    Nobody,
+    Primary(usize),
+    Standby(usize),
+    Unreachable,
+    Unwatched,
+    Up,
+    Down,
+}
+
+/// A stretch of a lane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Band {
+    pub from_us: u64,
+    pub to_us: u64,
+    pub style: Style,
+    /// Texts for the band, the longest first; the first that fits is written into it.
+    pub labels: Vec<String>,
+}
+
+/// Attempts of a client that began in one stretch of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bucket {
+    pub acknowledged: u32,
+    pub refused: u32,
+    pub unknown: u32,
+}
+
+impl Bucket {
+    pub fn total(self) -> u32 {
+        self.acknowledged + self.refused + self.unknown
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    Bands(Vec<Band>),
+    /// A node: its role, and below it the runs of writes that it acknowledged.
+    Node {
+        place: usize,
+        roles: Vec<Band>,
+        writes: Vec<(u64, u64)>,
+    },
+    /// A client's attempts, in [`BUCKETS`] equal stretches of the window.
+    Attempts(Vec<Bucket>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lane {
+    pub label: String,
+    /// A second, quieter line of the label.
+    pub detail: String,
+    pub content: Content,
+}
+
+/// One scenario's drawing, before it becomes shapes. Lanes may reach beyond the window; the drawing cuts them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeline {
+    /// Where the axis has its zero: the first fault's effect.
+    pub origin_us: u64,
+    /// Whether a fault took effect; without one the zero is the start of what is drawn.
+    pub has_fault: bool,
+    pub from_us: u64,
+    pub to_us: u64,
+    pub lanes: Vec<Lane>,
+    pub phases: Vec<PhaseMark>,
+    /// Times in which two nodes each acknowledged writes.
+    pub two_writers: Vec<(u64, u64)>,
+    /// Points in time worth a line: recovered, rejoined.
+    pub milestones: Vec<(u64, &'static str)>,
+    /// What is not drawn, and when it was.
+    pub notes: Vec<String>,
+}
+
+impl Timeline {
+    /// Works out the drawing of one scenario. `None` without events.
+    ///
+    /// `origin_us` is the instant from which the checks measure; without it the first fault's effect is taken.
+    pub fn new(plan: &Plan, events: &[&Event], origin_us: Option<u64>, phases: Vec<PhaseMark>) -> Option<Self> {
+        let first_us = events.first()?.at_us;
+        let last_us = events.iter().map(|event| event.at_us).max()?;
+        let effect_us = events.iter().find_map(|event| match event.what {
+            Occurrence::FaultConfirmed { effect_from_us, .. } => Some(effect_from_us),
+            _ => None,
+        });
+        let steady_us = reached(events, Milestone::SteadyState);
+        let origin = origin_us.or(effect_us).or(steady_us).unwrap_or(first_us);
+        let mut notes = Vec::new();
+        let (from_us, to_us) = window(events, origin, first_us, last_us, &phases, &mut notes);
+        let milestones = [(Milestone::Recovered, "recovered"), (Milestone::Rejoined, "rejoined")]
+            .into_iter()
+            .filter_map(|(milestone, name)| Some((reached(events, milestone)?, name)))
+            .filter(|(at_us, _)| (from_us..=to_us).contains(at_us))
+            .collect();
+        let acknowledged = acknowledged_writes(events);
+        let lanes = fault_lanes(events, to_us)
+            .into_iter()
+            .chain(leader_key_lane(plan, events, to_us))
+            .chain(plan.nodes.iter().enumerate().map(|(place, node)| node_lane(place, node, events, &acknowledged, to_us)))
+            .chain(proxy_lanes(events, to_us))
+            .chain(attempt_lanes(events, from_us, to_us))
+            .collect();
+        Some(Self {
+            origin_us: origin,
+            has_fault: origin_us.or(effect_us).is_some(),
+            from_us,
+            to_us,
+            lanes,
+            phases,
+            two_writers: overlaps(&acknowledged),
+            milestones,
+            notes,
+        })
+    }
+}
+
+fn reached(events: &[&Event], wanted: Milestone) -> Option<u64> {
+    events.iter().find_map(|event| match event.what {
+        Occurrence::Reached { milestone } if milestone == wanted => Some(event.at_us),
+        _ => None,
+    })
+}
+
+/// From just before the fault to just after the recovery, and the rejoin if it is near.
+fn window(
+    events: &[&Event],
+    origin_us: u64,
+    first_us: u64,
+    last_us: u64,
+    phases: &[PhaseMark],
+    notes: &mut Vec<String>,
+) -> (u64, u64) {
+    let from_us = origin_us.saturating_sub(LEAD_IN_US).max(first_us);
+    let recovered_us =
+        phases.iter().map(|phase| phase.to_us).chain(reached(events, Milestone::Recovered)).max().unwrap_or(last_us);
+    let overlap_us = overlaps(&acknowledged_writes(events)).last().map_or(0, |(_, to_us)| *to_us);
+    let shown_us = recovered_us.max(overlap_us);
+    let after = |at_us: u64| at_us.saturating_sub(origin_us) as f64 / 1e6;
+    let shown_us = match reached(events, Milestone::Rejoined) {
+        Some(at_us) if at_us <= shown_us + REJOIN_DRAWN_WITHIN_US => shown_us.max(at_us),
+        Some(at_us) => {
+            notes.push(format!("Every node had rejoined at +{:.1} s, which is not drawn.", after(at_us)));
+            shown_us
+        }
+        None => shown_us,
+    };
+    let to_us = (shown_us + LEAD_OUT_US).min(last_us).max(from_us + 1_000_000);
+    (from_us, to_us)
+}
+
+fn fault_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
+    let injected = events.iter().filter_map(|event| match &event.what {
+        Occurrence::FaultInjecting(fault) => Some(fault),
+        _ => None,
+    });
+    injected
+        .map(|fault| {
+            let effect_us = events.iter().find_map(|event| match event.what {
+                Occurrence::FaultConfirmed { fault: number, effect_from_us, .. } if number == fault.fault => {
+                    Some(effect_from_us)
+                }
+                _ => None,
+            });
+            let healed_us = events.iter().find_map(|event| match event.what {
+                Occurrence::FaultHealed { fault: number, .. } if number == fault.fault => Some(event.at_us),
+                _ => None,
+            });
+            let name = fault.name.replace('_', " ");
+            let bands = effect_us.map(|from_us| Band {
+                from_us,
+                to_us: healed_us.unwrap_or(to_us),
+                style: Style::Fault,
+                labels: vec![format!("{name}: {}", fault.target), fault.target.clone(), name.clone()],
+            });
+            let detail = if effect_us.is_some() { name.clone() } else { format!("{name}, not confirmed") };
+            Lane { label: "fault".to_owned(), detail, content: Content::Bands(bands.into_iter().collect()) }
+        })
+        .collect()
+}
+
+/// Changes of the leader key, each revision once, when the first of the watched members told it.
+fn leader_key_lane(plan: &Plan, events: &[&Event], to_us: u64) -> Option<Lane> {
+    let mut changes: BTreeMap<i64, (u64, Option<&str>)> = BTreeMap::new();
+    for event in events {
+        if let Occurrence::LeaderKey { holder, revision, .. } = &event.what {
+            let change = changes.entry(*revision).or_insert((event.at_us, holder.as_deref()));
+            change.0 = change.0.min(event.at_us);
+        }
+    }
+    let states = changes.into_values().map(|(at_us, holder)| {
+        let place = holder.and_then(|name| plan.nodes.iter().position(|node| node == name));
+        match (holder, place) {
+            (Some(name), Some(place)) => (at_us, Style::Holder(place), vec![format!("held by {name}"), name.to_owned()]),
+            (Some(name), None) => (at_us, Style::Unwatched, vec![name.to_owned()]),
+            (None, _) => (at_us, Style::Nobody, vec!["nobody holds it".to_owned(), "nobody".to_owned()]),
+        }
+    });
+    let bands = bands(states, to_us);
+    let lane = Lane { label: "leader key".to_owned(), detail: "etcd".to_owned(), content: Content::Bands(bands.clone()) };
+    (!bands.is_empty()).then_some(lane)
+}
+
+fn node_lane(
+    place: usize,
+    node: &str,
+    events: &[&Event],
+    acknowledged: &BTreeMap<&str, Vec<u64>>,
+    to_us: u64,
+) -> Lane {
+    let mut states = Vec::new();
+    let mut seen_us = None;
+    for event in events {
+        match &event.what {
+            Occurrence::NodeState(state) if state.node == node => {
+                if let Some(last_us) = seen_us.filter(|last_us| event.at_us - last_us > UNWATCHED_AFTER_US) {
+                    states.push((last_us, Style::Unwatched, vec!["not watched".to_owned()]));
+                }
+                seen_us = Some(event.at_us);
+                states.push(node_band(place, event.at_us, state));
+            }
+            _ => {}
+        }
+    }
+    if let Some(last_us) = seen_us.filter(|last_us| to_us > last_us + UNWATCHED_AFTER_US) {
+        states.push((last_us, Style::Unwatched, vec!["not watched".to_owned()]));
+    }
+    let writes = acknowledged.get(node).map(|times| runs(times, RUN_GAP_US / 5)).unwrap_or_default();
+    let roles = bands(states, to_us);
+    Lane {
+        label: node.to_owned(),
+        detail: "role, writes".to_owned(),
+        content: Content::Node { place, roles, writes },
+    }
+}
+
+fn node_band(place: usize, at_us: u64, state: &NodeState) -> (u64, Style, Vec<String>) {
+    let timeline = state.timeline.map(|timeline| format!("TL {timeline}")).unwrap_or_default();
+    let named = |role: &str| vec![format!("{role} {timeline}").trim_end().to_owned(), timeline.clone()];
+    match state.role.filter(|_| state.reachable) {
+        Some(Role::Primary) => (at_us, Style::Primary(place), named("primary")),
+        Some(Role::Standby) if state.streaming_from.is_none() => {
+            (at_us, Style::Standby(place), named("standby, not streaming,"))
+        }
+        Some(Role::Standby) => (at_us, Style::Standby(place), named("standby")),
+        None => (at_us, Style::Unreachable, vec!["unreachable".to_owned(), "down".to_owned()]),
+    }
+}
+
+/// One lane for each server of the backend that takes writes; of every backend when none is called so.
+fn proxy_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
+    let mut servers: BTreeMap<(&str, &str, &str), Vec<(u64, Style, Vec<String>)>> = BTreeMap::new();
+    for event in events {
+        if let Occurrence::ProxyState { proxy, backend, server, up, status } = &event.what {
+            let style = if *up { Style::Up } else { Style::Down };
+            servers.entry((proxy, backend, server)).or_default().push((event.at_us, style, vec![status.clone()]));
+        }
+    }
+    let takes_writes = |backend: &str| ["write", "primary", "master"].iter().any(|word| backend.contains(word));
+    let any = servers.keys().any(|(_, backend, _)| takes_writes(backend));
+    servers
+        .into_iter()
+        .filter(|((_, backend, _), _)| !any || takes_writes(backend))
+        .map(|((proxy, backend, server), states)| Lane {
+            label: server.to_owned(),
+            detail: format!("{proxy} {backend}"),
+            content: Content::Bands(bands(states, to_us)),
+        })
+        .collect()
+}
+
+/// Turns states, each beginning at an instant, into bands; equal neighbours become one.
+fn bands(states: impl IntoIterator<Item = (u64, Style, Vec<String>)>, to_us: u64) -> Vec<Band> {
+    let mut bands: Vec<Band> = Vec::new();
+    for (at_us, style, labels) in states {
+        if let Some(last) = bands.last_mut() {
+            if last.style == style && last.labels == labels {
+                continue;
+            }
+            last.to_us = at_us.max(last.from_us);
+        }
+        bands.push(Band { from_us: at_us, to_us: to_us.max(at_us), style, labels });
+    }
+    bands
+}
+
+fn attempt_lanes(events: &[&Event], from_us: u64, to_us: u64) -> Vec<Lane> {
+    let lanes = [
+        ("write", Operation::Write, ClientKind::Fresh, "write endpoint", "new connections"),
+        ("write", Operation::Write, ClientKind::Held, "write endpoint", "held session"),
+        ("write", Operation::Write, ClientKind::Writer, "write endpoint", "load"),
+        ("read", Operation::Read, ClientKind::Fresh, "read endpoint", "new connections"),
+        ("read", Operation::Read, ClientKind::Held, "read endpoint", "held session"),
+    ];
+    lanes
+        .into_iter()
+        .map(|(endpoint, operation, kind, label, detail)| Lane {
+            label: label.to_owned(),
+            detail: detail.to_owned(),
+            content: Content::Attempts(buckets(events, endpoint, operation, kind, from_us, to_us)),
+        })
+        .filter(|lane| matches!(&lane.content, Content::Attempts(buckets) if buckets.iter().any(|b| b.total() > 0)))
+        .collect()
+}
+
+/// Counts the attempts that began in each of [`BUCKETS`] equal stretches of the window.
+fn buckets(
+    events: &[&Event],
+    endpoint: &str,
+    operation: Operation,
+    kind: ClientKind,
+    from_us: u64,
+    to_us: u64,
+) -> Vec<Bucket> {
+    let mut buckets = vec![Bucket::default(); BUCKETS as usize];
+    for event in events {
+        let Occurrence::Attempt(attempt) = &event.what else { continue };
+        if attempt.endpoint != endpoint || attempt.operation != operation || attempt.client_kind != kind {
+            continue;
+        }
+        if !(from_us..to_us).contains(&attempt.started_us) {
+            continue;
+        }
+        let place = (attempt.started_us - from_us) * BUCKETS / (to_us - from_us);
+        let bucket = &mut buckets[place as usize];
+        match attempt.outcome {
+            AttemptOutcome::Acknowledged { .. } => bucket.acknowledged += 1,
+            AttemptOutcome::Refused { .. } => bucket.refused += 1,
+            AttemptOutcome::Unknown { .. } => bucket.unknown += 1,
+        }
+    }
+    buckets
+}
+
+/// When each node acknowledged writes, by its own word, through whatever endpoint.
+fn acknowledged_writes<'a>(events: &[&'a Event]) -> BTreeMap<&'a str, Vec<u64>> {
+    let mut times: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for event in events {
+        let Occurrence::Attempt(attempt) = &event.what else { continue };
+        if let (Operation::Write, AttemptOutcome::Acknowledged { node, .. }) = (attempt.operation, &attempt.outcome) {
+            times.entry(node).or_default().push(event.at_us);
+        }
+    }
+    for times in times.values_mut() {
+        times.sort_unstable();
+    }
+    times
+}
+
+/// Joins instants that are at most `gap_us` apart.
+fn runs(sorted_us: &[u64], gap_us: u64) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for at_us in sorted_us.iter().copied() {
+        match runs.last_mut() {
+            Some((_, last_us)) if at_us - *last_us <= gap_us => *last_us = at_us,
+            _ => runs.push((at_us, at_us)),
+        }
+    }
+    runs
+}
+
+/// The times in which at least two nodes were each in a run of acknowledged writes.
+fn overlaps(acknowledged: &BTreeMap<&str, Vec<u64>>) -> Vec<(u64, u64)> {
+    let mut edges = BTreeSet::new();
+    for (place, times) in acknowledged.values().enumerate() {
+        for (from_us, to_us) in runs(times, RUN_GAP_US) {
+            edges.insert((from_us, 1, place));
+            edges.insert((to_us, -1, place));
+        }
+    }
+    let (mut writers, mut since_us, mut overlaps) = (0, 0, Vec::new());
+    for (at_us, change, _) in edges {
+        if writers == 1 && change == 1 {
+            since_us = at_us;
+        }
+        if writers == 2 && change == -1 && at_us > since_us {
+            overlaps.push((since_us, at_us));
+        }
+        writers += change;
+    }
+    overlaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::{self, FAULT_AT_MS, HOST_KILL, TWO_WRITERS};
+
+    fn timeline(failover: sample::Failover) -> Timeline {
+        let events = sample::scenario(1, sample::started("s", 1, 1), failover);
+        Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap()
+    }
+
+    fn lane<'a>(timeline: &'a Timeline, detail: &str, label: &str) -> &'a Content {
+        &timeline.lanes.iter().find(|lane| lane.label == label && lane.detail.contains(detail)).unwrap().content
+    }
+
+    #[test]
+    fn the_leader_key_is_held_then_by_nobody_then_by_the_next() {
+        let timeline = timeline(HOST_KILL);
+        let Content::Bands(bands) = lane(&timeline, "etcd", "leader key") else { panic!("bands") };
+        assert_eq!(bands.iter().map(|band| band.style).collect::<Vec<_>>(), [
+            Style::Holder(0),
+            Style::Nobody,
+            Style::Holder(1)
+        ]);
+        assert_eq!(bands[1].to_us - bands[1].from_us, (HOST_KILL.elected_ms - HOST_KILL.detected_ms) * 1000);
+    }
+
+    #[test]
+    fn equal_states_of_a_node_are_one_band() {
+        let timeline = timeline(HOST_KILL);
+        let Content::Node { roles, .. } = lane(&timeline, "role", "node1") else { panic!("a node") };
+        assert_eq!(roles.iter().map(|band| band.style).collect::<Vec<_>>(), [
+            Style::Primary(0),
+            Style::Unreachable,
+            Style::Standby(0)
+        ]);
+        assert_eq!(roles[0].labels[0], "primary TL 1");
+    }
+
+    #[test]
+    fn a_node_that_nobody_looks_at_is_not_drawn_as_what_it_was() {
+        let mut events = sample::scenario(1, sample::started("s", 1, 1), HOST_KILL);
+        events.retain(|event| {
+            let seen = matches!(&event.what, Occurrence::NodeState(state) if state.node == "node3");
+            !seen || !(20_000_000..30_000_000).contains(&event.at_us)
+        });
+        let timeline = Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap();
+        let Content::Node { roles, .. } = lane(&timeline, "role", "node3") else { panic!("a node") };
+        assert!(roles.iter().any(|band| band.style == Style::Unwatched), "{roles:?}");
+    }
+
+    #[test]
+    fn every_attempt_in_the_window_is_in_one_bucket() {
+        let timeline = timeline(HOST_KILL);
+        let Content::Attempts(buckets) = lane(&timeline, "new", "write endpoint") else { panic!("attempts") };
+        let total: u32 = buckets.iter().map(|bucket| bucket.total()).sum();
+        assert_eq!(u64::from(total), (timeline.to_us - timeline.from_us).div_ceil(20_000));
+        let refused: u32 = buckets.iter().map(|bucket| bucket.refused).sum();
+        assert_eq!(u64::from(refused), HOST_KILL.written_ms.div_ceil(20));
+    }
+
+    #[test]
+    fn two_writers_are_an_overlap_and_a_failover_is_none() {
+        assert_eq!(timeline(HOST_KILL).two_writers, []);
+        let overlaps = timeline(TWO_WRITERS).two_writers;
+        let [(from_us, to_us)] = overlaps[..] else { panic!("{overlaps:?}") };
+        let (from_ms, to_ms) = (FAULT_AT_MS + TWO_WRITERS.promoted_ms, FAULT_AT_MS + TWO_WRITERS.old_writes_until_ms);
+        assert!(from_us.abs_diff(from_ms * 1000) <= 110_000 && to_us.abs_diff(to_ms * 1000) <= 110_000, "{overlaps:?}");
+    }
+
+    #[test]
+    fn a_late_rejoin_is_named_and_not_drawn() {
+        let mut events = sample::scenario(1, sample::started("s", 1, 1), HOST_KILL);
+        for event in &mut events {
+            if let Occurrence::Reached { milestone: Milestone::Rejoined } = event.what {
+                event.at_us = 400_000_000;
+            }
+        }
+        let timeline = Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap();
+        assert_eq!(timeline.notes.len(), 1);
+        assert!(timeline.to_us < 60_000_000);
+    }
+}

@@ -1,0 +1,335 @@
+//! What a report says, in words and figures ready to be set: the formats for people differ only in how they set it.
+
+mod scenario;
+
+use std::collections::BTreeMap;
+
+pub use scenario::{FailoverRows, ScenarioBlock, TrialBlock};
+
+use super::{ReportInput, figures};
+use crate::{
+    checks::Outcome,
+    history::event::{Occurrence, RunStarted},
+    verdict::{ClaimState, ClaimVerdict, RunVerdict, ScenarioVerdict},
+};
+
+/// Names of evidence that a finding lists before it says how many more there are.
+const EVIDENCE_SHOWN: usize = 8;
+
+/// The whole report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    pub run: String,
+    pub version: String,
+    pub outcome: &'static str,
+    pub outcome_word: String,
+    /// Why, in a sentence or two.
+    pub headline: String,
+    pub subline: String,
+    pub unproven: Vec<Unproven>,
+    pub facts: Vec<Fact>,
+    pub claims: Vec<ClaimLine>,
+    pub scenarios: Vec<ScenarioBlock>,
+}
+
+/// Something that the run could not prove, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unproven {
+    pub scenario: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fact {
+    pub name: &'static str,
+    pub value: String,
+    /// Set in a fixed-width font.
+    pub code: bool,
+    /// Takes a whole line.
+    pub wide: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimLine {
+    pub id: String,
+    pub documents: String,
+    pub wording: String,
+    pub target: String,
+    /// Median, then minimum and maximum; or the one value.
+    pub measured: String,
+    pub why: String,
+    /// How many trials kept it, of those that decided.
+    pub trials: String,
+    pub verdict: &'static str,
+}
+
+impl Page {
+    /// Words the verdict. Drawings are made only `with_drawings`: they cost most of the time.
+    pub fn new(input: &ReportInput<'_>, with_drawings: bool) -> Self {
+        let verdict = input.verdict;
+        Self {
+            run: input.run.run.clone(),
+            version: input.run.version.clone(),
+            outcome: outcome_word(verdict.outcome),
+            outcome_word: outcome_word(verdict.outcome).to_uppercase(),
+            headline: headline(verdict),
+            subline: subline(input),
+            unproven: unproven(verdict),
+            facts: facts(input),
+            claims: verdict.claims.iter().map(claim_line).collect(),
+            scenarios: scenario::blocks(input, with_drawings),
+        }
+    }
+}
+
+/// The outcome in one lower-case word, which is also its CSS class.
+pub fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Inconclusive => "inconclusive",
+        Outcome::Fail => "fail",
+    }
+}
+
+/// `1 trial`, `2 trials`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A scenario's name, with the trial where there are several.
+fn called(scenario: &ScenarioVerdict) -> String {
+    match &scenario.scenario {
+        Some(started) if started.trials > 1 => format!("{}, trial {}", started.name, started.trial),
+        Some(started) => started.name.clone(),
+        None => format!("scenario {}", scenario.number),
+    }
+}
+
+/// Why a scenario has this outcome: what the control says, or the first finding that is as bad.
+pub fn reason(scenario: &ScenarioVerdict) -> String {
+    if let Some(control) = &scenario.control {
+        return control.reason.clone();
+    }
+    let worst = scenario.findings.iter().find(|finding| finding.outcome == scenario.outcome);
+    match worst {
+        Some(finding) if scenario.outcome != Outcome::Pass => finding.summary.clone(),
+        _ if scenario.outcome == Outcome::Inconclusive => "nothing was proven".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn headline(verdict: &RunVerdict) -> String {
+    let total = verdict.groups.len();
+    let bad = verdict.groups.iter().filter(|group| group.outcome == verdict.outcome).count();
+    let first = verdict.scenarios.iter().find(|scenario| scenario.outcome == verdict.outcome);
+    let why = first.map(|scenario| format!("{}: {}", called(scenario), sentence(&reason(scenario)))).unwrap_or_default();
+    let controls = verdict.groups.iter().filter(|group| is_control(verdict, &group.scenarios)).count();
+    match verdict.outcome {
+        Outcome::Pass if controls == total && total > 0 => {
+            format!("{} caught what {} made to show.", count(total, "negative control"), if total == 1 { "it was" } else { "they were" })
+        }
+        Outcome::Pass if controls > 0 => format!(
+            "{} kept every expectation, and {} caught.",
+            count(total - controls, "scenario"),
+            if controls == 1 { "1 negative control was".to_owned() } else { format!("{controls} negative controls were") }
+        ),
+        Outcome::Pass => format!("{} kept every expectation.", count(total, "scenario")),
+        Outcome::Fail => format!("{bad} of {} failed. {why}", count(total, "scenario")).trim_end().to_owned(),
+        Outcome::Inconclusive => match verdict.doubts.first() {
+            Some(doubt) => format!("Nothing failed, but not everything was proven. {}", sentence(doubt)),
+            None if total == 0 => "No scenario ran.".to_owned(),
+            None => format!("Nothing failed, but {bad} of {} proved nothing. {why}", count(total, "scenario")),
+        },
+    }
+}
+
+fn is_control(verdict: &RunVerdict, numbers: &[u32]) -> bool {
+    verdict.scenarios.iter().any(|scenario| numbers.contains(&scenario.number) && scenario.control.is_some())
+}
+
+/// The text with a capital at its start and a full stop at its end.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let mut sentence: String = first.to_uppercase().chain(letters).collect();
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+fn subline(input: &ReportInput<'_>) -> String {
+    let verdict = input.verdict;
+    [
+        format!("pgquake {}", input.run.version),
+        day_and_time(&input.run.started_at),
+        count(verdict.groups.len(), "scenario"),
+        count(verdict.scenarios.len(), "trial"),
+    ]
+    .join(" · ")
+}
+
+/// `2026-03-01 10:15 UTC` from RFC 3339; anything else as it is.
+fn day_and_time(started_at: &str) -> String {
+    match started_at.parse::<jiff::Timestamp>() {
+        Ok(instant) => instant.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => started_at.to_owned(),
+    }
+}
+
+/// What was not proven and why, the same reason of several trials once.
+fn unproven(verdict: &RunVerdict) -> Vec<Unproven> {
+    let run = verdict.doubts.iter().map(|doubt| ("the run".to_owned(), None, doubt.clone()));
+    let scenarios = verdict.scenarios.iter().flat_map(|scenario| {
+        let findings = scenario.findings.iter().filter(|finding| finding.outcome == Outcome::Inconclusive);
+        let mut reasons: Vec<_> = findings.map(|finding| finding.summary.clone()).collect();
+        if reasons.is_empty() && scenario.outcome == Outcome::Inconclusive {
+            reasons.push(reason(scenario));
+        }
+        let name = scenario.scenario.as_ref().map_or_else(|| called(scenario), |started| started.name.clone());
+        let trial = scenario.scenario.as_ref().filter(|started| started.trials > 1).map(|started| started.trial);
+        reasons.into_iter().map(move |reason| (name.clone(), trial, reason))
+    });
+    let mut rows: Vec<(String, Vec<u32>, String)> = Vec::new();
+    for (name, trial, reason) in run.chain(scenarios) {
+        match rows.iter_mut().find(|(other, _, same)| *other == name && *same == reason) {
+            Some((_, trials, _)) => trials.extend(trial),
+            None => rows.push((name, trial.into_iter().collect(), reason)),
+        }
+    }
+    rows.into_iter()
+        .map(|(name, mut trials, reason)| {
+            trials.dedup();
+            let numbers: Vec<_> = trials.iter().map(u32::to_string).collect();
+            let scenario = match numbers.as_slice() {
+                [] => name,
+                [one] => format!("{name}, trial {one}"),
+                several => format!("{name}, trials {}", several.join(", ")),
+            };
+            Unproven { scenario, reason: sentence(&reason) }
+        })
+        .collect()
+}
+
+fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
+    let run = input.run;
+    let plain = |name, value: String| Fact { name, value, code: false, wide: false };
+    let topologies = input.plans.iter().map(|plan| {
+        let topology = &plan.topology;
+        format!("{}: {} (follows {})", topology.name, topology.description.trim_end_matches('.'), topology.follows)
+    });
+    let pairs = |map: &BTreeMap<String, String>| {
+        map.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    };
+    let mut facts = vec![
+        Fact { wide: true, ..plain("topology", topologies.collect::<Vec<_>>().join("; ")) },
+        plain("started", day_and_time(&run.started_at)),
+        plain("run", run.run.clone()),
+        plain("seed", run.seed.to_string()),
+        plain("machine", pairs(&run.machine)),
+        plain("versions", pairs(&run.versions)),
+        plain("cluster ready after", startup(input)),
+        Fact { code: true, wide: true, ..plain("to repeat it", command(run)) },
+    ];
+    facts.retain(|fact| !fact.value.is_empty());
+    facts
+}
+
+/// How long clusters took to be ready: the span over the scenarios.
+fn startup(input: &ReportInput<'_>) -> String {
+    let times = input.events.iter().filter_map(|event| match event.what {
+        Occurrence::ClusterReady { startup_ms } => Some(startup_ms as f64),
+        _ => None,
+    });
+    let times: Vec<_> = times.collect();
+    let least = times.iter().copied().reduce(f64::min);
+    let most = times.iter().copied().reduce(f64::max);
+    match (least, most) {
+        (Some(least), Some(most)) if least == most => figures::seconds(least),
+        (Some(least), Some(most)) => figures::range("startup_ms", (least, most)),
+        _ => String::new(),
+    }
+}
+
+/// The command line, quoted for a shell, with the seed that was drawn if none was given.
+pub fn command(run: &RunStarted) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,@+%".contains(letter);
+    let mut words: Vec<_> = run
+        .arguments
+        .iter()
+        .enumerate()
+        .map(|(place, word)| match word {
+            // The program, however it was found.
+            word if place == 0 && word.rsplit('/').next() == Some("pgquake") => "./pgquake".to_owned(),
+            word if !word.is_empty() && word.chars().all(plain) => word.clone(),
+            word => format!("'{}'", word.replace('\'', r"'\''")),
+        })
+        .collect();
+    if !run.arguments.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
+        words.push(format!("--seed {}", run.seed));
+    }
+    words.join(" ")
+}
+
+pub fn claim_word(state: ClaimState) -> &'static str {
+    match state {
+        ClaimState::Confirmed => "confirmed",
+        ClaimState::Refuted => "refuted",
+        ClaimState::Undecided => "undecided",
+    }
+}
+
+fn claim_line(verdict: &ClaimVerdict) -> ClaimLine {
+    let claim = &verdict.claim;
+    let decided: Vec<_> = verdict.trials.iter().filter_map(|trial| trial.kept).collect();
+    let kept = decided.iter().filter(|kept| **kept).count();
+    let measured = verdict.statistics.as_ref().map(|statistics| match statistics.trials.len() {
+        1 => figures::value(&statistics.measure, statistics.median),
+        _ => format!(
+            "median {} ({})",
+            figures::value(&statistics.measure, statistics.median),
+            figures::range(&statistics.measure, (statistics.minimum, statistics.maximum))
+        ),
+    });
+    ClaimLine {
+        id: claim.id.clone(),
+        documents: claim.document.clone(),
+        wording: claim.wording.clone(),
+        target: claim.target.as_ref().map_or_else(
+            || "not measured yet".to_owned(),
+            |target| format!("{} {}", figures::name(&target.measure), figures::bound(&target.measure, target.bound)),
+        ),
+        measured: measured.unwrap_or_else(|| "nothing".to_owned()),
+        why: verdict.summary.clone(),
+        trials: match (decided.len(), verdict.trials.len()) {
+            (0, bearing) => format!("0 of {bearing} decided"),
+            (decided, bearing) if decided == bearing => format!("{kept} of {decided} kept it"),
+            (decided, bearing) => format!("{kept} of {decided} kept it, {} undecided", bearing - decided),
+        },
+        verdict: claim_word(verdict.state),
+    }
+}
+
+/// `seq 12, 15, 98–120`, cut after some.
+fn evidence(seqs: &[u64]) -> String {
+    let mut sorted = seqs.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for seq in sorted {
+        match ranges.last_mut() {
+            Some((_, to)) if *to + 1 == seq => *to = seq,
+            _ => ranges.push((seq, seq)),
+        }
+    }
+    let shown: Vec<_> = ranges
+        .iter()
+        .take(EVIDENCE_SHOWN)
+        .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}\u{2013}{to}") })
+        .collect();
+    match ranges.len() {
+        0 => String::new(),
+        total if total > EVIDENCE_SHOWN => format!("seq {} and {} more", shown.join(", "), total - EVIDENCE_SHOWN),
+        _ => format!("seq {}", shown.join(", ")),
+    }
+}

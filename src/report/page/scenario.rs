@@ -1,0 +1,453 @@
+//! Scenarios and their trials, worded.
+
+use std::collections::BTreeMap;
+
+use super::{count, evidence, outcome_word, reason, sentence};
+use crate::{
+    checks::{
+        Finding, Measure, Outcome,
+        phases::{Course, Failover, Phase, PhaseName},
+    },
+    history::{
+        Event,
+        event::{Bound, Expectation, Occurrence},
+    },
+    plan::Span,
+    report::{
+        ReportInput,
+        drawing::{PhaseMark, Timeline, draw},
+        figures,
+        strip::{self, Dot},
+    },
+    verdict::{ScenarioGroup, ScenarioVerdict, Statistics},
+};
+
+/// A scenario with all of its trials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScenarioBlock {
+    pub id: String,
+    pub feature: String,
+    pub name: String,
+    /// `file:line`.
+    pub place: String,
+    pub topology: String,
+    pub outcome: &'static str,
+    /// It is a negative control, and caught in every trial.
+    pub caught: bool,
+    /// What the control is and did, in a sentence; empty if it is none.
+    pub control: String,
+    pub steps: Vec<String>,
+    pub trial_count: usize,
+    /// Distributions of measures that have a target, as SVG.
+    pub strips: Vec<String>,
+    pub statistics: Vec<StatisticsLine>,
+    pub trial_columns: Vec<String>,
+    pub trials: Vec<TrialBlock>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatisticsLine {
+    pub name: String,
+    pub least: String,
+    pub median: String,
+    pub p95: String,
+    pub most: String,
+    pub target: String,
+    pub predicted: String,
+    /// How many trials kept the target; empty without one.
+    pub kept: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialBlock {
+    pub id: String,
+    pub trial: u32,
+    pub outcome: &'static str,
+    /// The outage, or else why it has its outcome.
+    pub gist: String,
+    /// Shown unfolded: the worst of the trials.
+    pub shown: bool,
+    /// Values under the scenario's `trial_columns`.
+    pub cells: Vec<String>,
+    pub failed_steps: Vec<FailedStep>,
+    pub expectations: Vec<ExpectationLine>,
+    pub findings: Vec<FindingLine>,
+    pub failovers: Vec<FailoverRows>,
+    pub drawing: Option<Drawing>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedStep {
+    pub place: String,
+    pub text: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpectationLine {
+    pub text: String,
+    pub check: String,
+    pub target: String,
+    pub measured: String,
+    pub outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindingLine {
+    pub check: String,
+    pub summary: String,
+    pub figures: Vec<String>,
+    pub evidence: String,
+    pub outcome: &'static str,
+    /// It fails because the scenario is a control that must make it fail.
+    pub intended: bool,
+}
+
+/// The phases of one outage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailoverRows {
+    pub summary: String,
+    pub rows: Vec<PhaseLine>,
+    /// The whole outage, in seconds.
+    pub measured: String,
+    pub predicted: String,
+    /// `detect 24.1 s + elect 310 ms + … = 28.8 s`.
+    pub sum: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhaseLine {
+    pub name: &'static str,
+    pub meaning: &'static str,
+    /// Seconds, with two decimals so that the column lines up.
+    pub measured: String,
+    pub predicted: String,
+    /// `within`, `sooner` or `later` than predicted.
+    pub judged: &'static str,
+    pub offset_percent: String,
+    pub share_percent: String,
+    /// Where the predicted span begins and how wide it is, on the same scale; empty without a prediction.
+    pub predicted_offset_percent: String,
+    pub predicted_share_percent: String,
+    pub parity: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawing {
+    pub svg: String,
+    pub notes: Vec<String>,
+}
+
+pub fn blocks(input: &ReportInput<'_>, with_drawings: bool) -> Vec<ScenarioBlock> {
+    let mut by_scenario: BTreeMap<u32, Vec<&Event>> = BTreeMap::new();
+    for event in input.events {
+        by_scenario.entry(event.scenario).or_default().push(event);
+    }
+    input.verdict.groups.iter().enumerate().map(|(place, group)| block(input, group, place, &by_scenario, with_drawings)).collect()
+}
+
+fn block(
+    input: &ReportInput<'_>,
+    group: &ScenarioGroup,
+    place: usize,
+    by_scenario: &BTreeMap<u32, Vec<&Event>>,
+    with_drawings: bool,
+) -> ScenarioBlock {
+    let trials: Vec<_> =
+        input.verdict.scenarios.iter().filter(|scenario| group.scenarios.contains(&scenario.number)).collect();
+    let none = Vec::new();
+    let events_of = |scenario: &ScenarioVerdict| by_scenario.get(&scenario.number).unwrap_or(&none);
+    let columns: Vec<_> = group.statistics.iter().filter(|one| is_column(one, &trials)).collect();
+    let shown = trials.iter().max_by(|a, b| severity(a).partial_cmp(&severity(b)).unwrap_or(std::cmp::Ordering::Equal));
+    let shown = shown.map(|scenario| scenario.number);
+    let blocks = trials.iter().map(|scenario| TrialBlock {
+        shown: shown == Some(scenario.number),
+        cells: columns.iter().map(|column| cell(column, scenario.number)).collect(),
+        ..trial(input, scenario, events_of(scenario), with_drawings)
+    });
+    ScenarioBlock {
+        id: format!("scenario-{}", place + 1),
+        feature: group.feature.clone(),
+        name: group.name.clone(),
+        place: format!("{}:{}", group.file, group.line),
+        topology: group.topology.clone(),
+        outcome: outcome_word(group.outcome),
+        caught: !trials.is_empty()
+            && trials.iter().all(|scenario| scenario.control.as_ref().is_some_and(|control| control.caught)),
+        control: control(&trials),
+        steps: trials.first().map(|scenario| steps(events_of(scenario))).unwrap_or_default(),
+        trial_count: trials.len(),
+        strips: strips(group, &trials, place),
+        statistics: group.statistics.iter().map(|statistics| statistics_line(statistics, &trials)).collect(),
+        trial_columns: columns.iter().map(|column| figures::name(&column.measure)).collect(),
+        trials: blocks.collect(),
+    }
+}
+
+/// Orders trials by how much they ask to be looked at.
+fn severity(scenario: &ScenarioVerdict) -> (Outcome, f64) {
+    let outage_ms = scenario.failovers.iter().filter_map(Failover::outage_ms).fold(0.0, f64::max);
+    (scenario.outcome, outage_ms)
+}
+
+fn control(trials: &[&ScenarioVerdict]) -> String {
+    let Some(control) = trials.iter().find_map(|scenario| scenario.control.as_ref()) else { return String::new() };
+    let caught = trials.iter().filter(|trial| trial.control.as_ref().is_some_and(|control| control.caught)).count();
+    format!(
+        "Negative control: this system is known to be bad, and the scenario passes only if {} fails with evidence. \
+         Caught in {caught} of {}. {}",
+        control.check.replace('_', " "),
+        count(trials.len(), "trial"),
+        sentence(&control.reason)
+    )
+}
+
+fn steps(events: &[&Event]) -> Vec<String> {
+    let texts = events.iter().filter_map(|event| match &event.what {
+        Occurrence::StepStarted { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// The target that findings of the trials hold this measure against.
+fn target(measure: &str, trials: &[&ScenarioVerdict]) -> Option<Bound> {
+    let mut findings = trials.iter().flat_map(|scenario| &scenario.findings);
+    findings.find(|finding| finding.measure.as_ref().is_some_and(|one| one.name == measure) && finding.target.is_some())?.target
+}
+
+/// Phases, and what a target is set for, stand in the table of trials.
+fn is_column(statistics: &Statistics, trials: &[&ScenarioVerdict]) -> bool {
+    let phases = [
+        PhaseName::Detect,
+        PhaseName::Elect,
+        PhaseName::Promote,
+        PhaseName::Restart,
+        PhaseName::Route,
+        PhaseName::FirstWrite,
+    ];
+    phases.iter().any(|phase| phase.measure() == statistics.measure) || target(&statistics.measure, trials).is_some()
+}
+
+fn cell(column: &Statistics, scenario: u32) -> String {
+    let value = column.trials.iter().find(|trial| trial.scenario == scenario);
+    value.map(|trial| figures::value(&column.measure, trial.value)).unwrap_or_default()
+}
+
+fn statistics_line(statistics: &Statistics, trials: &[&ScenarioVerdict]) -> StatisticsLine {
+    let worded = |value| figures::value(&statistics.measure, value);
+    let bound = target(&statistics.measure, trials);
+    let kept = bound.map(|bound| {
+        let kept = statistics.trials.iter().filter(|trial| bound.holds(trial.value)).count();
+        format!("{kept} of {}", statistics.trials.len())
+    });
+    StatisticsLine {
+        name: figures::name(&statistics.measure),
+        least: worded(statistics.minimum),
+        median: worded(statistics.median),
+        p95: worded(statistics.p95),
+        most: worded(statistics.maximum),
+        target: bound.map(|bound| figures::bound(&statistics.measure, bound)).unwrap_or_default(),
+        predicted: statistics.predicted.map(|span| figures::range(&statistics.measure, span)).unwrap_or_default(),
+        kept: kept.unwrap_or_default(),
+    }
+}
+
+/// One strip for each measure with a target that differs between trials.
+fn strips(group: &ScenarioGroup, trials: &[&ScenarioVerdict], place: usize) -> Vec<String> {
+    let several = group.statistics.iter().filter(|one| one.trials.len() > 1 && one.minimum < one.maximum);
+    several
+        .filter_map(|statistics| {
+            let bound = target(&statistics.measure, trials)?;
+            let dots = statistics.trials.iter().map(|trial| Dot { trial: trial.trial, value: trial.value });
+            let id = format!("strip-{}-{}", place + 1, statistics.measure);
+            Some(strip::draw(&statistics.measure, &dots.collect::<Vec<_>>(), bound, statistics.predicted, &id))
+        })
+        .collect()
+}
+
+fn trial(input: &ReportInput<'_>, scenario: &ScenarioVerdict, events: &[&Event], with_drawings: bool) -> TrialBlock {
+    let failovers: Vec<_> = scenario.failovers.iter().map(failover_rows).collect();
+    let sums: Vec<_> = failovers.iter().map(|failover| failover.sum.as_str()).filter(|sum| !sum.is_empty()).collect();
+    let name = scenario.scenario.as_ref().map_or("", |started| started.name.as_str());
+    let drawn = with_drawings.then(|| drawing(input, scenario, events, name)).flatten();
+    TrialBlock {
+        id: format!("trial-{}", scenario.number),
+        trial: scenario.scenario.as_ref().map_or(scenario.number, |started| started.trial),
+        outcome: outcome_word(scenario.outcome),
+        gist: if sums.is_empty() { reason(scenario) } else { sums.join("; ") },
+        shown: false,
+        cells: Vec::new(),
+        failed_steps: failed_steps(scenario, events),
+        expectations: expectations(scenario, events),
+        findings: scenario.findings.iter().map(|finding| finding_line(scenario, finding)).collect(),
+        failovers,
+        drawing: drawn,
+    }
+}
+
+fn failed_steps(scenario: &ScenarioVerdict, events: &[&Event]) -> Vec<FailedStep> {
+    let file = scenario.scenario.as_ref().map_or("", |started| started.file.as_str());
+    let failed = events.iter().filter_map(|event| match &event.what {
+        Occurrence::StepFailed { text, line, message } => {
+            Some(FailedStep { place: format!("{file}:{line}"), text: text.clone(), message: message.clone() })
+        }
+        _ => None,
+    });
+    failed.collect()
+}
+
+/// Every expectation that the scenario stated, with the finding that judged it.
+fn expectations(scenario: &ScenarioVerdict, events: &[&Event]) -> Vec<ExpectationLine> {
+    let stated = events.iter().filter_map(|event| match &event.what {
+        Occurrence::Expected(expectation) => Some(expectation),
+        _ => None,
+    });
+    stated
+        .map(|expectation| {
+            let finding = scenario.findings.iter().find(|finding| judges(finding, expectation));
+            let measured = finding.and_then(|finding| finding.measure.as_ref()).map(figures::measure);
+            ExpectationLine {
+                text: expectation.text.clone(),
+                check: expectation.check.clone(),
+                target: figures::bound(&expectation.measure, expectation.bound),
+                measured: measured.unwrap_or_else(|| "nothing".to_owned()),
+                outcome: outcome_word(finding.map_or(Outcome::Inconclusive, |finding| finding.outcome)),
+            }
+        })
+        .collect()
+}
+
+fn judges(finding: &Finding, expectation: &Expectation) -> bool {
+    let same_measure = finding.measure.as_ref().is_none_or(|measure| measure.name == expectation.measure);
+    finding.check == expectation.check && finding.target == Some(expectation.bound) && same_measure
+}
+
+fn finding_line(scenario: &ScenarioVerdict, finding: &Finding) -> FindingLine {
+    let target = finding.measure.as_ref().zip(finding.target);
+    let head = target.map(|(measure, bound)| {
+        let held = figures::bound(&measure.name, bound);
+        format!("{} {}, target {held}", figures::name(&measure.name), figures::measure(measure))
+    });
+    let bare = finding.measure.as_ref().filter(|_| finding.target.is_none()).map(figure);
+    let intended = scenario.control.as_ref().is_some_and(|control| {
+        control.caught && (control.check == finding.check || control.consequences.contains(&finding.check))
+    });
+    FindingLine {
+        check: finding.check.replace('_', " "),
+        summary: sentence(&finding.summary),
+        figures: head.into_iter().chain(bare).chain(finding.details.iter().map(figure)).collect(),
+        evidence: evidence(&finding.evidence),
+        outcome: outcome_word(finding.outcome),
+        intended: intended && finding.outcome == Outcome::Fail,
+    }
+}
+
+fn figure(measure: &Measure) -> String {
+    let predicted = measure.predicted.map(|span| format!(" (predicted {})", figures::range(&measure.name, span)));
+    format!("{} {}{}", figures::name(&measure.name), figures::measure(measure), predicted.unwrap_or_default())
+}
+
+/// What a phase lasts from and to.
+fn meaning(phase: PhaseName) -> &'static str {
+    match phase {
+        PhaseName::Detect => "fault \u{2192} leader key gone",
+        PhaseName::Elect => "key gone \u{2192} held by another member",
+        PhaseName::Promote => "key held \u{2192} direct write on the new primary",
+        PhaseName::Restart => "fault \u{2192} direct write on the same node",
+        PhaseName::Route => "direct write \u{2192} proxy has the server up",
+        PhaseName::FirstWrite => "server up \u{2192} the client's first write",
+    }
+}
+
+fn failover_rows(failover: &Failover) -> FailoverRows {
+    let outage_ms = failover.outage_ms();
+    let scale_ms = scale_ms(failover);
+    let rows = failover.phases.iter().enumerate().map(|(place, phase)| phase_line(failover, phase, place, scale_ms));
+    let parts = failover.phases.iter().map(|phase| format!("{} {}", phase.name.name(), figures::seconds(phase.duration_ms())));
+    let parts: Vec<_> = parts.collect();
+    let sum = outage_ms.filter(|_| !parts.is_empty()).map(|ms| format!("{} = {}", parts.join(" + "), figures::seconds(ms)));
+    FailoverRows {
+        summary: summary(failover),
+        rows: rows.collect(),
+        measured: outage_ms.map(fixed_seconds).unwrap_or_default(),
+        predicted: failover.predicted.map(fixed_range).unwrap_or_default(),
+        sum: sum.unwrap_or_default(),
+    }
+}
+
+fn summary(failover: &Failover) -> String {
+    let outage = failover.outage_ms().map(figures::seconds).unwrap_or_default();
+    let named = |node: &Option<String>| node.clone().unwrap_or_else(|| "an unknown node".to_owned());
+    let with_dcs = if failover.dcs_leader_lost { " The fault took the leader of the DCS too." } else { "" };
+    match failover.course {
+        Course::NoOutage => "Clients saw no outage.".to_owned(),
+        Course::Failover => format!(
+            "Clients could not write for {outage}; {} took over from {}.{with_dcs}",
+            named(&failover.new_primary),
+            named(&failover.old_primary)
+        ),
+        Course::RestartInPlace => {
+            format!("Clients could not write for {outage}; {} kept the leader key.{with_dcs}", named(&failover.old_primary))
+        }
+        Course::NotRecovered => format!("Writes did not come back while clients tried.{with_dcs}"),
+    }
+}
+
+/// The time that the full width of the bars stands for: the outage, or where predicted spans reach beyond it.
+fn scale_ms(failover: &Failover) -> f64 {
+    let ends = failover.phases.iter().map(|phase| {
+        let from_ms = phase.from_us.saturating_sub(failover.outage_from_us) as f64 / 1e3;
+        from_ms + phase.predicted.map_or(0.0, |span| span.most_ms as f64).max(phase.duration_ms())
+    });
+    ends.fold(1.0, f64::max)
+}
+
+fn phase_line(failover: &Failover, phase: &Phase, place: usize, scale_ms: f64) -> PhaseLine {
+    let percent = |ms: f64| format!("{:.2}", ms / scale_ms * 100.0);
+    let from_ms = phase.from_us.saturating_sub(failover.outage_from_us) as f64 / 1e3;
+    let measured_ms = phase.duration_ms();
+    PhaseLine {
+        name: phase.name.name(),
+        meaning: meaning(phase.name),
+        measured: if phase.seen { fixed_seconds(measured_ms) } else { "not seen".to_owned() },
+        predicted: phase.predicted.map(fixed_range).unwrap_or_default(),
+        judged: match phase.predicted {
+            Some(_) if !phase.seen => "",
+            Some(span) if measured_ms < span.least_ms as f64 => "sooner",
+            Some(span) if measured_ms > span.most_ms as f64 => "later",
+            Some(_) => "within",
+            None => "",
+        },
+        offset_percent: percent(from_ms),
+        share_percent: percent(measured_ms),
+        predicted_offset_percent: phase.predicted.map(|span| percent(from_ms + span.least_ms as f64)).unwrap_or_default(),
+        predicted_share_percent: phase
+            .predicted
+            .map(|span| percent(span.most_ms.saturating_sub(span.least_ms) as f64))
+            .unwrap_or_default(),
+        parity: if place % 2 == 0 { "even" } else { "odd" },
+    }
+}
+
+/// Seconds with two decimals and no unit, for columns.
+fn fixed_seconds(ms: f64) -> String {
+    format!("{:.2}", ms / 1e3)
+}
+
+fn fixed_range(span: Span) -> String {
+    format!("{}\u{2013}{}", fixed_seconds(span.least_ms as f64), fixed_seconds(span.most_ms as f64))
+}
+
+fn drawing(input: &ReportInput<'_>, scenario: &ScenarioVerdict, events: &[&Event], name: &str) -> Option<Drawing> {
+    let plan = input.plans.iter().find(|plan| plan.topology.name == scenario.topology)?;
+    let phases = scenario.failovers.iter().flat_map(|failover| &failover.phases).map(|phase| PhaseMark {
+        name: phase.name.name().to_owned(),
+        from_us: phase.from_us,
+        to_us: phase.to_us,
+    });
+    let origin_us = scenario.failovers.first().map(|failover| failover.effect_from_us);
+    let timeline = Timeline::new(plan, events, origin_us, phases.collect())?;
+    let svg = draw(&timeline, &format!("drawing-{}", scenario.number), &format!("Timeline of: {name}"));
+    Some(Drawing { svg, notes: timeline.notes })
+}
