@@ -11,6 +11,7 @@ pub mod engine;
 pub mod history;
 pub mod observers;
 pub mod plan;
+pub mod report;
 pub mod services;
 pub mod suggestion;
 pub mod topology;

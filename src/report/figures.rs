@@ -57,7 +57,13 @@ pub fn value(measure: &str, value: f64) -> String {
 pub fn name(measure: &str) -> String {
     let units = ["_ms", "_us", "_s", "_bytes", "_percent"];
     let bare = units.iter().find_map(|unit| measure.strip_suffix(unit)).unwrap_or(measure);
-    bare.replace('_', " ")
+    let words = bare.split('_').map(|word| match word {
+        "wal" => "WAL",
+        "lsn" => "LSN",
+        "dcs" => "DCS",
+        other => other,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 pub fn measure(measure: &Measure) -> String {
@@ -123,5 +129,6 @@ mod tests {
         assert_eq!(range("detect_ms", (20_000.0, 30_500.0)), "20.0–30.5 s");
         assert_eq!(range("elect_ms", (0.0, 2_500.0)), "0–2.50 s");
         assert_eq!(name("write_outage_ms"), "write outage");
+        assert_eq!(name("lost_wal_bytes"), "lost WAL");
     }
 }

@@ -30,7 +30,8 @@ mod tests {
             for load in ["http://", "https://", "src=", "@import", "<link", "<script", "<iframe", "<object"] {
                 assert!(!html.contains(load), "{name} holds {load}");
             }
-            let outside: Vec<_> = html.match_indices("url(").filter(|(at, _)| !html[*at..].starts_with("url(#")).collect();
+            let outside: Vec<_> =
+                html.match_indices("url(").filter(|(at, _)| !html[*at..].starts_with("url(#")).collect();
             assert!(outside.is_empty(), "{name} holds url(): {outside:?}");
             let hrefs: Vec<_> =
                 html.match_indices("href=\"").filter(|(at, _)| !html[*at..].starts_with("href=\"#")).collect();
@@ -45,8 +46,7 @@ mod tests {
             for scenario in &sample.verdict.scenarios {
                 for finding in &scenario.findings {
                     let summary = escape(finding.summary.trim_end_matches('.'));
-                    // The first letter becomes a capital.
-                    assert!(html.contains(&summary[1..]), "{name}: {summary}");
+                    assert!(html.contains(&summary), "{name}: {summary}");
                 }
             }
             for claim in &sample.verdict.claims {

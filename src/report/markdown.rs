@@ -46,7 +46,8 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
     for block in &page.scenarios {
         scenario(&mut out, block);
     }
-    let _ = writeln!(out, "\n<sub>{}. To repeat: {}</sub>", text(&page.subline), code(&super::page::command(input.run)));
+    let _ =
+        writeln!(out, "\n<sub>{}. To repeat: {}</sub>", text(&page.subline), code(&super::page::command(input.run)));
     Ok(out)
 }
 
@@ -90,9 +91,10 @@ fn one_trial(out: &mut String, trial: &TrialBlock) {
         let _ = writeln!(out, "\n- step failed, {}: {}: {}", code(&step.place), text(&step.text), text(&step.message));
     }
     if !trial.expectations.is_empty() {
-        let rows = trial.expectations.iter().map(|row| {
-            vec![text(&row.text), text(&row.target), text(&row.measured), format!("**{}**", row.outcome)]
-        });
+        let rows = trial
+            .expectations
+            .iter()
+            .map(|row| vec![text(&row.text), text(&row.target), text(&row.measured), format!("**{}**", row.outcome)]);
         out.push('\n');
         table(out, &["expectation", "target", "measured", "verdict"], rows.collect());
     }
@@ -102,7 +104,12 @@ fn one_trial(out: &mut String, trial: &TrialBlock) {
             .rows
             .iter()
             .map(|row| vec![row.name.to_owned(), row.measured.clone(), row.predicted.clone(), row.judged.to_owned()])
-            .chain([vec!["**outage**".to_owned(), failover.measured.clone(), failover.predicted.clone(), String::new()]]);
+            .chain([vec![
+                "**outage**".to_owned(),
+                failover.measured.clone(),
+                failover.predicted.clone(),
+                String::new(),
+            ]]);
         table(out, &["phase", "measured, s", "predicted, s", ""], rows.collect());
     }
     out.push('\n');

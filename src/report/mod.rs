@@ -99,9 +99,10 @@ fn write_formats(formats: &[Format], folder: &Path, input: &ReportInput<'_>) -> 
     let (mut written, mut failures) = (Vec::new(), Vec::new());
     for format in formats {
         let path = folder.join(format.file);
-        let done = (format.render)(input)
-            .map_err(|source| FormatError::Render { format: format.name, source })
-            .and_then(|text| write_whole(&path, &text).map_err(|source| FormatError::Write { path: path.clone(), source }));
+        let done =
+            (format.render)(input).map_err(|source| FormatError::Render { format: format.name, source }).and_then(
+                |text| write_whole(&path, &text).map_err(|source| FormatError::Write { path: path.clone(), source }),
+            );
         match done {
             Ok(()) => written.push(path),
             Err(failure) => failures.push(failure),

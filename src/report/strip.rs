@@ -24,7 +24,8 @@ pub fn draw(measure: &str, dots: &[Dot], target: Bound, predicted: Option<(f64, 
         Bound::AtMost(one) | Bound::AtLeast(one) | Bound::Exactly(one) => vec![one],
         Bound::Between(least, most) => vec![least, most],
     };
-    let most = dots.iter().map(|dot| dot.value).chain(targets.clone()).chain(predicted.map(|span| span.1)).fold(0.0, f64::max);
+    let most =
+        dots.iter().map(|dot| dot.value).chain(targets.clone()).chain(predicted.map(|span| span.1)).fold(0.0, f64::max);
     let most = if most > 0.0 { most * 1.04 } else { 1.0 };
     let x = |value: f64| SIDE + (value / most).clamp(0.0, 1.0) * (WIDTH - 2.0 * SIDE);
     let mut body = String::new();
@@ -68,7 +69,8 @@ fn ticks(body: &mut String, measure: &str, most: f64, x: &impl Fn(f64) -> f64) {
         figures::escape(&figures::name(measure)),
     );
     let magnitude = 10f64.powf((most / 8.0).log10().ceil());
-    let step = [0.2, 0.5, 1.0].into_iter().map(|part| part * magnitude).find(|step| most / step <= 8.0).unwrap_or(magnitude);
+    let step =
+        [0.2, 0.5, 1.0].into_iter().map(|part| part * magnitude).find(|step| most / step <= 8.0).unwrap_or(magnitude);
     let mut value = 0.0;
     while value <= most {
         let _ = write!(
@@ -99,7 +101,10 @@ fn place(body: &mut String, measure: &str, dots: &[Dot], target: Bound, x: &impl
         let y = LINE_Y - 9.0 - free.min(3) as f64 * 11.0;
         let title = figures::escape(&format!("trial {}: {}", dot.trial, figures::value(measure, dot.value)));
         let _ = if target.holds(dot.value) {
-            write!(body, "<circle class=\"dot kept\" cx=\"{at:.1}\" cy=\"{y:.1}\" r=\"{RADIUS}\"><title>{title}</title></circle>")
+            write!(
+                body,
+                "<circle class=\"dot kept\" cx=\"{at:.1}\" cy=\"{y:.1}\" r=\"{RADIUS}\"><title>{title}</title></circle>"
+            )
         } else {
             let (left, top, side) = (at - 4.5, y - 4.5, 9);
             write!(

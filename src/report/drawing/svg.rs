@@ -17,8 +17,8 @@ const FLAG_ROW: f64 = 17.0;
 const PHASE_BAR: f64 = 20.0;
 const BAND: f64 = 22.0;
 const WRITES: f64 = 7.0;
-const UP: f64 = 22.0;
-const DOWN: f64 = 14.0;
+const UP: f64 = 17.0;
+const DOWN: f64 = 13.0;
 const GAP: f64 = 10.0;
 /// Width of a letter at the drawing's font size, on the safe side.
 const LETTER: f64 = 7.1;
@@ -32,12 +32,19 @@ pub fn draw(timeline: &Timeline, id: &str, title: &str) -> String {
     let mut marks = String::new();
     let mut nodes_top = None;
     let mut nodes_bottom = y;
+    let mut label_placed = false;
+    let is_node = |lane: &Lane| matches!(lane.content, Content::Node { .. });
     for lane in &timeline.lanes {
-        if matches!(lane.content, Content::Node { .. }) {
+        if is_node(lane) {
             nodes_top.get_or_insert(y);
         }
+        if !is_node(lane) && nodes_top.is_some() && !label_placed {
+            // Room for the label of two writers below the nodes.
+            y += if timeline.two_writers.is_empty() { 0.0 } else { 14.0 };
+            label_placed = true;
+        }
         y += draw_lane(&mut marks, lane, &axis, y) + GAP;
-        if matches!(lane.content, Content::Node { .. }) {
+        if is_node(lane) {
             nodes_bottom = y - GAP;
         }
     }
@@ -98,7 +105,8 @@ impl Axis {
     /// Round times relative to the origin, at most a dozen, with where they are.
     fn ticks(&self) -> Vec<(i64, f64)> {
         let span_s = (self.to_us - self.from_us) / 1_000_000;
-        let step_s = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].into_iter().find(|step| span_s / step <= 12).unwrap_or(1800);
+        let step_s =
+            [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].into_iter().find(|step| span_s / step <= 12).unwrap_or(1800);
         let first = (self.from_us as i64 - self.origin_us as i64).div_euclid(step_s as i64 * 1_000_000);
         (first..)
             .map(|number| number * step_s as i64)
@@ -112,7 +120,13 @@ impl Axis {
 
 fn grid(out: &mut String, axis: &Axis, top: f64, bottom: f64) {
     for (at_s, x) in axis.ticks() {
-        let sign = if at_s > 0 { "+" } else if at_s < 0 { "\u{2212}" } else { "" };
+        let sign = if at_s > 0 {
+            "+"
+        } else if at_s < 0 {
+            "\u{2212}"
+        } else {
+            ""
+        };
         let _ = write!(
             out,
             "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{bottom:.1}\"/>\
@@ -164,7 +178,7 @@ fn phases(out: &mut String, timeline: &Timeline, axis: &Axis) -> f64 {
         if !outside.contains(&place) {
             let _ = write!(
                 out,
-                "<text class=\"phase-text\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                "<text class=\"phase-text inside\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 (x + end) / 2.0,
                 bar_top + 14.5,
                 escape(&texts[place]),
@@ -213,8 +227,10 @@ fn boundaries(out: &mut String, timeline: &Timeline, axis: &Axis, top: f64, bott
         if taken.iter().all(|(from, to)| middle + half + 6.0 < *from || middle - half - 6.0 > *to) {
             taken.push((middle - half, middle + half));
             let y = bottom + 34.0;
-            let _ =
-                write!(out, "<text class=\"event\" x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{name}</text>");
+            let _ = write!(
+                out,
+                "<text class=\"event\" x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{name}</text>"
+            );
         }
     }
 }
@@ -234,9 +250,9 @@ fn two_writers(out: &mut String, timeline: &Timeline, axis: &Axis, top: f64, bot
             top - 4.0,
             bottom - top + 8.0,
             middle - half,
-            bottom - 4.0,
+            bottom + 4.0,
             half * 2.0,
-            bottom + 8.5,
+            bottom + 16.5,
         );
     }
 }
@@ -311,25 +327,27 @@ fn draw_bands(out: &mut String, bands: &[Band], axis: &Axis, y: f64) {
              <title>{title} ({length})</title></rect>"
         );
         if let Some(label) = band.labels.iter().find(|label| !label.is_empty() && text_width(label) + 10.0 <= width) {
-            let ground = text_width(label);
+            let text_x = clear_of(axis.x(axis.origin_us), x, end, text_width(label) + 10.0);
             if !fill.is_empty() {
+                let (ground_x, ground_y) = (text_x + 3.0, y + 3.5);
                 let _ = write!(
                     out,
-                    "<rect class=\"text-ground\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"15\"/>",
-                    x + 3.0,
-                    y + 3.5,
-                    ground + 4.0
+                    "<rect class=\"text-ground\" x=\"{ground_x:.1}\" y=\"{ground_y:.1}\" width=\"{:.1}\" height=\"15\"/>",
+                    text_width(label) + 4.0
                 );
             }
-            let _ = write!(
-                out,
-                "<text class=\"{text}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                x + 5.0,
-                y + 15.5,
-                escape(label)
-            );
+            let label = escape(label);
+            let _ =
+                write!(out, "<text class=\"{text}\" x=\"{:.1}\" y=\"{:.1}\">{label}</text>", text_x + 5.0, y + 15.5);
         }
     }
+}
+
+/// Where a text that takes `width` begins in a band: at its left, or right of the line at `line` if it would cross
+/// that and there is room.
+fn clear_of(line: f64, x: f64, end: f64, width: f64) -> f64 {
+    let crosses = x + 1.0 < line && line < x + width;
+    if crosses && line + width <= end { line } else { x }
 }
 
 /// The classes of a band's shape and of the text in it.

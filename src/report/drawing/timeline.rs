@@ -58,6 +58,9 @@ pub struct Band {
     pub labels: Vec<String>,
 }
 
+/// From when on a lane is in a state, which, and the texts for it.
+type State = (u64, Style, Vec<String>);
+
 /// Attempts of a client that began in one stretch of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bucket {
@@ -136,7 +139,9 @@ impl Timeline {
         let lanes = fault_lanes(events, to_us)
             .into_iter()
             .chain(leader_key_lane(plan, events, to_us))
-            .chain(plan.nodes.iter().enumerate().map(|(place, node)| node_lane(place, node, events, &acknowledged, to_us)))
+            .chain(
+                plan.nodes.iter().enumerate().map(|(place, node)| node_lane(place, node, events, &acknowledged, to_us)),
+            )
             .chain(proxy_lanes(events, to_us))
             .chain(attempt_lanes(events, from_us, to_us))
             .collect();
@@ -230,23 +235,20 @@ fn leader_key_lane(plan: &Plan, events: &[&Event], to_us: u64) -> Option<Lane> {
     let states = changes.into_values().map(|(at_us, holder)| {
         let place = holder.and_then(|name| plan.nodes.iter().position(|node| node == name));
         match (holder, place) {
-            (Some(name), Some(place)) => (at_us, Style::Holder(place), vec![format!("held by {name}"), name.to_owned()]),
+            (Some(name), Some(place)) => {
+                (at_us, Style::Holder(place), vec![format!("held by {name}"), name.to_owned()])
+            }
             (Some(name), None) => (at_us, Style::Unwatched, vec![name.to_owned()]),
             (None, _) => (at_us, Style::Nobody, vec!["nobody holds it".to_owned(), "nobody".to_owned()]),
         }
     });
     let bands = bands(states, to_us);
-    let lane = Lane { label: "leader key".to_owned(), detail: "etcd".to_owned(), content: Content::Bands(bands.clone()) };
+    let lane =
+        Lane { label: "leader key".to_owned(), detail: "etcd".to_owned(), content: Content::Bands(bands.clone()) };
     (!bands.is_empty()).then_some(lane)
 }
 
-fn node_lane(
-    place: usize,
-    node: &str,
-    events: &[&Event],
-    acknowledged: &BTreeMap<&str, Vec<u64>>,
-    to_us: u64,
-) -> Lane {
+fn node_lane(place: usize, node: &str, events: &[&Event], acknowledged: &BTreeMap<&str, Vec<u64>>, to_us: u64) -> Lane {
     let mut states = Vec::new();
     let mut seen_us = None;
     for event in events {
@@ -266,14 +268,10 @@ fn node_lane(
     }
     let writes = acknowledged.get(node).map(|times| runs(times, RUN_GAP_US / 5)).unwrap_or_default();
     let roles = bands(states, to_us);
-    Lane {
-        label: node.to_owned(),
-        detail: "role, writes".to_owned(),
-        content: Content::Node { place, roles, writes },
-    }
+    Lane { label: node.to_owned(), detail: "role, writes".to_owned(), content: Content::Node { place, roles, writes } }
 }
 
-fn node_band(place: usize, at_us: u64, state: &NodeState) -> (u64, Style, Vec<String>) {
+fn node_band(place: usize, at_us: u64, state: &NodeState) -> State {
     let timeline = state.timeline.map(|timeline| format!("TL {timeline}")).unwrap_or_default();
     let named = |role: &str| vec![format!("{role} {timeline}").trim_end().to_owned(), timeline.clone()];
     match state.role.filter(|_| state.reachable) {
@@ -288,7 +286,7 @@ fn node_band(place: usize, at_us: u64, state: &NodeState) -> (u64, Style, Vec<St
 
 /// One lane for each server of the backend that takes writes; of every backend when none is called so.
 fn proxy_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
-    let mut servers: BTreeMap<(&str, &str, &str), Vec<(u64, Style, Vec<String>)>> = BTreeMap::new();
+    let mut servers: BTreeMap<(&str, &str, &str), Vec<State>> = BTreeMap::new();
     for event in events {
         if let Occurrence::ProxyState { proxy, backend, server, up, status } = &event.what {
             let style = if *up { Style::Up } else { Style::Down };
@@ -309,7 +307,7 @@ fn proxy_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
 }
 
 /// Turns states, each beginning at an instant, into bands; equal neighbours become one.
-fn bands(states: impl IntoIterator<Item = (u64, Style, Vec<String>)>, to_us: u64) -> Vec<Band> {
+fn bands(states: impl IntoIterator<Item = State>, to_us: u64) -> Vec<Band> {
     let mut bands: Vec<Band> = Vec::new();
     for (at_us, style, labels) in states {
         if let Some(last) = bands.last_mut() {
@@ -438,11 +436,10 @@ mod tests {
     fn the_leader_key_is_held_then_by_nobody_then_by_the_next() {
         let timeline = timeline(HOST_KILL);
         let Content::Bands(bands) = lane(&timeline, "etcd", "leader key") else { panic!("bands") };
-        assert_eq!(bands.iter().map(|band| band.style).collect::<Vec<_>>(), [
-            Style::Holder(0),
-            Style::Nobody,
-            Style::Holder(1)
-        ]);
+        assert_eq!(
+            bands.iter().map(|band| band.style).collect::<Vec<_>>(),
+            [Style::Holder(0), Style::Nobody, Style::Holder(1)]
+        );
         assert_eq!(bands[1].to_us - bands[1].from_us, (HOST_KILL.elected_ms - HOST_KILL.detected_ms) * 1000);
     }
 
@@ -450,11 +447,10 @@ mod tests {
     fn equal_states_of_a_node_are_one_band() {
         let timeline = timeline(HOST_KILL);
         let Content::Node { roles, .. } = lane(&timeline, "role", "node1") else { panic!("a node") };
-        assert_eq!(roles.iter().map(|band| band.style).collect::<Vec<_>>(), [
-            Style::Primary(0),
-            Style::Unreachable,
-            Style::Standby(0)
-        ]);
+        assert_eq!(
+            roles.iter().map(|band| band.style).collect::<Vec<_>>(),
+            [Style::Primary(0), Style::Unreachable, Style::Standby(0)]
+        );
         assert_eq!(roles[0].labels[0], "primary TL 1");
     }
 

@@ -4,7 +4,7 @@ mod scenario;
 
 use std::collections::BTreeMap;
 
-pub use scenario::{FailoverRows, ScenarioBlock, TrialBlock};
+pub use scenario::{ScenarioBlock, TrialBlock};
 
 use super::{ReportInput, figures};
 use crate::{
@@ -122,24 +122,32 @@ fn headline(verdict: &RunVerdict) -> String {
     let total = verdict.groups.len();
     let bad = verdict.groups.iter().filter(|group| group.outcome == verdict.outcome).count();
     let first = verdict.scenarios.iter().find(|scenario| scenario.outcome == verdict.outcome);
-    let why = first.map(|scenario| format!("{}: {}", called(scenario), sentence(&reason(scenario)))).unwrap_or_default();
-    let controls = verdict.groups.iter().filter(|group| is_control(verdict, &group.scenarios)).count();
+    let why =
+        first.map(|scenario| format!("{}: {}", called(scenario), sentence(&reason(scenario)))).unwrap_or_default();
+    let of = if total == 1 { "The scenario".to_owned() } else { format!("{bad} of {total} scenarios") };
     match verdict.outcome {
-        Outcome::Pass if controls == total && total > 0 => {
-            format!("{} caught what {} made to show.", count(total, "negative control"), if total == 1 { "it was" } else { "they were" })
-        }
-        Outcome::Pass if controls > 0 => format!(
-            "{} kept every expectation, and {} caught.",
-            count(total - controls, "scenario"),
-            if controls == 1 { "1 negative control was".to_owned() } else { format!("{controls} negative controls were") }
-        ),
-        Outcome::Pass => format!("{} kept every expectation.", count(total, "scenario")),
-        Outcome::Fail => format!("{bad} of {} failed. {why}", count(total, "scenario")).trim_end().to_owned(),
+        Outcome::Pass => passed(verdict),
+        Outcome::Fail => format!("{of} failed. {why}").trim_end().to_owned(),
         Outcome::Inconclusive => match verdict.doubts.first() {
-            Some(doubt) => format!("Nothing failed, but not everything was proven. {}", sentence(doubt)),
+            Some(doubt) => format!("Nothing failed, but not everything was proven: {}", sentence(doubt)),
             None if total == 0 => "No scenario ran.".to_owned(),
-            None => format!("Nothing failed, but {bad} of {} proved nothing. {why}", count(total, "scenario")),
+            None => format!("Nothing failed, but not everything was proven. {why}"),
         },
+    }
+}
+
+fn passed(verdict: &RunVerdict) -> String {
+    let is_control = |numbers: &[u32]| is_control(verdict, numbers);
+    let controls = verdict.groups.iter().filter(|group| is_control(&group.scenarios)).count();
+    let caught = match controls {
+        1 => "1 negative control was caught".to_owned(),
+        more => format!("{more} negative controls were caught"),
+    };
+    let kept = format!("{} kept every expectation", count(verdict.groups.len() - controls, "scenario"));
+    match controls {
+        0 => format!("{kept}."),
+        all if all == verdict.groups.len() => format!("{caught}: the harness sees what it must see."),
+        _ => format!("{kept}, and {caught}."),
     }
 }
 
@@ -147,15 +155,11 @@ fn is_control(verdict: &RunVerdict, numbers: &[u32]) -> bool {
     verdict.scenarios.iter().any(|scenario| numbers.contains(&scenario.number) && scenario.control.is_some())
 }
 
-/// The text with a capital at its start and a full stop at its end.
+/// The text with a full stop at its end. It may begin with a node's name, so its first letter stays as it is.
 pub fn sentence(text: &str) -> String {
-    let mut letters = text.trim().chars();
-    let Some(first) = letters.next() else { return String::new() };
-    let mut sentence: String = first.to_uppercase().chain(letters).collect();
-    if !sentence.ends_with(['.', '!', '?']) {
-        sentence.push('.');
-    }
-    sentence
+    let text = text.trim();
+    let ends = text.is_empty() || text.ends_with(['.', '!', '?']);
+    format!("{text}{}", if ends { "" } else { "." })
 }
 
 fn subline(input: &ReportInput<'_>) -> String {
@@ -293,8 +297,8 @@ fn claim_line(verdict: &ClaimVerdict) -> ClaimLine {
     });
     ClaimLine {
         id: claim.id.clone(),
-        documents: claim.document.clone(),
-        wording: claim.wording.clone(),
+        documents: claim.documents.join("; "),
+        wording: claim.claim.clone(),
         target: claim.target.as_ref().map_or_else(
             || "not measured yet".to_owned(),
             |target| format!("{} {}", figures::name(&target.measure), figures::bound(&target.measure, target.bound)),
@@ -327,9 +331,10 @@ fn evidence(seqs: &[u64]) -> String {
         .take(EVIDENCE_SHOWN)
         .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}\u{2013}{to}") })
         .collect();
-    match ranges.len() {
-        0 => String::new(),
-        total if total > EVIDENCE_SHOWN => format!("seq {} and {} more", shown.join(", "), total - EVIDENCE_SHOWN),
-        _ => format!("seq {}", shown.join(", ")),
+    let left: u64 = ranges.iter().skip(EVIDENCE_SHOWN).map(|(from, to)| to - from + 1).sum();
+    match (ranges.len(), left) {
+        (0, _) => String::new(),
+        (_, 0) => format!("seq {}", shown.join(", ")),
+        (_, left) => format!("seq {} and {left} more", shown.join(", ")),
     }
 }

@@ -143,7 +143,13 @@ pub fn blocks(input: &ReportInput<'_>, with_drawings: bool) -> Vec<ScenarioBlock
     for event in input.events {
         by_scenario.entry(event.scenario).or_default().push(event);
     }
-    input.verdict.groups.iter().enumerate().map(|(place, group)| block(input, group, place, &by_scenario, with_drawings)).collect()
+    input
+        .verdict
+        .groups
+        .iter()
+        .enumerate()
+        .map(|(place, group)| block(input, group, place, &by_scenario, with_drawings))
+        .collect()
 }
 
 fn block(
@@ -195,7 +201,7 @@ fn control(trials: &[&ScenarioVerdict]) -> String {
     let caught = trials.iter().filter(|trial| trial.control.as_ref().is_some_and(|control| control.caught)).count();
     format!(
         "Negative control: this system is known to be bad, and the scenario passes only if {} fails with evidence. \
-         Caught in {caught} of {}. {}",
+         Caught in {caught} of {}: {}",
         control.check.replace('_', " "),
         count(trials.len(), "trial"),
         sentence(&control.reason)
@@ -213,7 +219,9 @@ fn steps(events: &[&Event]) -> Vec<String> {
 /// The target that findings of the trials hold this measure against.
 fn target(measure: &str, trials: &[&ScenarioVerdict]) -> Option<Bound> {
     let mut findings = trials.iter().flat_map(|scenario| &scenario.findings);
-    findings.find(|finding| finding.measure.as_ref().is_some_and(|one| one.name == measure) && finding.target.is_some())?.target
+    findings
+        .find(|finding| finding.measure.as_ref().is_some_and(|one| one.name == measure) && finding.target.is_some())?
+        .target
 }
 
 /// Phases, and what a target is set for, stand in the table of trials.
@@ -330,13 +338,15 @@ fn finding_line(scenario: &ScenarioVerdict, finding: &Finding) -> FindingLine {
         format!("{} {}, target {held}", figures::name(&measure.name), figures::measure(measure))
     });
     let bare = finding.measure.as_ref().filter(|_| finding.target.is_none()).map(figure);
+    let main = finding.measure.as_ref().map(|measure| measure.name.as_str());
+    let details = finding.details.iter().filter(|detail| Some(detail.name.as_str()) != main);
     let intended = scenario.control.as_ref().is_some_and(|control| {
         control.caught && (control.check == finding.check || control.consequences.contains(&finding.check))
     });
     FindingLine {
         check: finding.check.replace('_', " "),
         summary: sentence(&finding.summary),
-        figures: head.into_iter().chain(bare).chain(finding.details.iter().map(figure)).collect(),
+        figures: head.into_iter().chain(bare).chain(details.map(figure)).collect(),
         evidence: evidence(&finding.evidence),
         outcome: outcome_word(finding.outcome),
         intended: intended && finding.outcome == Outcome::Fail,
@@ -364,9 +374,11 @@ fn failover_rows(failover: &Failover) -> FailoverRows {
     let outage_ms = failover.outage_ms();
     let scale_ms = scale_ms(failover);
     let rows = failover.phases.iter().enumerate().map(|(place, phase)| phase_line(failover, phase, place, scale_ms));
-    let parts = failover.phases.iter().map(|phase| format!("{} {}", phase.name.name(), figures::seconds(phase.duration_ms())));
+    let parts =
+        failover.phases.iter().map(|phase| format!("{} {}", phase.name.name(), figures::seconds(phase.duration_ms())));
     let parts: Vec<_> = parts.collect();
-    let sum = outage_ms.filter(|_| !parts.is_empty()).map(|ms| format!("{} = {}", parts.join(" + "), figures::seconds(ms)));
+    let sum =
+        outage_ms.filter(|_| !parts.is_empty()).map(|ms| format!("{} = {}", parts.join(" + "), figures::seconds(ms)));
     FailoverRows {
         summary: summary(failover),
         rows: rows.collect(),
@@ -388,7 +400,10 @@ fn summary(failover: &Failover) -> String {
             named(&failover.old_primary)
         ),
         Course::RestartInPlace => {
-            format!("Clients could not write for {outage}; {} kept the leader key.{with_dcs}", named(&failover.old_primary))
+            format!(
+                "Clients could not write for {outage}; {} kept the leader key.{with_dcs}",
+                named(&failover.old_primary)
+            )
         }
         Course::NotRecovered => format!("Writes did not come back while clients tried.{with_dcs}"),
     }
@@ -421,12 +436,15 @@ fn phase_line(failover: &Failover, phase: &Phase, place: usize, scale_ms: f64) -
         },
         offset_percent: percent(from_ms),
         share_percent: percent(measured_ms),
-        predicted_offset_percent: phase.predicted.map(|span| percent(from_ms + span.least_ms as f64)).unwrap_or_default(),
+        predicted_offset_percent: phase
+            .predicted
+            .map(|span| percent(from_ms + span.least_ms as f64))
+            .unwrap_or_default(),
         predicted_share_percent: phase
             .predicted
             .map(|span| percent(span.most_ms.saturating_sub(span.least_ms) as f64))
             .unwrap_or_default(),
-        parity: if place % 2 == 0 { "even" } else { "odd" },
+        parity: if place.is_multiple_of(2) { "even" } else { "odd" },
     }
 }
 

@@ -126,7 +126,14 @@ impl History {
         );
     }
 
-    fn attempt(&mut self, ms: u64, kind: ClientKind, endpoint: &str, operation: Operation, answer: Option<(&str, u32)>) {
+    fn attempt(
+        &mut self,
+        ms: u64,
+        kind: ClientKind,
+        endpoint: &str,
+        operation: Operation,
+        answer: Option<(&str, u32)>,
+    ) {
         let outcome = match answer {
             Some((node, timeline)) => AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: 0 },
             None => AttemptOutcome::Refused { sqlstate: None, message: "connection refused".to_owned() },
@@ -213,7 +220,8 @@ pub fn scenario(number: u32, started: ScenarioStarted, failover: Failover) -> Ve
 }
 
 fn inject(history: &mut History, fault: u64, dead: bool) {
-    let (name, target) = if dead { ("host_kill", "host node1 (primary)") } else { ("agent_freeze", "Patroni on node1") };
+    let (name, target) =
+        if dead { ("host_kill", "host node1 (primary)") } else { ("agent_freeze", "Patroni on node1") };
     history.at(
         fault - 100,
         Occurrence::FaultInjecting(FaultInjecting {
