@@ -8,7 +8,11 @@
 use serde::Serialize;
 
 use super::{Format, RenderError, ReportInput};
-use crate::{history::event::RunStarted, plan::PredictedFailover, topology::Settings, verdict::RunVerdict};
+use crate::{
+    history::event::RunStarted,
+    plan::{Plan, PredictedFailover},
+    verdict::RunVerdict,
+};
 
 pub const FORMAT: Format = Format { name: "json", file: "report.json", render };
 
@@ -34,24 +38,26 @@ struct TopologyFacts<'a> {
     name: &'a str,
     description: &'a str,
     follows: &'a str,
-    settings: &'a Settings,
+    settings: serde_json::Value,
     predicted: &'a PredictedFailover,
 }
 
+impl<'a> TopologyFacts<'a> {
+    fn new(plan: &'a Plan) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            name: &plan.topology.name,
+            description: &plan.topology.description,
+            follows: &plan.topology.follows,
+            settings: serde_json::to_value(&plan.topology.settings)?,
+            predicted: &plan.predicted,
+        })
+    }
+}
+
 fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
-    let topologies = input.plans.iter().map(|plan| TopologyFacts {
-        name: &plan.topology.name,
-        description: &plan.topology.description,
-        follows: &plan.topology.follows,
-        settings: &plan.topology.settings,
-        predicted: &plan.predicted,
-    });
-    let report = Report {
-        schema_version: SCHEMA_VERSION,
-        run: input.run,
-        topologies: topologies.collect(),
-        verdict: input.verdict,
-    };
+    let topologies: Result<_, serde_json::Error> = input.plans.iter().map(TopologyFacts::new).collect();
+    let report =
+        Report { schema_version: SCHEMA_VERSION, run: input.run, topologies: topologies?, verdict: input.verdict };
     let mut text = serde_json::to_string_pretty(&report)?;
     text.push('\n');
     Ok(text)

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Format, RenderError, ReportInput, figures, page::reason};
+use super::{
+    Format, RenderError, ReportInput, figures,
+    page::{outcome_word, reason},
+};
 use crate::{checks::Outcome, verdict::ScenarioVerdict};
 
 pub const FORMAT: Format = Format { name: "junit", file: "junit.xml", render };
@@ -86,7 +89,7 @@ fn findings(scenario: &ScenarioVerdict) -> String {
         let held = finding.measure.as_ref().zip(finding.target).map(|(measure, target)| {
             format!(" [{}, target {}]", figures::measure(measure), figures::bound(&measure.name, target))
         });
-        format!("{:?} {}: {}{}", finding.outcome, finding.check, finding.summary, held.unwrap_or_default())
+        format!("{} {}: {}{}", outcome_word(finding.outcome), finding.check, finding.summary, held.unwrap_or_default())
     });
     lines.collect::<Vec<_>>().join("\n")
 }

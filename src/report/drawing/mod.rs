@@ -3,6 +3,7 @@
 //! Colours come from CSS classes of the report, so that light and dark work; position, hatching and text tell the
 //! same as the colours do.
 
+mod attempts;
 mod flags;
 mod svg;
 mod timeline;

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
+    attempts::{BUCKETS, Bucket},
     flags::{Flag, rows},
-    timeline::{BUCKETS, Band, Bucket, Content, Lane, Style, Timeline},
+    timeline::{Band, Content, Lane, Style, Timeline},
 };
 use crate::report::figures::{escape, seconds};
 

@@ -3,12 +3,13 @@
 //! Nothing here measures: figures come from the checks. A lane shows what was recorded, aggregated to what a
 //! pixel can hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::attempts::{Bucket, acknowledged_writes, attempt_lanes, overlaps, runs};
 use crate::{
     history::{
         Event,
-        event::{AttemptOutcome, ClientKind, Milestone, NodeState, Occurrence, Operation, Role},
+        event::{Milestone, NodeState, Occurrence, Role},
     },
     plan::Plan,
 };
@@ -21,10 +22,8 @@ const LEAD_OUT_US: u64 = 4_000_000;
 const REJOIN_DRAWN_WITHIN_US: u64 = 30_000_000;
 /// A node that was not seen for this long was not watched.
 const UNWATCHED_AFTER_US: u64 = 4_000_000;
-/// Acknowledged writes of a node that are closer than this are one run of writes.
-const RUN_GAP_US: u64 = 1_000_000;
-/// Buckets of client attempts across the window.
-pub const BUCKETS: u64 = 330;
+/// Acknowledged writes of a node that are closer than this are drawn as one.
+const WRITES_GAP_US: u64 = 200_000;
 
 /// A part of a failover, to be marked on the drawing.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,20 +60,6 @@ pub struct Band {
 /// From when on a lane is in a state, which, and the texts for it.
 type State = (u64, Style, Vec<String>);
 
-/// Attempts of a client that began in one stretch of time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bucket {
-    pub acknowledged: u32,
-    pub refused: u32,
-    pub unknown: u32,
-}
-
-impl Bucket {
-    pub fn total(self) -> u32 {
-        self.acknowledged + self.refused + self.unknown
-    }
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     Bands(Vec<Band>),
@@ -84,7 +69,7 @@ pub enum Content {
         roles: Vec<Band>,
         writes: Vec<(u64, u64)>,
     },
-    /// A client's attempts, in [`BUCKETS`] equal stretches of the window.
+    /// A client's attempts, in [`super::attempts::BUCKETS`] equal stretches of the window.
     Attempts(Vec<Bucket>),
 }
 
@@ -139,6 +124,7 @@ impl Timeline {
         let lanes = fault_lanes(events, to_us)
             .into_iter()
             .chain(leader_key_lane(plan, events, to_us))
+            .chain(dcs_leader_lane(plan, events, to_us))
             .chain(
                 plan.nodes.iter().enumerate().map(|(place, node)| node_lane(place, node, events, &acknowledged, to_us)),
             )
@@ -232,20 +218,32 @@ fn leader_key_lane(plan: &Plan, events: &[&Event], to_us: u64) -> Option<Lane> {
             change.0 = change.0.min(event.at_us);
         }
     }
-    let states = changes.into_values().map(|(at_us, holder)| {
-        let place = holder.and_then(|name| plan.nodes.iter().position(|node| node == name));
-        match (holder, place) {
-            (Some(name), Some(place)) => {
-                (at_us, Style::Holder(place), vec![format!("held by {name}"), name.to_owned()])
-            }
-            (Some(name), None) => (at_us, Style::Unwatched, vec![name.to_owned()]),
-            (None, _) => (at_us, Style::Nobody, vec!["nobody holds it".to_owned(), "nobody".to_owned()]),
-        }
+    let states = changes.into_values().map(|(at_us, holder)| held(plan, at_us, holder, "held by"));
+    bands_lane("leader key", "etcd", bands(states, to_us))
+}
+
+/// The raft leader of the DCS, where it was watched.
+fn dcs_leader_lane(plan: &Plan, events: &[&Event], to_us: u64) -> Option<Lane> {
+    let states = events.iter().filter_map(|event| match &event.what {
+        Occurrence::DcsLeader { member } => Some(held(plan, event.at_us, member.as_deref(), "led by")),
+        _ => None,
     });
-    let bands = bands(states, to_us);
-    let lane =
-        Lane { label: "leader key".to_owned(), detail: "etcd".to_owned(), content: Content::Bands(bands.clone()) };
-    (!bands.is_empty()).then_some(lane)
+    bands_lane("etcd leader", "raft", bands(states, to_us))
+}
+
+/// What somebody holds or leads, or nobody.
+fn held(plan: &Plan, at_us: u64, holder: Option<&str>, verb: &str) -> State {
+    let place = holder.and_then(|name| plan.nodes.iter().position(|node| node == name));
+    match (holder, place) {
+        (Some(name), Some(place)) => (at_us, Style::Holder(place), vec![format!("{verb} {name}"), name.to_owned()]),
+        (Some(name), None) => (at_us, Style::Unwatched, vec![name.to_owned()]),
+        (None, _) => (at_us, Style::Nobody, vec!["nobody".to_owned()]),
+    }
+}
+
+fn bands_lane(label: &str, detail: &str, bands: Vec<Band>) -> Option<Lane> {
+    let lane = |bands| Lane { label: label.to_owned(), detail: detail.to_owned(), content: Content::Bands(bands) };
+    (!bands.is_empty()).then(|| lane(bands))
 }
 
 fn node_lane(place: usize, node: &str, events: &[&Event], acknowledged: &BTreeMap<&str, Vec<u64>>, to_us: u64) -> Lane {
@@ -266,7 +264,7 @@ fn node_lane(place: usize, node: &str, events: &[&Event], acknowledged: &BTreeMa
     if let Some(last_us) = seen_us.filter(|last_us| to_us > last_us + UNWATCHED_AFTER_US) {
         states.push((last_us, Style::Unwatched, vec!["not watched".to_owned()]));
     }
-    let writes = acknowledged.get(node).map(|times| runs(times, RUN_GAP_US / 5)).unwrap_or_default();
+    let writes = acknowledged.get(node).map(|times| runs(times, WRITES_GAP_US)).unwrap_or_default();
     let roles = bands(states, to_us);
     Lane { label: node.to_owned(), detail: "role, writes".to_owned(), content: Content::Node { place, roles, writes } }
 }
@@ -319,103 +317,6 @@ fn bands(states: impl IntoIterator<Item = State>, to_us: u64) -> Vec<Band> {
         bands.push(Band { from_us: at_us, to_us: to_us.max(at_us), style, labels });
     }
     bands
-}
-
-fn attempt_lanes(events: &[&Event], from_us: u64, to_us: u64) -> Vec<Lane> {
-    let lanes = [
-        ("write", Operation::Write, ClientKind::Fresh, "write endpoint", "new connections"),
-        ("write", Operation::Write, ClientKind::Held, "write endpoint", "held session"),
-        ("write", Operation::Write, ClientKind::Writer, "write endpoint", "load"),
-        ("read", Operation::Read, ClientKind::Fresh, "read endpoint", "new connections"),
-        ("read", Operation::Read, ClientKind::Held, "read endpoint", "held session"),
-    ];
-    lanes
-        .into_iter()
-        .map(|(endpoint, operation, kind, label, detail)| Lane {
-            label: label.to_owned(),
-            detail: detail.to_owned(),
-            content: Content::Attempts(buckets(events, endpoint, operation, kind, from_us, to_us)),
-        })
-        .filter(|lane| matches!(&lane.content, Content::Attempts(buckets) if buckets.iter().any(|b| b.total() > 0)))
-        .collect()
-}
-
-/// Counts the attempts that began in each of [`BUCKETS`] equal stretches of the window.
-fn buckets(
-    events: &[&Event],
-    endpoint: &str,
-    operation: Operation,
-    kind: ClientKind,
-    from_us: u64,
-    to_us: u64,
-) -> Vec<Bucket> {
-    let mut buckets = vec![Bucket::default(); BUCKETS as usize];
-    for event in events {
-        let Occurrence::Attempt(attempt) = &event.what else { continue };
-        if attempt.endpoint != endpoint || attempt.operation != operation || attempt.client_kind != kind {
-            continue;
-        }
-        if !(from_us..to_us).contains(&attempt.started_us) {
-            continue;
-        }
-        let place = (attempt.started_us - from_us) * BUCKETS / (to_us - from_us);
-        let bucket = &mut buckets[place as usize];
-        match attempt.outcome {
-            AttemptOutcome::Acknowledged { .. } => bucket.acknowledged += 1,
-            AttemptOutcome::Refused { .. } => bucket.refused += 1,
-            AttemptOutcome::Unknown { .. } => bucket.unknown += 1,
-        }
-    }
-    buckets
-}
-
-/// When each node acknowledged writes, by its own word, through whatever endpoint.
-fn acknowledged_writes<'a>(events: &[&'a Event]) -> BTreeMap<&'a str, Vec<u64>> {
-    let mut times: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for event in events {
-        let Occurrence::Attempt(attempt) = &event.what else { continue };
-        if let (Operation::Write, AttemptOutcome::Acknowledged { node, .. }) = (attempt.operation, &attempt.outcome) {
-            times.entry(node).or_default().push(event.at_us);
-        }
-    }
-    for times in times.values_mut() {
-        times.sort_unstable();
-    }
-    times
-}
-
-/// Joins instants that are at most `gap_us` apart.
-fn runs(sorted_us: &[u64], gap_us: u64) -> Vec<(u64, u64)> {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for at_us in sorted_us.iter().copied() {
-        match runs.last_mut() {
-            Some((_, last_us)) if at_us - *last_us <= gap_us => *last_us = at_us,
-            _ => runs.push((at_us, at_us)),
-        }
-    }
-    runs
-}
-
-/// The times in which at least two nodes were each in a run of acknowledged writes.
-fn overlaps(acknowledged: &BTreeMap<&str, Vec<u64>>) -> Vec<(u64, u64)> {
-    let mut edges = BTreeSet::new();
-    for (place, times) in acknowledged.values().enumerate() {
-        for (from_us, to_us) in runs(times, RUN_GAP_US) {
-            edges.insert((from_us, 1, place));
-            edges.insert((to_us, -1, place));
-        }
-    }
-    let (mut writers, mut since_us, mut overlaps) = (0, 0, Vec::new());
-    for (at_us, change, _) in edges {
-        if writers == 1 && change == 1 {
-            since_us = at_us;
-        }
-        if writers == 2 && change == -1 && at_us > since_us {
-            overlaps.push((since_us, at_us));
-        }
-        writers += change;
-    }
-    overlaps
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use crate::{
     history::{
         Event,
@@ -12,7 +14,6 @@ use crate::{
         },
     },
     plan::Plan,
-    topology::{Endpoint, Endpoints, Host, Region, ServiceKind, Settings, Topology},
 };
 
 /// Milliseconds of a failover; each counts from the fault's effect.
@@ -53,20 +54,16 @@ pub const TWO_WRITERS: Failover = Failover {
 };
 
 pub fn plan() -> Plan {
-    let host = |name: &str, services: &[ServiceKind]| Host { name: name.to_owned(), services: services.to_vec() };
-    let node = |name| host(name, &[ServiceKind::Etcd, ServiceKind::Patroni]);
-    let hosts = vec![node("node1"), node("node2"), node("node3"), host("proxy1", &[ServiceKind::Haproxy])];
-    let proxied = |port| Endpoint { host: "proxy1".to_owned(), port };
-    Plan::new(Topology {
-        name: "single-region".to_owned(),
-        description: "Three nodes with etcd and Patroni, one HAProxy".to_owned(),
-        follows: "002".to_owned(),
-        regions: vec![Region { name: "region1".to_owned(), hosts }],
-        links: Vec::new(),
-        endpoints: Endpoints { write: proxied(5000), read: Some(proxied(5001)) },
-        settings: Settings::default(),
-        claims: vec!["RTO-30".to_owned()],
-    })
+    let node = |name| json!({"name": name, "services": ["etcd", "patroni"]});
+    let proxy = json!({"name": "proxy1", "services": ["haproxy"]});
+    let topology = json!({
+        "name": "single-region",
+        "description": "Three nodes with etcd and Patroni, one HAProxy",
+        "follows": "002",
+        "regions": [{"name": "region1", "hosts": [node("node1"), node("node2"), node("node3"), proxy]}],
+        "endpoints": {"write": {"host": "proxy1", "port": 5000}, "read": {"host": "proxy1", "port": 5001}},
+    });
+    Plan::new(serde_json::from_value(topology).unwrap())
 }
 
 pub fn run() -> RunStarted {
@@ -248,6 +245,7 @@ fn inject(history: &mut History, fault: u64, dead: bool) {
 }
 
 fn leader_key_and_proxy(history: &mut History, fault: u64, failover: Failover) {
+    history.at(900, Occurrence::DcsLeader { member: Some("node3".to_owned()) });
     history.leader_key(1_000, Some("node1"), 1);
     history.leader_key(fault + failover.detected_ms, None, 7);
     history.leader_key(fault + failover.elected_ms, Some("node2"), 8);

@@ -1,0 +1,126 @@
+//! What clients tried, aggregated to what a pixel can hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::timeline::{Content, Lane};
+use crate::history::{
+    Event,
+    event::{AttemptOutcome, ClientKind, Occurrence, Operation},
+};
+
+/// Buckets of client attempts across the window.
+pub const BUCKETS: u64 = 330;
+
+/// Acknowledged writes of a node that are closer than this are one run of writes, when overlaps are looked for.
+const RUN_GAP_US: u64 = 1_000_000;
+/// Attempts of a client that began in one stretch of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bucket {
+    pub acknowledged: u32,
+    pub refused: u32,
+    pub unknown: u32,
+}
+
+impl Bucket {
+    pub fn total(self) -> u32 {
+        self.acknowledged + self.refused + self.unknown
+    }
+}
+
+/// A lane for each way in which clients used the write and the read endpoint.
+pub fn attempt_lanes(events: &[&Event], from_us: u64, to_us: u64) -> Vec<Lane> {
+    let lanes = [
+        ("write", Operation::Write, ClientKind::Fresh, "write endpoint", "new connections"),
+        ("write", Operation::Write, ClientKind::Held, "write endpoint", "held session"),
+        ("write", Operation::Write, ClientKind::Writer, "write endpoint", "load"),
+        ("read", Operation::Read, ClientKind::Fresh, "read endpoint", "new connections"),
+        ("read", Operation::Read, ClientKind::Held, "read endpoint", "held session"),
+    ];
+    lanes
+        .into_iter()
+        .map(|(endpoint, operation, kind, label, detail)| Lane {
+            label: label.to_owned(),
+            detail: detail.to_owned(),
+            content: Content::Attempts(buckets(events, endpoint, operation, kind, from_us, to_us)),
+        })
+        .filter(|lane| matches!(&lane.content, Content::Attempts(buckets) if buckets.iter().any(|b| b.total() > 0)))
+        .collect()
+}
+
+/// Counts the attempts that began in each of [`BUCKETS`] equal stretches of the window.
+fn buckets(
+    events: &[&Event],
+    endpoint: &str,
+    operation: Operation,
+    kind: ClientKind,
+    from_us: u64,
+    to_us: u64,
+) -> Vec<Bucket> {
+    let mut buckets = vec![Bucket::default(); BUCKETS as usize];
+    for event in events {
+        let Occurrence::Attempt(attempt) = &event.what else { continue };
+        if attempt.endpoint != endpoint || attempt.operation != operation || attempt.client_kind != kind {
+            continue;
+        }
+        if !(from_us..to_us).contains(&attempt.started_us) {
+            continue;
+        }
+        let place = (attempt.started_us - from_us) * BUCKETS / (to_us - from_us);
+        let bucket = &mut buckets[place as usize];
+        match attempt.outcome {
+            AttemptOutcome::Acknowledged { .. } => bucket.acknowledged += 1,
+            AttemptOutcome::Refused { .. } => bucket.refused += 1,
+            AttemptOutcome::Unknown { .. } => bucket.unknown += 1,
+        }
+    }
+    buckets
+}
+
+/// When each node acknowledged writes, by its own word, through whatever endpoint.
+pub fn acknowledged_writes<'a>(events: &[&'a Event]) -> BTreeMap<&'a str, Vec<u64>> {
+    let mut times: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for event in events {
+        let Occurrence::Attempt(attempt) = &event.what else { continue };
+        if let (Operation::Write, AttemptOutcome::Acknowledged { node, .. }) = (attempt.operation, &attempt.outcome) {
+            times.entry(node).or_default().push(event.at_us);
+        }
+    }
+    for times in times.values_mut() {
+        times.sort_unstable();
+    }
+    times
+}
+
+/// Joins instants that are at most `gap_us` apart.
+pub fn runs(sorted_us: &[u64], gap_us: u64) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for at_us in sorted_us.iter().copied() {
+        match runs.last_mut() {
+            Some((_, last_us)) if at_us - *last_us <= gap_us => *last_us = at_us,
+            _ => runs.push((at_us, at_us)),
+        }
+    }
+    runs
+}
+
+/// The times in which at least two nodes were each in a run of acknowledged writes.
+pub fn overlaps(acknowledged: &BTreeMap<&str, Vec<u64>>) -> Vec<(u64, u64)> {
+    let mut edges = BTreeSet::new();
+    for (place, times) in acknowledged.values().enumerate() {
+        for (from_us, to_us) in runs(times, RUN_GAP_US) {
+            edges.insert((from_us, 1, place));
+            edges.insert((to_us, -1, place));
+        }
+    }
+    let (mut writers, mut since_us, mut overlaps) = (0, 0, Vec::new());
+    for (at_us, change, _) in edges {
+        if writers == 1 && change == 1 {
+            since_us = at_us;
+        }
+        if writers == 2 && change == -1 && at_us > since_us {
+            overlaps.push((since_us, at_us));
+        }
+        writers += change;
+    }
+    overlaps
+}
