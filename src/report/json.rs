@@ -55,7 +55,7 @@ impl<'a> TopologyFacts<'a> {
 }
 
 fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
-    let topologies: Result<_, serde_json::Error> = input.plans.iter().map(TopologyFacts::new).collect();
+    let topologies: Result<_, serde_json::Error> = input.topologies().into_iter().map(TopologyFacts::new).collect();
     let report =
         Report { schema_version: SCHEMA_VERSION, run: input.run, topologies: topologies?, verdict: input.verdict };
     let mut text = serde_json::to_string_pretty(&report)?;
@@ -90,7 +90,9 @@ mod tests {
     #[test]
     fn the_keys_are_those_of_this_schema_version() {
         let mut found = BTreeSet::new();
-        for (_, sample) in sample::Run::every() {
+        // Made by hand, so that the keys do not come and go with what the checks say.
+        let made = sample::Run::every().into_iter().filter(|(name, _)| *name != "judged");
+        for (_, sample) in made {
             let value: Value = serde_json::from_str(&render(&sample.input()).unwrap()).unwrap();
             shape(&value, "", &mut found);
         }

@@ -68,8 +68,9 @@ fn scenario(out: &mut String, block: &ScenarioBlock) {
 }
 
 fn trials(out: &mut String, block: &ScenarioBlock) {
-    let rows = block.statistics.iter().filter(|row| !row.target.is_empty() || block.trial_columns.contains(&row.name));
-    let rows: Vec<_> = rows
+    let rows: Vec<_> = block
+        .main_statistics
+        .iter()
         .map(|row| [&row.name, &row.least, &row.median, &row.p95, &row.most, &row.predicted, &row.target, &row.kept])
         .map(|cells| cells.map(|cell| text(cell)).to_vec())
         .collect();

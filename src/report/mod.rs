@@ -16,6 +16,7 @@ mod strip;
 pub mod terminal;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -31,11 +32,19 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct ReportInput<'a> {
     pub verdict: &'a RunVerdict,
-    /// The plan of each topology that the run used, found by the topology's name.
-    pub plans: &'a [Plan],
+    /// The plan of each scenario, by its number, as [`crate::verdict::judge`] takes them.
+    pub plans: &'a BTreeMap<u32, Plan>,
     /// The whole history of the run.
     pub events: &'a [Event],
     pub run: &'a RunStarted,
+}
+
+impl ReportInput<'_> {
+    /// One plan of each topology that the run used, in the order of their names.
+    fn topologies(&self) -> Vec<&Plan> {
+        let by_name: BTreeMap<_, _> = self.plans.values().map(|plan| (plan.topology.name.as_str(), plan)).collect();
+        by_name.into_values().collect()
+    }
 }
 
 /// One row of the table of formats.

@@ -55,9 +55,7 @@ fn scenario(out: &mut String, block: &ScenarioBlock, paint: Paint) {
         one_trial(out, trial, block.trial_count > 1, paint);
     }
     if block.trial_count > 1 {
-        let measured =
-            block.statistics.iter().filter(|row| !row.target.is_empty() || block.trial_columns.contains(&row.name));
-        for row in measured {
+        for row in &block.main_statistics {
             let kept = if row.kept.is_empty() { String::new() } else { format!("; {} kept {}", row.kept, row.target) };
             let _ = writeln!(
                 out,

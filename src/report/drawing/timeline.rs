@@ -252,7 +252,9 @@ fn node_lane(place: usize, node: &str, events: &[&Event], acknowledged: &BTreeMa
     for event in events {
         match &event.what {
             Occurrence::NodeState(state) if state.node == node => {
-                if let Some(last_us) = seen_us.filter(|last_us| event.at_us - last_us > UNWATCHED_AFTER_US) {
+                if let Some(last_us) =
+                    seen_us.filter(|last_us| event.at_us.saturating_sub(*last_us) > UNWATCHED_AFTER_US)
+                {
                     states.push((last_us, Style::Unwatched, vec!["not watched".to_owned()]));
                 }
                 seen_us = Some(event.at_us);

@@ -218,7 +218,7 @@ fn unproven(verdict: &RunVerdict) -> Vec<Unproven> {
 fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
     let run = input.run;
     let plain = |name, value: String| Fact { name, value, code: false, wide: false };
-    let topologies = input.plans.iter().map(|plan| {
+    let topologies = input.topologies().into_iter().map(|plan| {
         let topology = &plan.topology;
         format!("{}: {} (follows {})", topology.name, topology.description.trim_end_matches('.'), topology.follows)
     });

@@ -40,7 +40,9 @@ pub struct ScenarioBlock {
     pub trial_count: usize,
     /// Distributions of measures that have a target, as SVG.
     pub strips: Vec<String>,
-    pub statistics: Vec<StatisticsLine>,
+    /// The phases, and what has a target; the same as in `trial_columns`.
+    pub main_statistics: Vec<StatisticsLine>,
+    pub other_statistics: Vec<StatisticsLine>,
     pub trial_columns: Vec<String>,
     pub trials: Vec<TrialBlock>,
 }
@@ -163,7 +165,7 @@ fn block(
         input.verdict.scenarios.iter().filter(|scenario| group.scenarios.contains(&scenario.number)).collect();
     let none = Vec::new();
     let events_of = |scenario: &ScenarioVerdict| by_scenario.get(&scenario.number).unwrap_or(&none);
-    let columns: Vec<_> = group.statistics.iter().filter(|one| is_column(one, &trials)).collect();
+    let (columns, others): (Vec<_>, Vec<_>) = group.statistics.iter().partition(|one| is_column(one, &trials));
     let shown = trials.iter().max_by(|a, b| severity(a).partial_cmp(&severity(b)).unwrap_or(std::cmp::Ordering::Equal));
     let shown = shown.map(|scenario| scenario.number);
     let blocks = trials.iter().map(|scenario| TrialBlock {
@@ -184,7 +186,8 @@ fn block(
         steps: trials.first().map(|scenario| steps(events_of(scenario))).unwrap_or_default(),
         trial_count: trials.len(),
         strips: strips(group, &trials, place),
-        statistics: group.statistics.iter().map(|statistics| statistics_line(statistics, &trials)).collect(),
+        main_statistics: columns.iter().map(|statistics| statistics_line(statistics, &trials)).collect(),
+        other_statistics: others.iter().map(|statistics| statistics_line(statistics, &trials)).collect(),
         trial_columns: columns.iter().map(|column| figures::name(&column.measure)).collect(),
         trials: blocks.collect(),
     }
@@ -458,7 +461,7 @@ fn fixed_range(span: Span) -> String {
 }
 
 fn drawing(input: &ReportInput<'_>, scenario: &ScenarioVerdict, events: &[&Event], name: &str) -> Option<Drawing> {
-    let plan = input.plans.iter().find(|plan| plan.topology.name == scenario.topology)?;
+    let plan = input.plans.get(&scenario.number)?;
     let phases = scenario.failovers.iter().flat_map(|failover| &failover.phases).map(|phase| PhaseMark {
         name: phase.name.name().to_owned(),
         from_us: phase.from_us,

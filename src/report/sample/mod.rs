@@ -2,7 +2,7 @@
 
 mod history;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use history::{FAULT_AT_MS, Failover, HOST_KILL, TWO_WRITERS, plan, scenario, started};
 
@@ -10,6 +10,7 @@ use super::ReportInput;
 use crate::{
     checks::{
         Finding, Measure, Outcome,
+        outage::Outage,
         phases::{self, Course, Phase, PhaseName},
     },
     claims,
@@ -19,8 +20,8 @@ use crate::{
     },
     plan::{Plan, Span},
     verdict::{
-        ClaimState, ClaimTrial, ClaimVerdict, ControlVerdict, RunVerdict, ScenarioGroup, ScenarioVerdict, Statistics,
-        TrialValue,
+        self, ClaimState, ClaimTrial, ClaimVerdict, ControlVerdict, RunVerdict, ScenarioGroup, ScenarioVerdict,
+        Statistics, TrialValue,
     },
 };
 
@@ -51,7 +52,7 @@ const TRIALS: [Failover; 3] = [
 /// A run with its verdict.
 pub struct Run {
     pub verdict: RunVerdict,
-    pub plans: Vec<Plan>,
+    pub plans: BTreeMap<u32, Plan>,
     pub events: Vec<Event>,
     pub run: RunStarted,
 }
@@ -68,6 +69,7 @@ impl Run {
             ("inconclusive", Self::inconclusive()),
             ("hostile_names", Self::hostile_names()),
             ("pass", Self::pass()),
+            ("judged", Self::judged()),
         ]
     }
 
@@ -83,6 +85,19 @@ impl Run {
 
     pub fn hostile_names() -> Run {
         trials(HOSTILE_NAME, &TRIALS[1..2])
+    }
+
+    /// Two trials as the checks themselves judge them.
+    pub fn judged() -> Run {
+        let started = |trial| started("The primary's host dies", trial, 2);
+        let mut events = scenario(1, started(1), HOST_KILL);
+        events.extend(scenario(2, started(2), TWO_WRITERS));
+        let of_the_run = |at_us, what| Event { seq: 0, at_us, scenario: 0, what };
+        events.push(of_the_run(0, Occurrence::RunStarted(history::run())));
+        events.push(of_the_run(300_000_000, Occurrence::RunEnded { interrupted: None }));
+        let events = history::finish(events);
+        let plans = BTreeMap::from([(1, plan()), (2, plan())]);
+        Run { verdict: verdict::judge(&plans, &events), plans, events, run: history::run() }
     }
 
     /// A negative control that is caught.
@@ -253,7 +268,13 @@ fn failover_found(number: u32, failover: Failover) -> phases::Failover {
         outage_from_us: effect_us,
         recovered_us: Some(at(failover.written_ms)),
         settled: true,
-        outages: Vec::new(),
+        outages: vec![Outage {
+            from_us: effect_us,
+            to_us: Some(at(failover.written_ms)),
+            settled: true,
+            first_seq: Some(214),
+            last_seq: Some(1_733),
+        }],
         watched_until_us: at(58_000),
         course: Course::Failover,
         old_primary: Some("node1".to_owned()),
@@ -280,9 +301,10 @@ fn run(judged: Vec<(ScenarioVerdict, Vec<Event>)>, claims: Vec<ClaimVerdict>) ->
         scenarios: scenarios.iter().map(|scenario| scenario.number).collect(),
         statistics: all_statistics(&scenarios),
     };
+    let plans = scenarios.iter().map(|scenario| (scenario.number, plan())).collect();
     Run {
         verdict: RunVerdict { outcome, doubts: Vec::new(), scenarios, groups: vec![group], claims },
-        plans: vec![plan()],
+        plans,
         events: history::finish(events.concat()),
         run: history::run(),
     }
