@@ -6,6 +6,7 @@
 pub mod checks;
 pub mod claims;
 pub mod cluster;
+pub mod compose;
 pub mod credentials;
 pub mod engine;
 pub mod history;

@@ -99,6 +99,11 @@ impl ImageKind {
         tag_of(&self.recipe(), &base_tag())
     }
 
+    /// The versions that its Dockerfile asks for as build arguments, beside the base.
+    pub fn build_args(self) -> BTreeMap<&'static str, &'static str> {
+        build_args(&self.recipe())
+    }
+
     /// The packages whose versions belong in a report, with versions from `versions.env` filled in.
     pub(super) fn packages(self) -> Vec<String> {
         let versions = pinned_versions();

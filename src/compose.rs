@@ -1,0 +1,412 @@
+//! A topology as a Docker Compose file, for people who want to look around in it by hand.
+//!
+//! The configuration files are those of a real run, made by the same renderers. What the harness does beside the
+//! containers is missing: it writes Patroni's shared configuration before the nodes start, publishes ports that are
+//! free, shapes links and breaks things.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_saphyr::LitString;
+
+use crate::{
+    credentials::{CLIENT_ROLE, Credentials, DATABASE},
+    engine::images::{ImageKind, pinned_versions},
+    plan::Plan,
+    services::{self, Rendered, patroni},
+    topology::{Host, ServiceKind},
+};
+
+/// A Compose file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    #[error("failed to write the Compose file as YAML: {0}")]
+    Yaml(#[from] serde_saphyr::SerializeError),
+    /// A service names an image that nothing builds.
+    #[error("no image is called {0}")]
+    NoImage(String),
+}
+
+/// The first port of 127.0.0.1 for endpoints, so that they are easy to remember: write 15432, read 15433.
+const FIRST_ENDPOINT_PORT: u16 = 15432;
+/// The first port of 127.0.0.1 for everything else.
+const FIRST_OTHER_PORT: u16 = 15440;
+
+#[derive(Debug, Serialize)]
+struct ComposeFile {
+    name: String,
+    services: BTreeMap<String, ComposeService>,
+    configs: BTreeMap<String, Config>,
+    networks: BTreeMap<String, Network>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct ComposeService {
+    image: String,
+    build: Build,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    networks: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cap_add: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    command: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    configs: Vec<ConfigMount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<Healthcheck>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    depends_on: BTreeMap<String, Condition>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_grace_period: Option<&'static str>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Build {
+    context: String,
+    args: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigMount {
+    source: String,
+    target: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Config {
+    content: LitString,
+}
+
+#[derive(Debug, Serialize)]
+struct Healthcheck {
+    test: Vec<String>,
+    interval: &'static str,
+    timeout: &'static str,
+    retries: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Condition {
+    condition: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Network {}
+
+/// A published port, for the list at the head of the file.
+struct Published {
+    host: String,
+    port: u16,
+    there: u16,
+    purpose: String,
+}
+
+/// Writes the topology of a plan as a Compose file, with the image folders of the project as build contexts.
+///
+/// Passwords come from the environment and are required: the file holds none.
+///
+/// # Errors
+/// The renderers' results can't be written as YAML.
+pub fn compose(plan: &Plan) -> Result<String, ComposeError> {
+    let published = published_ports(plan);
+    let mut file = ComposeFile {
+        name: format!("pgquake-{}", plan.topology.name),
+        services: BTreeMap::new(),
+        configs: BTreeMap::new(),
+        networks: plan.topology.regions.iter().map(|region| (region.name.clone(), Network {})).collect(),
+    };
+    for region in &plan.topology.regions {
+        for host in &region.hosts {
+            file.services.insert(host.name.clone(), holder(host, &region.name, &published)?);
+            for kind in &host.services {
+                let service = service(plan, host, *kind, &mut file.configs)?;
+                file.services.insert(service_name(&host.name, *kind), service);
+            }
+        }
+    }
+    // Commands stay on one line each, as one would type them.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let mut text = head(plan, &published);
+    serde_saphyr::to_fmt_writer_with_options(&mut text, &file, options)?;
+    Ok(text)
+}
+
+/// A dot can't be in a host's name, so services never clash with hosts.
+fn service_name(host: &str, kind: ServiceKind) -> String {
+    format!("{host}.{}", kind.name())
+}
+
+/// The container that owns the host's network and process namespaces.
+fn holder(host: &Host, network: &str, published: &[Published]) -> Result<ComposeService, ComposeError> {
+    let ports = published.iter().filter(|known| known.host == host.name);
+    Ok(ComposeService {
+        hostname: Some(host.name.clone()),
+        networks: vec![network.to_owned()],
+        cap_add: vec!["NET_ADMIN"],
+        ports: ports.map(|known| format!("127.0.0.1:{}:{}", known.there, known.port)).collect(),
+        // It runs nothing that must end in order.
+        stop_grace_period: Some("1s"),
+        ..image("holder")?
+    })
+}
+
+fn service(
+    plan: &Plan,
+    host: &Host,
+    kind: ServiceKind,
+    configs: &mut BTreeMap<String, Config>,
+) -> Result<ComposeService, ComposeError> {
+    let row = services::service(kind);
+    let Rendered { command, files } = (row.render)(plan, &host.name, &placeholders());
+    let mut mounts = Vec::new();
+    for (target, content) in files {
+        let file_name = target.rsplit('/').next().unwrap_or(&target);
+        let source = format!("{}.{file_name}", service_name(&host.name, kind));
+        configs.insert(source.clone(), Config { content: LitString(from_environment(&content)) });
+        mounts.push(ConfigMount { source, target });
+    }
+    let holder = format!("service:{}", host.name);
+    Ok(ComposeService {
+        network_mode: Some(holder.clone()),
+        pid: Some(holder),
+        command: command.iter().map(|argument| from_environment(argument)).collect(),
+        configs: mounts,
+        healthcheck: healthcheck(kind),
+        depends_on: waits_for(plan, host, kind),
+        ..image(row.image)?
+    })
+}
+
+/// The image that every image is built on, where the environment names no other.
+fn debian() -> String {
+    let release = pinned_versions().get("DEBIAN_RELEASE").copied().unwrap_or("stable");
+    format!("debian:{release}-slim")
+}
+
+fn image(name: &str) -> Result<ComposeService, ComposeError> {
+    let kind = ImageKind::ALL.iter().find(|kind| kind.name() == name);
+    let kind = kind.ok_or_else(|| ComposeError::NoImage(name.to_owned()))?;
+    let pinned = kind.build_args().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let base = format!("${{PGQUAKE_BASE:-{}}}", debian());
+    let args = pinned.chain([("BASE".to_owned(), base)]).collect();
+    // Not the name that the harness gives: its tags promise that an image was built on the harness's own base.
+    Ok(ComposeService {
+        image: format!("pgquake-compose/{name}"),
+        build: Build { context: format!("images/{name}"), args },
+        ..ComposeService::default()
+    })
+}
+
+/// What each service is asked to know that it is up; `docker compose up --wait` waits for it.
+fn healthcheck(kind: ServiceKind) -> Option<Healthcheck> {
+    let test = match kind {
+        ServiceKind::Etcd => vec!["CMD".to_owned(), "etcdctl".to_owned(), "endpoint".to_owned(), "health".to_owned()],
+        ServiceKind::Patroni => {
+            let url = format!("http://127.0.0.1:{}/health", patroni::REST_PORT);
+            let ask = format!("import urllib.request; urllib.request.urlopen('{url}', timeout=2)");
+            vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
+        }
+        ServiceKind::Haproxy => return None,
+    };
+    Some(Healthcheck { test, interval: "2s", timeout: "5s", retries: 30 })
+}
+
+/// Standbys wait for the first node, which brings the shared configuration into the DCS; a proxy waits for every
+/// node, because it looks their names up once, when it starts.
+fn waits_for(plan: &Plan, host: &Host, kind: ServiceKind) -> BTreeMap<String, Condition> {
+    let first = plan.nodes.first().filter(|first| kind == ServiceKind::Patroni && **first != host.name);
+    let all = plan.nodes.iter().filter(|_| services::service(kind).behind_primary);
+    let awaited = first.into_iter().chain(all);
+    let healthy = || Condition { condition: "service_healthy" };
+    awaited.map(|node| (service_name(node, ServiceKind::Patroni), healthy())).collect()
+}
+
+/// What the renderers get instead of passwords. A leading `@` makes every YAML writer quote the value, so that a
+/// password of digits stays text.
+fn placeholders() -> Credentials {
+    Credentials {
+        superuser_password: "@SUPERUSER".to_owned(),
+        replication_password: "@REPLICATION".to_owned(),
+        client_password: "@CLIENT".to_owned(),
+    }
+}
+
+/// Escapes what Compose would take for a variable, and puts required variables in the place of passwords.
+fn from_environment(text: &str) -> String {
+    let mut text = text.replace('$', "$$");
+    for role in ["SUPERUSER", "REPLICATION", "CLIENT"] {
+        text = text.replace(&format!("@{role}"), &format!("${{PGQUAKE_{role}_PASSWORD:?see the head of this file}}"));
+    }
+    text
+}
+
+/// Which port of 127.0.0.1 leads where. They are fixed, because people type them.
+fn published_ports(plan: &Plan) -> Vec<Published> {
+    let topology = &plan.topology;
+    let named = [Some(("write", &topology.endpoints.write)), topology.endpoints.read.as_ref().map(|at| ("read", at))];
+    let mut published: Vec<Published> = Vec::new();
+    let mut next = FIRST_ENDPOINT_PORT;
+    let mut publish = |host: &str, port: u16, purpose: String, next: &mut u16| match published
+        .iter_mut()
+        .find(|known| known.host == host && known.port == port)
+    {
+        Some(known) => known.purpose = format!("{}, {purpose}", known.purpose),
+        None => {
+            published.push(Published { host: host.to_owned(), port, there: *next, purpose });
+            *next = next.saturating_add(1);
+        }
+    };
+    for (name, at) in named.into_iter().flatten() {
+        publish(&at.host, at.port, format!("the endpoint `{name}`"), &mut next);
+    }
+    let mut next = FIRST_OTHER_PORT;
+    for planned in &plan.services {
+        for port in services::service(planned.kind).ports {
+            let purpose = planned.kind.own_ports().iter().find(|(known, _)| known == port).map(|(_, purpose)| *purpose);
+            let purpose = format!("{}: {}", planned.kind.name(), purpose.unwrap_or("its port"));
+            publish(&planned.host, *port, purpose, &mut next);
+        }
+    }
+    published
+}
+
+/// What to know before using the file.
+fn head(plan: &Plan, published: &[Published]) -> String {
+    let topology = &plan.topology;
+    let ports: String = published
+        .iter()
+        .map(|known| format!("#   127.0.0.1:{}  {} {}\n", known.there, known.host, known.purpose))
+        .collect();
+    let links = if topology.links.is_empty() { "" } else { "# Links are direct here: only a run shapes them.\n#\n" };
+    let first = plan.nodes.first().map(|node| service_name(node, ServiceKind::Patroni)).unwrap_or_default();
+    let port = published.first().map_or(FIRST_ENDPOINT_PORT, |write| write.there);
+    let known = |command: String, meaning: &str| format!("#   {command:<78} # {meaning}\n");
+    let things_to_do = [
+        known(
+            format!("psql 'host=127.0.0.1 port={port} user={CLIENT_ROLE} dbname={DATABASE}'"),
+            "its password is in .env",
+        ),
+        known(format!("docker compose exec {first} patronictl -c /etc/patroni/patroni.yml list"), "who leads"),
+        known(format!("docker compose kill {first}"), "a failover, by hand"),
+        known(format!("docker compose start {first}"), "and back"),
+        known("docker compose down".to_owned(), "removes everything, the data too"),
+    ];
+    format!(
+        "# Written by `pgquake compose {name}`: do not edit it, write it anew.\n\
+         #\n\
+         # {name}: {description}.\n\
+         # It is for looking around. Drills use containers of their own, never these.\n\
+         #\n\
+         # Two commands start it (Docker Compose 2.23.1 or newer); the first makes passwords, once:\n\
+         #\n\
+         #   for role in SUPERUSER REPLICATION CLIENT; do\n\
+         #     echo \"PGQUAKE_${{role}}_PASSWORD=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')\"; done > .env\n\
+         #   docker compose up --build --wait\n\
+         #\n\
+         # Then:\n\
+         #\n\
+         {things_to_do}\
+         #\n\
+         # Ports:\n\
+         #\n\
+         {ports}\
+         #\n\
+         {links}\
+         # PGQUAKE_BASE names another base image than {debian}. Where no registry answers, `pgquake up {name}`\n\
+         # makes one: `docker image ls pgquake/base`.\n\
+         \n",
+        name = topology.name,
+        description = topology.description,
+        things_to_do = things_to_do.concat(),
+        debian = debian(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::load;
+
+    fn documented() -> Plan {
+        Plan::new(load("single-region", &[]).expect("it is built in"))
+    }
+
+    #[test]
+    fn dollars_are_escaped_and_passwords_are_required() {
+        assert_eq!(from_environment("a $b ${c}"), "a $$b $${c}");
+        assert_eq!(from_environment("'@CLIENT'"), "'${PGQUAKE_CLIENT_PASSWORD:?see the head of this file}'");
+    }
+
+    #[test]
+    fn a_password_is_text_even_if_it_is_all_digits() {
+        let text = compose(&documented()).expect("it can be written");
+        let passwords = text.lines().filter(|line| line.trim_start().starts_with("password:"));
+        let quoted = passwords.map(|line| line.trim_start().starts_with("password: \"${PGQUAKE_"));
+        assert_eq!(quoted.collect::<Vec<_>>(), [true; 9], "three roles on three nodes");
+        assert!(!text.contains('@'), "a placeholder was left");
+    }
+
+    #[test]
+    fn files_come_out_of_the_yaml_as_they_were_rendered() {
+        let plan = documented();
+        let text = compose(&plan).expect("it can be written");
+        let file: serde_json::Value = serde_saphyr::from_str(&text).expect("it is YAML");
+        for planned in &plan.services {
+            let rendered = (services::service(planned.kind).render)(&plan, &planned.host, &placeholders());
+            for (path, content) in rendered.files {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let source = format!("{}.{name}", service_name(&planned.host, planned.kind));
+                assert_eq!(file["configs"][&source]["content"], from_environment(&content), "{source}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_port_is_published_once_and_has_its_use() {
+        let plan = documented();
+        let published = published_ports(&plan);
+        let mut there: Vec<_> = published.iter().map(|known| known.there).collect();
+        there.sort_unstable();
+        there.dedup();
+        assert_eq!(there.len(), published.len());
+        assert_eq!((published[0].there, published[1].there), (15432, 15433));
+        for row in services::ALL {
+            let own: Vec<_> = row.kind.own_ports().iter().map(|(port, _)| *port).collect();
+            for port in row.ports {
+                assert!(own.contains(port), "topology knows no port {port} of {}", row.kind.name());
+            }
+        }
+    }
+
+    #[test]
+    fn services_live_in_their_host_and_wait_for_what_they_need() {
+        let plan = documented();
+        let mut configs = BTreeMap::new();
+        let hosts: Vec<_> = plan.topology.hosts().collect();
+        let standby = service(&plan, hosts[1], ServiceKind::Patroni, &mut configs).expect("it can be made");
+        assert_eq!(standby.network_mode.as_deref(), Some("service:node2"));
+        assert_eq!(standby.pid.as_deref(), Some("service:node2"));
+        assert_eq!(standby.depends_on.keys().collect::<Vec<_>>(), ["node1.patroni"]);
+        let first = service(&plan, hosts[0], ServiceKind::Patroni, &mut configs).expect("it can be made");
+        assert!(first.depends_on.is_empty());
+        let proxy = service(&plan, hosts[3], ServiceKind::Haproxy, &mut configs).expect("it can be made");
+        assert_eq!(proxy.depends_on.len(), 3);
+        assert_eq!(
+            configs.keys().collect::<Vec<_>>(),
+            [
+                "node1.patroni.first-start.sql",
+                "node1.patroni.patroni.yml",
+                "node2.patroni.patroni.yml",
+                "proxy.haproxy.haproxy.cfg"
+            ]
+        );
+    }
+}
