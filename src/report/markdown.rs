@@ -46,8 +46,9 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
     for block in &page.scenarios {
         scenario(&mut out, block);
     }
-    let _ =
-        writeln!(out, "\n<sub>{}. To repeat: {}</sub>", text(&page.subline), code(&super::page::command(input.run)));
+    let command = super::page::command(input.run);
+    let repeat = if command.is_empty() { String::new() } else { format!(". To repeat: {}", code(&command)) };
+    let _ = writeln!(out, "\n<sub>{}{repeat}</sub>", text(&page.subline));
     Ok(out)
 }
 

@@ -56,7 +56,7 @@ pub fn draw(timeline: &Timeline, id: &str, title: &str) -> String {
         two_writers(&mut body, timeline, &axis, nodes_top, nodes_bottom);
     }
     boundaries(&mut body, timeline, &axis, top, bottom);
-    let height = bottom + 44.0;
+    let height = bottom + 54.0;
     format!(
         "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" \
          aria-labelledby=\"{id}-title {id}-desc\"><title id=\"{id}-title\">{}</title><desc id=\"{id}-desc\">{}</desc>\
@@ -225,14 +225,13 @@ fn boundaries(out: &mut String, timeline: &Timeline, axis: &Axis, top: f64, bott
         );
         let half = text_width(name) / 2.0;
         let middle = x.clamp(LABELS + half, WIDTH - half - 2.0);
-        if taken.iter().all(|(from, to)| middle + half + 6.0 < *from || middle - half - 6.0 > *to) {
+        let collides = taken.iter().any(|(from, to)| middle + half + 6.0 > *from && middle - half - 6.0 < *to);
+        if !collides {
             taken.push((middle - half, middle + half));
-            let y = bottom + 34.0;
-            let _ = write!(
-                out,
-                "<text class=\"event\" x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{name}</text>"
-            );
         }
+        let y = bottom + if collides { 47.0 } else { 34.0 };
+        let _ =
+            write!(out, "<text class=\"event\" x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{name}</text>");
     }
 }
 
@@ -240,7 +239,9 @@ fn two_writers(out: &mut String, timeline: &Timeline, axis: &Axis, top: f64, bot
     for (from_us, to_us) in timeline.two_writers.iter().filter(|(from_us, to_us)| axis.shows(*from_us, *to_us)) {
         let (x, end) = (axis.x(*from_us), axis.x(*to_us));
         let width = (end - x).max(2.0);
-        let text = format!("two writers, {}", seconds((to_us - from_us) as f64 / 1e3));
+        // The check's figure where it is for this stretch; it knows better than the drawing when a writer ended.
+        let length_ms = timeline.overlap_ms.filter(|_| timeline.two_writers.len() == 1);
+        let text = format!("two writers, {}", seconds(length_ms.unwrap_or((to_us - from_us) as f64 / 1e3)));
         let half = text_width(&text) / 2.0 + 6.0;
         let middle = ((x + end) / 2.0).clamp(LABELS + half, WIDTH - half);
         let _ = write!(

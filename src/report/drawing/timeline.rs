@@ -94,6 +94,8 @@ pub struct Timeline {
     pub phases: Vec<PhaseMark>,
     /// Times in which two nodes each acknowledged writes.
     pub two_writers: Vec<(u64, u64)>,
+    /// What the check measured as their whole length; it stands beside them when there is one.
+    pub overlap_ms: Option<f64>,
     /// Points in time worth a line: recovered, rejoined.
     pub milestones: Vec<(u64, &'static str)>,
     /// What is not drawn, and when it was.
@@ -139,6 +141,7 @@ impl Timeline {
             lanes,
             phases,
             two_writers: overlaps(&acknowledged),
+            overlap_ms: None,
             milestones,
             notes,
         })

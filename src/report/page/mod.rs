@@ -256,7 +256,12 @@ fn startup(input: &ReportInput<'_>) -> String {
 }
 
 /// The command line, quoted for a shell, with the seed that was drawn if none was given.
+///
+/// Empty if the history does not know it.
 pub fn command(run: &RunStarted) -> String {
+    if run.arguments.is_empty() {
+        return String::new();
+    }
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,@+%".contains(letter);
     let mut words: Vec<_> = run
         .arguments

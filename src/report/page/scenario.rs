@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{count, evidence, outcome_word, reason, sentence};
+use super::{evidence, outcome_word, reason, sentence};
 use crate::{
     checks::{
         Finding, Measure, Outcome,
@@ -202,12 +202,14 @@ fn severity(scenario: &ScenarioVerdict) -> (Outcome, f64) {
 fn control(trials: &[&ScenarioVerdict]) -> String {
     let Some(control) = trials.iter().find_map(|scenario| scenario.control.as_ref()) else { return String::new() };
     let caught = trials.iter().filter(|trial| trial.control.as_ref().is_some_and(|control| control.caught)).count();
+    let told = match trials.len() {
+        1 => sentence(&control.reason),
+        several => format!("Caught in {caught} of {several} trials; the first: {}", sentence(&control.reason)),
+    };
+    let check = control.check.replace('_', " ");
     format!(
-        "Negative control: this system is known to be bad, and the scenario passes only if {} fails with evidence. \
-         Caught in {caught} of {}: {}",
-        control.check.replace('_', " "),
-        count(trials.len(), "trial"),
-        sentence(&control.reason)
+        "Negative control: this system is known to be bad, and the scenario passes only if {check} fails with evidence. \
+         Outcome: {told}"
     )
 }
 
@@ -468,7 +470,17 @@ fn drawing(input: &ReportInput<'_>, scenario: &ScenarioVerdict, events: &[&Event
         to_us: phase.to_us,
     });
     let origin_us = scenario.failovers.first().map(|failover| failover.effect_from_us);
-    let timeline = Timeline::new(plan, events, origin_us, phases.collect())?;
+    let mut timeline = Timeline::new(plan, events, origin_us, phases.collect())?;
+    timeline.overlap_ms = overlap_ms(scenario);
     let svg = draw(&timeline, &format!("drawing-{}", scenario.number), &format!("Timeline of: {name}"));
     Some(Drawing { svg, notes: timeline.notes })
+}
+
+/// What the check measured as the overlap of two writers.
+fn overlap_ms(scenario: &ScenarioVerdict) -> Option<f64> {
+    scenario
+        .findings
+        .iter()
+        .filter(|finding| finding.check == "single_writer")
+        .find_map(|finding| finding.value_of("overlap_ms"))
 }
