@@ -3,6 +3,7 @@
 //! Architecture invariant: this folder and the observer of Docker's events are the only users of bollard, and
 //! this folder the only user of testcontainers. It knows nothing of PostgreSQL.
 
+pub mod doctor;
 pub mod images;
 pub mod labels;
 pub mod leftovers;
