@@ -1,0 +1,75 @@
+//! Patroni's REST API: what each agent says of itself.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::Deserialize;
+
+use super::{Observer, ObserverError, Pulse, Scene, Watch, every, http_client};
+use crate::{
+    history::{Occurrence, Recorder},
+    services::patroni::REST_PORT,
+};
+
+pub(super) const OBSERVER: Observer =
+    Observer { name: "patroni_api", watches: "each Patroni agent's REST API, every 200 ms", watch };
+
+const PERIOD: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
+    let http = http_client(OBSERVER.name, TIMEOUT)?;
+    let watch_node = |node: &String| {
+        let address = scene.address(OBSERVER.name, node, REST_PORT)?;
+        Ok(Watch::new(node, watch_agent(node.clone(), address, http.clone(), scene.recorder.clone())))
+    };
+    scene.plan.nodes.iter().map(watch_node).collect()
+}
+
+async fn watch_agent(node: String, address: SocketAddr, http: reqwest::Client, recorder: Recorder) -> String {
+    let mut pulse = Pulse::new(OBSERVER.name, &node, &recorder);
+    let url = format!("http://{address}/patroni");
+    let mut due = every(PERIOD);
+    let mut last = None;
+    loop {
+        due.tick().await;
+        let said = ask(&http, &url).await;
+        if last.as_ref() != Some(&said) {
+            let Said { role, state, timeline } = said.clone().unwrap_or_default();
+            let reachable = said.is_some();
+            recorder.record(Occurrence::AgentState { node: node.clone(), reachable, role, state, timeline });
+            last = Some(said);
+        }
+        pulse.beat();
+    }
+}
+
+/// What the API says of the node. Everything is optional: an agent whose PostgreSQL does not run says less.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Said {
+    role: Option<String>,
+    state: Option<String>,
+    timeline: Option<u32>,
+}
+
+/// `None`: no answer, or none of Patroni's. The status does not matter: 503 says only that PostgreSQL does not run.
+async fn ask(http: &reqwest::Client, url: &str) -> Option<Said> {
+    http.get(url).send().await.ok()?.json().await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_primary_and_an_agent_without_postgresql_are_read() {
+        let primary = r#"{"state": "running", "postmaster_start_time": "2025-01-01 10:00:00.1+00:00",
+            "role": "primary", "server_version": 170011, "xlog": {"location": 67108864}, "timeline": 3,
+            "replication": [{"usename": "replicator", "application_name": "node2", "state": "streaming"}],
+            "dcs_last_seen": 1735725600, "patroni": {"version": "4.0.7", "scope": "pgquake", "name": "node1"}}"#;
+        let said: Said = serde_json::from_str(primary).unwrap();
+        assert_eq!(said.role.as_deref(), Some("primary"));
+        assert_eq!((said.state.as_deref(), said.timeline), (Some("running"), Some(3)));
+        let stopped: Said = serde_json::from_str(r#"{"state": "start failed", "role": "replica"}"#).unwrap();
+        assert_eq!((stopped.state.as_deref(), stopped.timeline), (Some("start failed"), None));
+    }
+}
