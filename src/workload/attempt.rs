@@ -93,7 +93,7 @@ pub(super) async fn open(
 }
 
 /// Sends the statement on an open session and waits for its end, within the limit. Returns the session too,
-/// unless it broke or still waits for an answer that nobody will read.
+/// unless it broke in this attempt or still waits for an answer that nobody will read.
 pub(super) async fn send(session: Session, statement: &str, limit: &Limit) -> (AttemptOutcome, Option<Session>) {
     if let Some(reason) = session.ended() {
         let message = format!("the session had ended before the statement was sent: {reason}");
@@ -106,9 +106,10 @@ pub(super) async fn send(session: Session, statement: &str, limit: &Limit) -> (A
         tokio::spawn(session.cancel());
         return (AttemptOutcome::Unknown { message: "no answer came in time".to_owned() }, None);
     };
+    // A session that answered is kept even if it has ended since: the next attempt finds that out, and records it.
+    let usable = answer.is_ok() || session.ended().is_none();
     let outcome = judge(answer, &session.take_warnings());
-    let usable = session.ended().is_none().then_some(session);
-    (outcome, usable)
+    (outcome, usable.then_some(session))
 }
 
 /// What the end of a statement that was sent proves.

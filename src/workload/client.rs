@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -35,19 +35,30 @@ impl Load {
     }
 }
 
-/// An endpoint, with the port that this machine reaches it at.
+/// An endpoint, with the port that this machine reaches it at, and what its clients share.
 pub(super) struct Target {
     /// The endpoint's name.
     pub name: String,
     pub address: SocketAddr,
-    pub operation: Operation,
+    /// When a client of any kind was last acknowledged here, on the run's clock.
+    last_acknowledged_us: AtomicU64,
     /// Whether it was recorded that this machine had nothing left to connect with.
     exhaustion_told: AtomicBool,
 }
 
 impl Target {
-    pub(super) fn new(name: &str, address: SocketAddr, operation: Operation) -> Self {
-        Self { name: name.to_owned(), address, operation, exhaustion_told: AtomicBool::new(false) }
+    pub(super) fn new(name: &str, address: SocketAddr, now_us: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            address,
+            last_acknowledged_us: AtomicU64::new(now_us),
+            exhaustion_told: AtomicBool::new(false),
+        }
+    }
+
+    /// How long no client of any kind was acknowledged here.
+    pub(super) fn unserved(&self, now_us: u64) -> Duration {
+        Duration::from_micros(now_us.saturating_sub(self.last_acknowledged_us.load(Ordering::Relaxed)))
     }
 }
 
@@ -55,14 +66,15 @@ impl Target {
 pub(super) struct Client {
     pub load: Arc<Load>,
     pub target: Arc<Target>,
-    pub kind: ClientKind,
     pub number: u32,
+    kind: ClientKind,
+    operation: Operation,
 }
 
 impl Client {
-    pub(super) fn new(load: &Arc<Load>, target: &Arc<Target>, kind: ClientKind) -> Self {
+    pub(super) fn new(load: &Arc<Load>, target: &Arc<Target>, kind: ClientKind, operation: Operation) -> Self {
         let number = load.next_client.fetch_add(1, Ordering::Relaxed);
-        Self { load: load.clone(), target: target.clone(), kind, number }
+        Self { load: load.clone(), target: target.clone(), number, kind, operation }
     }
 
     /// Opens a session, or says why none came.
@@ -70,15 +82,15 @@ impl Client {
         self.open_within(&Limit::new(timeout, &self.load.stop)).await
     }
 
-    /// Makes one attempt, on the given session or else on a fresh one, and records it. Returns whether it
-    /// succeeded, and the session when it can be used again.
+    /// Makes one attempt, on the given session or else on a fresh one, and records it. Returns the session when it
+    /// can be used again.
     pub(super) async fn attempt(
         &self,
         session: Option<Session>,
         sequence: u64,
         started_us: u64,
         timeout: Duration,
-    ) -> (bool, Option<Session>) {
+    ) -> Option<Session> {
         let limit = Limit::new(timeout, &self.load.stop);
         let session = match session {
             Some(session) => session,
@@ -86,22 +98,21 @@ impl Client {
                 Ok(session) => session,
                 Err(Refusal { sqlstate, message, .. }) => {
                     self.record(sequence, started_us, AttemptOutcome::Refused { sqlstate, message });
-                    return (false, None);
+                    return None;
                 }
             },
         };
-        let statement = attempt::statement(self.target.operation, self.number, sequence);
+        let statement = attempt::statement(self.operation, self.number, sequence);
         let (outcome, session) = attempt::send(session, &statement, &limit).await;
         let outcome = match outcome {
             // A read has no effect to be in doubt about: without its answer it failed.
-            AttemptOutcome::Unknown { message } if self.target.operation == Operation::Read => {
+            AttemptOutcome::Unknown { message } if self.operation == Operation::Read => {
                 AttemptOutcome::Refused { sqlstate: None, message }
             }
             outcome => outcome,
         };
-        let succeeded = matches!(outcome, AttemptOutcome::Acknowledged { .. });
         self.record(sequence, started_us, outcome);
-        (succeeded, session)
+        session
     }
 
     async fn open_within(&self, limit: &Limit) -> Result<Session, Refusal> {
@@ -126,10 +137,13 @@ impl Client {
     }
 
     fn record(&self, sequence: u64, started_us: u64, outcome: AttemptOutcome) {
+        if matches!(outcome, AttemptOutcome::Acknowledged { .. }) {
+            self.target.last_acknowledged_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
+        }
         self.load.recorder.record(Occurrence::Attempt(Attempt {
             client_kind: self.kind,
             endpoint: self.target.name.clone(),
-            operation: self.target.operation,
+            operation: self.operation,
             client: self.number,
             sequence,
             started_us,

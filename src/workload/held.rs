@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{Client, Load, Target};
-use crate::{cluster::Session, history::event::ClientKind};
+use crate::{
+    cluster::Session,
+    history::event::{ClientKind, Operation},
+};
 
 /// The time between two attempts on one session, when each is answered at once.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -20,10 +23,10 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Holds one session after the other until the load ends. The attempt that shows a session broken is recorded,
 /// and the next session is a new client: a session keeps its number, and a number stands for one session.
-pub(super) async fn run(load: Arc<Load>, target: Arc<Target>) {
+pub(super) async fn run(load: Arc<Load>, target: Arc<Target>, operation: Operation) {
     let mut reopen = interval(REOPEN_INTERVAL);
     reopen.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut client = Client::new(&load, &target, ClientKind::Held);
+    let mut client = Client::new(&load, &target, ClientKind::Held, operation);
     loop {
         tokio::select! {
             biased;
@@ -33,7 +36,7 @@ pub(super) async fn run(load: Arc<Load>, target: Arc<Target>) {
         // A failed opening is no attempt on a held session; the prober records those of fresh connections.
         if let Ok(session) = client.open(OPEN_TIMEOUT).await {
             hold(&client, session).await;
-            client = Client::new(&load, &target, ClientKind::Held);
+            client = Client::new(&load, &target, ClientKind::Held, operation);
         }
     }
 }
@@ -48,7 +51,7 @@ async fn hold(client: &Client, session: Session) {
             () = client.load.stop.cancelled() => break,
             _ = due.tick() => {}
         }
-        (_, held) = client.attempt(held, sequence, client.load.recorder.now_us(), ATTEMPT_TIMEOUT).await;
+        held = client.attempt(held, sequence, client.load.recorder.now_us(), ATTEMPT_TIMEOUT).await;
         if held.is_none() {
             return;
         }

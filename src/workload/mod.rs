@@ -62,7 +62,7 @@ pub enum WorkloadError {
 /// One load a scenario: client numbers count from 1 in each.
 pub struct Workload {
     load: Arc<Load>,
-    tasks: JoinSet<Result<(), JoinError>>,
+    tasks: Tasks,
     spec: LoadSpec,
     /// Names of the endpoints that are probed.
     endpoints: Vec<String>,
@@ -74,31 +74,19 @@ impl Workload {
         if spec.rate_per_s == 0 {
             return Err(WorkloadError::NoRate);
         }
-        let addresses = plan
+        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone()));
+        let targets = plan
             .endpoints
             .iter()
-            .map(|endpoint| Ok((endpoint, address(endpoint, access)?)))
+            .map(|endpoint| Ok(Arc::new(Target::new(&endpoint.name, address(endpoint, access)?, recorder.now_us()))))
             .collect::<Result<Vec<_>, WorkloadError>>()?;
-        let Some((_, written)) = addresses.iter().find(|(endpoint, _)| endpoint.name == spec.endpoint) else {
-            let known = plan.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>().join(", ");
+        let Some(written) = targets.iter().find(|target| target.name == spec.endpoint) else {
+            let known = targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(WorkloadError::NoSuchEndpoint { endpoint: spec.endpoint, known });
         };
-        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone()));
         let mut tasks = JoinSet::new();
-        start_writers(&load, &mut tasks, &spec, *written);
-        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        for (index, (endpoint, address)) in (0..count).zip(addresses) {
-            let target = Arc::new(Target::new(&endpoint.name, address, operation(endpoint)));
-            let schedule = Schedule::of(endpoint);
-            // Endpoints are probed one after the other, not all at the same instant.
-            let first = Instant::now() + schedule.healthy() * index / count;
-            tasks.spawn(prober::run(Client::new(&load, &target, ClientKind::Fresh), first, schedule));
-            let held = held::run(load.clone(), target);
-            tasks.spawn(async {
-                held.await;
-                Ok(())
-            });
-        }
+        start_writers(&load, &mut tasks, &spec, written);
+        start_probes(&load, &mut tasks, &targets);
         let endpoints = plan.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
         Ok(Self { load, tasks, spec, endpoints })
     }
@@ -132,13 +120,32 @@ impl Workload {
     }
 }
 
-fn start_writers(load: &Arc<Load>, tasks: &mut JoinSet<Result<(), JoinError>>, spec: &LoadSpec, address: SocketAddr) {
-    let target = Arc::new(Target::new(&spec.endpoint, address, Operation::Write));
+type Tasks = JoinSet<Result<(), JoinError>>;
+
+fn start_writers(load: &Arc<Load>, tasks: &mut Tasks, spec: &LoadSpec, target: &Arc<Target>) {
     for index in 0..spec.writers {
         let phase = Duration::from_secs(1) / spec.rate_per_s * index / spec.writers;
-        let writer = writers::run(Client::new(load, &target, ClientKind::Writer), spec.rate_per_s, phase);
+        let client = Client::new(load, target, ClientKind::Writer, Operation::Write);
+        let writer = writers::run(client, spec.rate_per_s, phase);
         tasks.spawn(async {
             writer.await;
+            Ok(())
+        });
+    }
+}
+
+/// Starts the prober and a held session on every endpoint.
+fn start_probes(load: &Arc<Load>, tasks: &mut Tasks, targets: &[Arc<Target>]) {
+    let count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+    for (index, target) in (0..count).zip(targets) {
+        let operation = operation(&target.name);
+        let schedule = Schedule::of(&target.name);
+        // Endpoints are probed one after the other, not all at the same instant.
+        let first = Instant::now() + schedule.healthy() * index / count;
+        tasks.spawn(prober::run(Client::new(load, target, ClientKind::Fresh, operation), first, schedule));
+        let held = held::run(load.clone(), target.clone(), operation);
+        tasks.spawn(async {
+            held.await;
             Ok(())
         });
     }
@@ -150,6 +157,6 @@ fn address(endpoint: &PlannedEndpoint, access: &Access) -> Result<SocketAddr, Wo
 }
 
 /// Clients read at `read` and write everywhere else, also where a standby must refuse it.
-fn operation(endpoint: &PlannedEndpoint) -> Operation {
-    if endpoint.name == "read" { Operation::Read } else { Operation::Write }
+fn operation(endpoint: &str) -> Operation {
+    if endpoint == "read" { Operation::Read } else { Operation::Write }
 }

@@ -9,13 +9,14 @@ use tokio::{
 };
 
 use super::client::Client;
-use crate::plan::PlannedEndpoint;
 
 /// An attempt without an answer after this time has failed. With the period it bounds the attempts in flight.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Without a success for this long the endpoint fails. Many healthy periods, so that a machine that is merely slow
-/// is not given more work.
+/// Without an acknowledgement to a client of any kind for this long the endpoint fails. Held sessions and writers
+/// need little from a server, so one that is merely slow is not taken for one that fails and given more work.
 const FAILING_AFTER: Duration = Duration::from_millis(150);
+/// With this many attempts in flight no more than usual are started: where all time out, they are not to multiply.
+const DENSE_UP_TO: usize = 64;
 
 /// How often attempts start on an endpoint.
 ///
@@ -34,8 +35,8 @@ pub(super) struct Schedule {
 impl Schedule {
     /// Held sessions watch nodes and the read endpoint every 20 ms; fresh connections show there what new clients
     /// get, not when to the millisecond.
-    pub(super) fn of(endpoint: &PlannedEndpoint) -> Self {
-        let (healthy_ms, failing_ms) = match endpoint.name.as_str() {
+    pub(super) fn of(endpoint: &str) -> Self {
+        let (healthy_ms, failing_ms) = match endpoint {
             "write" => (20, 10),
             "read" => (50, 50),
             _ => (100, 100),
@@ -55,34 +56,31 @@ impl Schedule {
 pub(super) async fn run(client: Client, first: Instant, schedule: Schedule) -> Result<(), JoinError> {
     let client = Arc::new(client);
     let mut in_flight = JoinSet::new();
-    let mut last_success = first;
     let mut due = first;
     for sequence in 1.. {
         loop {
             tokio::select! {
                 biased;
                 () = client.load.stop.cancelled() => return drain(in_flight).await,
-                Some(ended) = in_flight.join_next() => last_success = last_success.max(ended?.unwrap_or(first)),
+                Some(ended) = in_flight.join_next() => ended?,
                 () = sleep_until(due) => break,
             }
         }
-        in_flight.spawn(probe(client.clone(), sequence, client.load.recorder.at_us(due.into_std())));
-        due += if last_success.elapsed() > FAILING_AFTER { schedule.failing } else { schedule.healthy };
+        let recorder = &client.load.recorder;
+        let fails = client.target.unserved(recorder.now_us()) > FAILING_AFTER && in_flight.len() < DENSE_UP_TO;
+        in_flight.spawn(probe(client.clone(), sequence, recorder.at_us(due.into_std())));
+        due += if fails { schedule.failing } else { schedule.healthy };
     }
     drain(in_flight).await
 }
 
-/// Makes one attempt; returns when it succeeded.
-async fn probe(client: Arc<Client>, sequence: u64, due_us: u64) -> Option<Instant> {
-    let (succeeded, session) = client.attempt(None, sequence, due_us, ATTEMPT_TIMEOUT).await;
-    let ended = Instant::now();
-    if let Some(session) = session {
+async fn probe(client: Arc<Client>, sequence: u64, due_us: u64) {
+    if let Some(session) = client.attempt(None, sequence, due_us, ATTEMPT_TIMEOUT).await {
         session.close().await;
     }
-    succeeded.then_some(ended)
 }
 
-async fn drain(mut in_flight: JoinSet<Option<Instant>>) -> Result<(), JoinError> {
+async fn drain(mut in_flight: JoinSet<()>) -> Result<(), JoinError> {
     while let Some(ended) = in_flight.join_next().await {
         ended?;
     }

@@ -24,7 +24,7 @@ pub(super) async fn run(client: Client, rate_per_s: u32, phase: Duration) {
             _ = due.tick() => {}
         }
         let started_us = client.load.recorder.now_us();
-        (_, session) = client.attempt(session, sequence, started_us, ATTEMPT_TIMEOUT).await;
+        session = client.attempt(session, sequence, started_us, ATTEMPT_TIMEOUT).await;
         let pace = if session.is_some() { period } else { period.max(RECONNECT_INTERVAL) };
         if due.period() != pace {
             due = ticks(pace, pace);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgquake::{
     cluster::{Access, Credentials},
+    engine::images::{self, ImageKind},
     plan::Plan,
     topology::{Endpoint, Endpoints, Host, Region, ServiceKind, Topology},
 };
@@ -14,9 +15,12 @@ use testcontainers::{
 };
 
 const PASSWORD: &str = "made-for-this-test";
+/// A load takes much of a small machine: two at once would measure each other.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A primary on port 5432 and, when asked for, a standby of it on port 5433 in the same container.
 pub struct Postgres {
+    _alone: tokio::sync::MutexGuard<'static, ()>,
     container: ContainerAsync<GenericImage>,
     pub port: u16,
     pub standby_port: Option<u16>,
@@ -24,6 +28,7 @@ pub struct Postgres {
 
 impl Postgres {
     pub async fn start(with_standby: bool) -> Self {
+        let alone = ALONE.lock().await;
         let script = format!(
             r"set -e
             cd /var/lib/postgresql
@@ -47,35 +52,59 @@ SQL
             fi
             exec postgres -D data $options -c pgquake.node=node1"
         );
-        let image = GenericImage::new("pgq-patroni", "latest")
+        let tag = image().await;
+        let (name, version) = tag.split_once(':').expect("a tag with a version");
+        let image = GenericImage::new(name, version)
             .with_wait_for(WaitFor::message_on_stderr("database system is ready to accept connections"))
             .with_entrypoint("/bin/bash")
             .with_exposed_port(5432.tcp())
             .with_exposed_port(5433.tcp());
         let container = image.with_cmd(["-c", &script]).start().await.expect("a PostgreSQL container");
         let port = container.get_host_port_ipv4(5432).await.expect("a published port");
-        let mut postgres = Self { container, port, standby_port: None };
+        let mut postgres = Self { _alone: alone, container, port, standby_port: None };
         if with_standby {
-            postgres.wait_for_streaming().await;
+            let streaming = "SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+            postgres.until_on("5433", "a standby that streams", streaming).await;
             postgres.standby_port = Some(postgres.container.get_host_port_ipv4(5433).await.expect("a published port"));
         }
         postgres
     }
 
-    /// Runs SQL as the superuser on the primary; the first column of each row comes back.
+    /// Runs SQL as the superuser on the primary; each row comes back as a line.
     pub async fn sql(&self, sql: &str) -> Vec<String> {
-        let mut ran = self.container.exec(ExecCommand::new(["psql", "-Atqc", sql])).await.expect("psql");
+        self.psql("5432", sql).await
+    }
+
+    async fn psql(&self, port: &str, sql: &str) -> Vec<String> {
+        let command = ExecCommand::new(["psql", "-p", port, "-Atqc", sql]);
+        let mut ran = self.container.exec(command).await.expect("psql");
         let output = ran.stdout_to_vec().await.expect("psql's output");
         String::from_utf8(output).expect("UTF-8").lines().map(str::to_owned).collect()
     }
 
-    async fn wait_for_streaming(&self) {
+    /// Runs SQL on the primary until it returns rows.
+    pub async fn until(&self, awaited: &str, sql: &str) -> Vec<String> {
+        self.until_on("5432", awaited, sql).await
+    }
+
+    async fn until_on(&self, port: &str, awaited: &str, sql: &str) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while self.sql("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'").await.is_empty() {
-            assert!(Instant::now() < deadline, "the standby did not stream within 30 s");
+        loop {
+            let rows = self.psql(port, sql).await;
+            if !rows.is_empty() {
+                return rows;
+            }
+            assert!(Instant::now() < deadline, "{awaited} did not come within 30 s");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The project's own image, made if it is not there.
+async fn image() -> String {
+    let docker = bollard::Docker::connect_with_defaults().expect("a Docker engine");
+    let images = images::ensure(&docker, &[ImageKind::Patroni], &|_| {}).await.expect("the image");
+    images[&ImageKind::Patroni].tag.clone()
 }
 
 /// A plan with these nodes; the endpoint `write` is port 5000 of a host `proxy`.
