@@ -7,7 +7,7 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
-    cluster::Session,
+    cluster::{Session, session::explain},
     history::{
         Occurrence, Recorder,
         event::{NodeState, Role},
@@ -64,9 +64,12 @@ struct Eye {
 enum Look {
     Seen(NodeState),
     Unreachable,
-    /// The node answered with an error, as it may in the instant of its promotion. The next look will tell.
-    Unclear,
+    /// The node answered, but not what was asked, as it may in the instant of its promotion: why.
+    Unclear(String),
 }
+
+/// A node whose answers are unclear for so long is not watched any more, whatever the reason.
+const UNCLEAR_AT_MOST: Duration = Duration::from_secs(10);
 
 impl Eye {
     async fn watch(mut self, recorder: Recorder) -> String {
@@ -74,13 +77,16 @@ impl Eye {
         let mut due = every(PERIOD);
         let mut told: Option<(NodeState, Instant)> = None;
         let mut switches = Switches::default();
+        let mut last_clear = Instant::now();
         loop {
             due.tick().await;
             let state = match self.look().await {
                 Look::Seen(state) => state,
                 Look::Unreachable => unreachable(&self.node),
-                Look::Unclear => continue,
+                Look::Unclear(reason) if last_clear.elapsed() > UNCLEAR_AT_MOST => return reason,
+                Look::Unclear(_) => continue,
             };
+            last_clear = Instant::now();
             let news =
                 told.as_ref().is_none_or(|(before, at)| !same_but_lsn(before, &state) || at.elapsed() >= TELL_AT_LEAST);
             if news {
@@ -109,13 +115,16 @@ impl Eye {
             return Look::Unreachable;
         }
         self.session = Some(session);
-        let row = answer.ok().and_then(|messages| {
-            messages.into_iter().find_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(row),
-                _ => None,
-            })
+        let messages = match answer {
+            Ok(messages) => messages,
+            Err(error) => return Look::Unclear(format!("failed to ask for the node's state: {}", explain(&error))),
+        };
+        let row = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
         });
-        row.and_then(|row| state(&self.node, &row)).map_or(Look::Unclear, Look::Seen)
+        let state = row.and_then(|row| state(&self.node, row));
+        state.map_or_else(|| Look::Unclear("the node's state is not the row that was asked for".to_owned()), Look::Seen)
     }
 }
 

@@ -1,0 +1,206 @@
+//! The observers see what happens to a real cluster: a switchover and the death of a node.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use pgquake::{
+    cluster::{Cluster, Startup},
+    engine::{
+        Engine,
+        images::{self, ImageKind},
+        labels::RunLabels,
+        leftovers::{Ownership, Sweep},
+    },
+    history::{
+        Event, Occurrence, Recorder,
+        event::{NodeState, Role},
+    },
+    observers::Observers,
+    plan::Plan,
+    services::patroni::REST_PORT,
+    topology::{self, ServiceKind},
+};
+use tokio::sync::broadcast::Receiver;
+
+const RUN: &str = "test-observers";
+
+/// Events as they come, with a deadline that names what did not come.
+struct Events(Receiver<Arc<Event>>);
+
+impl Events {
+    /// Waits until every wanted thing was seen; `see` strikes out what an event shows.
+    async fn until_all<T: Ord + std::fmt::Debug>(
+        &mut self,
+        wanted: impl IntoIterator<Item = T>,
+        see: impl Fn(&Occurrence) -> Option<T>,
+    ) {
+        let mut missing: BTreeSet<T> = wanted.into_iter().collect();
+        let all = async {
+            while !missing.is_empty() {
+                let event = self.0.recv().await.unwrap();
+                if let Some(seen) = see(&event.what) {
+                    missing.remove(&seen);
+                }
+            }
+        };
+        let came = tokio::time::timeout(Duration::from_secs(60), all).await;
+        assert!(came.is_ok(), "not seen within 60 s: {missing:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switchover_and_a_dead_node_are_seen() {
+    let engine = Engine::connect().await.unwrap();
+    let ownership = Ownership::of(RUN).unwrap();
+    let watched = tokio::spawn(watch_a_cluster(engine.clone(), ownership.label())).await;
+    engine.sweep(Sweep::Run(RUN)).await.unwrap();
+    if let Err(failed) = watched {
+        std::panic::resume_unwind(failed.into_panic());
+    }
+}
+
+async fn watch_a_cluster(engine: Engine, owner: String) {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::new(topology::load("single-region-fast", &["topologies".into()]).unwrap());
+    let made = images::ensure(engine.docker(), ImageKind::ALL, &|_| {}).await.unwrap();
+    let images = made.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect();
+    let labels = RunLabels { run: RUN.to_owned(), scenario: 1, owner };
+    let logs = folder.path().join("logs");
+    let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs };
+    let (cluster, _) = Cluster::start(startup).await.unwrap();
+
+    let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
+    let mut events = Events(recorder.listen());
+    let observers = Observers::start(&plan, cluster.access(), &recorder, engine.docker(), cluster.labels()).unwrap();
+    first_sight(&mut events).await;
+    switchover(&cluster, &mut events).await;
+    death_of_a_standby(&cluster, &mut events).await;
+    observers.stop().await;
+
+    let lost = pgquake::history::read_history(recorder.path()).unwrap();
+    let lost: Vec<_> = lost.iter().filter(|event| matches!(event.what, Occurrence::ObserverLost { .. })).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// What is so from the beginning. A new cluster is on timeline 2: its first primary is promoted, as Patroni promotes
+/// whoever gets the key.
+/// Each fact may be told only once, so all are awaited together.
+async fn first_sight(events: &mut Events) {
+    let wanted = [
+        "key on node1: node1, initially",
+        "key on node2: node1, initially",
+        "key on node3: node1, initially",
+        "node1 is primary on 2 with node2, node3",
+        "node2 is standby on 2 of node1",
+        "node3 is standby on 2 of node1",
+        "agent node1 primary",
+        "agent node2 replica",
+        "agent node3 replica",
+        "write node1 up",
+        "write node2 down",
+        "write node3 down",
+        "read node1 down",
+        "read node2 up",
+        "read node3 up",
+        "etcd has a leader",
+        "timers were watched",
+    ];
+    let wanted = wanted.map(str::to_owned);
+    events.until_all(wanted, describe).await;
+    let alive = [
+        "dcs_leader etcd",
+        "docker_events engine",
+        "haproxy proxy",
+        "leader_key node1",
+        "leader_key node2",
+        "leader_key node3",
+        "node_state node1",
+        "node_state node2",
+        "node_state node3",
+        "patroni_api node1",
+        "patroni_api node2",
+        "patroni_api node3",
+        "timers harness",
+    ];
+    events.until_all(alive.map(str::to_owned), sign_of_life).await;
+}
+
+async fn switchover(cluster: &Cluster, events: &mut Events) {
+    let rest = cluster.access().address("node1", REST_PORT).unwrap();
+    let request = reqwest::Client::builder().no_proxy().build().unwrap().post(format!("http://{rest}/switchover"));
+    let asked = request.json(&serde_json::json!({ "leader": "node1", "candidate": "node2" })).send();
+    let wanted = [
+        "key on node1: nobody",
+        "key on node2: nobody",
+        "key on node3: nobody",
+        "key on node1: node2",
+        "key on node2: node2",
+        "key on node3: node2",
+        "node2 left timeline 2 for 3",
+        "node2 is primary on 3 with node1, node3",
+        "node1 is standby on 3 of node2",
+        "agent node2 primary",
+        "agent node1 replica",
+        "write node1 down",
+        "write node2 up",
+    ];
+    let (answer, ()) = tokio::join!(asked, events.until_all(wanted.map(str::to_owned), describe));
+    let answer = answer.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+}
+
+async fn death_of_a_standby(cluster: &Cluster, events: &mut Events) {
+    let service = cluster.service("node3", ServiceKind::Patroni).unwrap();
+    let killed = cluster.engine().kill_service(service);
+    let wanted = ["node3 is unreachable", "agent node3 is unreachable", "container node3/patroni: die"];
+    let (killed, ()) = tokio::join!(killed, events.until_all(wanted.map(str::to_owned), describe));
+    killed.unwrap();
+    // Observers of what is dead are themselves alive.
+    events.until_all(["node_state node3", "patroni_api node3"].map(str::to_owned), sign_of_life).await;
+}
+
+fn sign_of_life(what: &Occurrence) -> Option<String> {
+    match what {
+        Occurrence::ObserverAlive { observer, target } => Some(format!("{observer} {target}")),
+        _ => None,
+    }
+}
+
+fn describe(what: &Occurrence) -> Option<String> {
+    let up_or_down = |up| if up { "up" } else { "down" };
+    Some(match what {
+        Occurrence::LeaderKey { member, holder, initial, .. } => {
+            let initially = if *initial { ", initially" } else { "" };
+            format!("key on {member}: {}{initially}", holder.as_deref().unwrap_or("nobody"))
+        }
+        Occurrence::ObserverLost { .. } => panic!("{what:?}"),
+        Occurrence::NodeState(state) => describe_node(state)?,
+        Occurrence::AgentState { node, reachable: false, .. } => format!("agent {node} is unreachable"),
+        Occurrence::AgentState { node, role, .. } => format!("agent {node} {}", role.as_deref()?),
+        Occurrence::ProxyState { backend, server, up, .. } => format!("{backend} {server} {}", up_or_down(*up)),
+        Occurrence::DcsLeader { member: Some(_) } => "etcd has a leader".to_owned(),
+        Occurrence::TimerLate { .. } => "timers were watched".to_owned(),
+        Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn: 1.. } => {
+            format!("{node} left timeline {parent} for {timeline}")
+        }
+        Occurrence::ContainerEvent { host, service, action, engine_time_ns: 1.. } => {
+            format!("container {host}/{service}: {action}")
+        }
+        _ => return None,
+    })
+}
+
+fn describe_node(state: &NodeState) -> Option<String> {
+    let NodeState { node, reachable, role, timeline, lsn, streaming_from, standbys } = state;
+    if !reachable {
+        return Some(format!("{node} is unreachable"));
+    }
+    let timeline = (*timeline)?;
+    assert!(lsn.is_some_and(|lsn| lsn > 0), "{state:?}");
+    match role.as_ref()? {
+        Role::Primary => {
+            let standbys = standbys.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Some(format!("{node} is primary on {timeline} with {standbys}"))
+        }
+        Role::Standby => Some(format!("{node} is standby on {timeline} of {}", streaming_from.as_deref()?)),
+    }
+}
