@@ -1,11 +1,11 @@
 //! The prober is right: it measures an outage of known length, with the load of a drill running beside it.
 
-mod gate;
-mod postgres;
-
 use std::time::Duration;
 
-use gate::{Gate, Passage};
+use crate::{
+    gate::{Gate, Passage},
+    postgres::{Postgres, access, plan},
+};
 use pgquake::{
     checks::{
         outage::{Window, outages},
@@ -14,7 +14,6 @@ use pgquake::{
     history::{Recorder, event::Operation, read_history},
     workload::{LoadSpec, Workload},
 };
-use postgres::{Postgres, access, plan};
 
 /// The error that is allowed, as the project promises it.
 const TOLERANCE_MS: f64 = 25.0;

@@ -1,9 +1,8 @@
 //! A write is acknowledged, refused or unknown, and the ledger agrees.
 
-mod postgres;
-
 use std::{collections::BTreeSet, time::Duration};
 
+use crate::postgres::{Postgres, access, plan};
 use pgquake::{
     cluster::Access,
     history::{
@@ -14,7 +13,6 @@ use pgquake::{
     plan::Plan,
     workload::{LoadSpec, Workload, read_ledgers},
 };
-use postgres::{Postgres, access, plan};
 
 /// A PostgreSQL, or two, and where what happens is recorded.
 struct Drill {
