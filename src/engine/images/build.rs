@@ -144,6 +144,8 @@ fn without_escapes(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bollard::query_parameters::ListContainersOptions;
+    use std::time::Instant;
 
     #[test]
     fn steps_ids_and_escapes_are_read_from_the_output() {
@@ -167,5 +169,51 @@ mod tests {
         let tail = transcript.tail();
         assert_eq!(tail.len(), TAIL_LINES);
         assert_eq!(tail.last().map(String::as_str), Some("line 99"));
+    }
+
+    async fn build_of(dockerfile: &str) -> Result<Built, ImageError> {
+        let docker = Docker::connect_with_defaults().unwrap();
+        let archive = super::super::context::archive_of_dockerfile(dockerfile).unwrap();
+        run(&docker, Order { image: "probe".into(), archive, fresh: true, ..Order::default() }, &|_| {}).await
+    }
+
+    #[tokio::test]
+    async fn a_step_that_fails_ends_the_build_with_its_output() {
+        let error = build_of("FROM scratch\nENV STEP=one\nRUN no-shell-here\n").await.unwrap_err();
+        let ImageError::Build { image, tail, .. } = error else { panic!("{error:?}") };
+        assert_eq!(image, "probe");
+        assert!(tail.contains("Step 3/3 : RUN no-shell-here"), "{tail}");
+    }
+
+    #[tokio::test]
+    async fn a_dockerfile_that_is_none_ends_the_build() {
+        let error = build_of("FRM scratch\n").await.unwrap_err();
+        assert!(matches!(error, ImageError::Build { .. }), "{error:?}");
+    }
+
+    /// Whether a container runs this command, whoever started it.
+    async fn runs(docker: &Docker, command: &str) -> bool {
+        let containers = docker.list_containers(None::<ListContainersOptions>).await.unwrap();
+        containers.iter().any(|container| container.command.as_deref().is_some_and(|text| text.contains(command)))
+    }
+
+    #[tokio::test]
+    async fn a_build_that_is_dropped_leaves_no_container() {
+        let docker = Docker::connect_with_defaults().unwrap();
+        let base = super::super::base::ensure(&docker, &|_| {}).await.unwrap();
+        let command = format!("sleep 60.{}", std::process::id());
+        let wait_until = async |wanted: bool| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while runs(&docker, &command).await != wanted {
+                assert!(Instant::now() < deadline, "after 20 s it is not so that a container runs {command}: {wanted}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let dockerfile = format!("FROM {base}\nRUN {command}\n");
+        tokio::select! {
+            ended = build_of(&dockerfile) => panic!("the build ended: {ended:?}"),
+            () = wait_until(true) => {}
+        }
+        wait_until(false).await;
     }
 }
