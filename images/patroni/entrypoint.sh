@@ -1,24 +1,41 @@
 #!/bin/sh
 # Main process of the service: runs the Patroni agent and outlives it, because a machine does not lose its
-# database when the agent dies (the packaged unit has KillMode=process).
+# database when the agent dies (the packaged unit has KillMode=process, and no restart). A hang-up starts the
+# agent again; SIGTERM stops it cleanly.
 set -eu
 data=/var/lib/postgresql/data
-if [ -r /etc/patroni/first-start.sql ] && [ ! -e "$data/PG_VERSION" ]; then
+
+first_start() {
   # The node that the plan chose as first primary gets the run's roles and passwords before it starts:
   # its history is then that of the others, and a little longer.
   install -d -m 700 "$data"
   cp -a /var/lib/postgresql/prepared/. "$data"
   touch /var/lib/postgresql/prepared.used
   postgres --single -j -D "$data" postgres < /etc/patroni/first-start.sql > /dev/null
+}
+
+start_agent() {
+  patroni /etc/patroni/patroni.yml &
+  agent=$!
+}
+
+stop() {
+  kill -TERM "$agent" 2>/dev/null || exit 0
+  while kill -0 "$agent" 2>/dev/null; do wait "$agent" || true; done
+  exit 0
+}
+
+if [ -r /etc/patroni/first-start.sql ] && [ ! -e "$data/PG_VERSION" ]; then
+  first_start
 fi
-patroni /etc/patroni/patroni.yml &
-agent=$!
-trap 'kill -TERM "$agent" 2>/dev/null || true' TERM INT
-while kill -0 "$agent" 2>/dev/null; do
+start_agent
+trap stop TERM INT
+trap 'kill -0 "$agent" 2>/dev/null || start_agent' HUP
+while :; do
   wait "$agent" || true
+  if ! kill -0 "$agent" 2>/dev/null; then
+    echo "the Patroni agent is gone; whatever it started is left alone" >&2
+    # Until a signal comes.
+    sleep 3600 & wait $! || true
+  fi
 done
-if [ -e "$data/postmaster.pid" ]; then
-  echo "the Patroni agent is gone; PostgreSQL is left alone" >&2
-  trap 'exit 0' TERM INT
-  while :; do sleep 3600 & wait $!; done
-fi

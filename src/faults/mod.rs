@@ -1,0 +1,105 @@
+//! Faults: things done to hosts, services, links, disks or clocks. One file a fault, one row in [`ALL`].
+//!
+//! A fault only acts and looks. [`Injector`] owns what all faults share: their instants, their deadlines, their
+//! confirmation and their healing, whatever becomes of the scenario.
+//!
+//! Architecture invariant: a fault never records and never judges, and faults know nothing of one another.
+
+mod host_crash;
+mod injector;
+mod process;
+mod process_freeze;
+mod process_kill;
+mod service_kill;
+mod target;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+pub use injector::{Injector, InjectorError};
+pub use process::Process;
+pub use target::Target;
+
+use crate::{
+    cluster::{Cluster, NotReady},
+    engine::EngineError,
+    topology::ServiceKind,
+};
+
+/// A fault could not be aimed, injected, confirmed or healed.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultError {
+    #[error("{fault} can't be applied to {target}: {reason}")]
+    NotApplicable { fault: &'static str, target: String, reason: String },
+    #[error("there is no {0} at the moment")]
+    NoTarget(String),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+}
+
+/// What a fault is aimed at, when the scenario comes to it.
+#[derive(Debug, Clone)]
+pub struct Aim {
+    pub host: String,
+    /// What the scenario called it, with what it turned out to be: `the primary (node1)`.
+    pub described: String,
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// One row of the table of faults.
+pub struct FaultKind {
+    pub name: &'static str,
+    /// What it does, physically.
+    pub effect: &'static str,
+    /// How it is proven to bite, and to be gone.
+    pub confirmed_by: &'static str,
+    /// Where it can't be used.
+    pub limits: &'static str,
+    /// Names of its parameters, with what they take.
+    pub parameters: &'static [(&'static str, &'static str)],
+    /// Aims it, or says why it can't be applied there.
+    pub aim: fn(&Cluster, &Aim) -> Result<Box<dyn Fault>, FaultError>,
+}
+
+/// A fault that is aimed.
+#[async_trait]
+pub trait Fault: Send + Sync {
+    /// The services that it touches, with their hosts.
+    fn services(&self) -> Vec<(String, ServiceKind)>;
+
+    /// Does it, and returns as soon as it is done.
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
+
+    /// The proof that it bites, or what is still missing.
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String>;
+
+    /// Undoes it. Called once, also when the injection failed half-way.
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
+
+    /// The proof that it is gone, or what still stands in the way.
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String>;
+}
+
+/// Every fault, by name.
+pub const ALL: &[FaultKind] = &[host_crash::KIND, process_freeze::KIND, process_kill::KIND, service_kill::KIND];
+
+/// The row of this name.
+pub fn find(name: &str) -> Option<&'static FaultKind> {
+    ALL.iter().find(|kind| kind.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_its_rows_are_whole() {
+        assert!(ALL.is_sorted_by_key(|kind| kind.name));
+        for kind in ALL {
+            assert!(!kind.effect.is_empty() && !kind.confirmed_by.is_empty() && !kind.limits.is_empty(), "{}", kind.name);
+        }
+    }
+}

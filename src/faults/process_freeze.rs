@@ -1,0 +1,71 @@
+//! `process_freeze`: one process stops running and keeps all it holds, as on a stalled machine.
+
+use async_trait::async_trait;
+
+use super::{Aim, Fault, FaultError, FaultKind, Process, process};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "process_freeze",
+    effect: "one process gets SIGSTOP: it keeps its memory, locks and connections, and does nothing; what it \
+             started runs on",
+    confirmed_by: "the kernel says that the process is stopped; healed when it is not, after SIGCONT",
+    limits: "the process must run on the host",
+    parameters: &[("process", "PostgreSQL, the Patroni agent, etcd or HAProxy")],
+    aim,
+};
+
+struct ProcessFreeze {
+    host: String,
+    process: Process,
+    pid: Option<u32>,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let process = process::aimed_at(KIND.name, cluster, aim)?;
+    Ok(Box::new(ProcessFreeze { host: aim.host.clone(), process, pid: None }))
+}
+
+impl ProcessFreeze {
+    async fn state(&self, cluster: &Cluster) -> Result<Option<char>, String> {
+        let (Some(pod), Some(pid)) = (cluster.pod(&self.host), self.pid) else {
+            return Err("no process was found".to_owned());
+        };
+        process::state(pod, pid).await.map_err(|error| error.to_string())
+    }
+}
+
+#[async_trait]
+impl Fault for ProcessFreeze {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        vec![(self.host.clone(), self.process.service())]
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.pid = Some(process::signal(cluster, &self.host, self.process, "STOP").await?);
+        Ok(())
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        match self.state(cluster).await? {
+            Some('T') => Ok(format!("the kernel says that {} on {} is stopped", self.process.word(), self.host)),
+            Some(state) => Err(format!("{} on {} is in state {state}", self.process.word(), self.host)),
+            None => Err(format!("{} on {} is gone", self.process.word(), self.host)),
+        }
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        if let (Some(pod), Some(pid)) = (cluster.pod(&self.host), self.pid) {
+            pod.shell.run(&format!("kill -CONT {pid}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        match self.state(cluster).await? {
+            Some('T') => Err(format!("{} on {} is still stopped", self.process.word(), self.host)),
+            Some(_) => Ok(format!("{} on {} runs on", self.process.word(), self.host)),
+            None => Err(format!("{} on {} is gone", self.process.word(), self.host)),
+        }
+    }
+}

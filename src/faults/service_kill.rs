@@ -1,0 +1,67 @@
+//! `service_kill`: every process of a service dies at once; the machine lives and resets its connections.
+
+use async_trait::async_trait;
+
+use super::{Aim, Fault, FaultError, FaultKind, process};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "service_kill",
+    effect: "every process of the service gets SIGKILL; the host's kernel answers its peers with resets",
+    confirmed_by: "no process of the service's control group is left; healed when the service runs again",
+    limits: "the host must run the service",
+    parameters: &[("service", "etcd, haproxy or patroni")],
+    aim,
+};
+
+struct ServiceKill {
+    host: String,
+    kind: ServiceKind,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let refuse = |reason: String| FaultError::NotApplicable { fault: KIND.name, target: aim.described.clone(), reason };
+    let named = aim.parameters.get("service").map(String::as_str).unwrap_or_default();
+    let kind = ServiceKind::ALL.iter().copied().find(|kind| kind.name() == named);
+    let kind = kind.ok_or_else(|| refuse(format!("`{named}` is no service")))?;
+    if cluster.service(&aim.host, kind).is_none() {
+        return Err(refuse(format!("{} does not run {}", aim.host, kind.name())));
+    }
+    Ok(Box::new(ServiceKill { host: aim.host.clone(), kind }))
+}
+
+#[async_trait]
+impl Fault for ServiceKill {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        vec![(self.host.clone(), self.kind)]
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        let pids = process::pids_of_service(cluster, &self.host, self.kind).await?;
+        if let (Some(pod), false) = (cluster.pod(&self.host), pids.is_empty()) {
+            pod.shell.run(&format!("kill -9 {pids}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        let pids = process::pids_of_service(cluster, &self.host, self.kind).await.map_err(|error| error.to_string())?;
+        if pids.is_empty() {
+            return Ok(format!("no process of {} is left on {}", self.kind.name(), self.host));
+        }
+        Err(format!("processes {pids} of {} are left on {}", self.kind.name(), self.host))
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        process::wait_until_stopped(cluster, &self.host, self.kind).await?;
+        Ok(cluster.restart_service(&self.host, self.kind).await?)
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        let pids = process::pids_of_service(cluster, &self.host, self.kind).await.map_err(|error| error.to_string())?;
+        if pids.is_empty() {
+            return Err(format!("{} does not run on {}", self.kind.name(), self.host));
+        }
+        Ok(format!("{} runs on {} (processes {pids})", self.kind.name(), self.host))
+    }
+}
