@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod compose;
 pub mod credentials;
 pub mod engine;
+pub mod faults;
 pub mod history;
 pub mod observers;
 pub mod plan;

@@ -6,6 +6,7 @@
 pub mod access;
 mod readiness;
 mod roles;
+mod sql;
 pub mod session;
 mod start;
 

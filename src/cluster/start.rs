@@ -8,11 +8,10 @@ use std::{
 };
 
 use futures::future::{try_join, try_join_all};
-use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use super::{Access, Cluster, Inner, NotReady, Services, wait_until};
 use crate::{
-    credentials::{CLIENT_ROLE, Credentials, DATABASE},
+    credentials::Credentials,
     engine::{Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::Plan,
     services::{self, Rendered},
@@ -178,42 +177,8 @@ impl Cluster {
 
     async fn streaming(&self, wanted: usize) -> Result<(), String> {
         let primary = self.primary().await.ok_or("no node leads yet")?;
-        let sql = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'";
-        let standbys = self.query(&primary, services::patroni::POSTGRESQL_PORT, sql).await?;
-        if standbys.len() >= wanted {
-            return Ok(());
-        }
-        Err(format!("{} of {wanted} stream from {primary} ({})", standbys.len(), standbys.join(", ")))
+        self.streaming_from(&primary, wanted).await
     }
-
-    /// The first column of a query's rows, on a fresh connection.
-    async fn query(&self, host: &str, port: u16, sql: &str) -> Result<Vec<String>, String> {
-        let address = self.access().address(host, port).ok_or_else(|| format!("{host}:{port} is not published"))?;
-        let mut config = tokio_postgres::Config::new();
-        config
-            .host(address.ip().to_string())
-            .port(address.port())
-            .user(CLIENT_ROLE)
-            .password(&self.access().credentials.client_password)
-            .dbname(DATABASE)
-            .connect_timeout(Duration::from_secs(2));
-        let (client, connection) = config.connect(NoTls).await.map_err(|error| error.to_string())?;
-        let answer = async { client.simple_query(sql).await.map_err(|error| error.to_string()) };
-        tokio::select! {
-            answer = answer => Ok(first_column(answer?)),
-            ended = connection => Err(format!("the connection ended: {:?}", ended.err())),
-        }
-    }
-}
-
-fn first_column(messages: Vec<SimpleQueryMessage>) -> Vec<String> {
-    messages
-        .into_iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        })
-        .collect()
 }
 
 struct Starter<'a> {

@@ -67,6 +67,8 @@ pub enum Sweep<'a> {
     Abandoned,
     /// Those that `pgquake up` keeps.
     Kept,
+    /// All of them.
+    All,
     /// Those that no living process owns: abandoned and kept ones.
     Unowned,
 }
@@ -81,6 +83,7 @@ impl Sweep<'_> {
                 label(labels::RUN) == run && label(labels::SCENARIO) == scenario.to_string()
             }
             Sweep::Abandoned => !owner.is_empty() && !owner_lives(owner),
+            Sweep::All => true,
             Sweep::Kept => owner.is_empty(),
             Sweep::Unowned => owner.is_empty() || !owner_lives(owner),
         }

@@ -4,11 +4,7 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 
 use super::{Aim, Fault, FaultError, FaultKind, process};
-use crate::{
-    cluster::Cluster,
-    engine::Pod,
-    topology::ServiceKind,
-};
+use crate::{cluster::Cluster, engine::Pod, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_crash",
@@ -90,7 +86,9 @@ impl Fault for HostCrash {
         let pod = self.pod(cluster).map_err(|error| error.to_string())?;
         match answer_to_a_peer(cluster, pod).await? {
             Some(Answer::Silence) => Err(format!("a peer of {} hears nothing", self.host)),
-            Some(Answer::Reset) | None => Ok(format!("every service runs on {0}, and {0} answers its peers", self.host)),
+            Some(Answer::Reset) | None => {
+                Ok(format!("every service runs on {0}, and {0} answers its peers", self.host))
+            }
         }
     }
 }

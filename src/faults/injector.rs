@@ -17,7 +17,7 @@ const HEALED_WITHIN: Duration = Duration::from_secs(60);
 /// A fault did not happen as the scenario says.
 #[derive(Debug, thiserror::Error)]
 pub enum InjectorError {
-    #[error("there is no fault `{name}`{hint}")]
+    #[error("there is no fault `{name}`: {hint}")]
     Unknown { name: String, hint: String },
     #[error("failed to inject {fault} into {target}: {source}")]
     Inject { fault: &'static str, target: String, source: FaultError },
@@ -61,7 +61,8 @@ impl Injector {
         parameters: BTreeMap<String, String>,
     ) -> Result<(), InjectorError> {
         let kind = find(name).ok_or_else(|| {
-            let hint = suggestion::did_you_mean(name, ALL.iter().map(|kind| kind.name));
+            let names: Vec<&str> = ALL.iter().map(|kind| kind.name).collect();
+            let hint = suggestion::did_you_mean(name, &names);
             InjectorError::Unknown { name: name.to_owned(), hint }
         })?;
         let inject = |target: String| move |source| InjectorError::Inject { fault: kind.name, target, source };

@@ -49,6 +49,9 @@ pub struct Aim {
     pub parameters: BTreeMap<String, String>,
 }
 
+/// Aims a fault, or says why it can't be applied there.
+pub type AimFault = fn(&Cluster, &Aim) -> Result<Box<dyn Fault>, FaultError>;
+
 /// One row of the table of faults.
 pub struct FaultKind {
     pub name: &'static str,
@@ -60,8 +63,7 @@ pub struct FaultKind {
     pub limits: &'static str,
     /// Names of its parameters, with what they take.
     pub parameters: &'static [(&'static str, &'static str)],
-    /// Aims it, or says why it can't be applied there.
-    pub aim: fn(&Cluster, &Aim) -> Result<Box<dyn Fault>, FaultError>,
+    pub aim: AimFault,
 }
 
 /// A fault that is aimed.
@@ -99,7 +101,11 @@ mod tests {
     fn the_table_is_sorted_and_its_rows_are_whole() {
         assert!(ALL.is_sorted_by_key(|kind| kind.name));
         for kind in ALL {
-            assert!(!kind.effect.is_empty() && !kind.confirmed_by.is_empty() && !kind.limits.is_empty(), "{}", kind.name);
+            assert!(
+                !kind.effect.is_empty() && !kind.confirmed_by.is_empty() && !kind.limits.is_empty(),
+                "{}",
+                kind.name
+            );
         }
     }
 }

@@ -93,12 +93,7 @@ pub(super) async fn pids_of_service(cluster: &Cluster, host: &str, kind: Service
 }
 
 /// Sends a signal to a process and returns its id.
-pub(super) async fn signal(
-    cluster: &Cluster,
-    host: &str,
-    process: Process,
-    signal: &str,
-) -> Result<u32, FaultError> {
+pub(super) async fn signal(cluster: &Cluster, host: &str, process: Process, signal: &str) -> Result<u32, FaultError> {
     let missing = || FaultError::NoTarget(format!("process of {} on {host}", process.word()));
     let pod = cluster.pod(host).ok_or_else(missing)?;
     let pid = process.pids(pod).await?.first().copied().ok_or_else(missing)?;

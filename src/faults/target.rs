@@ -27,8 +27,7 @@ const ROLES: &[(&str, Target)] = &[
 
 impl Target {
     /// What the regular expression of the step parameter `{target}` matches.
-    pub const PATTERN: &str =
-        "the primary|a standby|the synchronous standby|the etcd leader|the proxy|[a-z][a-z0-9-]*";
+    pub const PATTERN: &str = "the primary|a standby|the synchronous standby|the etcd leader|the proxy|[a-z][a-z0-9-]*";
 
     /// Reads what a step says. Any other word is taken for a host's name.
     pub fn parse(text: &str) -> Self {

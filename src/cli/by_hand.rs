@@ -1,0 +1,111 @@
+//! A topology by hand (`up`, `down`, `status`, `clean`), and what helps around it (`doctor`, `compose`, `bench`).
+
+use std::{collections::BTreeMap, sync::Mutex};
+
+use super::{Exit, exit::Failure, print};
+use crate::{
+    cluster::{Cluster, Startup},
+    credentials::{CLIENT_ROLE, DATABASE},
+    drill::DrillContext,
+    engine::{
+        Engine, doctor,
+        labels::RunLabels,
+        leftovers::Sweep,
+    },
+    history::Recorder,
+    plan::Plan,
+    run::RunFolder,
+    topology,
+};
+
+/// Starts a topology that stays until `down`. Its containers have no owner, so that no run takes them away.
+pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
+    let topology = topology::load(name, &super::topology_folders()).map_err(Failure::usage)?;
+    let plan = Plan::new(topology);
+    let engine = Engine::connect().await.map_err(Failure::harness)?;
+    let folder = RunFolder::create(&std::env::temp_dir().join("pgquake")).map_err(Failure::harness)?;
+    let context = DrillContext {
+        engine: engine.clone(),
+        recorder: Recorder::create(&folder.history()).map_err(Failure::harness)?,
+        run: folder.run.clone(),
+        owner: String::new(),
+        folder: folder.path.clone(),
+        seed: 0,
+        topology_folders: super::topology_folders(),
+        topology_override: None,
+        image_progress: Box::new(|progress| eprintln!("image {}: {}", progress.image, progress.line)),
+        plans: Mutex::default(),
+        versions: Mutex::default(),
+    };
+    let images = context.images(&plan).await.map_err(Failure::harness)?;
+    let labels = RunLabels { run: folder.run.clone(), scenario: 0, owner: String::new() };
+    let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs: context.logs(0) };
+    let started = Cluster::start(startup).await;
+    let (cluster, took) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            engine.sweep(Sweep::Run(&folder.run)).await.map_err(Failure::harness)?;
+            return Err(Failure::harness(error));
+        }
+    };
+    print(&format!("{name} is up after {:.1} s; `pgquake down` removes it\n", took.as_secs_f64()));
+    for endpoint in &plan.endpoints {
+        if let Some(address) = cluster.access().address(&endpoint.at.host, endpoint.at.port) {
+            let password = &cluster.access().credentials.client_password;
+            print(&format!("{:<8} postgres://{CLIENT_ROLE}:{password}@{address}/{DATABASE}", endpoint.name));
+        }
+    }
+    cluster.keep();
+    Ok(Exit::Pass)
+}
+
+/// Removes what `up` has started.
+pub(super) async fn down() -> Result<Exit, Failure> {
+    remove(Sweep::Kept).await
+}
+
+/// Removes whatever no living process owns.
+pub(super) async fn clean() -> Result<Exit, Failure> {
+    remove(Sweep::Unowned).await
+}
+
+async fn remove(sweep: Sweep<'_>) -> Result<Exit, Failure> {
+    let engine = Engine::connect().await.map_err(Failure::harness)?;
+    let removed = engine.sweep(sweep).await.map_err(Failure::harness)?;
+    let runs: Vec<String> = removed.runs.into_iter().collect();
+    let of = if runs.is_empty() { String::new() } else { format!(" of {}", runs.join(", ")) };
+    print(&format!("removed {} containers and {} networks{of}", removed.containers, removed.networks));
+    Ok(Exit::Pass)
+}
+
+/// Shows every container of pgquake's, by run.
+pub(super) async fn status() -> Result<Exit, Failure> {
+    let engine = Engine::connect().await.map_err(Failure::harness)?;
+    let mut by_run: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for found in engine.containers(Sweep::All).await.map_err(Failure::harness)? {
+        let line = format!("  {:<10} {:<10} {:<24} {}", found.host, found.service, found.status, found.ports.join(", "));
+        by_run.entry(found.run).or_default().push(line);
+    }
+    if by_run.is_empty() {
+        print("nothing runs");
+    }
+    for (run, mut lines) in by_run {
+        lines.sort();
+        print(&format!("run {run}\n{}", lines.join("\n")));
+    }
+    Ok(Exit::Pass)
+}
+
+/// Tells what this machine can and can't do.
+pub(super) async fn doctor() -> Result<Exit, Failure> {
+    let probes = doctor::examine().await;
+    print(&doctor::table(&probes));
+    Ok(if doctor::can_run(&probes) { Exit::Pass } else { Exit::Inconclusive })
+}
+
+/// Prints a topology as a Compose file.
+pub(super) fn compose(name: &str) -> Result<Exit, Failure> {
+    let topology = topology::load(name, &super::topology_folders()).map_err(Failure::usage)?;
+    print(&crate::compose::render(&Plan::new(topology)));
+    Ok(Exit::Pass)
+}

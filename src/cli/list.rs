@@ -1,0 +1,62 @@
+//! `list`: what there is, from the tables in the code.
+
+use clap::ValueEnum;
+
+use super::{Exit, exit::Failure, print};
+use crate::{checks, claims, faults, observers, services, steps, topology};
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Table {
+    Faults,
+    Checks,
+    Services,
+    Observers,
+    Topologies,
+    Steps,
+    Claims,
+}
+
+pub(super) fn list(table: Table) -> Result<Exit, Failure> {
+    for (name, text) in rows(table) {
+        print(&format!("{name}\n    {}\n", text.replace('\n', "\n    ")));
+    }
+    Ok(Exit::Pass)
+}
+
+fn rows(table: Table) -> Vec<(String, String)> {
+    match table {
+        Table::Faults => faults::ALL.iter().map(fault).collect(),
+        Table::Checks => checks::ALL.iter().map(check).collect(),
+        Table::Services => {
+            services::ALL.iter().map(|row| (row.kind.name().to_owned(), row.summary.to_owned())).collect()
+        }
+        Table::Observers => {
+            observers::ALL.iter().map(|row| (row.name.to_owned(), row.watches.to_owned())).collect()
+        }
+        Table::Topologies => topology::known(&super::topology_folders()),
+        Table::Steps => steps::all()
+            .map(|step| (format!("{} {}", step.keyword_text(), step.expression), step.help.to_owned()))
+            .collect(),
+        Table::Claims => claims::all().iter().map(claim).collect(),
+    }
+}
+
+fn fault(row: &faults::FaultKind) -> (String, String) {
+    let mut text = format!("{}\nconfirmed by: {}\nlimits: {}", row.effect, row.confirmed_by, row.limits);
+    for (name, takes) in row.parameters {
+        text.push_str(&format!("\nparameter {name}: {takes}"));
+    }
+    (row.name.to_owned(), text)
+}
+
+fn check(row: &checks::Check) -> (String, String) {
+    let safety = if row.safety { "\nruns for every scenario" } else { "" };
+    (row.name.to_owned(), format!("{}\nmeasures: {}{safety}", row.question, row.measures.join(", ")))
+}
+
+fn claim(row: &claims::Claim) -> (String, String) {
+    let target = row.target.as_ref().map_or("no check decides it yet".to_owned(), |target| {
+        format!("decided by {}, {}: {}", target.check, target.measure, crate::report::words::bound(target.bound))
+    });
+    (format!("{} ({})", row.id, row.documents.join(", ")), format!("{}\n{target}", row.claim))
+}

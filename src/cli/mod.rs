@@ -1,0 +1,120 @@
+//! The command line: arguments in, exit code out. It decides nothing else.
+
+mod by_hand;
+mod exit;
+mod list;
+mod run;
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub use exit::Exit;
+
+/// Finds out, on real software, whether a PostgreSQL high-availability design keeps its promises.
+#[derive(Debug, Parser)]
+#[command(name = "pgquake", version, max_term_width = 110, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios and judge them; without arguments, the default drill on the documented topology
+    Run(run::RunArguments),
+    /// Start a topology and leave it running, to look around
+    Up {
+        /// A topology's name, or the path of its file
+        topology: String,
+    },
+    /// Remove what `up` has started
+    Down,
+    /// Show what runs
+    Status,
+    /// Remove whatever a run or `up` has left: containers and networks, found by label
+    Clean,
+    /// Judge a saved run again, offline
+    Check {
+        /// The run's folder, for example reports/20261121-093000-abcd
+        run: PathBuf,
+    },
+    /// Judge a saved run again and write its report anew
+    Report {
+        /// The run's folder
+        run: PathBuf,
+    },
+    /// List what there is
+    List {
+        #[arg(value_enum)]
+        what: list::Table,
+    },
+    /// Tell what this machine can and can't do
+    Doctor,
+    /// Print a topology as a Compose file
+    Compose {
+        /// A topology's name, or the path of its file
+        topology: String,
+    },
+    /// Print the JSON Schema of topology files, for editors
+    Schema,
+    /// Measure start-up, removal and the prober's error on this machine
+    Bench,
+}
+
+/// Reads the command line, does what it says, and returns the documented exit code.
+pub async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come as errors too, and are none.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Pass };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    match carry_out(cli.command).await {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.tell().into(),
+    }
+}
+
+async fn carry_out(command: Command) -> Result<Exit, exit::Failure> {
+    match command {
+        Command::Run(arguments) => run::run(arguments).await,
+        Command::Up { topology } => by_hand::up(&topology).await,
+        Command::Down => by_hand::down().await,
+        Command::Status => by_hand::status().await,
+        Command::Clean => by_hand::clean().await,
+        Command::Check { run } => run::check(&run, false),
+        Command::Report { run } => run::check(&run, true),
+        Command::List { what } => list::list(what),
+        Command::Doctor => by_hand::doctor().await,
+        Command::Compose { topology } => by_hand::compose(&topology),
+        Command::Schema => {
+            print(&crate::topology::schema());
+            Ok(Exit::Pass)
+        }
+        Command::Bench => by_hand::bench().await,
+    }
+}
+
+/// Prints to standard output. A reader that has gone away (`| head`) is no failure.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+/// Folders in which topologies are looked for before the built-in ones.
+fn topology_folders() -> Vec<PathBuf> {
+    vec![PathBuf::from("topologies")]
+}
+
+/// Whether a person looks at standard output.
+fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}

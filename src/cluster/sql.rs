@@ -1,0 +1,60 @@
+//! Questions that the harness asks a node in SQL, from outside, each on a fresh connection.
+
+use std::time::Duration;
+
+use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+use super::Cluster;
+use crate::{
+    credentials::{CLIENT_ROLE, DATABASE},
+    services::patroni::POSTGRESQL_PORT,
+};
+
+impl Cluster {
+    /// Whether so many standbys stream from a node, by its own word.
+    pub async fn streaming_from(&self, primary: &str, wanted: usize) -> Result<(), String> {
+        let sql = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'";
+        let standbys = self.query(primary, POSTGRESQL_PORT, sql).await?;
+        if standbys.len() >= wanted {
+            return Ok(());
+        }
+        Err(format!("{} of {wanted} stream from {primary} ({})", standbys.len(), standbys.join(", ")))
+    }
+
+    /// Whether every standby of a node has replayed all WAL that the node has written so far.
+    pub async fn replayed_all(&self, primary: &str) -> Result<(), String> {
+        let sql = "SELECT application_name FROM pg_stat_replication \
+                   WHERE replay_lsn IS DISTINCT FROM pg_current_wal_lsn()";
+        let behind = self.query(primary, POSTGRESQL_PORT, sql).await?;
+        if behind.is_empty() { Ok(()) } else { Err(format!("{} are behind {primary}", behind.join(", "))) }
+    }
+
+    /// The first column of a query's rows, on a fresh connection.
+    pub(super) async fn query(&self, host: &str, port: u16, sql: &str) -> Result<Vec<String>, String> {
+        let address = self.access().address(host, port).ok_or_else(|| format!("{host}:{port} is not published"))?;
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(address.ip().to_string())
+            .port(address.port())
+            .user(CLIENT_ROLE)
+            .password(&self.access().credentials.client_password)
+            .dbname(DATABASE)
+            .connect_timeout(Duration::from_secs(2));
+        let (client, connection) = config.connect(NoTls).await.map_err(|error| error.to_string())?;
+        let answer = async { client.simple_query(sql).await.map_err(|error| error.to_string()) };
+        tokio::select! {
+            answer = answer => Ok(first_column(answer?)),
+            ended = connection => Err(format!("the connection ended: {:?}", ended.err())),
+        }
+    }
+}
+
+fn first_column(messages: Vec<SimpleQueryMessage>) -> Vec<String> {
+    messages
+        .into_iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,88 @@
+//! The end of a drill: whatever happened, faults are healed, nodes given the time to rejoin, ledgers read, and
+//! everything cleared away. Safety checks need this of every scenario, also of one whose step failed.
+
+use std::time::{Duration, Instant};
+
+use super::{Drill, DrillError, Running, as_ms, until};
+use crate::{
+    cluster::{Cluster, NotReady, wait_until},
+    history::{Occurrence, event::Milestone},
+    topology::ServiceKind,
+    workload::read_ledgers,
+};
+
+impl Drill {
+    /// Waits until a primary leads and every other node streams from it, on its timeline. Faults must be healed.
+    pub async fn rejoin(&mut self) -> Result<(), DrillError> {
+        let (Some(running), false) = (&self.running, self.rejoined) else { return Ok(()) };
+        let deadline = Duration::from_secs(running.plan.deadlines.rejoined_s);
+        let cluster = &running.cluster;
+        let waited = wait_until("every node back in the cluster", deadline, || all_follow(cluster)).await;
+        waited.map_err(|missed| cluster.with_logs(missed, &[ServiceKind::Patroni]))?;
+        self.recorder.record(Occurrence::Reached { milestone: Milestone::Rejoined });
+        self.rejoined = true;
+        Ok(())
+    }
+
+    /// Brings the scenario to its end. What goes wrong on the way is recorded, and the rest done all the same.
+    pub async fn close(&mut self) {
+        if self.running.is_some() {
+            if let Err(error) = self.recover().await {
+                self.note("the writes' recovery", &error);
+            }
+            if let Err(error) = self.heal().await {
+                self.note("the healing of the faults", &error);
+            }
+            if let Err(error) = self.rejoin().await {
+                self.note("the nodes' return", &error);
+            }
+        }
+        if let Some(running) = self.running.take() {
+            self.count_and_clear(running).await;
+        }
+        self.recorder.record(Occurrence::ScenarioEnded);
+    }
+
+    async fn count_and_clear(&self, mut running: Running) {
+        if let Some(workload) = running.workload.take() {
+            if let Err(error) = workload.stop().await {
+                self.note("the load", &error.into());
+            }
+            self.recorder.record(Occurrence::Reached { milestone: Milestone::LoadStopped });
+        }
+        let deadline = Instant::now() + Duration::from_secs(running.plan.deadlines.rejoined_s);
+        if self.rejoined
+            && let Err(missed) = caught_up(&running.cluster, until(deadline)).await
+        {
+            self.note("the replay of all WAL", &missed.into());
+        }
+        read_ledgers(&running.plan, running.cluster.access(), &self.recorder).await;
+        running.observers.stop().await;
+        match running.cluster.remove().await {
+            Ok(took) => drop(self.recorder.record(Occurrence::ClusterRemoved { removal_ms: as_ms(took) })),
+            Err(error) => self.note("the removal of the cluster", &error.into()),
+        }
+    }
+
+    /// Records what went wrong outside a step; the checks take it for a step that failed.
+    fn note(&self, what: &str, error: &DrillError) {
+        let text = format!("({what})");
+        self.recorder.record(Occurrence::StepFailed { text, line: 0, message: error.to_string() });
+    }
+}
+
+/// Whether one node leads and all others stream from it.
+async fn all_follow(cluster: &Cluster) -> Result<(), String> {
+    let primary = cluster.primary().await.ok_or("no node leads")?;
+    let standbys = cluster.plan().nodes.len().saturating_sub(1);
+    cluster.streaming_from(&primary, standbys).await
+}
+
+/// Waits until every standby has replayed what the primary had written when the load had ended.
+async fn caught_up(cluster: &Cluster, deadline: Duration) -> Result<(), NotReady> {
+    wait_until("every standby to have replayed all WAL", deadline, || async {
+        let primary = cluster.primary().await.ok_or("no node leads")?;
+        cluster.replayed_all(&primary).await
+    })
+    .await
+}

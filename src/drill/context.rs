@@ -1,0 +1,109 @@
+//! What all drills of a run share.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{
+    cluster::{ClusterError, ImageTags, NotReady},
+    engine::{
+        Engine, EngineError,
+        images::{self, ImageError, ImageKind, ImageProgress},
+        labels::RunLabels,
+    },
+    faults::InjectorError,
+    history::Recorder,
+    plan::Plan,
+    services,
+    topology::TopologyError,
+    workload::{WaitError, WorkloadError},
+};
+
+/// A drill could not go on.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum DrillError {
+    #[error("the scenario names no topology: begin it with `Given the topology \"single-region\"`")]
+    NoTopology,
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Topology(#[from] TopologyError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    #[error(transparent)]
+    Fault(#[from] InjectorError),
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    #[error("failed to save the plan: {0}")]
+    Plan(std::io::Error),
+}
+
+/// Reports the progress of image builds.
+pub type ImageWatcher = Box<dyn Fn(ImageProgress) + Send + Sync>;
+
+/// What all drills of a run share.
+pub struct DrillContext {
+    pub engine: Engine,
+    pub recorder: Recorder,
+    /// The run's id.
+    pub run: String,
+    /// See [`crate::engine::labels::OWNER`].
+    pub owner: String,
+    /// The run's folder.
+    pub folder: PathBuf,
+    pub seed: u64,
+    /// Where topologies are looked for before the built-in ones.
+    pub topology_folders: Vec<PathBuf>,
+    /// The topology that the command line names for every scenario.
+    pub topology_override: Option<String>,
+    pub image_progress: ImageWatcher,
+    pub plans: Mutex<BTreeMap<u32, Plan>>,
+    pub versions: Mutex<BTreeMap<String, String>>,
+}
+
+impl DrillContext {
+    pub(super) fn labels(&self, scenario: u32) -> RunLabels {
+        RunLabels { run: self.run.clone(), scenario, owner: self.owner.clone() }
+    }
+
+    /// Where a scenario's logs go.
+    pub fn logs(&self, scenario: u32) -> PathBuf {
+        self.folder.join("logs").join(format!("{scenario:02}"))
+    }
+
+    /// Keeps a scenario's plan, on disk too: without it a saved history can't be judged.
+    pub(super) fn keep_plan(&self, scenario: u32, plan: &Plan) -> Result<(), DrillError> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.insert(scenario, plan.clone());
+        let text = serde_json::to_string_pretty(&*plans).map_err(|error| DrillError::Plan(error.into()))?;
+        let draft = self.folder.join("plan.json.part");
+        std::fs::write(&draft, text)
+            .and_then(|()| std::fs::rename(&draft, self.folder.join("plan.json")))
+            .map_err(DrillError::Plan)
+    }
+
+    /// Makes sure that the images of a plan exist.
+    pub async fn images(&self, plan: &Plan) -> Result<ImageTags, DrillError> {
+        let names: Vec<&str> = plan.kinds().into_iter().map(|kind| services::service(kind).image).collect();
+        let kinds: Vec<ImageKind> = ImageKind::ALL
+            .iter()
+            .copied()
+            .filter(|kind| kind.name() == "holder" || names.contains(&kind.name()))
+            .collect();
+        let ensured = images::ensure(self.engine.docker(), &kinds, &*self.image_progress).await?;
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        for image in ensured.values() {
+            versions.extend(image.versions.clone());
+        }
+        Ok(ensured.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect())
+    }
+}

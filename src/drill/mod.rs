@@ -1,0 +1,210 @@
+//! A drill: one scenario's life. Build the topology, put a load on it, break it, watch, mend it, count what is
+//! left, and clear away.
+//!
+//! Steps call it, a run closes it. It decides nothing about right and wrong: that is the checks' work, on what it
+//! leaves in the history.
+
+mod close;
+mod context;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+pub use context::{DrillContext, DrillError};
+
+use crate::{
+    cluster::{Cluster, Startup},
+    faults::{Injector, Target},
+    history::{
+        Occurrence, Recorder,
+        event::{Expectation, Milestone},
+    },
+    observers::Observers,
+    plan::Plan,
+    topology::Topology,
+    workload::{LoadSpec, Workload},
+};
+
+/// Writes must succeed without a break for so long before the scenario counts as recovered.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// The load of a scenario that names none.
+const DEFAULT_WRITERS: u32 = 4;
+const DEFAULT_RATE_PER_S: u32 = 25;
+
+/// One scenario (one trial of it) under way.
+pub struct Drill {
+    context: Arc<DrillContext>,
+    recorder: Recorder,
+    random: StdRng,
+    topology: Option<Topology>,
+    load: LoadSpec,
+    running: Option<Running>,
+    last_fault_us: Option<u64>,
+    recovered: bool,
+    rejoined: bool,
+}
+
+/// What exists once the cluster is built.
+struct Running {
+    plan: Plan,
+    cluster: Cluster,
+    observers: Observers,
+    workload: Option<Workload>,
+    injector: Injector,
+}
+
+impl Drill {
+    /// A drill that has not begun. The same seed and scenario give the same random choices.
+    pub fn new(context: Arc<DrillContext>, scenario: u32) -> Self {
+        let recorder = context.recorder.for_scenario(scenario);
+        let random = StdRng::seed_from_u64(context.seed.wrapping_add(u64::from(scenario)));
+        let load = LoadSpec {
+            writers: DEFAULT_WRITERS,
+            rate_per_s: DEFAULT_RATE_PER_S,
+            endpoint: "write".to_owned(),
+        };
+        Self {
+            context,
+            recorder,
+            random,
+            topology: None,
+            load,
+            running: None,
+            last_fault_us: None,
+            recovered: false,
+            rejoined: false,
+        }
+    }
+
+    /// The scenario's part of the history.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Chooses the topology, by name or path. The command line may have named another one for all scenarios.
+    pub fn choose_topology(&mut self, name: &str) -> Result<(), DrillError> {
+        let name = self.context.topology_override.as_deref().unwrap_or(name);
+        self.topology = Some(crate::topology::load(name, &self.context.topology_folders)?);
+        Ok(())
+    }
+
+    /// Changes the load, before anything runs.
+    pub fn choose_load(&mut self, load: LoadSpec) {
+        self.load = load;
+    }
+
+    /// States an expectation. The checks judge it when the drill is closed.
+    pub fn expect(&self, expectation: Expectation) {
+        self.recorder.record(Occurrence::Expected(expectation));
+    }
+
+    /// The cluster, built if it is not yet.
+    pub async fn cluster(&mut self) -> Result<&Cluster, DrillError> {
+        Ok(&self.running().await?.cluster)
+    }
+
+    /// Injects a fault into a running, loaded, steady cluster and returns when it is proven to bite.
+    pub async fn inject(
+        &mut self,
+        fault: &str,
+        target: &Target,
+        mut parameters: BTreeMap<String, String>,
+    ) -> Result<(), DrillError> {
+        if self.running().await?.injector.injected() == 0 {
+            self.reach_steady_state().await?;
+            let phase = self.lease_phase();
+            parameters.insert("lease_phase_ms".to_owned(), phase.as_millis().to_string());
+            tokio::time::sleep(phase).await;
+        }
+        let recorder = self.recorder.clone();
+        let running = self.running().await?;
+        running.injector.inject(fault, target, parameters).await?;
+        self.last_fault_us = Some(recorder.now_us());
+        (self.recovered, self.rejoined) = (false, false);
+        Ok(())
+    }
+
+    /// Waits until writes succeed again without a break.
+    pub async fn recover(&mut self) -> Result<(), DrillError> {
+        let (Some(after_us), false) = (self.last_fault_us, self.recovered) else { return Ok(()) };
+        let Some(running) = &self.running else { return Ok(()) };
+        let Some(workload) = &running.workload else { return Ok(()) };
+        let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
+        workload.wait_for_recovery(after_us, SETTLE, deadline).await?;
+        self.recorder.record(Occurrence::Reached { milestone: Milestone::Recovered });
+        self.recovered = true;
+        Ok(())
+    }
+
+    /// Heals every fault that is on.
+    pub async fn heal(&mut self) -> Result<(), DrillError> {
+        match &mut self.running {
+            Some(running) => Ok(running.injector.heal_all().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits a random part of the agent's loop: a fault at a fixed moment would meet the lease in the same phase
+    /// each time, and measure only that one.
+    fn lease_phase(&mut self) -> Duration {
+        let loop_wait_s =
+            self.running.as_ref().map_or(0, |running| running.plan.topology.settings.patroni.loop_wait_s);
+        Duration::from_millis(self.random.random_range(0..=u64::from(loop_wait_s) * 1000))
+    }
+
+    async fn reach_steady_state(&mut self) -> Result<(), DrillError> {
+        let running = self.running().await?;
+        let deadline = Duration::from_secs(running.plan.deadlines.steady_state_s);
+        if let Some(workload) = &running.workload {
+            workload.wait_for_steady_state(deadline).await?;
+        }
+        self.recorder.record(Occurrence::Reached { milestone: Milestone::SteadyState });
+        Ok(())
+    }
+
+    async fn running(&mut self) -> Result<&mut Running, DrillError> {
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => self.build().await?,
+        };
+        Ok(self.running.insert(running))
+    }
+
+    /// Starts the cluster, then observers, then the load: nothing that happens to the load is unobserved.
+    async fn build(&mut self) -> Result<Running, DrillError> {
+        let topology = self.topology.clone().ok_or(DrillError::NoTopology)?;
+        let plan = Plan::new(topology);
+        let scenario = self.recorder.scenario();
+        self.context.keep_plan(scenario, &plan)?;
+        let images = self.context.images(&plan).await?;
+        let startup = Startup {
+            engine: &self.context.engine,
+            plan: plan.clone(),
+            labels: self.context.labels(scenario),
+            images: &images,
+            logs: self.context.logs(scenario),
+        };
+        let (cluster, took) = Cluster::start(startup).await?;
+        self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
+        let observers = Observers::start(&cluster, &self.recorder);
+        let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.load.clone())?;
+        let injector = Injector::new(cluster.clone(), self.recorder.clone());
+        Ok(Running { plan, cluster, observers, workload: Some(workload), injector })
+    }
+}
+
+/// Whole milliseconds.
+fn as_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long until an instant; zero if it has passed.
+fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

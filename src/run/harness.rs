@@ -1,0 +1,374 @@
+//! Runs feature files: from the command line, from `cargo test`, and from a user's own crate.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use cucumber::{Cucumber, cli, gherkin, parser::Parser, step::Collection};
+use futures::stream;
+use miette::Diagnostic;
+
+use super::{
+    feature_files::{self, FeatureError, Narrow, PlannedScenario, Selection, number_of},
+    folder::{FolderError, RunFolder},
+    interrupt::{Interrupted, interrupted},
+    progress::Progress,
+    saved::{SavedError, SavedRun},
+    writer::Failures,
+};
+use crate::{
+    checks::Outcome,
+    drill::{Drill, DrillContext},
+    engine::{
+        Engine, EngineError,
+        images::ImageError,
+        leftovers::{Ownership, Sweep},
+    },
+    history::{Occurrence, Recorder, event::RunStarted, recorder::RecorderError},
+    plan::Plan,
+    report::ReportError,
+    steps::{self, World},
+    topology::{self, TopologyError},
+};
+
+/// Runs scenarios and judges them.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), pgquake::run::RunError> {
+/// let result = pgquake::Harness::new().features(["features"]).tags("@quick").run().await?;
+/// assert!(result.passed(), "{}", result.summary());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Harness {
+    features: Vec<PathBuf>,
+    narrow: Narrow,
+    topology: Option<String>,
+    topology_folders: Vec<PathBuf>,
+    steps: Collection<World>,
+    out: PathBuf,
+    seed: Option<u64>,
+    jobs: usize,
+    arguments: Vec<String>,
+}
+
+/// A run could not be carried out.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum RunError {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Feature(#[from] FeatureError),
+    #[error(transparent)]
+    #[diagnostic(help("`pgquake doctor` tells what this machine lacks"))]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Topology(#[from] TopologyError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Recorder(#[from] RecorderError),
+    #[error("failed to take ownership of the run: {0}")]
+    Ownership(std::io::Error),
+    #[error("failed to prepare the steps: {0}")]
+    Steps(String),
+    #[error(transparent)]
+    Saved(#[from] SavedError),
+}
+
+/// What a run came to.
+pub struct RunResult {
+    pub saved: SavedRun,
+    /// The signal that ended it early, if one did.
+    pub interrupted: Option<Interrupted>,
+    /// Files of the report.
+    pub files: Vec<PathBuf>,
+    /// A format that could not be written.
+    pub report_error: Option<ReportError>,
+}
+
+impl RunResult {
+    /// The worst of all scenarios.
+    pub fn outcome(&self) -> Outcome {
+        self.saved.verdict.outcome
+    }
+
+    /// Whether everything was proven to hold.
+    pub fn passed(&self) -> bool {
+        self.outcome() == Outcome::Pass
+    }
+
+    /// The verdict as a terminal shows it.
+    pub fn summary(&self) -> String {
+        crate::report::terminal::summary(&self.saved.input())
+    }
+}
+
+impl Default for Harness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Harness {
+    /// A harness with pgquake's own steps and the built-in topologies. It runs `features/`, looks for topologies
+    /// in `topologies/` first, and writes to `reports/`.
+    pub fn new() -> Self {
+        Self {
+            features: vec![PathBuf::from("features")],
+            narrow: Narrow { trials: 1, ..Narrow::default() },
+            topology: None,
+            topology_folders: vec![PathBuf::from("topologies")],
+            steps: Collection::new(),
+            out: PathBuf::from("reports"),
+            seed: None,
+            jobs: 1,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Feature files, folders of them, or scenarios as `file.feature:LINE`.
+    pub fn features<P: Into<PathBuf>>(mut self, features: impl IntoIterator<Item = P>) -> Self {
+        self.features = features.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Only scenarios whose tags satisfy the expression, for example `@quick and not @sync`.
+    pub fn tags(mut self, expression: impl Into<String>) -> Self {
+        self.narrow.tags = Some(expression.into());
+        self
+    }
+
+    /// Only scenarios whose name contains one of these.
+    pub fn names(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.narrow.names = names.into_iter().collect();
+        self
+    }
+
+    /// How often each scenario is repeated.
+    pub fn trials(mut self, trials: u32) -> Self {
+        self.narrow.trials = trials;
+        self
+    }
+
+    /// The topology for every scenario, whatever its text names.
+    pub fn topology(mut self, topology: Option<String>) -> Self {
+        self.topology = topology;
+        self
+    }
+
+    /// Where topologies are looked for before the built-in ones.
+    pub fn topologies<P: Into<PathBuf>>(mut self, folders: impl IntoIterator<Item = P>) -> Self {
+        self.topology_folders = folders.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Steps of one's own, beside pgquake's: `World::collection()` of cucumber's macros, or one put together by hand.
+    pub fn steps(mut self, steps: Collection<World>) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Where the run's folder is made.
+    pub fn out(mut self, out: impl Into<PathBuf>) -> Self {
+        self.out = out.into();
+        self
+    }
+
+    /// The seed of every random choice; without one it is drawn, and printed.
+    pub fn seed(mut self, seed: Option<u64>) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How many scenarios run side by side.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        self
+    }
+
+    /// The command line, for the history.
+    pub fn arguments(mut self, arguments: Vec<String>) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
+    /// The scenarios that a run would take, checked but not run.
+    pub fn list(&self) -> Result<Vec<PlannedScenario>, RunError> {
+        let collection = steps::add_to(self.steps.clone()).map_err(RunError::Steps)?;
+        Ok(feature_files::select(&self.features, &self.narrow, &collection)?.scenarios)
+    }
+
+    /// Runs, judges, writes the report. Whatever ends it, no container is left behind and what was recorded stays.
+    pub async fn run(self) -> Result<RunResult, RunError> {
+        let collection = steps::add_to(self.steps.clone()).map_err(RunError::Steps)?;
+        let selection = feature_files::select(&self.features, &self.narrow, &collection)?;
+        let plans = self.plans(&selection)?;
+        let engine = Engine::connect().await?;
+        let folder = RunFolder::create(&self.out)?;
+        let ownership = Ownership::of(&folder.run).map_err(RunError::Ownership)?;
+        let recorder = Recorder::create(&folder.history())?;
+        let progress = Progress::new(false);
+        let seed = self.seed.unwrap_or_else(rand::random);
+        progress.say(&format!("run {} · seed {seed} · {}", folder.run, folder.path.display()));
+        let following = progress.follow(&recorder);
+
+        let abandoned = engine.sweep(Sweep::Abandoned).await?;
+        if abandoned.containers + abandoned.networks > 0 {
+            let runs: Vec<String> = abandoned.runs.into_iter().collect();
+            progress.say(&format!("removed what an earlier run left behind ({})", runs.join(", ")));
+        }
+        let context = self.context(&engine, &folder, &ownership, &recorder, &progress, seed);
+        let failures = Failures::default();
+        let mut begun = Ok(());
+        let ended = tokio::select! {
+            outcome = self.begin(&context, &plans, selection, collection, &failures) => {
+                begun = outcome;
+                None
+            }
+            signal = interrupted() => Some(signal),
+        };
+        if let Some(signal) = ended {
+            progress.say(&format!("{signal}: clearing away; what was recorded stays"));
+        }
+        let swept = clear_away(&engine, &folder.run).await;
+        for failure in failures.take() {
+            recorder.record(Occurrence::StepFailed { text: "(the run)".to_owned(), line: 0, message: failure });
+        }
+        let interrupted = ended.map(|signal| signal.to_string()).or_else(|| recorder.failure());
+        recorder.record(Occurrence::RunEnded { interrupted });
+        following.abort();
+        progress.finish();
+        swept?;
+        begun?;
+        drop(ownership);
+        finish(&folder, ended)
+    }
+
+    fn context(
+        &self,
+        engine: &Engine,
+        folder: &RunFolder,
+        ownership: &Ownership,
+        recorder: &Recorder,
+        progress: &Progress,
+        seed: u64,
+    ) -> Arc<DrillContext> {
+        let image_progress = progress.clone();
+        Arc::new(DrillContext {
+            engine: engine.clone(),
+            recorder: recorder.clone(),
+            run: folder.run.clone(),
+            owner: ownership.label(),
+            folder: folder.path.clone(),
+            seed,
+            topology_folders: self.topology_folders.clone(),
+            topology_override: self.topology.clone(),
+            image_progress: Box::new(move |progress| image_progress.image(&progress)),
+            plans: Mutex::default(),
+            versions: Mutex::default(),
+        })
+    }
+
+    /// The plans of the topologies that the scenarios name: read before anything starts, so that a mistake in one
+    /// costs no time.
+    fn plans(&self, selection: &Selection) -> Result<Vec<Plan>, RunError> {
+        let named = match &self.topology {
+            Some(topology) => vec![topology.clone()],
+            None => selection.topologies.clone(),
+        };
+        let load = |name: &String| Ok(Plan::new(topology::load(name, &self.topology_folders)?));
+        named.iter().map(load).collect()
+    }
+
+    /// Makes sure of the images, records the beginning and runs every scenario.
+    async fn begin(
+        &self,
+        context: &Arc<DrillContext>,
+        plans: &[Plan],
+        selection: Selection,
+        collection: Collection<World>,
+        failures: &Failures,
+    ) -> Result<(), RunError> {
+        for plan in plans {
+            context.images(plan).await?;
+        }
+        context.recorder.record(Occurrence::RunStarted(RunStarted {
+            run: context.run.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: context.seed,
+            started_at: jiff::Timestamp::now().to_string(),
+            machine: context.engine.machine().await.unwrap_or_default(),
+            versions: context.versions.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            arguments: self.arguments.clone(),
+        }));
+        let described: Arc<BTreeMap<u32, PlannedScenario>> =
+            Arc::new(selection.scenarios.into_iter().map(|scenario| (scenario.number, scenario)).collect());
+        let context = context.clone();
+        Cucumber::<World, _, Vec<gherkin::Feature>, _, _, cli::Empty>::custom(
+            Ready,
+            cucumber::runner::Basic::default(),
+            failures.clone(),
+        )
+        .with_default_cli()
+        .steps(collection)
+        .max_concurrent_scenarios(self.jobs)
+        .before(move |_, _, scenario, world| {
+            let planned = number_of(scenario).and_then(|number| described.get(&number)).cloned();
+            let context = context.clone();
+            Box::pin(async move {
+                if let Some(planned) = planned {
+                    let drill = Drill::new(context, planned.number);
+                    drill.recorder().record(Occurrence::ScenarioStarted(planned.started));
+                    world.begin(drill);
+                }
+            })
+        })
+        .after(|_, _, _, _, world| {
+            Box::pin(async move {
+                if let Some(Ok(drill)) = world.map(World::drill) {
+                    drill.close().await;
+                }
+            })
+        })
+        .run(selection.features)
+        .await;
+        Ok(())
+    }
+}
+
+/// Features that are parsed already.
+struct Ready;
+
+impl Parser<Vec<gherkin::Feature>> for Ready {
+    type Cli = cli::Empty;
+    type Output = stream::Iter<std::vec::IntoIter<cucumber::parser::Result<gherkin::Feature>>>;
+
+    fn parse(self, features: Vec<gherkin::Feature>, _cli: Self::Cli) -> Self::Output {
+        stream::iter(features.into_iter().map(Ok).collect::<Vec<_>>())
+    }
+}
+
+/// Removes whatever the run still has, twice if need be: a container that was just being made when the run ended
+/// appears after the first look.
+async fn clear_away(engine: &Engine, run: &str) -> Result<(), EngineError> {
+    loop {
+        let removed = engine.sweep(Sweep::Run(run)).await?;
+        if removed.containers + removed.networks == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn finish(folder: &RunFolder, interrupted: Option<Interrupted>) -> Result<RunResult, RunError> {
+    let saved = SavedRun::read(&folder.path)?;
+    let (files, report_error) = match saved.write_report() {
+        Ok(files) => (files, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    Ok(RunResult { saved, interrupted, files, report_error })
+}

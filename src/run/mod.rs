@@ -1,0 +1,15 @@
+//! A run: feature files in, a folder with evidence, verdict and report out. The only orchestrator.
+
+mod feature_files;
+mod folder;
+mod harness;
+mod interrupt;
+mod progress;
+mod saved;
+mod writer;
+
+pub use feature_files::FeatureError;
+pub use folder::{FolderError, RunFolder};
+pub use harness::{Harness, RunError, RunResult};
+pub use interrupt::Interrupted;
+pub use saved::{SavedError, SavedRun};

@@ -1,0 +1,27 @@
+//! `Given`: the topology and the load.
+
+use cucumber::gherkin::StepType::Given;
+
+use super::{StepDefinition, words::step};
+use crate::workload::LoadSpec;
+
+/// The step that names a topology.
+pub(super) const TOPOLOGY: &str = "the topology {string}";
+
+pub(super) const ALL: &[StepDefinition] = &[
+    step(Given, TOPOLOGY, "builds this topology; see `pgquake list topologies`", |drill, words| {
+        Box::pin(async move { Ok(drill.choose_topology(words.text(0)?)?) })
+    }),
+    step(
+        Given,
+        "{int} clients writing {int} rows per second each",
+        "the load: so many clients, each with one connection to the write endpoint",
+        |drill, words| {
+            Box::pin(async move {
+                let (writers, rate_per_s) = (words.number(0)?, words.number(1)?);
+                drill.choose_load(LoadSpec { writers, rate_per_s, endpoint: "write".to_owned() });
+                Ok(())
+            })
+        },
+    ),
+];

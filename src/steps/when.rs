@@ -1,0 +1,45 @@
+//! `When`: faults, and waiting for what must come after them.
+
+use std::collections::BTreeMap;
+
+use cucumber::gherkin::StepType::When;
+
+use super::{StepDefinition, words::step};
+
+pub(super) const ALL: &[StepDefinition] = &[
+    step(When, "the host of {target} dies", "the machine loses its power: silence, and every process gone", |drill, words| {
+        Box::pin(async move { Ok(drill.inject("host_crash", &words.target(0)?, BTreeMap::new()).await?) })
+    }),
+    step(When, "{process} on {target} is killed", "SIGKILL to this process alone", |drill, words| {
+        Box::pin(async move {
+            let parameters = BTreeMap::from([("process".to_owned(), words.text(0)?.to_owned())]);
+            Ok(drill.inject("process_kill", &words.target(1)?, parameters).await?)
+        })
+    }),
+    step(When, "{process} on {target} freezes", "SIGSTOP to this process alone, until it is healed", |drill, words| {
+        Box::pin(async move {
+            let parameters = BTreeMap::from([("process".to_owned(), words.text(0)?.to_owned())]);
+            Ok(drill.inject("process_freeze", &words.target(1)?, parameters).await?)
+        })
+    }),
+    step(
+        When,
+        "the fault {string} hits {target}",
+        "any fault of `pgquake list faults`; its parameters are the rows of the step's table",
+        |drill, words| {
+            Box::pin(async move {
+                let parameters = words.table()?;
+                Ok(drill.inject(words.text(0)?, &words.target(1)?, parameters).await?)
+            })
+        },
+    ),
+    step(When, "clients can write again", "waits until writes succeed without a break for 2 s", |drill, _| {
+        Box::pin(async move { Ok(drill.recover().await?) })
+    }),
+    step(When, "the fault is healed", "undoes every fault that is on: hosts come back, processes run again", |drill, _| {
+        Box::pin(async move { Ok(drill.heal().await?) })
+    }),
+    step(When, "every node has rejoined", "waits until one node leads and all others stream from it", |drill, _| {
+        Box::pin(async move { Ok(drill.rejoin().await?) })
+    }),
+];
