@@ -7,11 +7,7 @@ use crate::{
     cluster::{Cluster, Startup},
     credentials::{CLIENT_ROLE, DATABASE},
     drill::DrillContext,
-    engine::{
-        Engine, doctor,
-        labels::RunLabels,
-        leftovers::Sweep,
-    },
+    engine::{Engine, doctor, labels::RunLabels, leftovers::Sweep},
     history::Recorder,
     plan::Plan,
     run::RunFolder,
@@ -55,7 +51,6 @@ pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
             print(&format!("{:<8} postgres://{CLIENT_ROLE}:{password}@{address}/{DATABASE}", endpoint.name));
         }
     }
-    cluster.keep();
     Ok(Exit::Pass)
 }
 
@@ -83,7 +78,8 @@ pub(super) async fn status() -> Result<Exit, Failure> {
     let engine = Engine::connect().await.map_err(Failure::harness)?;
     let mut by_run: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for found in engine.containers(Sweep::All).await.map_err(Failure::harness)? {
-        let line = format!("  {:<10} {:<10} {:<24} {}", found.host, found.service, found.status, found.ports.join(", "));
+        let line =
+            format!("  {:<10} {:<10} {:<24} {}", found.host, found.service, found.status, found.ports.join(", "));
         by_run.entry(found.run).or_default().push(line);
     }
     if by_run.is_empty() {
@@ -107,5 +103,9 @@ pub(super) async fn doctor() -> Result<Exit, Failure> {
 pub(super) fn compose(name: &str) -> Result<Exit, Failure> {
     let topology = topology::load(name, &super::topology_folders()).map_err(Failure::usage)?;
     print(&crate::compose::render(&Plan::new(topology)));
+    Ok(Exit::Pass)
+}
+
+pub(super) async fn bench() -> Result<Exit, Failure> {
     Ok(Exit::Pass)
 }

@@ -30,15 +30,18 @@ fn rows(table: Table) -> Vec<(String, String)> {
         Table::Services => {
             services::ALL.iter().map(|row| (row.kind.name().to_owned(), row.summary.to_owned())).collect()
         }
-        Table::Observers => {
-            observers::ALL.iter().map(|row| (row.name.to_owned(), row.watches.to_owned())).collect()
-        }
-        Table::Topologies => topology::known(&super::topology_folders()),
+        Table::Observers => observers::ALL.iter().map(|row| (row.name.to_owned(), row.watches.to_owned())).collect(),
+        Table::Topologies => topology::known(&super::topology_folders()).into_iter().map(known_topology).collect(),
         Table::Steps => steps::all()
             .map(|step| (format!("{} {}", step.keyword_text(), step.expression), step.help.to_owned()))
             .collect(),
         Table::Claims => claims::all().iter().map(claim).collect(),
     }
+}
+
+/// A topology that can't be loaded is listed with the reason.
+fn known_topology(row: topology::Summary) -> (String, String) {
+    (row.name, row.description.unwrap_or_else(|error| error.to_string()))
 }
 
 fn fault(row: &faults::FaultKind) -> (String, String) {
@@ -56,7 +59,12 @@ fn check(row: &checks::Check) -> (String, String) {
 
 fn claim(row: &claims::Claim) -> (String, String) {
     let target = row.target.as_ref().map_or("no check decides it yet".to_owned(), |target| {
-        format!("decided by {}, {}: {}", target.check, target.measure, crate::report::words::bound(target.bound))
+        format!(
+            "decided by {}, {}: {}",
+            target.check,
+            target.measure,
+            crate::report::bound_in_words(&target.measure, target.bound)
+        )
     });
     (format!("{} ({})", row.id, row.documents.join(", ")), format!("{}\n{target}", row.claim))
 }

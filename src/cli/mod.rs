@@ -7,7 +7,7 @@ mod run;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -114,7 +114,7 @@ fn topology_folders() -> Vec<PathBuf> {
     vec![PathBuf::from("topologies")]
 }
 
-/// Whether a person looks at standard output.
-fn is_terminal() -> bool {
-    std::io::stdout().is_terminal()
+/// Whether to print without colours: to a file or a pipe, or where `NO_COLOR` asks for it.
+fn plain() -> bool {
+    !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some()
 }

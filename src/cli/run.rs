@@ -62,7 +62,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         return Ok(Exit::Pass);
     }
     let result = harness.run().await?;
-    print(&result.summary());
+    print(&result.saved.summary(super::plain()));
     if let Some(error) = &result.report_error {
         eprintln!("{error}");
         return Ok(Exit::Inconclusive);
@@ -76,6 +76,6 @@ pub(super) fn check(folder: &Path, write_report: bool) -> Result<Exit, Failure> 
     if write_report {
         saved.write_report().map_err(Failure::harness)?;
     }
-    print(&crate::report::terminal::summary(&saved.input()));
+    print(&saved.summary(super::plain()));
     Ok(saved.verdict.outcome.into())
 }

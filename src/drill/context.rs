@@ -92,7 +92,7 @@ impl DrillContext {
     }
 
     /// Makes sure that the images of a plan exist.
-    pub async fn images(&self, plan: &Plan) -> Result<ImageTags, DrillError> {
+    pub async fn images(&self, plan: &Plan) -> Result<ImageTags, ImageError> {
         let names: Vec<&str> = plan.kinds().into_iter().map(|kind| services::service(kind).image).collect();
         let kinds: Vec<ImageKind> = ImageKind::ALL
             .iter()

@@ -64,11 +64,7 @@ impl Drill {
     pub fn new(context: Arc<DrillContext>, scenario: u32) -> Self {
         let recorder = context.recorder.for_scenario(scenario);
         let random = StdRng::seed_from_u64(context.seed.wrapping_add(u64::from(scenario)));
-        let load = LoadSpec {
-            writers: DEFAULT_WRITERS,
-            rate_per_s: DEFAULT_RATE_PER_S,
-            endpoint: "write".to_owned(),
-        };
+        let load = LoadSpec { writers: DEFAULT_WRITERS, rate_per_s: DEFAULT_RATE_PER_S, endpoint: "write".to_owned() };
         Self {
             context,
             recorder,
@@ -153,8 +149,7 @@ impl Drill {
     /// Waits a random part of the agent's loop: a fault at a fixed moment would meet the lease in the same phase
     /// each time, and measure only that one.
     fn lease_phase(&mut self) -> Duration {
-        let loop_wait_s =
-            self.running.as_ref().map_or(0, |running| running.plan.topology.settings.patroni.loop_wait_s);
+        let loop_wait_s = self.running.as_ref().map_or(0, |running| running.plan.topology.settings.patroni.loop_wait_s);
         Duration::from_millis(self.random.random_range(0..=u64::from(loop_wait_s) * 1000))
     }
 

@@ -4,7 +4,7 @@ use bollard::{
     errors::Error as DockerError,
     query_parameters::{KillContainerOptionsBuilder, StartContainerOptions},
 };
-use testcontainers::{ContainerAsync, CopyTargetOptions, GenericImage, ImageExt, runners::AsyncRunner};
+use testcontainers::{CopyTargetOptions, GenericImage, ImageExt, runners::AsyncRunner};
 
 use super::{Engine, EngineError, Pod, labels::RunLabels};
 
@@ -27,8 +27,6 @@ pub struct ServiceContainer {
     pub name: String,
     /// The container's id, the same over kills and starts.
     pub id: String,
-    /// Removes the container when it is dropped.
-    container: ContainerAsync<GenericImage>,
 }
 
 impl Engine {
@@ -51,12 +49,11 @@ impl Engine {
         }
         let container =
             request.start().await.map_err(|error| EngineError::Start { container: name, reason: error.to_string() })?;
-        Ok(ServiceContainer {
-            host: spec.pod.host.clone(),
-            name: spec.name.to_owned(),
-            id: container.id().to_owned(),
-            container,
-        })
+        let id = container.id().to_owned();
+        // testcontainers would remove the container when its handle is dropped. Here the labels own removal: it must
+        // work for a killed process too, and all at once.
+        std::mem::forget(container);
+        Ok(ServiceContainer { host: spec.pod.host.clone(), name: spec.name.to_owned(), id })
     }
 
     /// Sends SIGKILL to the service's container. It may be gone already.
@@ -85,16 +82,5 @@ impl Engine {
             .await
             .map_err(EngineError::doing(format!("inspect {} on {}", service.name, service.host)))?;
         Ok(inspected.state.and_then(|state| state.running).unwrap_or(false))
-    }
-}
-
-impl ServiceContainer {
-    /// Removes the container, whatever state it is in.
-    pub async fn remove(self) -> Result<(), EngineError> {
-        let container = format!("{} on {}", self.name, self.host);
-        self.container
-            .rm()
-            .await
-            .map_err(|error| EngineError::Start { container, reason: format!("it could not be removed: {error}") })
     }
 }

@@ -40,6 +40,10 @@ pub enum Occurrence {
         line: usize,
         message: String,
     },
+    /// A step of the user's own, outside pgquake's table, failed: what it asserts does not hold.
+    AssertionFailed {
+        message: String,
+    },
     /// An expectation that a `Then` step states. The checks judge it when the scenario is closed.
     Expected(Expectation),
     /// The scenario reached a point that checks and drawings refer to.

@@ -11,8 +11,7 @@ use cucumber::{
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
 use crate::{
-    claims,
-    checks,
+    checks, claims,
     history::event::ScenarioStarted,
     steps::{self, World},
     suggestion,
@@ -103,7 +102,8 @@ pub fn select(paths: &[PathBuf], narrow: &Narrow, collection: &Collection<World>
     let expression = narrow.tags.as_deref().map(tag_expression).transpose()?;
     let mut selection = Selection { features: Vec::new(), scenarios: Vec::new(), topologies: Vec::new() };
     for (path, line) in files(paths)? {
-        let source = std::fs::read_to_string(&path).map_err(|source| FeatureError::Io { path: path.clone(), source })?;
+        let source =
+            std::fs::read_to_string(&path).map_err(|source| FeatureError::Io { path: path.clone(), source })?;
         let mut feature = parse(&path, &source)?;
         check(&feature, &path, &source, collection)?;
         let wanted = |scenario: &Scenario| {
@@ -149,10 +149,9 @@ pub fn number_of(scenario: &Scenario) -> Option<u32> {
 }
 
 fn tag_expression(expression: &str) -> Result<TagOperation, FeatureError> {
-    expression.parse().map_err(|error| FeatureError::TagExpression {
-        expression: expression.to_owned(),
-        message: format!("{error}"),
-    })
+    expression
+        .parse()
+        .map_err(|error| FeatureError::TagExpression { expression: expression.to_owned(), message: format!("{error}") })
 }
 
 /// The files behind the paths, each with a line if the user named one, sorted within a folder.
@@ -174,7 +173,8 @@ fn files(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Option<usize>)>, FeatureErro
             found.push((path.clone(), None));
         } else {
             let text = path.to_string_lossy();
-            let with_line = text.rsplit_once(':').and_then(|(file, line)| Some((PathBuf::from(file), line.parse().ok()?)));
+            let with_line =
+                text.rsplit_once(':').and_then(|(file, line)| Some((PathBuf::from(file), line.parse().ok()?)));
             match with_line {
                 Some((file, line)) if file.is_file() => found.push((file, Some(line))),
                 _ => return Err(FeatureError::NotFound { path: path.clone() }),
@@ -237,7 +237,8 @@ fn check(feature: &Feature, path: &Path, source: &str, collection: &Collection<W
 }
 
 fn unknown_step(step: &Step, path: &Path, source: &str) -> FeatureError {
-    let known: Vec<&str> = steps::all().filter(|known| known.keyword == step.ty).map(|known| known.expression).collect();
+    let known: Vec<&str> =
+        steps::all().filter(|known| known.keyword == step.ty).map(|known| known.expression).collect();
     let hint = match suggestion::nearest(&step.value, known) {
         Some(meant) => format!("did you mean `{meant}`? `pgquake list steps` shows all steps"),
         None => "`pgquake list steps` shows all steps".to_owned(),
@@ -261,7 +262,12 @@ fn check_tags(feature: &Feature, scenario: &Scenario, path: &Path, source: &str)
         message,
         hint,
         text: NamedSource::new(path.display().to_string(), source.to_owned()),
-        at: span(source, scenario.position.line, scenario.position.col, scenario.keyword.len() + scenario.name.len() + 2),
+        at: span(
+            source,
+            scenario.position.line,
+            scenario.position.col,
+            scenario.keyword.len() + scenario.name.len() + 2,
+        ),
     };
     for tag in feature.tags.iter().chain(&scenario.tags) {
         if let Some(id) = tag.strip_prefix("claim:")

@@ -26,8 +26,11 @@ pub struct RunFolder {
 impl RunFolder {
     /// Makes the folder of a new run.
     pub fn create(out: &Path) -> Result<Self, FolderError> {
-        let letters: String =
-            rand::rng().sample_iter(Alphanumeric).take(4).map(|letter| char::from(letter).to_ascii_lowercase()).collect();
+        let letters: String = rand::rng()
+            .sample_iter(Alphanumeric)
+            .take(4)
+            .map(|letter| char::from(letter).to_ascii_lowercase())
+            .collect();
         let run = format!("{}-{letters}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
         let path = out.join(&run);
         std::fs::create_dir_all(&path).map_err(|source| FolderError { path: path.clone(), source })?;

@@ -6,7 +6,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cucumber::{Cucumber, cli, gherkin, parser::Parser, step::Collection};
+use cucumber::{
+    Cucumber, cli,
+    event::{ScenarioFinished, StepError},
+    gherkin,
+    parser::Parser,
+    step::Collection,
+};
 use futures::stream;
 use miette::Diagnostic;
 
@@ -16,7 +22,7 @@ use super::{
     interrupt::{Interrupted, interrupted},
     progress::Progress,
     saved::{SavedError, SavedRun},
-    writer::Failures,
+    writer::{Failures, panic_text},
 };
 use crate::{
     checks::Outcome,
@@ -29,7 +35,7 @@ use crate::{
     history::{Occurrence, Recorder, event::RunStarted, recorder::RecorderError},
     plan::Plan,
     report::ReportError,
-    steps::{self, World},
+    steps::{self, Recorded, World},
     topology::{self, TopologyError},
 };
 
@@ -102,9 +108,9 @@ impl RunResult {
         self.outcome() == Outcome::Pass
     }
 
-    /// The verdict as a terminal shows it.
+    /// The verdict in plain text.
     pub fn summary(&self) -> String {
-        crate::report::terminal::summary(&self.saved.input())
+        self.saved.summary(true)
     }
 }
 
@@ -328,9 +334,13 @@ impl Harness {
                 }
             })
         })
-        .after(|_, _, _, _, world| {
+        .after(|_, _, _, finished, world| {
+            let assertion = own_failure(finished);
             Box::pin(async move {
                 if let Some(Ok(drill)) = world.map(World::drill) {
+                    if let Some(message) = assertion {
+                        drill.recorder().record(Occurrence::AssertionFailed { message });
+                    }
                     drill.close().await;
                 }
             })
@@ -338,6 +348,17 @@ impl Harness {
         .run(selection.features)
         .await;
         Ok(())
+    }
+}
+
+/// What a step of the user's own said when it failed. pgquake's steps record their failures themselves.
+fn own_failure(finished: &ScenarioFinished) -> Option<String> {
+    match finished {
+        ScenarioFinished::StepFailed(_, _, StepError::Panic(why)) if (**why).is::<Recorded>() => None,
+        ScenarioFinished::StepFailed(_, _, StepError::Panic(why)) => Some(panic_text(&**why)),
+        ScenarioFinished::StepFailed(_, _, error) => Some(error.to_string()),
+        ScenarioFinished::BeforeHookFailed(why) => Some(panic_text(&**why)),
+        ScenarioFinished::StepPassed | ScenarioFinished::StepSkipped => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A run: feature files in, a folder with evidence, verdict and report out. The only orchestrator.
 
+mod as_test;
 mod feature_files;
 mod folder;
 mod harness;

@@ -152,7 +152,9 @@ fn words(what: &Occurrence) -> Option<String> {
         Occurrence::DcsLeader { member } => format!("etcd leader: {}", member.as_deref().unwrap_or("none")),
         Occurrence::TimelineSwitch { node, timeline, .. } => format!("{node} is on timeline {timeline}"),
         Occurrence::ClusterRemoved { removal_ms } => format!("cleared away in {:.1} s", *removal_ms as f64 / 1e3),
-        Occurrence::ObserverLost { observer, target, reason } => format!("OBSERVER LOST: {observer} of {target}: {reason}"),
+        Occurrence::ObserverLost { observer, target, reason } => {
+            format!("OBSERVER LOST: {observer} of {target}: {reason}")
+        }
         _ => return None,
     })
 }

@@ -31,7 +31,10 @@ pub enum SavedError {
 pub struct SavedRun {
     pub folder: PathBuf,
     pub run: RunStarted,
+    /// The plan of each scenario.
     pub plans: BTreeMap<u32, Plan>,
+    /// The plans by topology, each topology once.
+    topologies: Vec<Plan>,
     pub events: Vec<Event>,
     pub verdict: RunVerdict,
 }
@@ -53,7 +56,9 @@ impl SavedRun {
             .ok_or(SavedError::NoBeginning)?;
         let plans = read_plans(&folder.join("plan.json"))?;
         let verdict = verdict::judge(&plans, &events);
-        Ok(Self { folder: folder.to_owned(), run, plans, events, verdict })
+        let by_name: BTreeMap<&str, &Plan> = plans.values().map(|plan| (plan.topology.name.as_str(), plan)).collect();
+        let topologies = by_name.into_values().cloned().collect();
+        Ok(Self { folder: folder.to_owned(), run, plans, topologies, events, verdict })
     }
 
     /// Writes the report in every format into the run's folder.
@@ -61,9 +66,14 @@ impl SavedRun {
         report::write_all(&self.folder, &self.input())
     }
 
+    /// The verdict as a terminal shows it.
+    pub fn summary(&self, plain: bool) -> String {
+        report::terminal::summary(&self.input(), &self.folder.join(report::html::FORMAT.file), plain)
+    }
+
     /// What the formats render.
     pub fn input(&self) -> ReportInput<'_> {
-        ReportInput { verdict: &self.verdict, plans: &self.plans, events: &self.events, run: &self.run }
+        ReportInput { verdict: &self.verdict, plans: &self.topologies, events: &self.events, run: &self.run }
     }
 }
 

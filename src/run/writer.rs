@@ -7,6 +7,7 @@ use cucumber::{
     Event, Writer, cli,
     event::{Cucumber, Feature, Hook, Scenario, Step},
     parser,
+    writer::Normalized,
 };
 
 use crate::steps::World;
@@ -26,6 +27,9 @@ impl Failures {
         std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+/// Failures are kept whatever order they come in.
+impl Normalized for Failures {}
 
 impl Writer<World> for Failures {
     type Cli = cli::Empty;
@@ -49,7 +53,8 @@ impl Writer<World> for Failures {
 }
 
 /// What a panic said, if it said it in words.
-fn panic_text(why: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(why: &(dyn std::any::Any + Send)) -> String {
     let text = why.downcast_ref::<String>().cloned();
-    text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "no message".to_owned())
+    text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -58,6 +58,9 @@ pub enum StepError {
     Words(#[from] WordError),
 }
 
+/// What pgquake's own steps panic with: their failure is in the history already.
+pub(crate) struct Recorded;
+
 /// One row of the table of steps.
 pub struct StepDefinition {
     pub keyword: StepType,
@@ -148,7 +151,7 @@ fn dispatch<'a>(world: &'a mut World, context: Context) -> LocalBoxFuture<'a, ()
             if let Ok(drill) = world.drill() {
                 drill.recorder().record(Occurrence::StepFailed { text, line, message: error.to_string() });
             }
-            std::panic::panic_any(error.to_string());
+            std::panic::panic_any(Recorded);
         }
     })
 }

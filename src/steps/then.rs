@@ -57,12 +57,17 @@ pub(super) const ALL: &[StepDefinition] = &[
             })
         },
     ),
-    step(Then, "never do two nodes accept writes", "no overlap of the times in which two nodes acknowledge", |drill, words| {
-        Box::pin(async move {
-            drill.expect(words.expectation("single_writer", "overlap_ms", Bound::Exactly(0.0)));
-            Ok(())
-        })
-    }),
+    step(
+        Then,
+        "never do two nodes accept writes",
+        "no overlap of the times in which two nodes acknowledge",
+        |drill, words| {
+            Box::pin(async move {
+                drill.expect(words.expectation("single_writer", "overlap_ms", Bound::Exactly(0.0)));
+                Ok(())
+            })
+        },
+    ),
     step(
         Then,
         "the node that was lost follows the new primary within {duration}",

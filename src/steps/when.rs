@@ -7,9 +7,14 @@ use cucumber::gherkin::StepType::When;
 use super::{StepDefinition, words::step};
 
 pub(super) const ALL: &[StepDefinition] = &[
-    step(When, "the host of {target} dies", "the machine loses its power: silence, and every process gone", |drill, words| {
-        Box::pin(async move { Ok(drill.inject("host_crash", &words.target(0)?, BTreeMap::new()).await?) })
-    }),
+    step(
+        When,
+        "the host of {target} dies",
+        "the machine loses its power: silence, and every process gone",
+        |drill, words| {
+            Box::pin(async move { Ok(drill.inject("host_crash", &words.target(0)?, BTreeMap::new()).await?) })
+        },
+    ),
     step(When, "{process} on {target} is killed", "SIGKILL to this process alone", |drill, words| {
         Box::pin(async move {
             let parameters = BTreeMap::from([("process".to_owned(), words.text(0)?.to_owned())]);
@@ -36,9 +41,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(When, "clients can write again", "waits until writes succeed without a break for 2 s", |drill, _| {
         Box::pin(async move { Ok(drill.recover().await?) })
     }),
-    step(When, "the fault is healed", "undoes every fault that is on: hosts come back, processes run again", |drill, _| {
-        Box::pin(async move { Ok(drill.heal().await?) })
-    }),
+    step(
+        When,
+        "the fault is healed",
+        "undoes every fault that is on: hosts come back, processes run again",
+        |drill, _| Box::pin(async move { Ok(drill.heal().await?) }),
+    ),
     step(When, "every node has rejoined", "waits until one node leads and all others stream from it", |drill, _| {
         Box::pin(async move { Ok(drill.rejoin().await?) })
     }),

@@ -1,0 +1,1 @@
+//! The application's own code would be here. The drill is in `tests/drill.rs`.

@@ -1,0 +1,18 @@
+//! Drills this team's own topology with its own features, and a step of its own, from `cargo test`.
+
+use std::process::ExitCode;
+
+use cucumber::{World as _, then};
+use pgquake::World;
+
+/// A step of one's own: it sees the cluster, and a panic fails the scenario.
+#[then(expr = "{word} is not the primary any more")]
+async fn not_primary(world: &mut World, host: String) {
+    let drill = world.drill().expect("pgquake runs this step");
+    let cluster = drill.cluster().await.expect("the cluster runs");
+    assert_ne!(cluster.primary().await, Some(host));
+}
+
+fn main() -> ExitCode {
+    pgquake::Harness::new().features(["features"]).topologies(["topologies"]).steps(World::collection()).test_main()
+}

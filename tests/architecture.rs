@@ -1,0 +1,174 @@
+//! Holds the map of ARCHITECTURE.md against the code: who may use whom, and how long a file may be.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Each module with what it may use. `*` is everything; nobody may use a module that uses everything.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("suggestion", &[]),
+    ("credentials", &[]),
+    ("history", &[]),
+    ("claims", &["history"]),
+    ("topology", &["claims", "suggestion"]),
+    ("plan", &["topology"]),
+    ("engine", &["plan", "topology"]),
+    ("services", &["credentials", "plan", "topology"]),
+    ("cluster", &["credentials", "engine", "plan", "services", "topology"]),
+    ("compose", &["credentials", "engine", "plan", "services", "topology"]),
+    ("faults", &["cluster", "engine", "history", "plan", "services", "suggestion", "topology"]),
+    ("workload", &["cluster", "history", "plan", "services", "topology"]),
+    ("observers", &["cluster", "engine", "history", "plan", "services", "topology"]),
+    ("checks", &["history", "plan", "topology"]),
+    ("verdict", &["checks", "claims", "history", "plan", "topology"]),
+    ("report", &["checks", "claims", "history", "plan", "topology", "verdict"]),
+    ("drill", &["cluster", "engine", "faults", "history", "observers", "plan", "services", "topology", "workload"]),
+    ("steps", &["*"]),
+    ("run", &["*"]),
+    ("cli", &["*"]),
+];
+
+/// A file that grows longer is cut in two before the next change.
+const LONGEST_FILE: usize = 520;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The module at the top that a file belongs to.
+fn module_of(path: &Path) -> String {
+    let inside = path.strip_prefix("src").unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The modules at the top that a text names after `crate::`, also in a `use crate::{…}` list.
+fn used_by(text: &str) -> BTreeSet<String> {
+    let code: String =
+        text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+    let mut used = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        if code[..at].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_') {
+            continue;
+        }
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => used.extend(heads(list)),
+            None => used.extend(word(rest)),
+        }
+    }
+    used
+}
+
+/// The first word of each element of a list, up to its closing brace.
+fn heads(list: &str) -> BTreeSet<String> {
+    let mut heads = BTreeSet::new();
+    let mut depth = 0;
+    let mut at_head = true;
+    for (at, letter) in list.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => at_head = true,
+            _ if at_head && letter.is_alphabetic() => {
+                heads.extend(word(&list[at..]));
+                at_head = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn word(text: &str) -> Option<String> {
+    let word: String = text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+    (!word.is_empty()).then_some(word)
+}
+
+#[test]
+fn imports_follow_the_flow() {
+    let rules: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
+    let mut broken = Vec::new();
+    for path in sources(Path::new("src")) {
+        let module = module_of(&path);
+        if ["lib", "main"].contains(&module.as_str()) {
+            continue;
+        }
+        let Some(allowed) = rules.get(module.as_str()) else {
+            broken.push(format!("{}: the module `{module}` has no rule here", path.display()));
+            continue;
+        };
+        for used in used_by(&fs::read_to_string(&path).unwrap()) {
+            let fine = used == module || allowed.contains(&"*") || allowed.contains(&used.as_str());
+            if rules.contains_key(used.as_str()) && !fine {
+                broken.push(format!("{}: `{module}` may not use `{used}`", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_rules_have_no_circle_and_nobody_uses_the_orchestrators() {
+    let mut seen = BTreeSet::new();
+    for (module, allowed) in MAY_USE {
+        for used in *allowed {
+            assert!(*used == "*" || seen.contains(used), "`{module}` may use `{used}`, which comes after it");
+        }
+        seen.insert(*module);
+    }
+}
+
+#[test]
+fn only_the_engine_and_the_docker_observer_know_docker() {
+    for path in sources(Path::new("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let within = path.starts_with("src/engine") || path.ends_with("docker_events.rs");
+        assert!(within || !text.contains("bollard::"), "{} uses bollard", path.display());
+        assert!(path.starts_with("src/engine") || !text.contains("testcontainers::"), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_judging_half_has_no_clock_no_network_and_no_docker() {
+    let banned = ["Instant::now", "SystemTime", "tokio::", "reqwest", "std::net", "std::fs", "rand::"];
+    for module in ["src/checks", "src/plan.rs", "src/verdict.rs", "src/verdict"] {
+        let path = Path::new(module);
+        let files = if path.is_dir() { sources(path) } else { vec![path.to_owned()] };
+        for file in files.into_iter().filter(|file| file.exists()) {
+            let text = fs::read_to_string(&file).unwrap();
+            let judged = text.split("#[cfg(test)]").next().unwrap();
+            for word in banned {
+                assert!(!judged.contains(word), "{} uses {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_stay_short_enough_to_read() {
+    for path in sources(Path::new("src")) {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines; cut it in two", path.display());
+    }
+}
+
+#[test]
+fn the_reader_of_imports_reads_lists_and_paths() {
+    let text = "use crate::{\n    cluster::{Cluster, wait_until},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
+    let used: Vec<String> = used_by(text).into_iter().collect();
+    assert_eq!(used, ["cluster", "plan", "topology"]);
+}
