@@ -5,17 +5,24 @@
 
 pub mod checks;
 pub mod claims;
+pub mod cli;
 pub mod cluster;
 pub mod compose;
 pub mod credentials;
+pub mod drill;
 pub mod engine;
 pub mod faults;
 pub mod history;
 pub mod observers;
 pub mod plan;
 pub mod report;
+pub mod run;
 pub mod services;
+pub mod steps;
 pub mod suggestion;
 pub mod topology;
 pub mod verdict;
 pub mod workload;
+
+pub use run::Harness;
+pub use steps::World;

@@ -15,6 +15,7 @@ use crate::{
     },
     faults::InjectorError,
     history::Recorder,
+    observers::ObserverError,
     plan::Plan,
     services,
     topology::TopologyError,
@@ -35,6 +36,8 @@ pub enum DrillError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Observers(#[from] ObserverError),
     #[error(transparent)]
     Workload(#[from] WorkloadError),
     #[error(transparent)]

@@ -187,7 +187,8 @@ impl Drill {
         };
         let (cluster, took) = Cluster::start(startup).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
-        let observers = Observers::start(&cluster, &self.recorder);
+        let (docker, labels) = (self.context.engine.docker(), cluster.labels());
+        let observers = Observers::start(&plan, cluster.access(), &self.recorder, docker, labels)?;
         let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.load.clone())?;
         let injector = Injector::new(cluster.clone(), self.recorder.clone());
         Ok(Running { plan, cluster, observers, workload: Some(workload), injector })

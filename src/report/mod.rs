@@ -15,6 +15,8 @@ mod sample;
 mod strip;
 pub mod terminal;
 
+pub use figures::bound as bound_in_words;
+
 use std::{
     collections::BTreeMap,
     fs,
