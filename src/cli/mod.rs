@@ -58,8 +58,6 @@ enum Command {
     },
     /// Print the JSON Schema of topology files, for editors
     Schema,
-    /// Measure start-up, removal and the prober's error on this machine
-    Bench,
 }
 
 /// Reads the command line, does what it says, and returns the documented exit code.
@@ -99,7 +97,6 @@ async fn carry_out(command: Command) -> Result<Exit, exit::Failure> {
             print(&crate::topology::schema());
             Ok(Exit::Pass)
         }
-        Command::Bench => by_hand::bench().await,
     }
 }
 

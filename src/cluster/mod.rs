@@ -6,8 +6,8 @@
 pub mod access;
 mod readiness;
 mod roles;
-mod sql;
 pub mod session;
+mod sql;
 mod start;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

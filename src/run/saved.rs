@@ -33,8 +33,6 @@ pub struct SavedRun {
     pub run: RunStarted,
     /// The plan of each scenario.
     pub plans: BTreeMap<u32, Plan>,
-    /// The plans by topology, each topology once.
-    topologies: Vec<Plan>,
     pub events: Vec<Event>,
     pub verdict: RunVerdict,
 }
@@ -56,9 +54,7 @@ impl SavedRun {
             .ok_or(SavedError::NoBeginning)?;
         let plans = read_plans(&folder.join("plan.json"))?;
         let verdict = verdict::judge(&plans, &events);
-        let by_name: BTreeMap<&str, &Plan> = plans.values().map(|plan| (plan.topology.name.as_str(), plan)).collect();
-        let topologies = by_name.into_values().cloned().collect();
-        Ok(Self { folder: folder.to_owned(), run, plans, topologies, events, verdict })
+        Ok(Self { folder: folder.to_owned(), run, plans, events, verdict })
     }
 
     /// Writes the report in every format into the run's folder.
@@ -73,7 +69,7 @@ impl SavedRun {
 
     /// What the formats render.
     pub fn input(&self) -> ReportInput<'_> {
-        ReportInput { verdict: &self.verdict, plans: &self.topologies, events: &self.events, run: &self.run }
+        ReportInput { verdict: &self.verdict, plans: &self.plans, events: &self.events, run: &self.run }
     }
 }
 
