@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_millis(20);
 /// answer on an old session is just what it is held for.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time between two attempts to open the next session after one broke.
-const REOPEN_INTERVAL: Duration = Duration::from_millis(500);
+const REOPEN_INTERVAL: Duration = Duration::from_millis(250);
 /// How long opening a session may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
