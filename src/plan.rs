@@ -124,9 +124,10 @@ impl Plan {
 fn planned_endpoints(topology: &Topology, nodes: &[String]) -> Vec<PlannedEndpoint> {
     let write = PlannedEndpoint { name: "write".to_owned(), at: topology.endpoints.write.clone() };
     let read = topology.endpoints.read.clone().map(|at| PlannedEndpoint { name: "read".to_owned(), at });
-    let direct = nodes
-        .iter()
-        .map(|node| PlannedEndpoint { name: node.clone(), at: Endpoint { host: node.clone(), port: 5432 } });
+    let direct = nodes.iter().map(|node| PlannedEndpoint {
+        name: node.clone(),
+        at: Endpoint { host: node.clone(), port: 5432, publish: None },
+    });
     std::iter::once(write).chain(read).chain(direct).collect()
 }
 

@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_check_that_panics_is_inconclusive_and_the_others_still_count() {
         let regions = Vec::new();
-        let endpoint = crate::topology::Endpoint { host: "proxy1".to_owned(), port: 5000 };
+        let endpoint = crate::topology::Endpoint { host: "proxy1".to_owned(), port: 5000, publish: None };
         let plan = Plan::new(crate::topology::Topology {
             name: "empty".to_owned(),
             description: String::new(),

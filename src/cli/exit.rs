@@ -59,6 +59,11 @@ impl Failure {
         Self { exit: Exit::Usage, report: miette::Report::new(error) }
     }
 
+    /// The user named something that is not there.
+    pub(super) fn wrong(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { exit: Exit::Usage, report: miette::miette!("{error}") }
+    }
+
     /// The harness could not do its work.
     pub(super) fn harness(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self { exit: Exit::Inconclusive, report: miette::miette!("{error}") }

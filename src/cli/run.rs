@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Exit, exit::Failure, print};
-use crate::run::{Harness, SavedRun};
+use crate::run::{Harness, SavedError, SavedRun};
 
 /// The scenario that runs when the command line names none.
 const DEFAULT_TAGS: &str = "@default";
@@ -72,7 +72,10 @@ pub(super) async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
 
 /// Judges a saved run again, and writes its report anew if that is wanted.
 pub(super) fn check(folder: &Path, write_report: bool) -> Result<Exit, Failure> {
-    let saved = SavedRun::read(folder).map_err(Failure::harness)?;
+    let saved = SavedRun::read(folder).map_err(|error| match error {
+        SavedError::NoRun(_) => Failure::wrong(error),
+        _ => Failure::harness(error),
+    })?;
     if write_report {
         saved.write_report().map_err(Failure::harness)?;
     }

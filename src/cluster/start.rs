@@ -218,10 +218,12 @@ impl Starter<'_> {
     /// Ports of the host to publish: those that observers and probers need.
     fn ports(&self, host: &Host) -> Vec<(u16, u16)> {
         let of_services = host.services.iter().flat_map(|kind| services::service(*kind).ports.iter().copied());
-        let endpoints = self.startup.plan.endpoints.iter().filter(|endpoint| endpoint.at.host == host.name);
-        let mut ports: Vec<u16> = of_services.chain(endpoints.map(|endpoint| endpoint.at.port)).collect();
-        ports.sort_unstable();
-        ports.dedup();
-        ports.into_iter().map(|port| (port, 0)).collect()
+        let here = self.startup.plan.endpoints.iter().map(|endpoint| &endpoint.at).filter(|at| at.host == host.name);
+        let mut ports: BTreeMap<u16, u16> = of_services.map(|port| (port, 0)).collect();
+        for endpoint in here {
+            let published = ports.entry(endpoint.port).or_default();
+            *published = endpoint.publish.unwrap_or(*published);
+        }
+        ports.into_iter().collect()
     }
 }

@@ -108,3 +108,16 @@ fn no_engine_reason(error: &DockerError) -> String {
     }
     format!("{text}. Start one (`systemctl start docker`, or `dockerd`), or let ./pgquake do it as root on Debian")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_may_not_be_used_says_what_to_do() {
+        let denied = DockerError::IOError { err: std::io::Error::from(std::io::ErrorKind::PermissionDenied) };
+        assert!(no_engine_reason(&denied).contains("join the group `docker` or run as root"), "{denied}");
+        let absent = DockerError::IOError { err: std::io::Error::from(std::io::ErrorKind::NotFound) };
+        assert!(no_engine_reason(&absent).contains("systemctl start docker"));
+    }
+}

@@ -94,7 +94,7 @@ pub fn plan(synchronous: bool) -> Plan {
     let mut hosts: Vec<Host> =
         NODES.iter().map(|node| host(node, &[ServiceKind::Etcd, ServiceKind::Patroni])).collect();
     hosts.push(host("proxy1", &[ServiceKind::Haproxy]));
-    let endpoint = |port| Endpoint { host: "proxy1".to_owned(), port };
+    let endpoint = |port| Endpoint { host: "proxy1".to_owned(), port, publish: None };
     let settings = Settings {
         patroni: PatroniSettings {
             ttl_s: 2,

@@ -118,7 +118,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         follows: String::new(),
         regions: vec![Region { name: "local".to_owned(), hosts }],
         links: vec![],
-        endpoints: Endpoints { write: Endpoint { host: "proxy".to_owned(), port: 5000 }, read: None },
+        endpoints: Endpoints { write: Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, read: None },
         settings: Default::default(),
         claims: vec![],
     })

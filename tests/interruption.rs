@@ -1,0 +1,182 @@
+//! Runs that end early, on real containers: by a signal, by SIGKILL, by a full disk, by a port that is taken. What
+//! was recorded stays, no container is left, and a run beside it goes on.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use pgquake::{
+    engine::{Engine, leftovers::Sweep},
+    history::{Occurrence, read_history},
+};
+
+const FEATURE: &str = "Feature: Interrupted\n  @default\n  Scenario: One\n    Given the topology \"single-region-fast\"\n    \
+                       When the host of the primary dies\n    And clients can write again\n";
+
+/// How long a step of a run may take before the test says what did not come.
+const WITHIN: Duration = Duration::from_secs(120);
+
+struct Run {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Run {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pgquake"))
+            .arg("run")
+            .args(arguments)
+            .current_dir(folder)
+            .env("NO_COLOR", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (heard, stderr) = (said.clone(), child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut heard = heard.lock().unwrap();
+                heard.push_str(&line);
+                heard.push('\n');
+            }
+        });
+        Self { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until the run has said something.
+    #[track_caller]
+    fn wait_for(&mut self, what: &str) {
+        let begun = Instant::now();
+        while !self.said().contains(what) {
+            assert!(begun.elapsed() < WITHIN, "`{what}` did not come; the run said:\n{}", self.said());
+            assert!(self.child.try_wait().unwrap().is_none(), "the run ended before `{what}`:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end and returns the exit code, `None` after a kill.
+    #[track_caller]
+    fn end(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < WITHIN, "the run did not end; it said:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn project() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("features")).unwrap();
+    fs::write(folder.path().join("features/own.feature"), FEATURE).unwrap();
+    folder
+}
+
+/// The folder of the only run in a project.
+fn run_folder(project: &Path) -> PathBuf {
+    let mut runs = fs::read_dir(project.join("reports")).unwrap().map(|entry| entry.unwrap().path());
+    let run = runs.next().unwrap();
+    assert!(runs.next().is_none());
+    run
+}
+
+fn run_id(project: &Path) -> String {
+    run_folder(project).file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn containers(run: &str) -> usize {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let engine = Engine::connect().await.unwrap();
+        engine.containers(Sweep::Run(run)).await.unwrap().len()
+    })
+}
+
+#[test]
+fn a_run_that_ends_early_leaves_its_evidence_and_nothing_else_and_spares_the_run_beside_it() {
+    let (interrupted, killed) = (project(), project());
+    let mut first = Run::start(interrupted.path(), &[]);
+    let mut second = Run::start(killed.path(), &[]);
+    first.wait_for("steady");
+    second.wait_for("steady");
+
+    first.signal("INT");
+    assert_eq!(first.end(), Some(3), "{}", first.said());
+    assert_eq!(containers(&run_id(interrupted.path())), 0);
+    let folder = run_folder(interrupted.path());
+    let events = read_history(&folder.join("history.jsonl")).unwrap();
+    let said = events
+        .iter()
+        .any(|event| matches!(&event.what, Occurrence::RunEnded { interrupted: Some(why) } if why.contains("SIGINT")));
+    assert!(said && folder.join("report.html").is_file());
+
+    let beside = run_id(killed.path());
+    assert!(containers(&beside) > 0, "the run beside it lost its containers");
+    second.signal("KILL");
+    assert_eq!(second.end(), None);
+    assert!(containers(&beside) > 0, "SIGKILL can't clean up, or this test proves nothing");
+    let pgquake = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_pgquake")).args(arguments).current_dir(killed.path()).output().unwrap()
+    };
+    assert_eq!(pgquake(&["clean"]).status.code(), Some(0));
+    assert_eq!(containers(&beside), 0);
+    let checked = pgquake(&["check", &format!("reports/{beside}")]);
+    assert_eq!(
+        checked.status.code(),
+        Some(3),
+        "a killed run is inconclusive: {}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
+}
+
+#[test]
+fn a_full_disk_makes_the_run_inconclusive_and_says_so() {
+    let project = project();
+    let full = project.path().join("full");
+    fs::create_dir(&full).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(&full).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("not tried: this user may not mount a small file system");
+        return;
+    }
+    let mut run = Run::start(project.path(), &["--out", "full"]);
+    let code = run.end();
+    let _ = Command::new("umount").arg("-l").arg(&full).status();
+    assert_eq!(code, Some(3), "{}", run.said());
+    assert!(run.said().contains("No space left on device"), "{}", run.said());
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_and_nothing_is_left() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let project = project();
+    let text = include_str!("../topologies/single-region-fast.yaml");
+    let line = text.lines().find(|line| line.trim_start().starts_with("write:")).unwrap();
+    let with_port = line.replace(" }", &format!(", publish: {port} }}"));
+    assert_ne!(line, with_port, "the topology's text has changed: {line}");
+    fs::create_dir(project.path().join("topologies")).unwrap();
+    fs::write(project.path().join("topologies/single-region-fast.yaml"), text.replace(line, &with_port)).unwrap();
+    let mut run = Run::start(project.path(), &[]);
+    assert_eq!(run.end(), Some(3), "{}", run.said());
+    assert!(run.said().contains(&format!("port {port} of 127.0.0.1 is taken")), "{}", run.said());
+    assert_eq!(containers(&run_id(project.path())), 0);
+}
