@@ -1,7 +1,7 @@
 //! Did the scenario run to its end, with every step carried out?
 //!
 //! What a killed run left behind proves failures, but no pass: what would have come after is unknown. So does a step
-//! that the harness could not carry out.
+//! that the harness could not carry out. A step of the user's own that fails is a failure: it asserts something.
 
 use super::{Check, Evidence, Finding, Outcome};
 use crate::history::Occurrence;
@@ -22,6 +22,12 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         if let Occurrence::StepFailed { text, message, line } = &event.what {
             let summary = format!("the step `{text}` (line {line}) could not be carried out: {message}");
             findings.push(Finding::new(NAME, Outcome::Inconclusive, summary).with_evidence([event.seq]));
+        }
+    }
+    for event in evidence.events {
+        if let Occurrence::AssertionFailed { message } = &event.what {
+            let summary = format!("a step of the scenario's own failed: {message}");
+            findings.push(Finding::new(NAME, Outcome::Fail, summary).with_evidence([event.seq]));
         }
     }
     if evidence.scenario().is_none() {

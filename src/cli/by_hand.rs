@@ -1,4 +1,4 @@
-//! A topology by hand (`up`, `down`, `status`, `clean`), and what helps around it (`doctor`, `compose`, `bench`).
+//! A topology by hand (`up`, `down`, `status`, `clean`), and what helps around it (`doctor`, `compose`).
 
 use std::{collections::BTreeMap, sync::Mutex};
 

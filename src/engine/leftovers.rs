@@ -6,7 +6,8 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fs::{File, TryLockError},
+    fs::{File, Permissions, TryLockError},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -31,6 +32,8 @@ impl Ownership {
     pub fn of(run: &str) -> std::io::Result<Self> {
         let folder = std::env::temp_dir().join("pgquake");
         std::fs::create_dir_all(&folder)?;
+        // Other users of the machine make their files here too. Only the first may change this.
+        let _ = std::fs::set_permissions(&folder, Permissions::from_mode(0o1777));
         let path = folder.join(format!("{run}.lock"));
         let lock = File::create(&path)?;
         lock.lock()?;

@@ -24,6 +24,11 @@ pub struct Event {
 pub enum Occurrence {
     // ---- the run and its scenarios
     RunStarted(RunStarted),
+    /// Every image that the run needs exists.
+    ImagesReady {
+        /// Versions of what runs in the containers, by package.
+        versions: BTreeMap<String, String>,
+    },
     RunEnded {
         /// Why the run ended before its scenarios did (a signal, a full disk), if it did.
         interrupted: Option<String>,
@@ -178,7 +183,7 @@ pub struct RunStarted {
     pub started_at: String,
     /// The machine: cores, memory, kernel, engine version.
     pub machine: BTreeMap<String, String>,
-    /// Versions of what runs in the containers, by package.
+    /// Versions of what runs in the containers, by package; those of [`Occurrence::ImagesReady`] come to these.
     pub versions: BTreeMap<String, String>,
     /// The command line, without anything secret.
     pub arguments: Vec<String>,

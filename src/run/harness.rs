@@ -300,18 +300,20 @@ impl Harness {
         collection: Collection<World>,
         failures: &Failures,
     ) -> Result<(), RunError> {
-        for plan in plans {
-            context.images(plan).await?;
-        }
         context.recorder.record(Occurrence::RunStarted(RunStarted {
             run: context.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: context.seed,
             started_at: jiff::Timestamp::now().to_string(),
             machine: context.engine.machine().await.unwrap_or_default(),
-            versions: context.versions.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            versions: BTreeMap::new(),
             arguments: self.arguments.clone(),
         }));
+        for plan in plans {
+            context.images(plan).await?;
+        }
+        let versions = context.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        context.recorder.record(Occurrence::ImagesReady { versions });
         let described: Arc<BTreeMap<u32, PlannedScenario>> =
             Arc::new(selection.scenarios.into_iter().map(|scenario| (scenario.number, scenario)).collect());
         let context = context.clone();

@@ -45,13 +45,18 @@ impl SavedRun {
             return Err(SavedError::NoRun(folder.to_owned()));
         }
         let events = read_history(&history)?;
-        let run = events
+        let mut run = events
             .iter()
             .find_map(|event| match &event.what {
                 Occurrence::RunStarted(run) => Some(run.clone()),
                 _ => None,
             })
             .ok_or(SavedError::NoBeginning)?;
+        for event in &events {
+            if let Occurrence::ImagesReady { versions } = &event.what {
+                run.versions.extend(versions.clone());
+            }
+        }
         let plans = read_plans(&folder.join("plan.json"))?;
         let verdict = verdict::judge(&plans, &events);
         Ok(Self { folder: folder.to_owned(), run, plans, events, verdict })
