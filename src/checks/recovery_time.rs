@@ -13,6 +13,7 @@
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
+    harness_was_sound::latest_timer,
     outage::{Window, outages},
     phases::{Course, Failover, Phase, PhaseName, WRITE, failovers, milliseconds},
     record::{FaultRecord, Tried, attempts, faults, reached_us},
@@ -110,7 +111,27 @@ fn judge_one(
         let verdict = finding.measure.as_ref().map(|measure| against(measure, expectation)).unwrap_or_default();
         Finding { summary: format!("{}{verdict}", finding.summary), ..finding }
     };
-    expectations.iter().map(hold).collect()
+    let error_ms = latest_timer(evidence).map_or(0.0, |(late_us, _)| milliseconds(late_us));
+    expectations.iter().map(hold).map(|finding| within_error(finding, error_ms)).collect()
+}
+
+/// A value that lies no further from its target than the harness's own error neither keeps nor misses it for sure.
+fn within_error(finding: Finding, error_ms: f64) -> Finding {
+    let (Some(measure), Some(target)) = (&finding.measure, finding.target) else { return finding };
+    let edges = match target {
+        Bound::AtMost(edge) | Bound::AtLeast(edge) | Bound::Exactly(edge) => [edge, edge],
+        Bound::Between(least, most) => [least, most],
+    };
+    // An outage of nothing is no measurement of time: no attempt failed.
+    let measured = measure.value > 0.0;
+    if !measured || edges.iter().all(|edge| (measure.value - edge).abs() > error_ms) {
+        return finding;
+    }
+    let summary = format!(
+        "{}; that is within the harness's own error of {error_ms:.0} ms (its timers fired that late)",
+        finding.summary
+    );
+    Finding { outcome: Outcome::Inconclusive, summary, ..finding }
 }
 
 /// How a measure compares with what was expected of it.
@@ -269,4 +290,21 @@ fn story(evidence: &Evidence<'_>, failover: &Failover) -> String {
 
 fn predicted_words(span: Span) -> String {
     format!(" (predicted {:.1}–{:.1} s)", span.least_ms as f64 / 1000.0, span.most_ms as f64 / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_nearer_to_its_target_than_the_harnesss_error_proves_nothing() {
+        let finding = |value: f64| Finding {
+            target: Some(Bound::AtMost(30_000.0)),
+            ..Finding::new(NAME, Outcome::Pass, "").with_measure(Measure::new("write_outage_ms", value))
+        };
+        assert_eq!(within_error(finding(29_950.0), 120.0).outcome, Outcome::Inconclusive);
+        assert_eq!(within_error(finding(30_100.0), 120.0).outcome, Outcome::Inconclusive);
+        assert_eq!(within_error(finding(29_800.0), 120.0).outcome, Outcome::Pass);
+        assert_eq!(within_error(finding(0.0), 40_000.0).outcome, Outcome::Pass);
+    }
 }
