@@ -217,6 +217,11 @@ fn doubts_of_the_run(events: &[Event]) -> Vec<String> {
     if let Some(pair) = events.windows(2).find(|pair| pair[1].at_us < pair[0].at_us) {
         doubts.push(format!("the history's clock went back at event {}", pair[1].seq));
     }
+    for event in events.iter().filter(|event| event.scenario == 0) {
+        if let Occurrence::StepFailed { text, message, .. } = &event.what {
+            doubts.push(format!("the run itself failed at {text}: {message}"));
+        }
+    }
     let ended = events.iter().find_map(|event| match &event.what {
         Occurrence::RunEnded { interrupted } => Some(interrupted),
         _ => None,

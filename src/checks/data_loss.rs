@@ -15,16 +15,16 @@
 //!
 //! # How a loss is measured
 //!
-//! In rows; in time, from the acknowledgement of the earliest lost write to the fault's effect or the last lost
-//! acknowledgement, whichever is later; and in WAL bytes, from the place where the new timeline left the old one
+//! In rows; in time, from the acknowledgement of the earliest lost write to the fault's effect (see
+//! [`Failover::effect_us`]) or the last lost acknowledgement, whichever is later; and in WAL bytes, from the place where the new timeline left the old one
 //! (its history file tells it) to the highest position at which a lost write was acknowledged on the old one.
 
 use std::collections::BTreeMap;
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    phases::milliseconds,
-    record::{Tried, attempts, faults, reached_us},
+    phases::{Failover, failovers, milliseconds},
+    record::{Tried, attempts, reached_us},
     rows::Rows,
 };
 use crate::history::{
@@ -234,9 +234,7 @@ fn lost_ms(evidence: &Evidence<'_>, lost: &[&Tried<'_>]) -> f64 {
     else {
         return 0.0;
     };
-    let faults = faults(evidence.events);
-    let effects = faults.iter().filter_map(|fault| fault.effect).map(|effect| effect.to_us);
-    let fault_us = effects.filter(|at_us| *at_us >= first_us).min();
+    let fault_us = failovers(evidence).iter().map(Failover::effect_us).filter(|at_us| *at_us >= first_us).min();
     milliseconds(last_us.max(fault_us.unwrap_or(0)) - first_us)
 }
 

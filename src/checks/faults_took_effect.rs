@@ -11,7 +11,7 @@ const NAME: &str = "faults_took_effect";
 pub const CHECK: Check = Check {
     name: NAME,
     question: "Did every fault provably take effect, and was every healed one provably gone?",
-    measures: &["confirmation_ms"],
+    measures: &["confirmation_ms", "effect_bracket_ms"],
     safety: true,
     judge,
 };
@@ -39,9 +39,12 @@ fn judge_one(fault: &FaultRecord<'_>) -> Finding {
     if fault.healing_us.is_some() && fault.healed_us.is_none() {
         return doubt(format!("{name} was healed, but not provably gone"));
     }
-    let confirmation_ms = milliseconds(effect.to_us.saturating_sub(effect.from_us));
-    let summary = format!("{name} took effect, proven within {confirmation_ms:.0} ms");
+    let confirmation_ms = milliseconds(effect.confirmed_us.saturating_sub(fault.injecting_us));
+    let bracket_ms = milliseconds(effect.to_us - effect.from_us);
+    let summary =
+        format!("{name} took effect, proven after {confirmation_ms:.0} ms; its instant is known to {bracket_ms:.0} ms");
     Finding::new(NAME, Outcome::Pass, summary)
         .with_measure(Measure::new("confirmation_ms", confirmation_ms))
+        .with_details(vec![Measure::new("effect_bracket_ms", bracket_ms)])
         .with_evidence([fault.seq, effect.seq])
 }

@@ -149,6 +149,13 @@ impl Failover {
         self.recovered_us.map(|recovered_us| milliseconds(recovered_us.saturating_sub(self.outage_from_us)))
     }
 
+    /// The fault's instant as well as it is known: when clients lost service, if that lies within the bracket of the
+    /// confirmation (which is wide where the engine answers late), else the bracket's end.
+    pub fn effect_us(&self) -> u64 {
+        let felt = self.course != Course::NoOutage && self.outage_from_us <= self.effect_to_us;
+        if felt { self.outage_from_us } else { self.effect_to_us }
+    }
+
     /// Whether clients lost service with the fault, and not some time later.
     pub fn at_once(&self) -> bool {
         self.outage_from_us <= self.effect_to_us.saturating_add(AT_ONCE_US)

@@ -75,6 +75,8 @@ pub struct FaultRecord<'a> {
 pub struct Effect {
     pub from_us: u64,
     pub to_us: u64,
+    /// When the proof was there.
+    pub confirmed_us: u64,
     pub seq: u64,
 }
 
@@ -111,7 +113,8 @@ pub fn faults(events: &[Event]) -> Vec<FaultRecord<'_>> {
                 healed_us: None,
             }),
             Occurrence::FaultConfirmed { fault, effect_from_us, effect_to_us, .. } => {
-                let effect = Effect { from_us: *effect_from_us, to_us: *effect_to_us, seq: event.seq };
+                let (from_us, to_us) = (*effect_from_us, *effect_to_us);
+                let effect = Effect { from_us, to_us, confirmed_us: at_us, seq: event.seq };
                 change(&mut faults, *fault, |record| record.effect = record.effect.or(Some(effect)));
             }
             Occurrence::FaultUnconfirmed { fault, reason } => {

@@ -107,11 +107,16 @@ fn rejoin_us(
 ) -> Option<u64> {
     let back = |node: &&str| {
         let healed = faults.iter().filter(|fault| fault.touches(node)).filter_map(|fault| fault.healed_us).max()?;
-        let first = events.iter().find(|event| {
-            event.at_us >= healed
-                && matches!(&event.what, Occurrence::NodeState(state) if state.node == **node && streams_on(state, timeline))
-        })?;
-        Some(first.at_us - healed)
+        let mut own = events.iter().filter_map(|event| match &event.what {
+            Occurrence::NodeState(state) if state.node == **node => Some((event.at_us, streams_on(state, timeline))),
+            _ => None,
+        });
+        // It may have been back before the proof was there that the fault is gone.
+        let before = own.clone().take_while(|(at_us, _)| *at_us < healed).last();
+        if before.is_some_and(|(_, streams)| streams) {
+            return Some(0);
+        }
+        own.find(|(at_us, streams)| *at_us >= healed && *streams).map(|(at_us, _)| at_us - healed)
     };
     asked.iter().filter(|node| **node != primary).filter_map(back).max()
 }

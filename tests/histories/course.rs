@@ -41,6 +41,8 @@ pub struct Course {
     pub direct_ms: u64,
     /// … and the proxy sends clients there from here on.
     pub up_ms: u64,
+    /// The proxy sends clients to the old primary until then.
+    pub routed_until_ms: u64,
     /// The old primary accepts direct writes until then.
     pub old_until_ms: u64,
     pub heal_ms: u64,
@@ -75,6 +77,7 @@ impl Default for Course {
             key: Some((2600, 2700)),
             direct_ms: 2900,
             up_ms: 3100,
+            routed_until_ms: 2000,
             old_until_ms: 2000,
             heal_ms: 5150,
             rejoined_ms: 5350,
@@ -365,14 +368,14 @@ impl Happening<'_> {
     fn attempt(&mut self, kind: ClientKind, endpoint: &str, client: u32, sequence: u64, ms: u64) -> bool {
         let course = self.course;
         let through_proxy = endpoint == "write";
-        let node = match (through_proxy, ms < course.fault_ms) {
+        let node = match (through_proxy, ms < course.routed_until_ms) {
             (false, _) => endpoint,
             (true, true) => "node1",
             (true, false) => self.winner(),
         };
-        let routed = !through_proxy || ms < course.fault_ms || ms >= course.up_ms || course.lucky.contains(&ms);
+        let routed = !through_proxy || ms < course.routed_until_ms || ms >= course.up_ms || course.lucky.contains(&ms);
         let accepted = self.accepts(node, ms).filter(|_| routed);
-        let dies_ms = if through_proxy { course.fault_ms } else { course.old_until_ms };
+        let dies_ms = if through_proxy { course.routed_until_ms } else { course.old_until_ms };
         let in_flight = node == "node1" && ms < dies_ms && ms + LATENCY_MS > dies_ms;
         let refused = |sqlstate: Option<&str>, message: &str| AttemptOutcome::Refused {
             sqlstate: sqlstate.map(str::to_owned),

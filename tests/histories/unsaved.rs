@@ -150,6 +150,28 @@ fn a_watch_that_was_too_short_does_not_prove_that_writes_never_came_back() {
 }
 
 #[test]
+fn an_outage_that_begins_late_is_not_missed_nor_blamed_on_detection() {
+    // The agent freezes: the old primary serves on until its proxy gives it up.
+    let frozen = Course {
+        routed_until_ms: 3200,
+        old_until_ms: 3200,
+        key: Some((3600, 3700)),
+        direct_ms: 3900,
+        up_ms: 4100,
+        heal_ms: 6200,
+        rejoined_ms: 6400,
+        stop_ms: 6500,
+        ..Course::default()
+    };
+    let verdict = verdict_of(&run(&[frozen]));
+    let recovery = finding(&verdict, "recovery_time");
+    assert_eq!((value(recovery, "write_outage_ms"), value(recovery, "outage_onset_ms")), (904.0, 1170.0));
+    assert_eq!(recovery.value_of("detect_ms"), None);
+    assert_eq!(verdict.scenarios[0].failovers[0].predicted, None);
+    assert_eq!(verdict.outcome, Outcome::Pass, "{:#?}", verdict.scenarios[0].findings);
+}
+
+#[test]
 fn lucky_hits_do_not_shorten_an_outage() {
     let verdict = verdict_of(&run(&[Course { lucky: vec![2920, 2940], ..Course::default() }]));
     assert_eq!(value(finding(&verdict, "recovery_time"), "write_outage_ms"), 1104.0);
@@ -201,6 +223,7 @@ fn an_asynchronous_loss_passes_within_the_documented_five_seconds_and_fails_beyo
     assert!(value(loss, "lost_rows") > 25.0 && loss.summary.contains("are lost"), "{}", loss.summary);
     let late = Course {
         fault_ms: 8000,
+        routed_until_ms: 8000,
         old_until_ms: 8000,
         key: Some((8600, 8700)),
         direct_ms: 8900,
@@ -383,6 +406,17 @@ fn an_interrupted_run_is_inconclusive() {
     let mut events = clean();
     let interrupted = Some("SIGINT".to_owned());
     events.last_mut().unwrap().what = Occurrence::RunEnded { interrupted };
+    assert_eq!(verdict_of(&events).outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn a_failure_of_the_run_itself_is_inconclusive() {
+    let (text, message) = ("(the run)".to_owned(), "a scenario was never started".to_owned());
+    let mut events = with(clean(), 3000, Occurrence::StepFailed { text, line: 0, message });
+    events
+        .iter_mut()
+        .filter(|event| matches!(event.what, Occurrence::StepFailed { .. }))
+        .for_each(|event| event.scenario = 0);
     assert_eq!(verdict_of(&events).outcome, Outcome::Inconclusive);
 }
 
