@@ -23,6 +23,9 @@ use super::record::Tried;
 /// A run of acknowledged attempts counts as recovery when it lasts this long.
 pub const SETTLE_US: u64 = 2_000_000;
 
+/// How much less of a run may have been watched: whoever waits for a settled recovery stops at about the same time.
+const SETTLE_SLACK_US: u64 = 100_000;
+
 /// A gap between two acknowledgements that is longer than this is a stall. Well above the schedule of the prober and
 /// the time of a commit, below what a client would call an outage.
 pub const STALL_US: u64 = 100_000;
@@ -107,7 +110,8 @@ fn follow_failure(within: &[Tried<'_>], first: usize, window: Window) -> (Outage
         let next = broken.unwrap_or(within.len());
         // Attempts of the run overtake each other: the earliest acknowledgement counts, not the earliest start.
         let recovery = within[run..next].iter().min_by_key(|tried| tried.ended_us);
-        let watched = window.ended_by_fault || within.last().is_some_and(|tried| tried.started_us() >= settled_us);
+        let watched = window.ended_by_fault
+            || within.last().is_some_and(|tried| tried.started_us() + SETTLE_SLACK_US >= settled_us);
         let outage = Outage {
             from_us,
             to_us: recovery.map(|tried| tried.ended_us),
@@ -271,6 +275,16 @@ mod tests {
     #[test]
     fn one_slow_attempt_among_fast_ones_is_no_outage() {
         assert_eq!(find(&prober(500, |at| (if at == 2_000_000 { 900_000 } else { 5_000 }, true)), 1_000_000), []);
+    }
+
+    #[test]
+    fn an_attempt_in_flight_at_the_fault_does_not_begin_the_outage_before_it() {
+        let fate = |at| match at {
+            960_000 => (80_000, false),
+            _ => (5_000, !(1_000_000..2_000_000).contains(&at)),
+        };
+        let found = find(&prober(500, fate), 1_000_000);
+        assert_eq!((found.len(), found[0].from_us, found[0].to_us), (1, 1_000_000, Some(2_005_000)));
     }
 
     #[test]

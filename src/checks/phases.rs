@@ -327,8 +327,8 @@ impl Scene<'_, '_> {
             own(tried) && !tried.acknowledged() && tried.started_us() <= span.1 && tried.ended_us >= span.0
         };
         let last_failed_us = self.all.iter().filter(failed).map(Tried::started_us).max()?;
-        let again =
-            self.all.iter().filter(own).filter(|tried| tried.acknowledged() && tried.started_us() > last_failed_us);
+        // Once a new client gets through, whoever was first to be answered tells when.
+        let again = self.all.iter().filter(|tried| is_direct_write(tried, node) && tried.started_us() > last_failed_us);
         again.map(|tried| (tried.ended_us, tried.seq)).min()
     }
 

@@ -189,8 +189,7 @@ pub fn leader_key(events: &[Event]) -> Vec<KeyChange<'_>> {
         })
         .collect();
     changes.sort_by_key(|change| (change.revision, change.at_us, change.seq));
-    changes.dedup_by_key(|change| change.revision);
-    // A rewrite of the key by the same holder is no change.
+    // The same change as other members told it, or a rewrite of the key by the same holder.
     changes.dedup_by(|later, earlier| later.holder == earlier.holder);
     changes
 }

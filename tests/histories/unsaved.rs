@@ -6,7 +6,7 @@ use pgquake::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{Bound, ClientKind, FaultInjecting, Milestone, SequenceRange},
+        event::{Attempt, AttemptOutcome, Bound, ClientKind, FaultInjecting, Milestone, Operation, SequenceRange},
     },
     verdict::{ClaimState, RunVerdict, judge},
 };
@@ -288,6 +288,56 @@ fn a_node_that_nobody_probed_may_have_been_a_hidden_writer() {
     assert_unproven(&verdict_of(&without(clean(), direct)), "single_writer");
 }
 
+/// A write of node1 on its old timeline, from a session that was held.
+fn late_write(started_ms: u64, ended_ms: u64) -> impl Fn(Vec<Event>) -> Vec<Event> {
+    move |events| {
+        let attempt = Attempt {
+            client_kind: ClientKind::Held,
+            endpoint: "node1".to_owned(),
+            operation: Operation::Write,
+            client: 99,
+            sequence: 1,
+            started_us: (100 + started_ms) * 1000,
+            outcome: AttemptOutcome::Acknowledged { node: "node1".to_owned(), timeline: 1, lsn: 1 },
+        };
+        let kept = SequenceRange { client: 99, from: 1, to: 1 };
+        with_ledgers(with(events, ended_ms, Occurrence::Attempt(attempt)), |_, found| found.push(kept))
+    }
+}
+
+fn is_attempt(what: &Occurrence, wanted: impl Fn(&Attempt) -> bool) -> bool {
+    matches!(what, Occurrence::Attempt(attempt) if wanted(attempt))
+}
+
+#[test]
+fn an_acknowledgement_that_hung_across_the_takeover_decides_nothing() {
+    // node1 got the write before the takeover and acknowledged it after: committed before, or beside the new primary?
+    let frozen = |what: &Occurrence| {
+        is_attempt(what, |attempt| attempt.endpoint == "node1" && (2_000_000..3_800_000).contains(&attempt.started_us))
+    };
+    let verdict = verdict_of(&late_write(2050, 3650)(without(clean(), frozen)));
+    let writers = finding(&verdict, "single_writer");
+    assert_eq!((writers.outcome, value(writers, "overlap_ms")), (Outcome::Inconclusive, 0.0), "{writers:#?}");
+    assert!(
+        value(writers, "possible_overlap_ms") > 600.0 && writers.summary.contains("may have"),
+        "{}",
+        writers.summary
+    );
+}
+
+#[test]
+fn a_write_on_a_superseded_timeline_fails_though_the_nodes_took_turns() {
+    // node2 is silent while node1, which was written off, wakes for one write.
+    let by_node2 =
+        |attempt: &Attempt| matches!(&attempt.outcome, AttemptOutcome::Acknowledged { node, .. } if node == "node2");
+    let silent = |what: &Occurrence| is_attempt(what, |attempt| attempt.started_us > 3_350_000 && by_node2(attempt));
+    let verdict = verdict_of(&late_write(4000, 4007)(without(clean(), silent)));
+    let writers = finding(&verdict, "single_writer");
+    assert_eq!((writers.outcome, value(writers, "superseded_writes")), (Outcome::Fail, 1.0), "{writers:#?}");
+    assert_eq!(value(writers, "overlap_ms"), 7.0);
+    assert!(writers.summary.contains("took turns"), "{}", writers.summary);
+}
+
 #[test]
 fn a_control_that_is_not_caught_fails() {
     let verdict = verdict_of(&run(&[Course { control: Some("single_writer"), ..Course::default() }]));
@@ -309,6 +359,15 @@ fn a_node_that_does_not_come_back_fails() {
         }
     }
     assert_fails(&verdict_of(&events), "rejoin");
+}
+
+#[test]
+fn a_node_that_was_not_seen_in_the_end_is_inconclusive() {
+    let mut events = clean();
+    events.retain(|event| {
+        event.at_us < 200_000 || !matches!(&event.what, Occurrence::NodeState(state) if state.node == "node3")
+    });
+    assert_unproven(&verdict_of(&number(events)), "rejoin");
 }
 
 #[test]
@@ -357,6 +416,32 @@ fn an_observer_that_failed_or_never_saw_a_node_is_inconclusive() {
     assert_unproven(&verdict_of(&with(clean(), 3000, lost)), "harness_was_sound");
     let unseen = without(clean(), |what| matches!(what, Occurrence::NodeState(state) if state.node == "node3"));
     assert!(with_outcome(&verdict_of(&unseen), Outcome::Inconclusive).contains(&"harness_was_sound"));
+}
+
+#[test]
+fn writers_that_do_not_write_are_no_load() {
+    let writers = |what: &Occurrence| is_attempt(what, |attempt| attempt.client_kind == ClientKind::Writer);
+    assert_unproven(&verdict_of(&without(clean(), writers)), "load_was_real");
+    let mut events = clean();
+    for event in &mut events {
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && attempt.client == 2
+            && attempt.started_us < 2_000_000
+        {
+            attempt.outcome = AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned() };
+        }
+    }
+    let verdict =
+        verdict_of(&with_ledgers(events, |_, found| found.retain(|range| range.client != 2 || range.from > 18)));
+    assert_eq!(finding(&verdict, "load_was_real").outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn a_prober_that_paused_is_inconclusive() {
+    let paused = |what: &Occurrence| {
+        is_attempt(what, |attempt| attempt.client == 1 && (1_000_000..1_090_000).contains(&attempt.started_us))
+    };
+    assert_unproven(&verdict_of(&without(clean(), paused)), "load_was_real");
 }
 
 #[test]
