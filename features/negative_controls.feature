@@ -9,6 +9,7 @@ Feature: Negative controls
     Given the topology "single-region"
     And 4 clients writing 25 rows per second each
     When the Patroni agent on the primary freezes
+    And another node has taken over
     And clients can write again
     And the fault is healed
     And every node has rejoined
@@ -19,6 +20,7 @@ Feature: Negative controls
     Given the topology "single-region-fast"
     And 4 clients writing 25 rows per second each
     When the Patroni agent on the primary freezes
+    And another node has taken over
     And clients can write again
     And the fault is healed
     And every node has rejoined

@@ -66,6 +66,7 @@ Feature: Loss of the primary
     Given the topology "single-region"
     And 4 clients writing 25 rows per second each
     When the Patroni agent on the primary is killed
+    And another node has taken over
     And clients can write again
     And the fault is healed
     And every node has rejoined
@@ -79,6 +80,7 @@ Feature: Loss of the primary
     Given the topology "single-region-sync"
     And 4 clients writing 25 rows per second each
     When the Patroni agent on the primary is killed
+    And another node has taken over
     And clients can write again
     And the fault is healed
     And every node has rejoined

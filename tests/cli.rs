@@ -47,7 +47,7 @@ fn an_unknown_step_is_shown_where_it_stands_with_the_one_that_was_meant() {
 #[test]
 fn a_feature_that_is_no_gherkin_is_shown_where_it_breaks() {
     let folder = project("Feature: Ours\n  Scenario One\n    Given nothing\n");
-    says(&refused(folder.path(), &[], 2), &["failed to read the feature features/own.feature", "own.feature:2"]);
+    says(&refused(folder.path(), &[], 2), &["failed to read the feature features/own.feature", "own.feature:3:5"]);
 }
 
 #[test]

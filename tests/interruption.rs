@@ -7,7 +7,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,13 @@ use pgquake::{
 
 const FEATURE: &str = "Feature: Interrupted\n  @default\n  Scenario: One\n    Given the topology \"single-region-fast\"\n    \
                        When the host of the primary dies\n    And clients can write again\n";
+
+/// One test at a time: each starts clusters of its own.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How long a step of a run may take before the test says what did not come.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -112,6 +119,7 @@ fn containers(run: &str) -> usize {
 
 #[test]
 fn a_run_that_ends_early_leaves_its_evidence_and_nothing_else_and_spares_the_run_beside_it() {
+    let _alone = alone();
     let (interrupted, killed) = (project(), project());
     let mut first = Run::start(interrupted.path(), &[]);
     let mut second = Run::start(killed.path(), &[]);
@@ -149,6 +157,7 @@ fn a_run_that_ends_early_leaves_its_evidence_and_nothing_else_and_spares_the_run
 
 #[test]
 fn a_full_disk_makes_the_run_inconclusive_and_says_so() {
+    let _alone = alone();
     let project = project();
     let full = project.path().join("full");
     fs::create_dir(&full).unwrap();
@@ -166,6 +175,7 @@ fn a_full_disk_makes_the_run_inconclusive_and_says_so() {
 
 #[test]
 fn a_port_that_is_taken_is_named_and_nothing_is_left() {
+    let _alone = alone();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let project = project();

@@ -46,6 +46,8 @@ pub enum DrillError {
     Fault(#[from] InjectorError),
     #[error(transparent)]
     NotReady(#[from] NotReady),
+    #[error("the history can't be written any more: {0}; free some space, or choose another disk with --out")]
+    History(String),
     #[error("failed to save the plan: {0}")]
     Plan(std::io::Error),
 }

@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 pub use context::{DrillContext, DrillError};
 
 use crate::{
-    cluster::{Cluster, Startup},
+    cluster::{Cluster, Startup, wait_until},
     faults::{Injector, Target},
     history::{
         Occurrence, Recorder,
@@ -26,7 +26,7 @@ use crate::{
     },
     observers::Observers,
     plan::Plan,
-    topology::Topology,
+    topology::{ServiceKind, Topology},
     workload::{LoadSpec, Workload},
 };
 
@@ -46,6 +46,8 @@ pub struct Drill {
     load: LoadSpec,
     running: Option<Running>,
     last_fault_us: Option<u64>,
+    /// The node that led before the last fault.
+    primary_before: Option<String>,
     recovered: bool,
     rejoined: bool,
 }
@@ -73,6 +75,7 @@ impl Drill {
             load,
             running: None,
             last_fault_us: None,
+            primary_before: None,
             recovered: false,
             rejoined: false,
         }
@@ -120,16 +123,42 @@ impl Drill {
         }
         let recorder = self.recorder.clone();
         let running = self.running().await?;
+        let primary = running.cluster.primary().await;
         running.injector.inject(fault, target, parameters).await?;
+        self.primary_before = primary;
         self.last_fault_us = Some(recorder.now_us());
         (self.recovered, self.rejoined) = (false, false);
+        Ok(())
+    }
+
+    /// Waits until another node leads than before the last fault. A fault that clients don't feel at once (an agent
+    /// that is gone, with PostgreSQL alive) is not over when they can write: it has not begun to matter.
+    pub async fn take_over(&mut self) -> Result<(), DrillError> {
+        let before = self.primary_before.clone();
+        let running = self.running().await?;
+        let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
+        let cluster = &running.cluster;
+        let waited = wait_until("another primary", deadline, || async {
+            match cluster.primary().await {
+                Some(primary) if Some(&primary) != before.as_ref() => Ok(primary),
+                Some(primary) => Err(format!("{primary} leads as before")),
+                None => Err("no node leads".to_owned()),
+            }
+        });
+        let missed = |missed| cluster.with_logs(missed, &[ServiceKind::Patroni]);
+        waited.await.map_err(missed)?;
+        // What clients must get over has come only now.
+        self.last_fault_us = Some(self.recorder.now_us());
         Ok(())
     }
 
     /// Waits until writes succeed again without a break.
     pub async fn recover(&mut self) -> Result<(), DrillError> {
         let (Some(after_us), false) = (self.last_fault_us, self.recovered) else { return Ok(()) };
-        let Some(running) = &self.running else { return Ok(()) };
+        if self.running.is_none() {
+            return Ok(());
+        }
+        let running = self.running().await?;
         let Some(workload) = &running.workload else { return Ok(()) };
         let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
         workload.wait_for_recovery(after_us, SETTLE, deadline).await?;
@@ -164,6 +193,10 @@ impl Drill {
     }
 
     async fn running(&mut self) -> Result<&mut Running, DrillError> {
+        // Without a history nothing is proven, so there is no reason to go on breaking things.
+        if let Some(failure) = self.recorder.failure() {
+            return Err(DrillError::History(failure));
+        }
         let running = match self.running.take() {
             Some(running) => running,
             None => self.build().await?,

@@ -88,6 +88,9 @@ fn one_trial(out: &mut String, trial: &TrialBlock, several: bool, paint: Paint) 
         let _ = writeln!(out, "  {:WORD$} {}", "phases", failover.sum);
         let predicted = failover.rows.iter().filter(|row| !row.predicted.is_empty());
         let predicted: Vec<_> = predicted.map(|row| format!("{} {}", row.name, row.predicted)).collect();
+        if predicted.is_empty() {
+            continue;
+        }
         let _ = writeln!(
             out,
             "  {:WORD$} {}; outage {} s",

@@ -237,9 +237,8 @@ fn check(feature: &Feature, path: &Path, source: &str, collection: &Collection<W
 }
 
 fn unknown_step(step: &Step, path: &Path, source: &str) -> FeatureError {
-    let known: Vec<&str> =
-        steps::all().filter(|known| known.keyword == step.ty).map(|known| known.expression).collect();
-    let hint = match suggestion::nearest(&step.value, known) {
+    let known = steps::all().filter(|known| known.keyword == step.ty).map(|known| known.expression);
+    let hint = match most_alike(&step.value, known) {
         Some(meant) => format!("did you mean `{meant}`? `pgquake list steps` shows all steps"),
         None => "`pgquake list steps` shows all steps".to_owned(),
     };
@@ -252,6 +251,18 @@ fn unknown_step(step: &Step, path: &Path, source: &str) -> FeatureError {
         text: NamedSource::new(path.display().to_string(), source.to_owned()),
         at: span(source, step.position.line, step.position.col, step.keyword.len() + step.value.len()),
     }
+}
+
+/// The expression of which most words stand in a step, if that is at least half of them. Parameters don't count:
+/// they may be any word.
+fn most_alike<'a>(step: &str, expressions: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let typed: Vec<&str> = step.split_whitespace().collect();
+    let alike = |expression: &'a str| {
+        let words: Vec<&str> = expression.split_whitespace().filter(|word| !word.starts_with('{')).collect();
+        let found = words.iter().filter(|word| suggestion::nearest(word, typed.iter().copied()).is_some()).count();
+        (2 * found >= words.len()).then_some((found * 1000 / words.len().max(1), expression))
+    };
+    expressions.filter_map(alike).max_by_key(|(share, _)| *share).map(|(_, expression)| expression)
 }
 
 fn check_tags(feature: &Feature, scenario: &Scenario, path: &Path, source: &str) -> Result<(), FeatureError> {

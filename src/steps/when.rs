@@ -38,6 +38,9 @@ pub(super) const ALL: &[StepDefinition] = &[
             })
         },
     ),
+    step(When, "another node has taken over", "waits until another node leads than before the fault", |drill, _| {
+        Box::pin(async move { Ok(drill.take_over().await?) })
+    }),
     step(When, "clients can write again", "waits until writes succeed without a break for 2 s", |drill, _| {
         Box::pin(async move { Ok(drill.recover().await?) })
     }),
