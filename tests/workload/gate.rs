@@ -106,9 +106,16 @@ async fn serve(client: TcpStream, target: SocketAddr, mut passage: watch::Receiv
     }
 }
 
-/// A cut connection is dead for good: reset at once, or silent as long as the cut lasts.
+/// A silent connection stays silent for this long after the gate is open again, so that whoever waits for an answer
+/// on it learns nothing from the opening.
+const SILENT_BEYOND_THE_CUT: Duration = Duration::from_millis(1500);
+
+/// A cut connection is dead for good: reset at once, or silent until after the cut.
 async fn end(client: TcpStream, mut passage: watch::Receiver<Passage>) {
-    let _ = passage.wait_for(|passage| *passage != Passage::Silent).await;
+    if *passage.borrow() == Passage::Silent {
+        let _ = passage.wait_for(|passage| *passage != Passage::Silent).await;
+        tokio::time::sleep(SILENT_BEYOND_THE_CUT).await;
+    }
     let _ = client.set_zero_linger();
 }
 
