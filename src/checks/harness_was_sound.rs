@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    phases::milliseconds,
-    record::{reached_us, watched_span},
+    phases::{failovers, milliseconds},
+    record::watched_span,
 };
 use crate::{
-    history::{Occurrence, event::Milestone},
+    history::{Event, Occurrence, event::Milestone},
     topology::ServiceKind,
 };
 
@@ -112,10 +112,17 @@ fn unseen(evidence: &Evidence<'_>) -> Vec<String> {
     unseen
 }
 
+fn is_recovery(event: &Event) -> bool {
+    matches!(event.what, Occurrence::Reached { milestone: Milestone::Recovered })
+}
+
 /// How late a timer fired at worst while times were measured, in microseconds, and the event that says so.
 pub fn latest_timer(evidence: &Evidence<'_>) -> Option<(u64, u64)> {
     let (from_us, load_ended_us) = watched_span(evidence.events);
-    let until_us = reached_us(evidence.events, Milestone::Recovered).unwrap_or(load_ended_us);
+    // The last of several recoveries; and an outage may begin only after the harness took writes for recovered.
+    let recovered = evidence.events.iter().filter(|event| is_recovery(event)).map(|event| event.at_us).max();
+    let outages_us = failovers(evidence).iter().map(|failover| failover.recovered_us.unwrap_or(load_ended_us)).max();
+    let until_us = recovered.map_or(load_ended_us, |at_us| at_us.max(outages_us.unwrap_or(0)));
     let late = evidence.events.iter().filter(|event| (from_us..=until_us).contains(&event.at_us));
     late.filter_map(|event| match event.what {
         Occurrence::TimerLate { late_us } => Some((late_us, event.seq)),

@@ -112,6 +112,33 @@ fn a_claim_with_a_doubtful_trial_is_not_confirmed() {
 }
 
 #[test]
+fn a_value_within_the_harness_s_own_error_of_the_bound_decides_no_claim() {
+    let late = |late_us| Occurrence::TimerLate { late_us };
+    for (outage_ms, late_us, state) in [
+        (30_084, 120_000, ClaimState::Undecided),
+        (29_964, 120_000, ClaimState::Undecided),
+        (30_084, 20_000, ClaimState::Refuted),
+        (29_964, 20_000, ClaimState::Confirmed),
+    ] {
+        let verdict = verdict_of(&with(trials(&[outage_ms], &["RTO-30"]), 3000, late(late_us)));
+        assert_eq!(verdict.claims[0].state, state, "{outage_ms} ms, timers {late_us} us late");
+    }
+}
+
+#[test]
+fn timers_count_until_the_last_recovery() {
+    // The harness took writes for recovered before the outage had even begun.
+    let mut events = clean();
+    for event in &mut events {
+        if is_milestone(&event.what, Milestone::Recovered) {
+            event.at_us = 2_101_000;
+        }
+    }
+    let events = with(number(events), 2900, Occurrence::TimerLate { late_us: 400_000 });
+    assert_unproven(&verdict_of(&events), "harness_was_sound");
+}
+
+#[test]
 fn a_doubtful_fault_refutes_nothing() {
     let mut events = trials(&[31_804], &["RTO-30"]);
     events = with(events, 9000, Occurrence::FaultUnconfirmed { fault: 1, reason: "node1 answered again".to_owned() });
