@@ -17,6 +17,9 @@ use crate::{
 /// Starts a topology that stays until `down`. Its containers have no owner, so that no run takes them away.
 pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
     let topology = topology::load(name, &super::topology_folders()).map_err(Failure::usage)?;
+    for warning in topology.warnings() {
+        eprintln!("warning: {warning}");
+    }
     let plan = Plan::new(topology);
     let engine = Engine::connect().await.map_err(Failure::harness)?;
     let folder = RunFolder::create(&std::env::temp_dir().join("pgquake")).map_err(Failure::harness)?;

@@ -221,6 +221,11 @@ impl Harness {
         let progress = Progress::new(false);
         let seed = self.seed.unwrap_or_else(rand::random);
         progress.say(&format!("run {} · seed {seed} · {}", folder.run, folder.path.display()));
+        for plan in &plans {
+            for warning in plan.topology.warnings() {
+                progress.say(&format!("warning: topology {}: {warning}", plan.topology.name));
+            }
+        }
         let following = progress.follow(&recorder);
 
         let abandoned = engine.sweep(Sweep::Abandoned).await?;
