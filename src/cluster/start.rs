@@ -84,7 +84,7 @@ impl Cluster {
             access,
             pods,
             logs: logs.clone(),
-            http: reqwest::Client::new(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
         let (behind_primary, ()) = try_join(begun.start_behind_primary(&starter), begun.configure_dcs()).await?;
