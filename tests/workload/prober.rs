@@ -22,34 +22,67 @@ const QUIET_MS: f64 = 12.0;
 /// How often a cut is made on a machine that is not quiet.
 const TRIES: usize = 6;
 
+/// How the endpoint is cut, and for how long, in milliseconds.
+const CUTS: &[(Passage, u64)] = &[
+    (Passage::Reset, 200),
+    (Passage::Silent, 200),
+    (Passage::Reset, 500),
+    (Passage::Silent, 500),
+    (Passage::Reset, 1_000),
+    (Passage::Silent, 1_000),
+    (Passage::Silent, 3_000),
+    (Passage::Reset, 10_000),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_measured_to_25_ms() {
-    let postgres = Postgres::start(true).await;
-    let gate = Gate::to(postgres.port).await;
-    let plan = plan(&["node1", "node2"]);
-    let access = access(gate.port, &[("node1", postgres.port), ("node2", postgres.standby_port.unwrap())]);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("history.jsonl");
-    let recorder = Recorder::create(&path).unwrap().for_scenario(1);
-    let spec = LoadSpec { writers: 4, rate_per_s: 25, endpoint: "write".to_owned() };
-    let load = Workload::start(&plan, &access, &recorder, spec).unwrap();
-    load.wait_for_steady_state(Duration::from_secs(20)).await.unwrap();
-
-    for (passage, length_ms) in [
-        (Passage::Reset, 200),
-        (Passage::Silent, 200),
-        (Passage::Reset, 500),
-        (Passage::Silent, 500),
-        (Passage::Reset, 1_000),
-        (Passage::Silent, 1_000),
-        (Passage::Silent, 3_000),
-        (Passage::Reset, 10_000),
-    ] {
-        let length = Duration::from_millis(length_ms);
-        let cut = Cut { gate: &gate, load: &load, recorder: &recorder, passage, length };
-        cut.is_measured_right().await;
+    let rig = Rig::start().await;
+    for (passage, length_ms) in CUTS {
+        rig.cut(*passage, *length_ms).is_measured_right().await;
     }
-    load.stop().await.unwrap();
+    rig.load.stop().await.unwrap();
+}
+
+/// Makes each cut once and gives the error of its measurement, in milliseconds, for the benchmark to print.
+#[allow(dead_code, reason = "the benchmark uses it, the test does not")]
+pub async fn errors_ms() -> Vec<(Passage, u64, f64)> {
+    let rig = Rig::start().await;
+    let mut errors = Vec::new();
+    for (passage, length_ms) in CUTS {
+        let (error_ms, _) = rig.cut(*passage, *length_ms).error_and_latency_ms().await;
+        errors.push((*passage, *length_ms, error_ms));
+    }
+    rig.load.stop().await.unwrap();
+    errors
+}
+
+/// A PostgreSQL behind a gate, under the load of a drill.
+struct Rig {
+    gate: Gate,
+    load: Workload,
+    recorder: Recorder,
+    _postgres: Postgres,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        let postgres = Postgres::start(true).await;
+        let gate = Gate::to(postgres.port).await;
+        let plan = plan(&["node1", "node2"]);
+        let access = access(gate.port, &[("node1", postgres.port), ("node2", postgres.standby_port.unwrap())]);
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
+        let spec = LoadSpec { writers: 4, rate_per_s: 25, endpoint: "write".to_owned() };
+        let load = Workload::start(&plan, &access, &recorder, spec).unwrap();
+        load.wait_for_steady_state(Duration::from_secs(20)).await.unwrap();
+        Self { gate, load, recorder, _postgres: postgres, _folder: folder }
+    }
+
+    fn cut(&self, passage: Passage, length_ms: u64) -> Cut<'_> {
+        let length = Duration::from_millis(length_ms);
+        Cut { gate: &self.gate, load: &self.load, recorder: &self.recorder, passage, length }
+    }
 }
 
 struct Cut<'a> {
