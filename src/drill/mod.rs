@@ -182,6 +182,14 @@ impl Drill {
         Duration::from_millis(self.random.random_range(0..=u64::from(loop_wait_s) * 1000))
     }
 
+    /// The etcd member that is to lead, drawn by lot. The first primary's host starts first, so its etcd would lead
+    /// nearly always; whether the etcd leader dies with the primary decides more than anything else how long a
+    /// failover takes, and chance must decide it as it would in operation.
+    fn dcs_leader_by_lot(&mut self, plan: &Plan) -> Option<String> {
+        let members: Vec<&str> = plan.hosts_with(ServiceKind::Etcd).collect();
+        (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].to_owned())
+    }
+
     async fn reach_steady_state(&mut self) -> Result<(), DrillError> {
         let running = self.running().await?;
         let deadline = Duration::from_secs(running.plan.deadlines.steady_state_s);
@@ -220,6 +228,9 @@ impl Drill {
         };
         let (cluster, took) = Cluster::start(startup).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
+        if let Some(member) = self.dcs_leader_by_lot(&plan) {
+            cluster.move_dcs_leader(&member).await?;
+        }
         let (docker, labels) = (self.context.engine.docker(), cluster.labels());
         let observers = Observers::start(&plan, cluster.access(), &self.recorder, docker, labels)?;
         let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.load.clone())?;
