@@ -34,6 +34,9 @@ pub const LAST_US: u64 = 2_000_000;
 pub const WIDEST_SCHEDULE_US: u64 = 20_000;
 /// The prober may start an attempt late by as many of its periods.
 pub const GAP_PERIODS: u64 = 3;
+/// The prober may end this much before the other clients: where the machine is slow, attempts that were due when the
+/// load ended are never started. Nothing is judged there any more; a prober that died earlier is another thing.
+pub const END_US: u64 = 1_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let all = attempts(evidence.events);
@@ -132,6 +135,8 @@ struct Prober {
     /// The median time between two starts.
     schedule_us: u64,
     longest_gap_us: u64,
+    /// How long others went on when it had ended.
+    ended_early_us: u64,
 }
 
 impl Prober {
@@ -141,11 +146,10 @@ impl Prober {
         let mut gaps: Vec<u64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
         gaps.sort_unstable();
         let schedule_us = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
-        // The prober must go on for as long as anybody does.
-        let ends =
-            [starts.first().map(|first| first - from_us), starts.last().map(|last| end_us.saturating_sub(*last))];
-        let longest_gap_us = gaps.last().copied().into_iter().chain(ends.into_iter().flatten()).max().unwrap_or(0);
-        Self { attempts: starts.len(), schedule_us, longest_gap_us }
+        let first_us = starts.first().map(|first| first - from_us);
+        let longest_gap_us = gaps.last().copied().into_iter().chain(first_us).max().unwrap_or(0);
+        let ended_early_us = starts.last().map_or(0, |last| end_us.saturating_sub(*last));
+        Self { attempts: starts.len(), schedule_us, longest_gap_us, ended_early_us }
     }
 
     fn doubt(&self) -> Option<String> {
@@ -155,6 +159,12 @@ impl Prober {
         if self.schedule_us > WIDEST_SCHEDULE_US {
             let schedule_ms = milliseconds(self.schedule_us);
             return Some(format!("the prober started attempts only every {schedule_ms:.0} ms"));
+        }
+        if self.ended_early_us > END_US {
+            return Some(format!(
+                "the prober ended {:.0} ms before the other clients",
+                milliseconds(self.ended_early_us)
+            ));
         }
         (self.longest_gap_us > GAP_PERIODS * WIDEST_SCHEDULE_US.max(self.schedule_us))
             .then(|| format!("the prober started no attempt for {:.0} ms", milliseconds(self.longest_gap_us)))

@@ -472,6 +472,19 @@ fn a_prober_that_paused_is_inconclusive() {
 }
 
 #[test]
+fn a_prober_that_died_is_inconclusive_but_one_that_ended_a_little_sooner_is_not() {
+    let after = |ms: u64| {
+        move |what: &Occurrence| {
+            is_attempt(what, |attempt| attempt.client == 1 && attempt.started_us > (100 + ms) * 1000)
+        }
+    };
+    // What was due in the last moments of the load was never started: seen on a starved machine.
+    assert_eq!(verdict_of(&without(clean(), after(5150))).outcome, Outcome::Pass);
+    let died = verdict_of(&without(clean(), after(3900)));
+    assert_eq!(with_outcome(&died, Outcome::Inconclusive), ["recovery_time", "load_was_real"]);
+}
+
+#[test]
 fn a_fault_before_the_steady_state_is_inconclusive() {
     let events = without(clean(), |what| is_milestone(what, Milestone::SteadyState));
     assert_unproven(&verdict_of(&events), "load_was_real");
