@@ -70,7 +70,7 @@ async fn watch_a_cluster(engine: Engine, owner: String) {
 
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
     let mut events = Events(recorder.listen());
-    let observers = Observers::start(&plan, cluster.access(), &recorder, engine.docker(), cluster.labels()).unwrap();
+    let observers = Observers::start(&plan, cluster.access(), &recorder, &engine, cluster.labels()).unwrap();
     first_sight(&mut events).await;
     switchover(&cluster, &mut events).await;
     death_of_a_standby(&cluster, &mut events).await;

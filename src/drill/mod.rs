@@ -231,8 +231,8 @@ impl Drill {
         if let Some(member) = self.dcs_leader_by_lot(&plan) {
             cluster.move_dcs_leader(&member).await?;
         }
-        let (docker, labels) = (self.context.engine.docker(), cluster.labels());
-        let observers = Observers::start(&plan, cluster.access(), &self.recorder, docker, labels)?;
+        let (engine, labels) = (&self.context.engine, cluster.labels());
+        let observers = Observers::start(&plan, cluster.access(), &self.recorder, engine, labels)?;
         let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.load.clone())?;
         let injector = Injector::new(cluster.clone(), self.recorder.clone());
         Ok(Running { plan, cluster, observers, workload: Some(workload), injector })

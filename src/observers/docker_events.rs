@@ -26,7 +26,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let pulse = Pulse::new(OBSERVER.name, "engine", scene.recorder);
-    let listening = listen(scene.docker.clone(), scene.labels.clone(), scene.recorder.clone());
+    let listening = listen(scene.engine.docker().clone(), scene.labels.clone(), scene.recorder.clone());
     let watching = async {
         tokio::select! {
             reason = listening => reason,

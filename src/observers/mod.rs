@@ -16,7 +16,6 @@ mod timers;
 
 use std::{net::SocketAddr, panic::AssertUnwindSafe, time::Duration};
 
-use bollard::Docker;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     task::JoinSet,
@@ -26,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::Access,
-    engine::labels::RunLabels,
+    engine::{Engine, labels::RunLabels},
     history::{Occurrence, Recorder},
     plan::Plan,
 };
@@ -65,7 +64,7 @@ struct Scene<'a> {
     plan: &'a Plan,
     access: &'a Access,
     recorder: &'a Recorder,
-    docker: &'a Docker,
+    engine: &'a Engine,
     labels: &'a RunLabels,
 }
 
@@ -103,10 +102,10 @@ impl Observers {
         plan: &Plan,
         access: &Access,
         recorder: &Recorder,
-        docker: &Docker,
+        engine: &Engine,
         labels: &RunLabels,
     ) -> Result<Self, ObserverError> {
-        let scene = Scene { plan, access, recorder, docker, labels };
+        let scene = Scene { plan, access, recorder, engine, labels };
         let mut observers = Self { stop: CancellationToken::new(), tasks: JoinSet::new() };
         for observer in ALL {
             for watch in (observer.watch)(&scene)? {
