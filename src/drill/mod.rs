@@ -196,6 +196,12 @@ impl Drill {
         if let Some(workload) = &running.workload {
             workload.wait_for_steady_state(deadline).await?;
         }
+        // Patroni names the synchronous standby only in a later loop. Until then nobody may take over.
+        if running.plan.topology.settings.patroni.synchronous_mode {
+            let cluster = &running.cluster;
+            let look = || async { cluster.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
+            wait_until("a synchronous standby", deadline, look).await?;
+        }
         self.recorder.record(Occurrence::Reached { milestone: Milestone::SteadyState });
         Ok(())
     }
