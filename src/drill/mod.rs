@@ -182,9 +182,8 @@ impl Drill {
         Duration::from_millis(self.random.random_range(0..=u64::from(loop_wait_s) * 1000))
     }
 
-    /// The etcd member that is to lead, drawn by lot. The first primary's host starts first, so its etcd would lead
-    /// nearly always; whether the etcd leader dies with the primary decides more than anything else how long a
-    /// failover takes, and chance must decide it as it would in operation.
+    /// The etcd member that is to lead, drawn by lot: whether the etcd leader dies with the primary decides more than
+    /// anything else how long a failover takes, so chance must decide it, and not the order in which hosts start.
     fn dcs_leader_by_lot(&mut self, plan: &Plan) -> Option<String> {
         let members: Vec<&str> = plan.hosts_with(ServiceKind::Etcd).collect();
         (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].to_owned())
