@@ -15,9 +15,8 @@ mod prober;
 use std::time::Duration;
 
 use pgquake::{
-    cluster::{Cluster, Startup},
     drill::DrillContext,
-    engine::{Engine, labels::RunLabels, leftovers::Ownership},
+    engine::{Engine, leftovers::Ownership},
     history::Recorder,
     plan::Plan,
     topology,
@@ -42,26 +41,11 @@ async fn clusters() -> (Vec<Duration>, Vec<Duration>) {
     let run = format!("bench-{}", std::process::id());
     let ownership = Ownership::of(&run).unwrap();
     let plan = Plan::new(topology::load("single-region", &[]).unwrap());
-    let context = DrillContext {
-        engine: engine.clone(),
-        recorder: Recorder::create(&folder.path().join("history.jsonl")).unwrap(),
-        run: run.clone(),
-        owner: ownership.label(),
-        folder: folder.path().to_owned(),
-        seed: 0,
-        topology_folders: Vec::new(),
-        topology_override: None,
-        image_progress: Box::new(|_| {}),
-        plans: Default::default(),
-        versions: Default::default(),
-    };
-    let images = context.images(&plan).await.unwrap();
+    let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
+    let context = DrillContext::new(engine, recorder, &run, ownership.label(), folder.path());
     let (mut startups, mut removals) = (Vec::new(), Vec::new());
     for scenario in 1..=ROUNDS {
-        let labels = RunLabels { run: run.clone(), scenario, owner: ownership.label() };
-        let logs = context.logs(scenario);
-        let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs };
-        let (cluster, took) = Cluster::start(startup).await.unwrap();
+        let (cluster, took) = context.start(&plan, scenario).await.unwrap();
         startups.push(took);
         removals.push(cluster.remove().await.unwrap());
     }

@@ -15,6 +15,7 @@ pub mod faults;
 pub mod history;
 pub mod observers;
 pub mod plan;
+pub mod quantity;
 pub mod report;
 pub mod run;
 pub mod services;

@@ -9,6 +9,7 @@ use std::{
 /// Each module with what it may use. `*` is everything; nobody may use a module that uses everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("suggestion", &[]),
+    ("quantity", &[]),
     ("credentials", &[]),
     ("history", &[]),
     ("claims", &["history"]),
@@ -18,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("services", &["credentials", "plan", "topology"]),
     ("cluster", &["credentials", "engine", "plan", "services", "topology"]),
     ("compose", &["credentials", "engine", "plan", "services", "topology"]),
-    ("faults", &["cluster", "engine", "history", "plan", "services", "suggestion", "topology"]),
+    ("faults", &["cluster", "engine", "history", "plan", "quantity", "services", "suggestion", "topology"]),
     ("workload", &["cluster", "history", "plan", "services", "topology"]),
     ("observers", &["cluster", "engine", "history", "plan", "services", "topology"]),
     ("checks", &["history", "plan", "topology"]),

@@ -1,13 +1,12 @@
 //! A topology by hand (`up`, `down`, `status`, `clean`), and what helps around it (`doctor`, `compose`).
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::collections::BTreeMap;
 
 use super::{Exit, exit::Failure, print};
 use crate::{
-    cluster::{Cluster, Startup},
     credentials::{CLIENT_ROLE, DATABASE},
     drill::DrillContext,
-    engine::{Engine, doctor, labels::RunLabels, leftovers::Sweep},
+    engine::{Engine, doctor, leftovers::Sweep},
     history::Recorder,
     plan::Plan,
     run::RunFolder,
@@ -23,23 +22,12 @@ pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
     let plan = Plan::new(topology);
     let engine = Engine::connect().await.map_err(Failure::harness)?;
     let folder = RunFolder::create(&std::env::temp_dir().join("pgquake")).map_err(Failure::harness)?;
+    let recorder = Recorder::create(&folder.history()).map_err(Failure::harness)?;
     let context = DrillContext {
-        engine: engine.clone(),
-        recorder: Recorder::create(&folder.history()).map_err(Failure::harness)?,
-        run: folder.run.clone(),
-        owner: String::new(),
-        folder: folder.path.clone(),
-        seed: 0,
-        topology_folders: super::topology_folders(),
-        topology_override: None,
         image_progress: Box::new(|progress| eprintln!("image {}: {}", progress.image, progress.line)),
-        plans: Mutex::default(),
-        versions: Mutex::default(),
+        ..DrillContext::new(engine.clone(), recorder, &folder.run, String::new(), &folder.path)
     };
-    let images = context.images(&plan).await.map_err(Failure::harness)?;
-    let labels = RunLabels { run: folder.run.clone(), scenario: 0, owner: String::new() };
-    let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs: context.logs(0) };
-    let started = Cluster::start(startup).await;
+    let started = context.start(&plan, 0).await;
     let (cluster, took) = match started {
         Ok(started) => started,
         Err(error) => {

@@ -46,8 +46,14 @@ fn known_topology(row: topology::Summary) -> (String, String) {
 
 fn fault(row: &faults::FaultKind) -> (String, String) {
     let mut text = format!("{}\nconfirmed by: {}\nlimits: {}", row.effect, row.confirmed_by, row.limits);
-    for (name, takes) in row.parameters {
-        text.push_str(&format!("\nparameter {name}: {takes}"));
+    for parameter in row.parameters {
+        let default = match (parameter.default, parameter.optional) {
+            (Some(default), _) => format!("; default: {default}"),
+            (None, true) => "; optional".to_owned(),
+            (None, false) => String::new(),
+        };
+        let takes = parameter.takes.words();
+        text.push_str(&format!("\nparameter {} ({takes}{default}): {}", parameter.name, parameter.meaning));
     }
     (row.name.to_owned(), text)
 }

@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use crate::{
-    cluster::{ClusterError, ImageTags, NotReady},
+    cluster::{Cluster, ClusterError, ImageTags, NotReady, Startup},
     engine::{
         Engine, EngineError,
         images::{self, ImageError, ImageKind, ImageProgress},
@@ -76,7 +77,38 @@ pub struct DrillContext {
 }
 
 impl DrillContext {
-    pub(super) fn labels(&self, scenario: u32) -> RunLabels {
+    /// A context with seed 0 and the built-in topologies, which tells nobody of the images that it builds. Change
+    /// its fields for more. `owner` is empty for containers that shall outlive this process.
+    pub fn new(engine: Engine, recorder: Recorder, run: &str, owner: String, folder: &Path) -> Self {
+        Self {
+            engine,
+            recorder,
+            run: run.to_owned(),
+            owner,
+            folder: folder.to_owned(),
+            seed: 0,
+            topology_folders: Vec::new(),
+            topology_override: None,
+            image_progress: Box::new(|_| {}),
+            plans: Mutex::default(),
+            versions: Mutex::default(),
+        }
+    }
+
+    /// Starts a cluster by a plan, with the images that it needs.
+    pub async fn start(&self, plan: &Plan, scenario: u32) -> Result<(Cluster, Duration), DrillError> {
+        let images = self.images(plan).await?;
+        let startup = Startup {
+            engine: &self.engine,
+            plan: plan.clone(),
+            labels: self.labels(scenario),
+            images: &images,
+            logs: self.logs(scenario),
+        };
+        Ok(Cluster::start(startup).await?)
+    }
+
+    fn labels(&self, scenario: u32) -> RunLabels {
         RunLabels { run: self.run.clone(), scenario, owner: self.owner.clone() }
     }
 

@@ -18,8 +18,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 pub use context::{DrillContext, DrillError};
 
 use crate::{
-    cluster::{Cluster, Startup, wait_until},
-    faults::{Injector, Target},
+    cluster::{Cluster, wait_until},
+    faults::{Injector, Order, Target},
     history::{
         Occurrence, Recorder,
         event::{Expectation, Milestone},
@@ -113,19 +113,19 @@ impl Drill {
         &mut self,
         fault: &str,
         target: &Target,
-        mut parameters: BTreeMap<String, String>,
+        parameters: BTreeMap<String, String>,
     ) -> Result<(), DrillError> {
+        let mut notes = BTreeMap::new();
         if self.running().await?.injector.injected() == 0 {
             self.reach_steady_state().await?;
             let phase = self.lease_phase();
-            parameters.insert("lease_phase_ms".to_owned(), phase.as_millis().to_string());
+            notes.insert("lease_phase_ms".to_owned(), phase.as_millis().to_string());
             tokio::time::sleep(phase).await;
         }
         let recorder = self.recorder.clone();
         let running = self.running().await?;
-        let primary = running.cluster.primary().await;
-        running.injector.inject(fault, target, parameters).await?;
-        self.primary_before = primary;
+        let injected = running.injector.inject(Order { fault, target, parameters, notes }).await?;
+        self.primary_before = injected.primary_before;
         self.last_fault_us = Some(recorder.now_us());
         (self.recovered, self.rejoined) = (false, false);
         Ok(())
@@ -173,6 +173,11 @@ impl Drill {
             Some(running) => Ok(running.injector.heal_all().await?),
             None => Ok(()),
         }
+    }
+
+    /// Heals the faults of this name that are on.
+    pub async fn heal_named(&mut self, fault: &str) -> Result<(), DrillError> {
+        Ok(self.running().await?.injector.heal_named(fault).await?)
     }
 
     /// Waits a random part of the agent's loop: a fault at a fixed moment would meet the lease in the same phase
@@ -223,15 +228,7 @@ impl Drill {
         let plan = Plan::new(topology);
         let scenario = self.recorder.scenario();
         self.context.keep_plan(scenario, &plan)?;
-        let images = self.context.images(&plan).await?;
-        let startup = Startup {
-            engine: &self.context.engine,
-            plan: plan.clone(),
-            labels: self.context.labels(scenario),
-            images: &images,
-            logs: self.context.logs(scenario),
-        };
-        let (cluster, took) = Cluster::start(startup).await?;
+        let (cluster, took) = self.context.start(&plan, scenario).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
         if let Some(member) = self.dcs_leader_by_lot(&plan) {
             cluster.move_dcs_leader(&member).await?;

@@ -1,110 +1,102 @@
-//! `host_crash`: a machine loses its power, as its peers see it.
+//! `host_crash`: machines lose their power, as their peers see it.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
-use super::{Aim, Fault, FaultError, FaultKind, process};
-use crate::{cluster::Cluster, engine::Pod, topology::ServiceKind};
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, host, process};
+use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_crash",
-    effect: "no packet enters or leaves the host any more, not even a reset, and every process on it is killed",
+    effect: "no packet enters or leaves the host any more, not even a reset, and every process on it is killed; \
+             several hosts lose their power at once",
     confirmed_by: "no process is left, and a connection from another host gets neither an answer nor a reset; \
                    healed when every service runs and another host is answered again",
-    limits: "none: any host",
-    parameters: &[],
+    limits: "none: any host; what the kernel had not yet written survives, unless the host's disks are prepared",
+    parameters: &[
+        Parameter::optional("order", Takes::Hosts, "the hosts come back one after the other, in this order"),
+        Parameter::with_default("apart", Takes::Duration, "2 s", "with an order: the time from one to the next"),
+    ],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
     aim,
 };
 
-/// Packets are dropped before any process dies, so that no peer gets a reset from the kernel of a "dead" machine.
-const SILENCE: &str = "nft 'add table inet pgquake_crash; \
-     add chain inet pgquake_crash in { type filter hook input priority -300; policy drop; }; \
-     add chain inet pgquake_crash out { type filter hook output priority -300; policy drop; }'";
-const SPEAK: &str = "nft delete table inet pgquake_crash 2>/dev/null || true";
 /// All but the holder's own shell, which the kernel spares as process 1, and the shell that runs this.
 const KILL_ALL: &str = "kill -9 -1 2>/dev/null || true";
-/// How long another host waits for an answer to be sure that there is none.
-const SILENT_AFTER_S: f32 = 0.08;
 
 struct HostCrash {
-    host: String,
-    services: Vec<ServiceKind>,
+    hosts: Vec<String>,
+    services: Vec<(String, ServiceKind)>,
+    /// Hosts that come back together, one group after the other.
+    returns: Vec<Vec<String>>,
+    apart: Duration,
 }
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let services = cluster.services_on(&aim.host).map(|(kind, _)| kind).collect();
-    Ok(Box::new(HostCrash { host: aim.host.clone(), services }))
+    let order = aim.parameters.hosts("order");
+    let same = order.len() == aim.hosts.len() && order.iter().all(|host| aim.hosts.contains(host));
+    if !order.is_empty() && !same {
+        return Err(aim.refuse(KIND.name, "the order must name each of its hosts once"));
+    }
+    let returns =
+        if order.is_empty() { vec![aim.hosts.clone()] } else { order.into_iter().map(|host| vec![host]).collect() };
+    Ok(Box::new(HostCrash {
+        services: host::services(cluster, &aim.hosts),
+        hosts: aim.hosts.clone(),
+        returns,
+        apart: aim.parameters.duration("apart").unwrap_or_default(),
+    }))
 }
 
 impl HostCrash {
-    fn pod<'a>(&self, cluster: &'a Cluster) -> Result<&'a Pod, FaultError> {
-        cluster.pod(&self.host).ok_or_else(|| FaultError::NoTarget(format!("host `{}`", self.host)))
+    async fn come_back(&self, cluster: &Cluster, hosts: &[String]) -> Result<(), FaultError> {
+        try_join_all(hosts.iter().map(|name| host::speak(cluster, name))).await?;
+        let services: Vec<_> = self.services.iter().filter(|(on, _)| hosts.contains(on)).collect();
+        try_join_all(services.iter().map(|(on, kind)| process::wait_until_stopped(cluster, on, *kind))).await?;
+        try_join_all(services.iter().map(|(on, kind)| cluster.restart_service(on, *kind))).await?;
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Fault for HostCrash {
     fn services(&self) -> Vec<(String, ServiceKind)> {
-        self.services.iter().map(|kind| (self.host.clone(), *kind)).collect()
+        self.services.clone()
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.pod(cluster)?.shell.must(&format!("{SILENCE} && {KILL_ALL}")).await?;
-        Ok(())
+        // Packets are dropped before any process dies, so that no peer gets a reset from a "dead" machine's kernel.
+        let crash = self.hosts.iter().map(|name| host::silence(cluster, name, KILL_ALL));
+        join_all(crash).await.into_iter().collect()
     }
 
     async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let pod = self.pod(cluster).map_err(|error| error.to_string())?;
-        for (kind, _) in cluster.services_on(&self.host) {
-            let pids = process::pids_of_service(cluster, &self.host, kind).await.map_err(|error| error.to_string())?;
+        for (on, kind) in &self.services {
+            let pids = process::pids_of_service(cluster, on, *kind).await.map_err(|error| error.to_string())?;
             if !pids.is_empty() {
-                return Err(format!("processes {pids} of {} are left on {}", kind.name(), self.host));
+                return Err(format!("processes {pids} of {} are left on {on}", kind.name()));
             }
         }
-        match answer_to_a_peer(cluster, pod).await? {
-            Some(Answer::Silence) => Ok(format!("no process is left on {0}; a peer of {0} hears nothing", self.host)),
-            Some(Answer::Reset) => Err(format!("{} still resets connections", self.host)),
-            None => Ok(format!("no process is left on {}, all its packets are dropped; it has no peer", self.host)),
-        }
+        let proofs = try_join_all(self.hosts.iter().map(|name| host::is_silent(cluster, name, &self.hosts))).await?;
+        Ok(format!("no process is left; {}", proofs.join("; ")))
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.pod(cluster)?.shell.must(SPEAK).await?;
-        try_join_all(self.services.iter().map(|kind| process::wait_until_stopped(cluster, &self.host, *kind))).await?;
-        try_join_all(self.services.iter().map(|kind| cluster.restart_service(&self.host, *kind))).await?;
+        for (index, hosts) in self.returns.iter().enumerate() {
+            if index > 0 {
+                tokio::time::sleep(self.apart).await;
+            }
+            self.come_back(cluster, hosts).await?;
+        }
         Ok(())
     }
 
     async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        for (kind, service) in cluster.services_on(&self.host) {
-            match cluster.engine().service_runs(service).await {
-                Ok(true) => {}
-                Ok(false) => return Err(format!("{} on {} does not run", kind.name(), self.host)),
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        let pod = self.pod(cluster).map_err(|error| error.to_string())?;
-        match answer_to_a_peer(cluster, pod).await? {
-            Some(Answer::Silence) => Err(format!("a peer of {} hears nothing", self.host)),
-            Some(Answer::Reset) | None => {
-                Ok(format!("every service runs on {0}, and {0} answers its peers", self.host))
-            }
-        }
+        host::services_run(cluster, &self.services).await?;
+        let proofs = try_join_all(self.hosts.iter().map(|name| host::answers(cluster, name))).await?;
+        Ok(format!("every service runs; {}", proofs.join("; ")))
     }
-}
-
-enum Answer {
-    /// Neither an answer nor a reset.
-    Silence,
-    /// The host's kernel answered: with a reset, as nothing listens on the port.
-    Reset,
-}
-
-/// What another host gets when it connects to a port of this one on which nothing listens: a living machine
-/// resets the connection, a dead one says nothing.
-async fn answer_to_a_peer(cluster: &Cluster, pod: &Pod) -> Result<Option<Answer>, String> {
-    let Some(peer) = cluster.pods().find(|other| other.host != pod.host) else { return Ok(None) };
-    let script = format!("timeout {SILENT_AFTER_S} bash -c '</dev/tcp/{}/9' 2>/dev/null", pod.address);
-    let tried = peer.shell.run(&script).await.map_err(|error| error.to_string())?;
-    Ok(Some(if tried.status == 124 { Answer::Silence } else { Answer::Reset }))
 }

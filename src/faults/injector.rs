@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{ALL, Aim, Fault, FaultError, FaultKind, Target, find};
+use super::{ALL, Aim, CLIENTS, Fault, FaultError, FaultKind, Lasts, Parameters, Target, find};
 use crate::{
     cluster::{Cluster, NotReady, wait_until},
     history::{Occurrence, Recorder, event::FaultInjecting},
@@ -13,6 +13,8 @@ use crate::{
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a healed fault may take to be proven gone. A service has to start for that.
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
+/// How long the last proof before healing may take.
+const LASTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A fault did not happen as the scenario says.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +25,29 @@ pub enum InjectorError {
     Inject { fault: &'static str, target: String, source: FaultError },
     #[error("failed to confirm {fault} on {target}: {source}")]
     Unconfirmed { fault: &'static str, target: String, source: NotReady },
+    #[error("there is no fault `{name}` to heal; {hint}")]
+    NotOn { name: String, hint: String },
     #[error("failed to heal {fault} on {target}: {source}")]
     Heal { fault: &'static str, target: String, source: FaultError },
+}
+
+/// What a scenario asks for.
+pub struct Order<'a> {
+    /// The fault's name in the table.
+    pub fault: &'a str,
+    pub target: &'a Target,
+    /// Parameters, as the scenario writes them.
+    pub parameters: BTreeMap<String, String>,
+    /// What the history shall tell beside the parameters: the drawn phase of the lease, a repetition's number.
+    pub notes: BTreeMap<String, String>,
+}
+
+/// What was so just before a fault.
+#[derive(Debug, Clone, Default)]
+pub struct Injected {
+    /// The fault's number in the scenario, counted from 1.
+    pub number: u32,
+    pub primary_before: Option<String>,
 }
 
 /// The faults of one scenario.
@@ -39,6 +62,7 @@ struct Active {
     number: u32,
     kind: &'static FaultKind,
     target: String,
+    hosts: Vec<String>,
     fault: Box<dyn Fault>,
 }
 
@@ -54,43 +78,59 @@ impl Injector {
 
     /// Aims a fault, injects it, and returns when it is proven to bite. On any failure the history says that the
     /// fault is unconfirmed, and what was done of it is healed with the others.
-    pub async fn inject(
-        &mut self,
-        name: &str,
-        target: &Target,
-        parameters: BTreeMap<String, String>,
-    ) -> Result<(), InjectorError> {
-        let kind = find(name).ok_or_else(|| {
+    pub async fn inject(&mut self, order: Order<'_>) -> Result<Injected, InjectorError> {
+        let kind = find(order.fault).ok_or_else(|| {
             let names: Vec<&str> = ALL.iter().map(|kind| kind.name).collect();
-            let hint = suggestion::did_you_mean(name, &names);
-            InjectorError::Unknown { name: name.to_owned(), hint }
+            let hint = suggestion::did_you_mean(order.fault, &names);
+            InjectorError::Unknown { name: order.fault.to_owned(), hint }
         })?;
-        let inject = |target: String| move |source| InjectorError::Inject { fault: kind.name, target, source };
-        let host = target.resolve(&self.cluster).await.map_err(inject(target.to_string()))?;
-        let described = if target.to_string() == host { host.clone() } else { format!("{target} ({host})") };
-        let aim = Aim { host, described: described.clone(), parameters: parameters.clone() };
-        let fault = (kind.aim)(&self.cluster, &aim).map_err(inject(described.clone()))?;
+        let failed = |target: &str| {
+            let target = target.to_owned();
+            move |source| InjectorError::Inject { fault: kind.name, target, source }
+        };
+        let words = order.target.to_string();
+        let aim = self.aim(kind, &order).await.map_err(failed(&words))?;
+        let fault = (kind.aim)(&self.cluster, &aim).map_err(failed(&aim.described))?;
 
         self.injected += 1;
         let number = self.injected;
         let services = fault.services().iter().map(|(host, kind)| format!("{host}/{}", kind.name())).collect();
+        let primary_before = self.cluster.primary().await;
+        let mut parameters = order.parameters;
+        parameters.extend(order.notes);
         self.recorder.record(Occurrence::FaultInjecting(FaultInjecting {
             fault: number,
             name: kind.name.to_owned(),
-            target: described.clone(),
-            hosts: vec![aim.host],
+            target: aim.described.clone(),
+            hosts: aim.hosts.clone(),
             services,
             parameters,
-            primary_before: self.cluster.primary().await,
+            primary_before: primary_before.clone(),
             dcs_leader_before: self.cluster.dcs_leader().await,
         }));
-        self.active.push(Active { number, kind, target: described, fault });
-        self.carry_out().await
+        self.active.push(Active { number, kind, target: aim.described, hosts: aim.hosts, fault });
+        self.carry_out().await?;
+        Ok(Injected { number, primary_before })
+    }
+
+    /// Finds what the scenario's words mean now.
+    async fn aim(&self, kind: &'static FaultKind, order: &Order<'_>) -> Result<Aim, FaultError> {
+        let mut parameters = Parameters::read(kind.parameters, &order.parameters)?;
+        let hosts = order.target.resolve(&self.cluster, &[]).await?;
+        parameters.resolve(kind.parameters, &self.cluster, &hosts).await?;
+        let words = order.target.to_string();
+        let meant = hosts.join(", ");
+        let described = if words == meant { words } else { format!("{words} ({meant})") };
+        let aim = Aim { hosts, described, parameters };
+        if aim.hosts.iter().any(|host| host == CLIENTS) && !kind.reaches_clients {
+            return Err(aim.refuse(kind.name, "clients are no host of the topology"));
+        }
+        Ok(aim)
     }
 
     /// Injects the fault that was just aimed, and waits for the proof.
     async fn carry_out(&mut self) -> Result<(), InjectorError> {
-        let Some(Active { number, kind, target, fault }) = self.active.last_mut() else { return Ok(()) };
+        let Some(Active { number, kind, target, fault, .. }) = self.active.last_mut() else { return Ok(()) };
         let (number, cluster, recorder) = (*number, &self.cluster, &self.recorder);
         let unconfirmed = |reason: String| recorder.record(Occurrence::FaultUnconfirmed { fault: number, reason });
 
@@ -115,12 +155,42 @@ impl Injector {
 
     /// Heals every fault that is still on, the last one first. All are tried; the first failure is returned.
     pub async fn heal_all(&mut self) -> Result<(), InjectorError> {
+        self.heal_where(|_| true).await
+    }
+
+    /// Heals the faults of this name that are on, the last one first.
+    pub async fn heal_named(&mut self, name: &str) -> Result<(), InjectorError> {
+        if self.active.iter().any(|active| active.kind.name == name) {
+            return self.heal_where(|active| active.kind.name == name).await;
+        }
+        let on: Vec<&str> = self.active.iter().map(|active| active.kind.name).collect();
+        let hint = format!("on are: {}", if on.is_empty() { "none".to_owned() } else { on.join(", ") });
+        Err(InjectorError::NotOn { name: name.to_owned(), hint })
+    }
+
+    async fn heal_where(&mut self, chosen: impl Fn(&Active) -> bool) -> Result<(), InjectorError> {
         let mut first_failure = Ok(());
-        while let Some(active) = self.active.pop() {
+        while let Some(at) = self.active.iter().rposition(&chosen) {
+            let active = self.active.remove(at);
+            // A later fault on the same host can end an earlier one: then its absence says nothing.
+            let overlaid = self.active[at..].iter().any(|later| later.hosts.iter().any(|h| active.hosts.contains(h)));
+            if active.kind.lasts == Lasts::UntilHealed && !overlaid {
+                self.prove_that_it_lasted(&active).await;
+            }
             let healed = self.heal(active).await;
             first_failure = first_failure.and(healed);
         }
         first_failure
+    }
+
+    /// A fault that healed itself before its time makes the scenario inconclusive.
+    async fn prove_that_it_lasted(&self, active: &Active) {
+        let what = format!("the proof that {} still bites", active.kind.name);
+        let still = wait_until(&what, LASTED_WITHIN, || active.fault.bites(&self.cluster)).await;
+        if let Err(missed) = still {
+            let reason = format!("it had ceased before it was healed: {}", missed.reason);
+            self.recorder.record(Occurrence::FaultUnconfirmed { fault: active.number, reason });
+        }
     }
 
     async fn heal(&self, mut active: Active) -> Result<(), InjectorError> {

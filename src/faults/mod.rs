@@ -5,21 +5,22 @@
 //!
 //! Architecture invariant: a fault never records and never judges, and faults know nothing of one another.
 
+mod host;
 mod host_crash;
 mod injector;
+mod parameter;
 mod process;
 mod process_freeze;
 mod process_kill;
 mod service_kill;
 mod target;
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 
-pub use injector::{Injector, InjectorError};
+pub use injector::{Injected, Injector, InjectorError, Order};
+pub use parameter::{Parameter, ParameterError, Parameters, Takes};
 pub use process::Process;
-pub use target::Target;
+pub use target::{CLIENTS, Target};
 
 use crate::{
     cluster::{Cluster, NotReady},
@@ -35,6 +36,8 @@ pub enum FaultError {
     #[error("there is no {0} at the moment")]
     NoTarget(String),
     #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
     NotReady(#[from] NotReady),
@@ -43,14 +46,39 @@ pub enum FaultError {
 /// What a fault is aimed at, when the scenario comes to it.
 #[derive(Debug, Clone)]
 pub struct Aim {
-    pub host: String,
-    /// What the scenario called it, with what it turned out to be: `the primary (node1)`.
+    /// The hosts that the scenario's words mean now; at least one.
+    pub hosts: Vec<String>,
+    /// What the scenario called them, with what that turned out to be: `the primary (node1)`.
     pub described: String,
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: Parameters,
+}
+
+impl Aim {
+    /// The host, for a fault that takes one.
+    pub fn one_host(&self, fault: &'static str) -> Result<&str, FaultError> {
+        match self.hosts.as_slice() {
+            [host] => Ok(host),
+            _ => Err(self.refuse(fault, "it takes one host")),
+        }
+    }
+
+    /// The error of a fault that can't be applied there.
+    pub fn refuse(&self, fault: &'static str, reason: impl Into<String>) -> FaultError {
+        FaultError::NotApplicable { fault, target: self.described.clone(), reason: reason.into() }
+    }
 }
 
 /// Aims a fault, or says why it can't be applied there.
 pub type AimFault = fn(&Cluster, &Aim) -> Result<Box<dyn Fault>, FaultError>;
+
+/// Whether a fault stays by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasts {
+    /// It bites until it is healed. One that has ceased by then was not the fault that the scenario meant.
+    UntilHealed,
+    /// It strikes once; the system under test may get over it by itself.
+    Once,
+}
 
 /// One row of the table of faults.
 pub struct FaultKind {
@@ -61,8 +89,10 @@ pub struct FaultKind {
     pub confirmed_by: &'static str,
     /// Where it can't be used.
     pub limits: &'static str,
-    /// Names of its parameters, with what they take.
-    pub parameters: &'static [(&'static str, &'static str)],
+    pub parameters: &'static [Parameter],
+    pub lasts: Lasts,
+    /// Whether it can be aimed at [`CLIENTS`].
+    pub reaches_clients: bool,
     pub aim: AimFault,
 }
 

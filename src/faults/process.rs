@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Aim, FaultError};
+use super::{Aim, FaultError, Parameter, Takes};
 use crate::{
     cluster::{Cluster, wait_until},
     engine::{EngineError, Pod},
@@ -11,6 +11,10 @@ use crate::{
 
 /// How long the engine may take to notice that a service has died.
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+
+/// The parameter of every fault that is aimed at a process.
+pub(super) const PARAMETERS: &[Parameter] =
+    &[Parameter::required("process", Takes::Process, "the process; of several like it, the oldest")];
 
 /// A process that a fault can single out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,13 @@ pub enum Process {
     Agent,
     Etcd,
     Haproxy,
+    /// A primary's process that streams WAL to one standby.
+    WalSender,
+    /// A standby's process that receives WAL.
+    WalReceiver,
+    Checkpointer,
+    /// The process that replays WAL on a standby.
+    Startup,
 }
 
 /// Every process, with its word in scenarios, the service that it belongs to, and the regular expression (of
@@ -30,11 +41,27 @@ const ALL: &[(Process, &str, ServiceKind, &str)] = &[
     (Process::Agent, "the Patroni agent", ServiceKind::Patroni, "python3 /usr/bin/patroni "),
     (Process::Etcd, "etcd", ServiceKind::Etcd, "^/usr/bin/etcd "),
     (Process::Haproxy, "HAProxy", ServiceKind::Haproxy, "^/usr/sbin/haproxy "),
+    (Process::WalSender, "a WAL sender", ServiceKind::Patroni, "^postgres: .*walsender "),
+    (Process::WalReceiver, "the WAL receiver", ServiceKind::Patroni, "^postgres: .*walreceiver"),
+    (Process::Checkpointer, "the checkpointer", ServiceKind::Patroni, "^postgres: .*checkpointer"),
+    (Process::Startup, "the startup process", ServiceKind::Patroni, "^postgres: .*startup recovering"),
 ];
 
 impl Process {
+    /// Every word for a process.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        ALL.iter().map(|(_, word, ..)| *word)
+    }
+
     /// What the regular expression of the step parameter `{process}` matches.
-    pub const PATTERN: &str = "PostgreSQL|the Patroni agent|etcd|HAProxy";
+    pub fn pattern() -> String {
+        Self::words().collect::<Vec<_>>().join("|")
+    }
+
+    /// Whether it is one of PostgreSQL's own children: the postmaster starts them again.
+    pub fn is_backend(self) -> bool {
+        matches!(self, Process::WalSender | Process::WalReceiver | Process::Checkpointer | Process::Startup)
+    }
 
     /// Reads its word in a scenario.
     pub fn parse(text: &str) -> Option<Self> {
@@ -72,13 +99,12 @@ pub(super) async fn state(pod: &Pod, pid: u32) -> Result<Option<char>, EngineErr
 }
 
 /// The process that the parameter `process` names, if the host runs its service.
-pub(super) fn aimed_at(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<Process, FaultError> {
-    let refuse = |reason: String| FaultError::NotApplicable { fault, target: aim.described.clone(), reason };
-    let named = aim.parameters.get("process").map(String::as_str).unwrap_or_default();
-    let process = Process::parse(named).ok_or_else(|| refuse(format!("`{named}` is no process")))?;
-    match cluster.service(&aim.host, process.service()) {
-        Some(_) => Ok(process),
-        None => Err(refuse(format!("{} does not run {}", aim.host, process.word()))),
+pub(super) fn aimed_at(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<(String, Process), FaultError> {
+    let host = aim.one_host(fault)?;
+    let process = aim.parameters.process("process").ok_or_else(|| aim.refuse(fault, "it names no process"))?;
+    match cluster.service(host, process.service()) {
+        Some(_) => Ok((host.to_owned(), process)),
+        None => Err(aim.refuse(fault, format!("{host} does not run {}", process.word()))),
     }
 }
 
@@ -122,15 +148,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_process_has_its_row_and_its_word_is_in_the_pattern() {
-        let pattern = regex::Regex::new(&format!("^(?:{})$", Process::PATTERN)).unwrap();
+    fn every_word_of_a_process_is_read_and_in_the_pattern() {
+        let pattern = regex::Regex::new(&format!("^(?:{})$", Process::pattern())).unwrap();
         for (process, word, ..) in ALL {
             assert_eq!(Process::parse(word), Some(*process));
             assert_eq!(process.row().0, *process);
             assert!(pattern.is_match(word));
-        }
-        for process in [Process::Postmaster, Process::Agent, Process::Etcd, Process::Haproxy] {
-            assert_eq!(process.row().0, process);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Process, process};
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, Process, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -11,7 +11,9 @@ pub(super) const KIND: FaultKind = FaultKind {
              started runs on",
     confirmed_by: "the kernel says that the process is stopped; healed when it is not, after SIGCONT",
     limits: "the process must run on the host",
-    parameters: &[("process", "PostgreSQL, the Patroni agent, etcd or HAProxy")],
+    parameters: process::PARAMETERS,
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
     aim,
 };
 
@@ -22,8 +24,8 @@ struct ProcessFreeze {
 }
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let process = process::aimed_at(KIND.name, cluster, aim)?;
-    Ok(Box::new(ProcessFreeze { host: aim.host.clone(), process, pid: None }))
+    let (host, process) = process::aimed_at(KIND.name, cluster, aim)?;
+    Ok(Box::new(ProcessFreeze { host, process, pid: None }))
 }
 
 impl ProcessFreeze {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Process, process};
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, Process, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -10,7 +10,9 @@ pub(super) const KIND: FaultKind = FaultKind {
     effect: "one process gets SIGKILL; what it leaves behind (PostgreSQL, when Patroni dies) lives on",
     confirmed_by: "the process with that id is gone; healed when another process has taken its place",
     limits: "the process must run on the host",
-    parameters: &[("process", "PostgreSQL, the Patroni agent, etcd or HAProxy")],
+    parameters: process::PARAMETERS,
+    lasts: Lasts::Once,
+    reaches_clients: false,
     aim,
 };
 
@@ -22,8 +24,8 @@ struct ProcessKill {
 }
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let process = process::aimed_at(KIND.name, cluster, aim)?;
-    Ok(Box::new(ProcessKill { host: aim.host.clone(), process, pid: None }))
+    let (host, process) = process::aimed_at(KIND.name, cluster, aim)?;
+    Ok(Box::new(ProcessKill { host, process, pid: None }))
 }
 
 #[async_trait]
@@ -49,8 +51,12 @@ impl Fault for ProcessKill {
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         match self.process {
-            // Patroni starts PostgreSQL again by itself.
-            Process::Postmaster => Ok(()),
+            // Patroni starts PostgreSQL again by itself, and PostgreSQL its own processes.
+            Process::Postmaster
+            | Process::WalSender
+            | Process::WalReceiver
+            | Process::Checkpointer
+            | Process::Startup => Ok(()),
             // The service's main process outlives the agent and starts it again on a hang-up.
             Process::Agent => {
                 if let Some(pod) = cluster.pod(&self.host) {

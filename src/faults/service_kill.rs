@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, process};
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -10,7 +10,9 @@ pub(super) const KIND: FaultKind = FaultKind {
     effect: "every process of the service gets SIGKILL; the host's kernel answers its peers with resets",
     confirmed_by: "no process of the service's control group is left; healed when the service runs again",
     limits: "the host must run the service",
-    parameters: &[("service", "etcd, haproxy or patroni")],
+    parameters: &[Parameter::required("service", Takes::Service, "the service")],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
     aim,
 };
 
@@ -20,14 +22,12 @@ struct ServiceKill {
 }
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let refuse = |reason: String| FaultError::NotApplicable { fault: KIND.name, target: aim.described.clone(), reason };
-    let named = aim.parameters.get("service").map(String::as_str).unwrap_or_default();
-    let kind = ServiceKind::ALL.iter().copied().find(|kind| kind.name() == named);
-    let kind = kind.ok_or_else(|| refuse(format!("`{named}` is no service")))?;
-    if cluster.service(&aim.host, kind).is_none() {
-        return Err(refuse(format!("{} does not run {}", aim.host, kind.name())));
+    let host = aim.one_host(KIND.name)?;
+    let kind = aim.parameters.service("service").ok_or_else(|| aim.refuse(KIND.name, "it names no service"))?;
+    if cluster.service(host, kind).is_none() {
+        return Err(aim.refuse(KIND.name, format!("{host} does not run {}", kind.name())));
     }
-    Ok(Box::new(ServiceKill { host: aim.host.clone(), kind }))
+    Ok(Box::new(ServiceKill { host: host.to_owned(), kind }))
 }
 
 #[async_trait]

@@ -1,73 +1,167 @@
-//! What a scenario can aim a fault at: a host by name, or by the role that it has when the fault comes.
+//! What a scenario can aim a fault at: hosts by name, or by the role that they have when the fault comes.
 
 use std::fmt;
 
 use super::FaultError;
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, suggestion::did_you_mean, topology::ServiceKind};
 
-/// A host, named or by its role.
+/// Hosts, each named or by its role: `the primary`, `node1 and node2`, `region eu`, `the rest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    Primary,
-    Standby,
-    SynchronousStandby,
-    DcsLeader,
-    Proxy,
+pub struct Target(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Role(Role),
+    Region(String),
     Host(String),
 }
 
+/// What a host can be at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Primary,
+    Standby,
+    Standbys,
+    SynchronousStandby,
+    DcsLeader,
+    DcsFollower,
+    DcsMembers,
+    Nodes,
+    Proxy,
+    Everything,
+    Rest,
+    Clients,
+}
+
 /// The words for roles, as scenarios write them.
-const ROLES: &[(&str, Target)] = &[
-    ("the primary", Target::Primary),
-    ("a standby", Target::Standby),
-    ("the synchronous standby", Target::SynchronousStandby),
-    ("the etcd leader", Target::DcsLeader),
-    ("the proxy", Target::Proxy),
+const ROLES: &[(&str, Role)] = &[
+    ("the primary", Role::Primary),
+    ("a standby", Role::Standby),
+    ("the standbys", Role::Standbys),
+    ("the synchronous standby", Role::SynchronousStandby),
+    ("the etcd leader", Role::DcsLeader),
+    ("an etcd follower", Role::DcsFollower),
+    ("the etcd members", Role::DcsMembers),
+    ("the nodes", Role::Nodes),
+    ("the proxy", Role::Proxy),
+    ("every host", Role::Everything),
+    ("the rest", Role::Rest),
+    ("the clients", Role::Clients),
 ];
+
+/// What stands for the harness's own clients in a list of hosts. They come from outside, through the network's
+/// gateway; only a partition can be aimed at them.
+pub const CLIENTS: &str = "clients";
 
 impl Target {
     /// What the regular expression of the step parameter `{target}` matches.
-    pub const PATTERN: &str = "the primary|a standby|the synchronous standby|the etcd leader|the proxy|[a-z][a-z0-9-]*";
+    pub fn pattern() -> String {
+        let roles: Vec<&str> = ROLES.iter().map(|(words, _)| *words).collect();
+        let part = format!("(?:{}|region [a-z][a-z0-9-]*|[a-z][a-z0-9-]*)", roles.join("|"));
+        format!("{part}(?:(?:, | and ){part})*")
+    }
 
     /// Reads what a step says. Any other word is taken for a host's name.
     pub fn parse(text: &str) -> Self {
-        let role = ROLES.iter().find(|(words, _)| *words == text);
-        role.map_or_else(|| Target::Host(text.to_owned()), |(_, target)| target.clone())
+        let listed = text.replace(" and ", ", ");
+        let part = |words: &str| match ROLES.iter().find(|(role, _)| *role == words) {
+            Some((_, role)) => Part::Role(*role),
+            None => match words.strip_prefix("region ") {
+                Some(region) => Part::Region(region.to_owned()),
+                None => Part::Host(words.to_owned()),
+            },
+        };
+        Self(listed.split(", ").map(|words| part(words.trim())).collect())
     }
 
-    /// The host that it means now.
-    pub async fn resolve(&self, cluster: &Cluster) -> Result<String, FaultError> {
-        let missing = |what: &str| FaultError::NoTarget(what.to_owned());
+    /// The primary, whoever it is when the fault comes.
+    pub fn primary() -> Self {
+        Self(vec![Part::Role(Role::Primary)])
+    }
+
+    /// The hosts that it means now, each once. `the rest` is every host but those of `aimed`.
+    pub async fn resolve(&self, cluster: &Cluster, aimed: &[String]) -> Result<Vec<String>, FaultError> {
+        let mut hosts = Vec::new();
+        for part in &self.0 {
+            for host in part.resolve(cluster, aimed).await? {
+                if !hosts.contains(&host) {
+                    hosts.push(host);
+                }
+            }
+        }
+        Ok(hosts)
+    }
+}
+
+impl Part {
+    async fn resolve(&self, cluster: &Cluster, aimed: &[String]) -> Result<Vec<String>, FaultError> {
         match self {
-            Target::Primary => cluster.primary().await.ok_or_else(|| missing("primary")),
-            Target::Standby => cluster.standbys().await.into_iter().next().ok_or_else(|| missing("standby")),
-            Target::SynchronousStandby => {
-                cluster.synchronous_standby().await.ok_or_else(|| missing("synchronous standby"))
+            Part::Role(role) => {
+                let hosts = role.hosts(cluster, aimed).await;
+                if hosts.is_empty() { Err(FaultError::NoTarget(role.words().to_owned())) } else { Ok(hosts) }
             }
-            Target::DcsLeader => cluster.dcs_leader().await.ok_or_else(|| missing("etcd leader")),
-            Target::Proxy => cluster
-                .plan()
-                .hosts_with(ServiceKind::Haproxy)
-                .next()
-                .map(str::to_owned)
-                .ok_or_else(|| missing("proxy")),
-            Target::Host(name) if cluster.pod(name).is_some() => Ok(name.clone()),
-            Target::Host(name) => {
+            Part::Region(name) => {
+                let regions = &cluster.plan().topology.regions;
+                let names: Vec<&str> = regions.iter().map(|region| region.name.as_str()).collect();
+                let missing = || FaultError::NoTarget(format!("region `{name}` ({})", did_you_mean(name, &names)));
+                let region = regions.iter().find(|region| region.name == *name).ok_or_else(missing)?;
+                Ok(region.hosts.iter().map(|host| host.name.clone()).collect())
+            }
+            Part::Host(name) if cluster.pod(name).is_some() => Ok(vec![name.clone()]),
+            Part::Host(name) => {
                 let known: Vec<&str> = cluster.pods().map(|pod| pod.host.as_str()).collect();
-                Err(missing(&format!("host `{name}` (there are {})", known.join(", "))))
+                Err(FaultError::NoTarget(format!("host `{name}` ({})", did_you_mean(name, &known))))
             }
+        }
+    }
+}
+
+impl Role {
+    fn words(self) -> &'static str {
+        ROLES.iter().find(|(_, role)| *role == self).map_or("", |(words, _)| words)
+    }
+
+    async fn hosts(self, cluster: &Cluster, aimed: &[String]) -> Vec<String> {
+        let plan = cluster.plan();
+        let with = |kind| plan.hosts_with(kind).map(str::to_owned).collect::<Vec<_>>();
+        let everything = || cluster.pods().map(|pod| pod.host.clone());
+        match self {
+            Role::Primary => cluster.primary().await.into_iter().collect(),
+            Role::Standby => cluster.standbys().await.into_iter().take(1).collect(),
+            Role::Standbys => cluster.standbys().await,
+            Role::SynchronousStandby => cluster.synchronous_standby().await.into_iter().collect(),
+            Role::DcsLeader => cluster.dcs_leader().await.into_iter().collect(),
+            Role::DcsFollower => {
+                let leader = cluster.dcs_leader().await;
+                let members = with(ServiceKind::Etcd).into_iter();
+                members.filter(|member| Some(member) != leader.as_ref()).take(1).collect()
+            }
+            Role::DcsMembers => with(ServiceKind::Etcd),
+            Role::Nodes => plan.nodes.clone(),
+            Role::Proxy => with(ServiceKind::Haproxy).into_iter().take(1).collect(),
+            Role::Everything => everything().collect(),
+            Role::Rest => everything().filter(|host| !aimed.contains(host)).collect(),
+            Role::Clients => vec![CLIENTS.to_owned()],
         }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        match parts.split_last() {
+            Some((last, others)) if !others.is_empty() => write!(formatter, "{} and {last}", others.join(", ")),
+            _ => formatter.write_str(&parts.concat()),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::Host(name) => formatter.write_str(name),
-            role => {
-                let words = ROLES.iter().find(|(_, target)| target == role).map_or("", |(words, _)| words);
-                formatter.write_str(words)
-            }
+            Part::Role(role) => formatter.write_str(role.words()),
+            Part::Region(name) => write!(formatter, "region {name}"),
+            Part::Host(name) => formatter.write_str(name),
         }
     }
 }
@@ -77,10 +171,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_and_names_are_told_apart() {
-        assert_eq!(Target::parse("the primary"), Target::Primary);
-        assert_eq!(Target::parse("node2"), Target::Host("node2".to_owned()));
-        let pattern = regex::Regex::new(&format!("^(?:{})$", Target::PATTERN)).unwrap();
+    fn roles_regions_and_names_are_told_apart_and_listed() {
+        assert_eq!(Target::parse("the primary"), Target::primary());
+        assert_eq!(Target::parse("node2"), Target(vec![Part::Host("node2".to_owned())]));
+        let listed = Target::parse("region eu, the etcd leader and node1");
+        assert_eq!(listed.0[0], Part::Region("eu".to_owned()));
+        assert_eq!(listed.0[1], Part::Role(Role::DcsLeader));
+        assert_eq!(listed.to_string(), "region eu, the etcd leader and node1");
+        assert_eq!(Target::parse(&listed.to_string()), listed);
+    }
+
+    #[test]
+    fn the_pattern_takes_every_role_and_lists_of_them() {
+        let pattern = regex::Regex::new(&format!("^(?:{})$", Target::pattern())).unwrap();
         assert!(ROLES.iter().all(|(words, _)| pattern.is_match(words)));
+        assert!(pattern.is_match("node1, node2 and the proxy"));
+        assert!(pattern.is_match("region eu-west"));
+        assert!(!pattern.is_match("node1 or node2"));
     }
 }

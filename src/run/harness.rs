@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use cucumber::{
@@ -271,17 +271,11 @@ impl Harness {
     ) -> Arc<DrillContext> {
         let image_progress = progress.clone();
         Arc::new(DrillContext {
-            engine: engine.clone(),
-            recorder: recorder.clone(),
-            run: folder.run.clone(),
-            owner: ownership.label(),
-            folder: folder.path.clone(),
             seed,
             topology_folders: self.topology_folders.clone(),
             topology_override: self.topology.clone(),
             image_progress: Box::new(move |progress| image_progress.image(&progress)),
-            plans: Mutex::default(),
-            versions: Mutex::default(),
+            ..DrillContext::new(engine.clone(), recorder.clone(), &folder.run, ownership.label(), &folder.path)
         })
     }
 

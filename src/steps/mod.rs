@@ -8,7 +8,7 @@ mod then;
 mod when;
 mod words;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use cucumber::{
     gherkin::{self, StepType},
@@ -64,7 +64,7 @@ pub(crate) struct Recorded;
 /// One row of the table of steps.
 pub struct StepDefinition {
     pub keyword: StepType,
-    /// A Cucumber expression. Beside Cucumber's own there are the parameters of [`PARAMETERS`].
+    /// A Cucumber expression. Beside Cucumber's own there are `{target}`, `{process}`, `{duration}` and `{phase}`.
     pub expression: &'static str,
     /// What it does, in a sentence.
     pub help: &'static str,
@@ -80,12 +80,14 @@ pub(crate) struct Words {
 }
 
 /// Parameters of pgquake's own: name and regular expression.
-pub const PARAMETERS: &[(&str, &str)] = &[
-    ("target", crate::faults::Target::PATTERN),
-    ("process", crate::faults::Process::PATTERN),
-    ("duration", r"\d+(?:\.\d+)? ?(?:ms|s|min)"),
-    ("phase", "detect|elect|promote|route|first write|restart"),
-];
+static PARAMETERS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
+    vec![
+        ("target", crate::faults::Target::pattern()),
+        ("process", crate::faults::Process::pattern()),
+        ("duration", r"\d+(?:\.\d+)? ?(?:ms|s|min)".to_owned()),
+        ("phase", "detect|elect|promote|route|first write|restart".to_owned()),
+    ]
+});
 
 /// Every step, in the order of the keywords.
 pub fn all() -> impl Iterator<Item = &'static StepDefinition> {
@@ -113,7 +115,8 @@ pub(crate) fn add_to(collection: Collection<World>) -> Result<Collection<World>,
 
 impl StepDefinition {
     fn regex(&self) -> Result<regex::Regex, String> {
-        let parameters: HashMap<&str, &str> = PARAMETERS.iter().copied().collect();
+        let parameters: HashMap<&str, &str> =
+            PARAMETERS.iter().map(|(name, pattern)| (*name, pattern.as_str())).collect();
         Expression::regex_with_parameters(self.expression, &parameters).map_err(|error| error.to_string())
     }
 

@@ -50,6 +50,12 @@ pub(super) const ALL: &[StepDefinition] = &[
         "undoes every fault that is on: hosts come back, processes run again",
         |drill, _| Box::pin(async move { Ok(drill.heal().await?) }),
     ),
+    step(
+        When,
+        "the fault {string} is healed",
+        "undoes the faults of this name that are on, and leaves the others",
+        |drill, words| Box::pin(async move { Ok(drill.heal_named(words.text(0)?).await?) }),
+    ),
     step(When, "every node has rejoined", "waits until one node leads and all others stream from it", |drill, _| {
         Box::pin(async move { Ok(drill.rejoin().await?) })
     }),

@@ -8,6 +8,7 @@ use super::{StepDefinition, Words};
 use crate::{
     faults::Target,
     history::event::{Bound, Expectation},
+    quantity,
 };
 
 /// A step's words can't be read.
@@ -39,7 +40,7 @@ impl Words {
 
     pub(super) fn duration(&self, place: usize) -> Result<Duration, WordError> {
         let text = self.text(place)?;
-        duration(text).ok_or_else(|| WordError::Duration(text.to_owned()))
+        quantity::duration(text).ok_or_else(|| WordError::Duration(text.to_owned()))
     }
 
     pub(super) fn milliseconds(&self, place: usize) -> Result<f64, WordError> {
@@ -68,18 +69,6 @@ impl Words {
     }
 }
 
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit.trim() {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "min" => 60.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
-}
-
 /// A row of a table of steps.
 pub(super) const fn step(
     keyword: StepType,
@@ -88,17 +77,4 @@ pub(super) const fn step(
     run: super::RunStep,
 ) -> StepDefinition {
     StepDefinition { keyword, expression, help, run }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_with_their_units() {
-        assert_eq!(duration("500 ms"), Some(Duration::from_millis(500)));
-        assert_eq!(duration("30 s"), Some(Duration::from_secs(30)));
-        assert_eq!(duration("1.5min"), Some(Duration::from_secs(90)));
-        assert_eq!(duration("3 h"), None);
-    }
 }

@@ -1,0 +1,144 @@
+//! A cluster for the tests of faults, with all that is needed to break it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use pgquake::{
+    cluster::{Cluster, wait_until},
+    drill::DrillContext,
+    engine::{
+        Engine,
+        leftovers::{Ownership, Sweep},
+    },
+    faults::{Injector, InjectorError, Order, Target},
+    history::{Event, Occurrence, Recorder, read_history},
+    plan::Plan,
+    topology::{self, Topology},
+};
+use tokio::{
+    net::TcpStream,
+    sync::{Mutex, MutexGuard},
+    time::timeout,
+};
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// One test's turn.
+pub struct Bench {
+    pub engine: Engine,
+    pub cluster: Cluster,
+    pub injector: Injector,
+    pub recorder: Recorder,
+    run: String,
+    _folder: tempfile::TempDir,
+    _ownership: Ownership,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Bench {
+    /// The quick single region.
+    pub async fn new(test: &str) -> Self {
+        Self::of(test, topology::load("single-region-fast", &[]).unwrap()).await
+    }
+
+    pub async fn of(test: &str, topology: Topology) -> Self {
+        let turn = TURN.lock().await;
+        let engine = Engine::connect().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let run = format!("test-{test}-{}", std::process::id());
+        let ownership = Ownership::of(&run).unwrap();
+        let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
+        let context = DrillContext::new(engine.clone(), recorder.clone(), &run, ownership.label(), folder.path());
+        let (cluster, _) = context.start(&Plan::new(topology), 1).await.unwrap();
+        let injector = Injector::new(cluster.clone(), recorder.clone());
+        Self { engine, cluster, injector, recorder, run, _folder: folder, _ownership: ownership, _turn: turn }
+    }
+
+    pub async fn inject(&mut self, fault: &str, target: &str, parameters: &[(&str, &str)]) {
+        self.try_inject(fault, target, parameters).await.unwrap();
+    }
+
+    pub async fn try_inject(
+        &mut self,
+        fault: &str,
+        target: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<(), InjectorError> {
+        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let target = Target::parse(target);
+        let order = Order { fault, target: &target, parameters, notes: Default::default() };
+        self.injector.inject(order).await.map(|_| ())
+    }
+
+    /// Injects a fault that must be refused, and returns the reason.
+    pub async fn refused(&mut self, fault: &str, target: &str, parameters: &[(&str, &str)]) -> String {
+        let refused = self.try_inject(fault, target, parameters).await;
+        refused.expect_err("it must be refused").to_string()
+    }
+
+    pub async fn heal(&mut self) {
+        self.injector.heal_all().await.unwrap();
+    }
+
+    /// Runs a script on a host, and returns its exit status.
+    pub async fn status(&self, host: &str, script: &str) -> i32 {
+        self.cluster.pod(host).unwrap().shell.run(script).await.unwrap().status
+    }
+
+    /// Runs a script on a host that must succeed, and returns what it printed.
+    pub async fn output(&self, host: &str, script: &str) -> String {
+        self.cluster.pod(host).unwrap().shell.must(script).await.unwrap()
+    }
+
+    /// Whether a service answers at its port, from outside. docker-proxy accepts for anyone, so only bytes count.
+    pub async fn answers(&self, host: &str, port: u16) -> bool {
+        let address: SocketAddr = self.cluster.access().address(host, port).unwrap();
+        let asked = async {
+            let stream = TcpStream::connect(address).await.ok()?;
+            stream.writable().await.ok()?;
+            stream.try_write(b"GET /health HTTP/1.0\r\n\r\n").ok()?;
+            stream.readable().await.ok()?;
+            stream.try_read(&mut [0; 16]).ok().filter(|bytes| *bytes > 0)
+        };
+        timeout(Duration::from_secs(1), asked).await.ok().flatten().is_some()
+    }
+
+    pub async fn wait_for_answer(&self, host: &str, port: u16, wanted: bool) {
+        let what = format!("{host}:{port} to {}", if wanted { "answer" } else { "be silent" });
+        wait_until(&what, Duration::from_secs(30), || async {
+            if self.answers(host, port).await == wanted { Ok(()) } else { Err("not yet".to_owned()) }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Whether a host gets no answer at all, not even a reset, from a port of another one.
+    pub async fn is_silent(&self, from: &str, to: &str, port: u16) -> bool {
+        let address = &self.cluster.pod(to).unwrap().address;
+        self.status(from, &format!("timeout 0.3 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null")).await == 124
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        read_history(self.recorder.path()).unwrap()
+    }
+
+    /// Holds the history to so many faults, each injected, confirmed and healed, and removes the cluster. `quick`:
+    /// each was confirmed within 250 ms of the beginning of its injection, as the project promises for faults of
+    /// networks and processes.
+    pub async fn finish(self, faults: usize, quick: bool) {
+        let events = self.events();
+        let count = |test: fn(&Occurrence) -> bool| events.iter().filter(|event| test(&event.what)).count();
+        assert_eq!(count(|what| matches!(what, Occurrence::FaultInjecting(_))), faults, "injected");
+        assert_eq!(count(|what| matches!(what, Occurrence::FaultConfirmed { .. })), faults, "confirmed");
+        assert_eq!(count(|what| matches!(what, Occurrence::FaultHealed { .. })), faults, "healed");
+        let unconfirmed = |event: &&Event| matches!(event.what, Occurrence::FaultUnconfirmed { .. });
+        assert_eq!(events.iter().find(unconfirmed), None);
+        for event in &events {
+            if let Occurrence::FaultConfirmed { fault, effect_from_us, evidence, .. } = &event.what {
+                let took_ms = event.at_us.saturating_sub(*effect_from_us) / 1000;
+                println!("fault {fault}: confirmed after {took_ms} ms: {evidence}");
+                assert!(!quick || took_ms <= 250, "fault {fault} was confirmed only after {took_ms} ms");
+            }
+        }
+        self.engine.sweep(Sweep::Run(&self.run)).await.unwrap();
+    }
+}
