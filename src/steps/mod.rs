@@ -1,5 +1,5 @@
-//! Gherkin steps. One file for each keyword, one row a step in its table; a step reads its words and calls the
-//! drill.
+//! Gherkin steps. One file for each keyword, and for `When` one for each plane of faults; one row a step in its table. A
+//! step reads its words and calls the drill.
 //!
 //! Architecture invariant: steps hold no logic of their own, and nothing but a run uses them.
 
@@ -91,7 +91,7 @@ static PARAMETERS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
 
 /// Every step, in the order of the keywords.
 pub fn all() -> impl Iterator<Item = &'static StepDefinition> {
-    given::ALL.iter().chain(when::ALL).chain(then::ALL)
+    given::ALL.iter().chain(when::TABLES.iter().copied().flatten()).chain(then::ALL)
 }
 
 /// The topology that a step names, if it names one.

@@ -1,32 +1,10 @@
-//! `When`: faults, and waiting for what must come after them.
-
-use std::collections::BTreeMap;
+//! `When`: any fault by its name, and waiting for what must come after it.
 
 use cucumber::gherkin::StepType::When;
 
-use super::{StepDefinition, words::step};
+use crate::steps::{StepDefinition, words::step};
 
 pub(super) const ALL: &[StepDefinition] = &[
-    step(
-        When,
-        "the host of {target} dies",
-        "the machine loses its power: silence, and every process gone",
-        |drill, words| {
-            Box::pin(async move { Ok(drill.inject("host_crash", &words.target(0)?, BTreeMap::new()).await?) })
-        },
-    ),
-    step(When, "{process} on {target} is killed", "SIGKILL to this process alone", |drill, words| {
-        Box::pin(async move {
-            let parameters = BTreeMap::from([("process".to_owned(), words.text(0)?.to_owned())]);
-            Ok(drill.inject("process_kill", &words.target(1)?, parameters).await?)
-        })
-    }),
-    step(When, "{process} on {target} freezes", "SIGSTOP to this process alone, until it is healed", |drill, words| {
-        Box::pin(async move {
-            let parameters = BTreeMap::from([("process".to_owned(), words.text(0)?.to_owned())]);
-            Ok(drill.inject("process_freeze", &words.target(1)?, parameters).await?)
-        })
-    }),
     step(
         When,
         "the fault {string} hits {target}",

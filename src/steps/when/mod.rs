@@ -1,0 +1,10 @@
+//! `When`: faults, and waiting for what must come after them. One file a plane.
+
+mod course;
+mod host;
+mod process;
+
+use super::StepDefinition;
+
+/// Every plane's table.
+pub(super) const TABLES: &[&[StepDefinition]] = &[host::ALL, process::ALL, course::ALL];
