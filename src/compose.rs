@@ -214,7 +214,7 @@ fn healthcheck(kind: ServiceKind) -> Option<Healthcheck> {
             let ask = format!("import urllib.request; urllib.request.urlopen('{url}', timeout=2)");
             vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
         }
-        ServiceKind::Haproxy => return None,
+        ServiceKind::Haproxy | ServiceKind::Toxiproxy => return None,
     };
     Some(Healthcheck { test, interval: "2s", timeout: "5s", retries: 30 })
 }

@@ -13,6 +13,7 @@ pub mod drill;
 pub mod engine;
 pub mod faults;
 pub mod history;
+pub mod links;
 pub mod observers;
 pub mod plan;
 pub mod quantity;

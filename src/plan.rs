@@ -18,6 +18,9 @@ pub struct Plan {
     pub nodes: Vec<String>,
     /// What clients connect to: `write`, `read` if there is one, and every node by its name.
     pub endpoints: Vec<PlannedEndpoint>,
+    /// Links that go through a Toxiproxy: those that the topology names, and all that cross regions.
+    #[serde(default)]
+    pub links: Vec<ShapedLink>,
     pub deadlines: Deadlines,
     pub predicted: PredictedFailover,
 }
@@ -26,6 +29,17 @@ pub struct Plan {
 pub struct PlannedService {
     pub host: String,
     pub kind: ServiceKind,
+}
+
+/// A directed link whose connections go through the Toxiproxy of the host at which it begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShapedLink {
+    pub from: String,
+    pub to: String,
+    /// Ports of the far host, sorted.
+    pub ports: Vec<u16>,
+    /// The loopback address in the near host on which the listeners for the far one stand.
+    pub listen: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,10 +104,15 @@ impl PredictedFailover {
 impl Plan {
     /// Works a topology out. The topology is valid already (see `topology::load`).
     pub fn new(topology: Topology) -> Self {
-        let services = topology
-            .hosts()
-            .flat_map(|host| host.services.iter().map(|kind| PlannedService { host: host.name.clone(), kind: *kind }))
-            .collect();
+        let links = shaped_links(&topology);
+        let placed = |host: &str, kind| PlannedService { host: host.to_owned(), kind };
+        let mut services = Vec::new();
+        for host in topology.hosts() {
+            services.extend(host.services.iter().map(|kind| placed(&host.name, *kind)));
+            if links.iter().any(|link| link.from == host.name) {
+                services.push(placed(&host.name, ServiceKind::Toxiproxy));
+            }
+        }
         let nodes = topology.nodes();
         let predicted = predict(&topology);
         let worst_ms = predicted.outage(true).most_ms;
@@ -104,7 +123,7 @@ impl Plan {
             rejoined_s: worst_ms.div_ceil(1000) * 2 + 60,
         };
         let endpoints = planned_endpoints(&topology, &nodes);
-        Self { topology, services, nodes, endpoints, deadlines, predicted }
+        Self { topology, services, nodes, endpoints, links, deadlines, predicted }
     }
 
     /// The kinds of service that the topology needs, each once.
@@ -115,10 +134,36 @@ impl Plan {
         kinds
     }
 
+    /// The shaped link from one host to another, if it is shaped.
+    pub fn link(&self, from: &str, to: &str) -> Option<&ShapedLink> {
+        self.links.iter().find(|link| link.from == from && link.to == to)
+    }
+
     /// The hosts that run this kind of service.
     pub fn hosts_with(&self, kind: ServiceKind) -> impl Iterator<Item = &str> {
         self.services.iter().filter(move |service| service.kind == kind).map(|service| service.host.as_str())
     }
+}
+
+/// What the topology names, and every port of every host that a host of another region reaches.
+fn shaped_links(topology: &Topology) -> Vec<ShapedLink> {
+    let mut links = Vec::new();
+    for from in topology.hosts() {
+        for (index, to) in topology.hosts().enumerate().filter(|(_, to)| to.name != from.name) {
+            let named = topology.links.iter().filter(|link| link.from == from.name && link.to == to.name);
+            let mut ports: Vec<u16> = named.flat_map(|link| link.shaped_ports.iter().copied()).collect();
+            if topology.region_of(&from.name) != topology.region_of(&to.name) {
+                ports.extend(topology.ports_of(to));
+            }
+            ports.sort_unstable();
+            ports.dedup();
+            if !ports.is_empty() {
+                let listen = format!("127.0.{}.{}", 1 + index / 250, 1 + index % 250);
+                links.push(ShapedLink { from: from.name.clone(), to: to.name.clone(), ports, listen });
+            }
+        }
+    }
+    links
 }
 
 fn planned_endpoints(topology: &Topology, nodes: &[String]) -> Vec<PlannedEndpoint> {
@@ -161,5 +206,45 @@ fn predict(topology: &Topology) -> PredictedFailover {
         elect: Span { least_ms: 0, most_ms: 2500 },
         promote: Span { least_ms: 50, most_ms: 2000 },
         route,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{Link, load};
+
+    #[test]
+    fn a_topology_without_links_shapes_none_and_needs_no_toxiproxy() {
+        let plan = Plan::new(load("single-region", &[]).expect("a built-in topology"));
+        assert!(plan.links.is_empty());
+        assert!(!plan.kinds().contains(&ServiceKind::Toxiproxy));
+    }
+
+    #[test]
+    fn named_links_are_shaped_at_their_ports_alone() {
+        let mut topology = load("single-region", &[]).expect("a built-in topology");
+        let link = Link { from: "node1".to_owned(), to: "node2".to_owned(), shaped_ports: vec![5432] };
+        topology.links.push(link);
+        let plan = Plan::new(topology);
+        assert_eq!(plan.links.len(), 1);
+        assert_eq!(plan.link("node1", "node2").map(|link| link.ports.clone()), Some(vec![5432]));
+        assert_eq!(plan.link("node2", "node1"), None);
+        assert_eq!(plan.hosts_with(ServiceKind::Toxiproxy).collect::<Vec<_>>(), ["node1"]);
+    }
+
+    #[test]
+    fn every_link_that_crosses_regions_is_shaped_at_every_port() {
+        let mut topology = load("single-region", &[]).expect("a built-in topology");
+        let mut far = topology.regions[0].clone();
+        far.name = "far".to_owned();
+        far.hosts = vec![topology.regions[0].hosts.remove(2)];
+        topology.regions.push(far);
+        let plan = Plan::new(topology);
+        assert_eq!(plan.link("node1", "node3").map(|link| link.ports.clone()), Some(vec![2379, 2380, 5432, 8008]));
+        assert_eq!(plan.link("node1", "node2"), None);
+        assert_eq!(plan.link("node3", "proxy").map(|link| link.ports.clone()), Some(vec![5432, 5433, 8404]));
+        let listens: Vec<&str> = plan.links.iter().filter(|l| l.from == "node3").map(|l| l.listen.as_str()).collect();
+        assert_eq!(listens, ["127.0.1.1", "127.0.1.2", "127.0.1.4"]);
     }
 }

@@ -7,6 +7,7 @@ pub mod access;
 mod readiness;
 mod roles;
 pub mod session;
+mod shaping;
 mod sql;
 mod start;
 
@@ -15,6 +16,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub use access::{Access, Credentials};
 pub use readiness::{NotReady, wait_until};
 pub use session::Session;
+pub use shaping::ShapingError;
 pub use start::{ClusterError, ImageTags, Startup};
 
 use crate::{
@@ -86,11 +88,15 @@ impl Cluster {
         self.services.iter().filter(move |((at, _), _)| at == host).map(|((_, kind), container)| (*kind, container))
     }
 
-    /// Starts a service that was killed or stopped, and follows its log again.
-    pub async fn restart_service(&self, host: &str, kind: ServiceKind) -> Result<(), EngineError> {
+    /// Starts a service that was killed or stopped, and follows its log again. A Toxiproxy gets its listeners back,
+    /// without toxics.
+    pub async fn restart_service(&self, host: &str, kind: ServiceKind) -> Result<(), ShapingError> {
         let Some(service) = self.service(host, kind) else { return Ok(()) };
         self.inner.engine.restart_service(service).await?;
         self.inner.logs.follow(&self.inner.engine, &service.id, host, kind.name());
+        if kind == ServiceKind::Toxiproxy {
+            self.make_listeners(host).await?;
+        }
         Ok(())
     }
 

@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{try_join, try_join_all};
+use futures::future::{try_join, try_join_all, try_join3};
 
-use super::{Access, Cluster, Inner, NotReady, Services, wait_until};
+use super::{Access, Cluster, Inner, NotReady, Services, ShapingError, wait_until};
 use crate::{
     credentials::Credentials,
     engine::{Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
@@ -27,10 +27,15 @@ pub enum ClusterError {
     NotReady(#[from] NotReady),
     #[error("no image for {0}")]
     NoImage(String),
+    #[error("failed to shape links: {0}")]
+    Shaping(#[from] ShapingError),
 }
 
 /// How long one attempt to write into the DCS may take. Without a quorum it would hang.
 const DCS_PUT_WITHIN: Duration = Duration::from_millis(500);
+
+/// The name of the network that joins several regions. No region can have it: names begin with a letter.
+const BACKBONE: &str = "-between-regions";
 
 /// Image tags by the name of their folder under `images/`.
 pub type ImageTags = BTreeMap<String, String>;
@@ -45,7 +50,8 @@ pub struct Startup<'a> {
     pub logs: PathBuf,
 }
 
-type Started = (Pod, Vec<(ServiceKind, ServiceContainer)>);
+/// A service that runs, by host and kind.
+type Started = ((String, ServiceKind), ServiceContainer);
 
 impl Cluster {
     /// Starts every host and service and waits until clients can write and every standby streams. What was
@@ -57,39 +63,45 @@ impl Cluster {
         Ok((cluster, begun.elapsed()))
     }
 
+    /// Hosts first: a service that begins must find every peer's address, and its own host's links shaped.
     async fn start_containers(startup: Startup<'_>) -> Result<Self, ClusterError> {
         let credentials = Credentials::generate();
         let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
         let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs };
-        let regions = startup.plan.topology.regions.iter().map(|region| async {
-            let network = startup.engine.create_network(&startup.labels, &region.name).await?;
-            try_join_all(region.hosts.iter().map(|host| starter.host(host, &network))).await
-        });
-        let started: Vec<Started> = try_join_all(regions).await?.into_iter().flatten().collect();
-
+        let pods = starter.pods().await?;
         let mut access = Access::new(credentials.clone());
-        let mut pods = BTreeMap::new();
-        let mut services = Services::new();
-        for (pod, on_host) in started {
-            for (port, published) in &pod.published {
-                access.publish(&pod.host, *port, *published);
-            }
-            services.extend(on_host.into_iter().map(|(kind, container)| ((pod.host.clone(), kind), container)));
-            pods.insert(pod.host.clone(), pod);
+        for pod in &pods {
+            pod.published.iter().for_each(|(port, published)| access.publish(&pod.host, *port, *published));
         }
         let inner = Inner {
             plan: startup.plan.clone(),
             engine: startup.engine.clone(),
             labels: startup.labels.clone(),
             access,
-            pods,
+            pods: pods.into_iter().map(|pod| (pod.host.clone(), pod)).collect(),
             logs: logs.clone(),
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
-        let (behind_primary, ()) = try_join(begun.start_behind_primary(&starter), begun.configure_dcs()).await?;
-        services.extend(behind_primary);
+        let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
+        let (on_hosts, behind_primary, ()) =
+            try_join3(try_join_all(hosts), begun.start_behind_primary(&starter), begun.configure_dcs()).await?;
+        let services = on_hosts.into_iter().flatten().chain(behind_primary).collect();
         Ok(Self { services: Arc::new(services), ..begun })
+    }
+
+    /// Starts the services of a host that wait for nobody. Links are shaped before anything uses them.
+    async fn start_host(&self, starter: &Starter<'_>, host: &str) -> Result<Vec<Started>, ClusterError> {
+        let Some(pod) = self.pod(host) else { return Ok(Vec::new()) };
+        let planned = self.plan().services.iter().filter(|service| service.host == host).map(|service| service.kind);
+        let (shapers, others): (Vec<_>, Vec<_>) = planned.partition(|kind| *kind == ServiceKind::Toxiproxy);
+        let mut started = try_join_all(shapers.iter().map(|kind| starter.service(pod, *kind))).await?;
+        if !started.is_empty() {
+            self.shape_links(host).await?;
+        }
+        let at_once = others.iter().filter(|kind| !services::service(**kind).behind_primary);
+        started.extend(try_join_all(at_once.map(|kind| starter.service(pod, *kind))).await?);
+        Ok(started)
     }
 
     /// Writes the shared configuration into the DCS as soon as it has a quorum, so that every node starts with it.
@@ -129,12 +141,8 @@ impl Cluster {
         wait_until("a primary", deadline, look)
             .await
             .map_err(|missed| self.with_logs(missed, &[ServiceKind::Etcd, ServiceKind::Patroni]))?;
-        let started = waiting.into_iter().map(|service| async move {
-            let Some(pod) = self.pod(&service.host) else { return Ok(None) };
-            let (kind, container) = starter.service(pod, service.kind).await?;
-            Ok::<_, ClusterError>(Some(((service.host.clone(), kind), container)))
-        });
-        Ok(try_join_all(started).await?.into_iter().flatten().collect())
+        let started = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
+        Ok(try_join_all(started.map(|(pod, kind)| starter.service(pod, kind))).await?.into_iter().collect())
     }
 
     async fn wait_ready(&self, begun: Instant) -> Result<(), NotReady> {
@@ -188,19 +196,34 @@ struct Starter<'a> {
 }
 
 impl Starter<'_> {
-    async fn host(&self, host: &Host, network: &str) -> Result<Started, ClusterError> {
-        let image = self.image("holder")?;
-        let ports = self.ports(host);
-        let spec = PodSpec { labels: &self.startup.labels, host: &host.name, network, image, ports };
-        let pod = self.startup.engine.start_pod(spec).await?;
-        let at_once = host.services.iter().filter(|kind| !services::service(**kind).behind_primary);
-        let services = try_join_all(at_once.map(|kind| self.service(&pod, *kind)));
-        let opened = async { pod.shell.open().await.map_err(ClusterError::from) };
-        let (services, ()) = try_join(services, opened).await?;
-        Ok((pod, services))
+    /// Starts every host, each in its region's network; several regions are joined by one more.
+    async fn pods(&self) -> Result<Vec<Pod>, ClusterError> {
+        let Startup { engine, labels, plan, .. } = self.startup;
+        let regions = &plan.topology.regions;
+        let backbone = match regions.len() {
+            0 | 1 => None,
+            _ => Some(engine.create_network(labels, BACKBONE).await?),
+        };
+        let started = regions.iter().map(|region| {
+            let backbone = backbone.as_deref();
+            async move {
+                let network = engine.create_network(labels, &region.name).await?;
+                try_join_all(region.hosts.iter().map(|host| self.pod(host, &network, backbone))).await
+            }
+        });
+        Ok(try_join_all(started).await?.into_iter().flatten().collect())
     }
 
-    async fn service(&self, pod: &Pod, kind: ServiceKind) -> Result<(ServiceKind, ServiceContainer), ClusterError> {
+    async fn pod(&self, host: &Host, network: &str, backbone: Option<&str>) -> Result<Pod, ClusterError> {
+        let image = self.image("holder")?;
+        let ports = self.ports(host);
+        let spec = PodSpec { labels: &self.startup.labels, host: &host.name, network, backbone, image, ports };
+        let pod = self.startup.engine.start_pod(spec).await?;
+        pod.shell.open().await?;
+        Ok(pod)
+    }
+
+    async fn service(&self, pod: &Pod, kind: ServiceKind) -> Result<Started, ClusterError> {
         let row = services::service(kind);
         let image = self.image(row.image)?;
         let Rendered { command, files } = (row.render)(&self.startup.plan, &pod.host, self.credentials);
@@ -208,7 +231,7 @@ impl Starter<'_> {
         let spec = ServiceSpec { labels: &self.startup.labels, pod, name: kind.name(), image, command, files };
         let container = self.startup.engine.start_service(spec).await?;
         self.logs.follow(self.startup.engine, &container.id, &pod.host, kind.name());
-        Ok((kind, container))
+        Ok(((pod.host.clone(), kind), container))
     }
 
     fn image(&self, name: &str) -> Result<&str, ClusterError> {
@@ -217,7 +240,8 @@ impl Starter<'_> {
 
     /// Ports of the host to publish: those that observers and probers need.
     fn ports(&self, host: &Host) -> Vec<(u16, u16)> {
-        let of_services = host.services.iter().flat_map(|kind| services::service(*kind).ports.iter().copied());
+        let planned = self.startup.plan.services.iter().filter(|service| service.host == host.name);
+        let of_services = planned.flat_map(|service| services::service(service.kind).ports.iter().copied());
         let here = self.startup.plan.endpoints.iter().map(|endpoint| &endpoint.at).filter(|at| at.host == host.name);
         let mut ports: BTreeMap<u16, u16> = of_services.map(|port| (port, 0)).collect();
         for endpoint in here {

@@ -37,6 +37,14 @@ pub const SETTLE: Duration = Duration::from_secs(2);
 const DEFAULT_WRITERS: u32 = 4;
 const DEFAULT_RATE_PER_S: u32 = 25;
 
+/// Links that a scenario can ask to be shaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShapedLinks {
+    All,
+    /// Those between PostgreSQL's nodes, with the etcd members beside them.
+    BetweenNodes,
+}
+
 /// One scenario (one trial of it) under way.
 pub struct Drill {
     context: Arc<DrillContext>,
@@ -90,6 +98,17 @@ impl Drill {
     pub fn choose_topology(&mut self, name: &str) -> Result<(), DrillError> {
         let name = self.context.topology_override.as_deref().unwrap_or(name);
         self.topology = Some(crate::topology::load(name, &self.context.topology_folders)?);
+        Ok(())
+    }
+
+    /// Shapes links before anything runs, beside those that the topology names.
+    pub fn shape_links(&mut self, which: ShapedLinks) -> Result<(), DrillError> {
+        let topology = self.topology.as_mut().ok_or(DrillError::NoTopology)?;
+        let hosts = match which {
+            ShapedLinks::All => topology.hosts().map(|host| host.name.clone()).collect(),
+            ShapedLinks::BetweenNodes => topology.nodes(),
+        };
+        topology.shape_links_between(&hosts);
         Ok(())
     }
 

@@ -170,7 +170,8 @@ async fn build_one(docker: &Docker, kind: ImageKind, base: &str, progress: Progr
         ..Default::default()
     };
     let id = build::run(docker, order, progress).await?.id;
-    let versions = read_versions(docker, kind, &id).await?;
+    let mut versions = read_versions(docker, kind, &id).await?;
+    versions.extend(kind.compiled_versions());
 
     let json = serde_json::to_string(&versions).map_err(|error| ImageError::Engine {
         action: format!("record the versions in image {kind}"),

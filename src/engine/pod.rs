@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use bollard::{
     Docker,
-    models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding},
+    models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkConnectRequest, NetworkingConfig, PortBinding},
     query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions},
 };
 
@@ -18,6 +18,8 @@ pub struct PodSpec<'a> {
     pub labels: &'a RunLabels,
     pub host: &'a str,
     pub network: &'a str,
+    /// The network that joins the regions, if there are several.
+    pub backbone: Option<&'a str>,
     /// The holder's image.
     pub image: &'a str,
     /// Ports to publish on 127.0.0.1, each with the port there; 0: one that is free.
@@ -31,10 +33,26 @@ pub struct Pod {
     pub container: String,
     /// The host's address in its region's network.
     pub address: String,
+    /// The host's address in the network that joins the regions, if there is one.
+    pub backbone_address: Option<String>,
     /// Published ports: port of the host → port on 127.0.0.1.
     pub published: HashMap<u16, u16>,
     /// A root shell in the host's namespaces.
     pub shell: Shell,
+}
+
+impl Pod {
+    /// Every address of the host that its peers know.
+    pub fn addresses(&self) -> Vec<String> {
+        std::iter::once(&self.address).chain(&self.backbone_address).cloned().collect()
+    }
+}
+
+/// What the engine says of a host's networks.
+struct Reached {
+    address: String,
+    backbone_address: Option<String>,
+    published: HashMap<u16, u16>,
 }
 
 impl Engine {
@@ -47,27 +65,38 @@ impl Engine {
             .create_container(Some(options), body(&spec))
             .await
             .map_err(EngineError::doing(format!("create host {}", spec.host)))?;
+        if let Some(backbone) = spec.backbone {
+            self.join_network(&created.id, backbone, spec.host).await?;
+        }
         self.docker
             .start_container(&created.id, None::<StartContainerOptions>)
             .await
             .map_err(|error| start_error(&spec, &error))?;
-        let (address, published) = self.addresses(&spec, &created.id).await?;
+        let Reached { address, backbone_address, published } = self.reached(&spec, &created.id).await?;
         let shell = Shell::new(self.docker.clone(), spec.host, &created.id);
-        Ok(Pod { host: spec.host.to_owned(), container: created.id, address, published, shell })
+        let host = spec.host.to_owned();
+        Ok(Pod { host, container: created.id, address, backbone_address, published, shell })
     }
 
-    async fn addresses(&self, spec: &PodSpec<'_>, id: &str) -> Result<(String, HashMap<u16, u16>), EngineError> {
+    async fn join_network(&self, container: &str, network: &str, host: &str) -> Result<(), EngineError> {
+        let endpoint = EndpointSettings { aliases: Some(vec![host.to_owned()]), ..Default::default() };
+        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) };
+        let joined = self.docker.connect_network(network, request).await;
+        joined.map_err(EngineError::doing(format!("join host {host} to the network {network}")))
+    }
+
+    async fn reached(&self, spec: &PodSpec<'_>, id: &str) -> Result<Reached, EngineError> {
         let network = inspect_network(&self.docker, id).await?;
-        let address = network
-            .networks
-            .unwrap_or_default()
-            .remove(spec.network)
-            .and_then(|endpoint| endpoint.ip_address)
-            .filter(|address| !address.is_empty())
-            .ok_or_else(|| EngineError::Start {
+        let mut joined = network.networks.unwrap_or_default();
+        let mut address_in = |name: &str| {
+            let address = joined.remove(name).and_then(|endpoint| endpoint.ip_address);
+            address.filter(|address| !address.is_empty()).ok_or_else(|| EngineError::Start {
                 container: spec.host.to_owned(),
-                reason: "it has no address".into(),
-            })?;
+                reason: format!("it has no address in the network {name}"),
+            })
+        };
+        let address = address_in(spec.network)?;
+        let backbone_address = spec.backbone.map(address_in).transpose()?;
         let bound = network.ports.unwrap_or_default();
         let mut published = HashMap::new();
         for (port, _) in &spec.ports {
@@ -82,7 +111,7 @@ impl Engine {
                 })?;
             published.insert(*port, there);
         }
-        Ok((address, published))
+        Ok(Reached { address, backbone_address, published })
     }
 }
 

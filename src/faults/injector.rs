@@ -90,7 +90,8 @@ impl Injector {
         };
         let words = order.target.to_string();
         let aim = self.aim(kind, &order).await.map_err(failed(&words))?;
-        let fault = (kind.aim)(&self.cluster, &aim).map_err(failed(&aim.described))?;
+        let mut fault = (kind.aim)(&self.cluster, &aim).map_err(failed(&aim.described))?;
+        fault.prepare(&self.cluster).await.map_err(failed(&aim.described))?;
 
         self.injected += 1;
         let number = self.injected;

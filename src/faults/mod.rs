@@ -8,6 +8,14 @@
 mod host;
 mod host_crash;
 mod injector;
+mod link;
+mod link_bandwidth;
+mod link_latency;
+mod link_limit_data;
+mod link_reset_peer;
+mod link_slicer;
+mod link_slow_close;
+mod link_timeout;
 mod parameter;
 mod process;
 mod process_freeze;
@@ -23,8 +31,9 @@ pub use process::Process;
 pub use target::{CLIENTS, Target};
 
 use crate::{
-    cluster::{Cluster, NotReady},
+    cluster::{Cluster, NotReady, ShapingError},
     engine::EngineError,
+    links::ToxiproxyError,
     topology::ServiceKind,
 };
 
@@ -37,6 +46,10 @@ pub enum FaultError {
     NoTarget(String),
     #[error(transparent)]
     Parameter(#[from] ParameterError),
+    #[error(transparent)]
+    Shaping(#[from] ShapingError),
+    #[error(transparent)]
+    Toxiproxy(#[from] ToxiproxyError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
@@ -102,6 +115,11 @@ pub trait Fault: Send + Sync {
     /// The services that it touches, with their hosts.
     fn services(&self) -> Vec<(String, ServiceKind)>;
 
+    /// Looks at what was before, where the proof needs it for comparison. Changes nothing.
+    async fn prepare(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+        Ok(())
+    }
+
     /// Does it, and returns as soon as it is done.
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
 
@@ -116,7 +134,19 @@ pub trait Fault: Send + Sync {
 }
 
 /// Every fault, by name.
-pub const ALL: &[FaultKind] = &[host_crash::KIND, process_freeze::KIND, process_kill::KIND, service_kill::KIND];
+pub const ALL: &[FaultKind] = &[
+    host_crash::KIND,
+    link_bandwidth::KIND,
+    link_latency::KIND,
+    link_limit_data::KIND,
+    link_reset_peer::KIND,
+    link_slicer::KIND,
+    link_slow_close::KIND,
+    link_timeout::KIND,
+    process_freeze::KIND,
+    process_kill::KIND,
+    service_kill::KIND,
+];
 
 /// The row of this name.
 pub fn find(name: &str) -> Option<&'static FaultKind> {

@@ -67,7 +67,7 @@ impl Takes {
     pub fn words(self) -> String {
         match self {
             Takes::Process => one_of(Process::words()),
-            Takes::Service => one_of(ServiceKind::ALL.iter().map(|kind| kind.name())),
+            Takes::Service => one_of(services().map(ServiceKind::name)),
             Takes::Hosts => "hosts, by name or role".to_owned(),
             Takes::Duration => "a duration, as 80 ms or 30 s".to_owned(),
             Takes::Bytes => "a size, as 64 kB or 1 MB".to_owned(),
@@ -82,9 +82,7 @@ impl Takes {
     fn read(self, text: &str) -> Option<Value> {
         match self {
             Takes::Process => Process::parse(text).map(Value::Process),
-            Takes::Service => {
-                ServiceKind::ALL.iter().find(|kind| kind.name() == text).map(|kind| Value::Service(*kind))
-            }
+            Takes::Service => services().find(|kind| kind.name() == text).map(Value::Service),
             Takes::Hosts => Some(Value::Text(text.to_owned())),
             Takes::Duration => quantity::duration(text).map(Value::Duration),
             Takes::Bytes => quantity::bytes(text).map(Value::Bytes),
@@ -95,6 +93,11 @@ impl Takes {
             Takes::Text => Some(Value::Text(text.to_owned())),
         }
     }
+}
+
+/// The services that are part of the system under test.
+fn services() -> impl Iterator<Item = ServiceKind> {
+    ServiceKind::ALL.iter().copied().filter(|kind| kind.is_placed_by_topologies())
 }
 
 /// A parameter that can't be used.

@@ -6,11 +6,13 @@
 mod etcd;
 mod haproxy;
 pub mod patroni;
+mod toxiproxy;
 
 use crate::{credentials::Credentials, plan::Plan, topology::ServiceKind};
 
 pub use etcd::CLIENT_PORT as ETCD_CLIENT_PORT;
 pub use haproxy::STATS_PORT;
+pub use toxiproxy::API_PORT as TOXIPROXY_API_PORT;
 
 /// A kind of service and how it is run.
 pub struct Service {
@@ -36,7 +38,7 @@ pub struct Rendered {
 }
 
 /// Every service, by name.
-pub const ALL: &[Service] = &[etcd::SERVICE, haproxy::SERVICE, patroni::SERVICE];
+pub const ALL: &[Service] = &[etcd::SERVICE, haproxy::SERVICE, patroni::SERVICE, toxiproxy::SERVICE];
 
 /// The row of a kind.
 pub fn service(kind: ServiceKind) -> &'static Service {
@@ -44,6 +46,7 @@ pub fn service(kind: ServiceKind) -> &'static Service {
         ServiceKind::Etcd => &ALL[0],
         ServiceKind::Haproxy => &ALL[1],
         ServiceKind::Patroni => &ALL[2],
+        ServiceKind::Toxiproxy => &ALL[3],
     }
 }
 

@@ -3,7 +3,7 @@
 use cucumber::gherkin::StepType::Given;
 
 use super::{StepDefinition, words::step};
-use crate::workload::LoadSpec;
+use crate::{drill::ShapedLinks, workload::LoadSpec};
 
 /// The step that names a topology.
 pub(super) const TOPOLOGY: &str = "the topology {string}";
@@ -12,6 +12,18 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(Given, TOPOLOGY, "builds this topology; see `pgquake list topologies`", |drill, words| {
         Box::pin(async move { Ok(drill.choose_topology(words.text(0)?)?) })
     }),
+    step(
+        Given,
+        "every link is shaped",
+        "leads every link through a Toxiproxy, so that it can be slowed",
+        |drill, _| Box::pin(async move { Ok(drill.shape_links(ShapedLinks::All)?) }),
+    ),
+    step(
+        Given,
+        "the links between the nodes are shaped",
+        "leads the links between PostgreSQL's hosts through Toxiproxies, so that they can be slowed",
+        |drill, _| Box::pin(async move { Ok(drill.shape_links(ShapedLinks::BetweenNodes)?) }),
+    ),
     step(
         Given,
         "{int} clients writing {int} rows per second each",

@@ -72,11 +72,20 @@ pub enum ServiceKind {
     Patroni,
     /// The proxy in front of the nodes.
     Haproxy,
+    /// What shapes the links that begin at its host. The plan places it where a topology names links.
+    #[schemars(skip)]
+    Toxiproxy,
 }
 
 impl ServiceKind {
     /// Every kind, in the order of their names.
-    pub const ALL: &[ServiceKind] = &[ServiceKind::Etcd, ServiceKind::Haproxy, ServiceKind::Patroni];
+    pub const ALL: &[ServiceKind] =
+        &[ServiceKind::Etcd, ServiceKind::Haproxy, ServiceKind::Patroni, ServiceKind::Toxiproxy];
+
+    /// Whether a topology may place it on a host.
+    pub fn is_placed_by_topologies(self) -> bool {
+        self != ServiceKind::Toxiproxy
+    }
 
     /// The name in topology files, container names and the history.
     pub fn name(self) -> &'static str {
@@ -84,6 +93,7 @@ impl ServiceKind {
             ServiceKind::Etcd => "etcd",
             ServiceKind::Patroni => "patroni",
             ServiceKind::Haproxy => "haproxy",
+            ServiceKind::Toxiproxy => "toxiproxy",
         }
     }
 
@@ -96,6 +106,7 @@ impl ServiceKind {
             ServiceKind::Etcd => &[(2379, "clients"), (2380, "members")],
             ServiceKind::Patroni => &[(Self::POSTGRESQL_PORT, "PostgreSQL"), (8008, "REST API")],
             ServiceKind::Haproxy => &[(8404, "statistics")],
+            ServiceKind::Toxiproxy => &[(8474, "HTTP API")],
         }
     }
 }
@@ -143,6 +154,38 @@ impl Topology {
     /// The hosts that run a service of this kind, in the order of the file.
     pub fn hosts_with(&self, kind: ServiceKind) -> impl Iterator<Item = &Host> {
         self.hosts().filter(move |host| host.services.contains(&kind))
+    }
+
+    /// The ports on which a host serves: those of its services, and those of the endpoints that it has.
+    pub fn ports_of(&self, host: &Host) -> Vec<u16> {
+        let own = host.services.iter().flat_map(|kind| kind.own_ports().iter().map(|(port, _)| *port));
+        let endpoints = [Some(&self.endpoints.write), self.endpoints.read.as_ref()].into_iter().flatten();
+        let of_endpoints = endpoints.filter(|endpoint| endpoint.host == host.name).map(|endpoint| endpoint.port);
+        let mut ports: Vec<u16> = own.chain(of_endpoints).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// Shapes the links between these hosts, both ways, at every port.
+    pub fn shape_links_between(&mut self, hosts: &[String]) {
+        let ends: Vec<(String, Vec<u16>)> = self
+            .hosts()
+            .filter(|host| hosts.contains(&host.name))
+            .map(|host| (host.name.clone(), self.ports_of(host)))
+            .collect();
+        for (from, _) in &ends {
+            for (to, ports) in ends.iter().filter(|(to, _)| to != from) {
+                self.links.retain(|link| link.from != *from || link.to != *to);
+                self.links.push(Link { from: from.clone(), to: to.clone(), shaped_ports: ports.clone() });
+            }
+        }
+    }
+
+    /// The region of a host.
+    pub fn region_of(&self, host: &str) -> Option<&str> {
+        let has = |region: &&Region| region.hosts.iter().any(|known| known.name == host);
+        self.regions.iter().find(has).map(|region| region.name.as_str())
     }
 
     /// Names of the hosts with a PostgreSQL node; a node is called as its host.

@@ -131,6 +131,12 @@ fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
             let message = format!("`{}` stands twice on the host `{}`", kind.name(), host.name);
             problems.push(Problem::at(below(&below(&path, "services"), index), message));
         }
+        let unplaced = host.services.iter().enumerate().filter(|(_, kind)| !kind.is_placed_by_topologies());
+        for (index, kind) in unplaced {
+            let message = format!("`{}` is not a topology's to place", kind.name());
+            let problem = Problem::at(below(&below(&path, "services"), index), message);
+            problems.push(problem.help("name `links` with their `shaped_ports`; it comes where they begin"));
+        }
     }
 }
 

@@ -12,12 +12,6 @@ impl Topology {
             set.is_some_and(|(_, value)| is_false(value))
         };
         let mut warnings = Vec::new();
-        if self.regions.len() > 1 {
-            warnings.push("each region is a network of its own, and nothing joins two of them yet".to_owned());
-        }
-        if !self.links.is_empty() {
-            warnings.push("links are not shaped yet: every link is direct".to_owned());
-        }
         if is_off("fsync") {
             warnings.push("fsync is off: durability results are worthless".to_owned());
         }

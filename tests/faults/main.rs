@@ -2,4 +2,5 @@
 //! plane; the tests take turns, so that one does not starve the timings of another.
 
 mod bench;
+mod links;
 mod process;

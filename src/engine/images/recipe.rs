@@ -50,6 +50,8 @@ pub(super) const BASE: Recipe =
 /// is that of the builds: what takes longest begins first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ImageKind {
+    /// What shapes links; compiled in its image.
+    Toxiproxy,
     /// PostgreSQL under Patroni.
     Patroni,
     /// One etcd member.
@@ -62,7 +64,8 @@ pub enum ImageKind {
 
 impl ImageKind {
     /// Every kind there is.
-    pub const ALL: &'static [ImageKind] = &[ImageKind::Patroni, ImageKind::Etcd, ImageKind::Holder, ImageKind::Haproxy];
+    pub const ALL: &'static [ImageKind] =
+        &[ImageKind::Toxiproxy, ImageKind::Patroni, ImageKind::Etcd, ImageKind::Holder, ImageKind::Haproxy];
 
     /// What this kind is built from.
     pub const fn recipe(self) -> Recipe {
@@ -84,6 +87,9 @@ impl ImageKind {
                 ),
                 packages: &["patroni", "postgresql-${POSTGRES_MAJOR}"],
             },
+            ImageKind::Toxiproxy => {
+                Recipe { name: "toxiproxy", files: context!("toxiproxy": "Dockerfile"), packages: &[] }
+            }
         }
     }
 
@@ -102,6 +108,16 @@ impl ImageKind {
     /// The versions that its Dockerfile asks for as build arguments, beside the base.
     pub fn build_args(self) -> BTreeMap<&'static str, &'static str> {
         build_args(&self.recipe())
+    }
+
+    /// What it is built from by version and not as a Debian package: `TOXIPROXY_VERSION=2.12.0` gives `toxiproxy`,
+    /// `2.12.0`.
+    pub(super) fn compiled_versions(self) -> BTreeMap<String, String> {
+        let compiled = |(name, version): (&str, &str)| {
+            let name = name.strip_suffix("_VERSION")?;
+            Some((name.to_lowercase(), version.to_owned()))
+        };
+        self.build_args().into_iter().filter_map(compiled).collect()
     }
 
     /// The packages whose versions belong in a report, with versions from `versions.env` filled in.

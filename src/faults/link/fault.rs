@@ -1,0 +1,160 @@
+//! One toxic on some links, from its injection to the proof that it is gone.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+
+use super::{
+    Toxics, Way,
+    probe::{Probe, Probed, probe},
+};
+use crate::{
+    cluster::Cluster,
+    faults::{Fault, FaultError},
+    topology::ServiceKind,
+};
+
+/// How long a link may take to answer without a fault.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
+/// After this time without a byte a link counts as silent.
+const SILENT_AFTER: Duration = Duration::from_millis(120);
+/// An added delay is right within this share of itself, as the project promises, and so much more for the machine.
+const TOLERANCE: f64 = 0.1;
+const MACHINE: Duration = Duration::from_millis(10);
+
+/// How a toxic shows itself to a probe through its link.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::faults) enum Measure {
+    /// The round trip takes longer by this, give or take the jitter.
+    RoundTrip { added: Duration, jitter: Duration },
+    /// A request with so many bytes more takes at least this much longer.
+    Slower { by: Duration, padding_bytes: u64 },
+    /// No byte comes.
+    Silence,
+    /// The connection is reset within this time.
+    Reset { within: Duration },
+    /// The connection ends later by at least this.
+    LateEnd { by: Duration },
+    /// A request with so many bytes more ends the connection.
+    EndsAfter { padding_bytes: u64 },
+    /// Too small, or too rarely drawn, to be measured.
+    Nothing,
+}
+
+/// A fault of shaped links.
+pub(in crate::faults) struct LinkFault {
+    toxics: Toxics,
+    measure: Measure,
+    /// What the same probe took before the fault.
+    before: BTreeMap<Way, Duration>,
+}
+
+impl LinkFault {
+    /// A toxic that hits only a share of the connections can't be measured on a single one.
+    pub fn new(toxics: Toxics, measure: Measure) -> Self {
+        let certain = toxics.toxics.iter().all(|toxic| toxic.toxicity >= 1.0);
+        Self { toxics, measure: if certain { measure } else { Measure::Nothing }, before: BTreeMap::new() }
+    }
+
+    fn probe(&self) -> Option<Probe> {
+        let plain = Probe { tries: 1, within: ANSWERS_WITHIN, padding_bytes: 0, until_end: false };
+        match self.measure {
+            Measure::RoundTrip { added, jitter } => {
+                Some(Probe { tries: 2, within: ANSWERS_WITHIN + 2 * (added + jitter), ..plain })
+            }
+            Measure::Slower { by, padding_bytes } => {
+                Some(Probe { within: ANSWERS_WITHIN + 3 * by, padding_bytes, ..plain })
+            }
+            Measure::Silence => Some(Probe { within: SILENT_AFTER, ..plain }),
+            Measure::Reset { within } => Some(Probe { within: ANSWERS_WITHIN + within, ..plain }),
+            Measure::LateEnd { by } => Some(Probe { within: ANSWERS_WITHIN + 2 * by, until_end: true, ..plain }),
+            Measure::EndsAfter { padding_bytes } => Some(Probe { padding_bytes, ..plain }),
+            Measure::Nothing => None,
+        }
+    }
+
+    async fn probe_all(&self, cluster: &Cluster, wanted: Probe) -> Result<Vec<(Way, Probed)>, String> {
+        let links = self.toxics.one_a_link();
+        let probes = links.into_iter().map(|way| async move { Ok((way.clone(), probe(cluster, way, wanted).await?)) });
+        try_join_all(probes).await
+    }
+
+    /// What a probe through one link says of the fault.
+    fn judge(&self, way: &Way, probed: &Probed) -> Result<String, String> {
+        let before = self.before.get(way).copied().unwrap_or_default();
+        let ms = |duration: Duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0);
+        let told = match probed {
+            Probed::Answered(took) => format!("{way} took {} ({} before)", ms(*took), ms(before)),
+            Probed::Reset => format!("{way} was reset"),
+            Probed::Closed => format!("{way} was closed without an answer"),
+            Probed::Silence => format!("{way} was silent"),
+        };
+        let added = |took: &Duration| took.saturating_sub(before);
+        let shows = match (self.measure, probed) {
+            (Measure::RoundTrip { added: wanted, jitter }, Probed::Answered(took)) => {
+                let least = wanted.mul_f64(1.0 - TOLERANCE).saturating_sub(2 * jitter);
+                let most = wanted.mul_f64(1.0 + TOLERANCE) + 2 * jitter + MACHINE;
+                (least..=most).contains(&added(took))
+            }
+            (Measure::Slower { by, .. } | Measure::LateEnd { by }, Probed::Answered(took)) => {
+                added(took) >= by.mul_f64(1.0 - TOLERANCE)
+            }
+            // A connection that is kept open for longer than anyone waits for its end.
+            (Measure::Silence | Measure::LateEnd { .. }, Probed::Silence)
+            | (Measure::Reset { .. }, Probed::Reset)
+            | (Measure::EndsAfter { .. }, Probed::Reset | Probed::Closed) => true,
+            _ => false,
+        };
+        if shows { Ok(told) } else { Err(told) }
+    }
+}
+
+#[async_trait]
+impl Fault for LinkFault {
+    /// A slow link touches no service by itself.
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        Vec::new()
+    }
+
+    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        let Some(wanted) = self.probe() else { return Ok(()) };
+        let calm = Probe { within: ANSWERS_WITHIN, ..wanted };
+        // A link that answers nothing before the fault has no figure to compare with, and is judged from zero.
+        for (way, probed) in self.probe_all(cluster, calm).await.unwrap_or_default() {
+            if let Probed::Answered(took) = probed {
+                self.before.insert(way, took);
+            }
+        }
+        Ok(())
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.toxics.add(cluster).await
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        let listed = self.toxics.are_listed(cluster).await?;
+        let Some(wanted) = self.probe() else { return Ok(listed) };
+        let probed = self.probe_all(cluster, wanted).await?;
+        let judged: Result<Vec<String>, String> = probed.iter().map(|(way, probed)| self.judge(way, probed)).collect();
+        Ok(format!("{listed}; {}", judged?.join("; ")))
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.toxics.remove(cluster).await
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        let gone = self.toxics.are_gone(cluster).await?;
+        let Some(wanted) = self.probe() else { return Ok(gone) };
+        let calm = Probe { within: ANSWERS_WITHIN, ..wanted };
+        for (way, probed) in self.probe_all(cluster, calm).await? {
+            // A link that did not answer before the fault need not do so after it.
+            if self.before.contains_key(&way) && self.judge(&way, &probed).is_ok() {
+                return Err(format!("{gone}, and yet a probe of {way} shows it"));
+            }
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,45 @@
+//! `link_bandwidth`: a link lets less data pass.
+
+use std::time::Duration;
+
+use super::{
+    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    link::{self, LinkFault, Measure, Toxics},
+};
+use crate::{
+    cluster::Cluster,
+    links::{Stream, ToxicKind},
+};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "link_bandwidth",
+    effect: "the data of each connection passes at this rate, each way, and waits meanwhile in the near host",
+    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link takes longer by what its bytes need at that rate, where that is 30 ms or more; healed when it is listed nowhere and a probe shows nothing of it",
+    limits: link::LIMITS,
+    parameters: &[link::TO, link::PORTS, link::SHARE, Parameter::required("rate", Takes::Bytes, "so much a second")],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+/// The probe's request, within what PostgreSQL takes from a client that it does not know yet.
+const PADDING_BYTES: u64 = 8000;
+/// Less can't be told from what the machine does.
+const LEAST_MEASURED: Duration = Duration::from_millis(30);
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let bytes_per_s = aim.parameters.bytes("rate").unwrap_or_default();
+    let rate_kb_per_s = bytes_per_s / 1000;
+    if rate_kb_per_s == 0 {
+        return Err(aim.refuse(KIND.name, "Toxiproxy knows no rate below 1000 B a second"));
+    }
+    let kind = ToxicKind::Bandwidth { rate_kb_per_s };
+    let by = Duration::from_secs_f64(PADDING_BYTES as f64 / bytes_per_s as f64);
+    let slower = Measure::Slower { by, padding_bytes: PADDING_BYTES };
+    let measure = if by >= LEAST_MEASURED { slower } else { Measure::Nothing };
+    let ways = link::ways(KIND.name, cluster, aim)?;
+    let share = aim.parameters.number("share").unwrap_or(1.0);
+    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
+    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
+    Ok(Box::new(LinkFault::new(toxics, measure)))
+}

@@ -1,0 +1,49 @@
+//! `link_latency`: a link takes longer.
+
+use std::time::Duration;
+
+use super::{
+    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    link::{self, LinkFault, Measure, Toxics},
+};
+use crate::{
+    cluster::Cluster,
+    links::{Stream, ToxicKind},
+};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "link_latency",
+    effect: "all data of the link's connections is delayed, half of the round trip each way; open connections are hit too",
+    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link takes longer by the round trip, within 10 %; healed when it is listed nowhere and a probe shows nothing of it",
+    limits: link::LIMITS,
+    parameters: &[
+        link::TO,
+        link::PORTS,
+        link::SHARE,
+        Parameter::required("round_trip", Takes::Duration, "what the link adds to a round trip"),
+        Parameter::with_default("jitter", Takes::Duration, "0 ms", "each way up to so much more or less"),
+    ],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let added = aim.parameters.duration("round_trip").unwrap_or_default();
+    let jitter = aim.parameters.duration("jitter").unwrap_or_default();
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let there = added / 2;
+    if there.as_millis() == 0 {
+        return Err(
+            aim.refuse(KIND.name, "Toxiproxy knows whole milliseconds each way: a round trip has at least 2 ms")
+        );
+    }
+    let half = |latency| ToxicKind::Latency { latency_ms: ms(latency), jitter_ms: ms(jitter) };
+    let ways = link::ways(KIND.name, cluster, aim)?;
+    let share = aim.parameters.number("share").unwrap_or(1.0);
+    // An odd millisecond goes the way back.
+    let back = Duration::from_millis(ms(added) - ms(there));
+    let kinds = [(Stream::Upstream, half(there)), (Stream::Downstream, half(back))];
+    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
+    Ok(Box::new(LinkFault::new(toxics, Measure::RoundTrip { added, jitter })))
+}

@@ -1,0 +1,36 @@
+//! `link_limit_data`: a link ends its connections after so much data.
+
+use super::{
+    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    link::{self, LinkFault, Measure, Toxics},
+};
+use crate::{
+    cluster::Cluster,
+    links::{Stream, ToxicKind},
+};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "link_limit_data",
+    effect: "each connection ends when so many bytes have passed one way",
+    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link that sends more is cut off, where the limit is below 8000 B; healed when it is listed nowhere and a probe shows nothing of it",
+    limits: link::LIMITS,
+    parameters: &[link::TO, link::PORTS, link::SHARE, Parameter::required("bytes", Takes::Bytes, "so much passes")],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+/// The probe's request, within what PostgreSQL takes from a client that it does not know yet.
+const PADDING_BYTES: u64 = 8000;
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let bytes = aim.parameters.bytes("bytes").unwrap_or_default();
+    let kind = ToxicKind::LimitData { bytes };
+    let ends = Measure::EndsAfter { padding_bytes: PADDING_BYTES };
+    let measure = if bytes < PADDING_BYTES { ends } else { Measure::Nothing };
+    let ways = link::ways(KIND.name, cluster, aim)?;
+    let share = aim.parameters.number("share").unwrap_or(1.0);
+    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
+    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
+    Ok(Box::new(LinkFault::new(toxics, measure)))
+}

@@ -1,0 +1,37 @@
+//! `link_reset_peer`: a link resets its connections.
+
+use super::{
+    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    link::{self, LinkFault, Measure, Toxics},
+};
+use crate::{
+    cluster::Cluster,
+    links::{Stream, ToxicKind},
+};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "link_reset_peer",
+    effect: "each connection is reset after the time, open ones too",
+    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link is reset; healed when it is listed nowhere and a probe shows nothing of it",
+    limits: link::LIMITS,
+    parameters: &[
+        link::TO,
+        link::PORTS,
+        link::SHARE,
+        Parameter::with_default("after", Takes::Duration, "0 s", "how long a connection lives"),
+    ],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let within = aim.parameters.duration("after").unwrap_or_default();
+    let kind = ToxicKind::ResetPeer { timeout_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX) };
+    let measure = if within.is_zero() { Measure::Reset { within } } else { Measure::Nothing };
+    let ways = link::ways(KIND.name, cluster, aim)?;
+    let share = aim.parameters.number("share").unwrap_or(1.0);
+    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
+    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
+    Ok(Box::new(LinkFault::new(toxics, measure)))
+}

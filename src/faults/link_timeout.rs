@@ -1,0 +1,42 @@
+//! `link_timeout`: a link swallows all data.
+
+use super::{
+    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    link::{self, LinkFault, Measure, Toxics},
+};
+use crate::{
+    cluster::Cluster,
+    links::{Stream, ToxicKind},
+};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "link_timeout",
+    effect: "connections are accepted and stay open, and no byte passes, as behind a firewall that has lost its state",
+    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link gets no byte; healed when it is listed nowhere and a probe shows nothing of it",
+    limits: link::LIMITS,
+    parameters: &[
+        link::TO,
+        link::PORTS,
+        link::SHARE,
+        Parameter::with_default(
+            "after",
+            Takes::Duration,
+            "0 s",
+            "the connection is closed after this time; 0 s: never",
+        ),
+    ],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let after = aim.parameters.duration("after").unwrap_or_default();
+    let kind = ToxicKind::Timeout { timeout_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX) };
+    let measure = if after.is_zero() { Measure::Silence } else { Measure::EndsAfter { padding_bytes: 0 } };
+    let ways = link::ways(KIND.name, cluster, aim)?;
+    let share = aim.parameters.number("share").unwrap_or(1.0);
+    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
+    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
+    Ok(Box::new(LinkFault::new(toxics, measure)))
+}

@@ -1,0 +1,112 @@
+//! Shaped links: each toxic is felt on its link and port and nowhere else, and leaves with its fault.
+
+use std::time::{Duration, Instant};
+
+use pgquake::topology;
+
+use super::bench::Bench;
+
+const PATRONI: u16 = 8008;
+
+/// Milliseconds from a request to the first byte of its answer, over a fresh connection from one host to another;
+/// `None` if nothing came.
+async fn round_trip_ms(bench: &Bench, from: &str, to: &str, port: u16) -> Option<f64> {
+    let script = format!(
+        "bash -c 'exec 3<>/dev/tcp/{to}/{port} || exit 1; began=$EPOCHREALTIME; \
+         printf \"GET /liveness HTTP/1.0\\r\\n\\r\\n\" >&3; read -r -t 1 -N 1 <&3 || exit 1; \
+         echo $began $EPOCHREALTIME'"
+    );
+    let told = bench.cluster.pod(from).unwrap().shell.run(&script).await.unwrap();
+    let times: Vec<f64> = told.text.split_whitespace().filter_map(|time| time.parse().ok()).collect();
+    match (told.status, times.as_slice()) {
+        (0, [began, ended]) => Some((ended - began) * 1000.0),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn toxics_are_felt_on_their_link_alone() {
+    let mut topology = topology::load("single-region-fast", &[]).unwrap();
+    let nodes = topology.nodes();
+    topology.shape_links_between(&nodes);
+    let mut bench = Bench::of("links", topology).await;
+    let to_node2 = [("to", "node2"), ("ports", "8008")];
+
+    // A round trip, within the promised tenth; the way back, the other port and the other host are as quick as before.
+    let before = round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap();
+    bench.inject("link_latency", "node1", &[&to_node2[..], &[("round_trip", "80 ms")]].concat()).await;
+    let slow = round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap();
+    assert!((72.0..98.0).contains(&(slow - before)), "{before} ms became {slow} ms");
+    for (from, to) in [("node2", "node1"), ("node1", "node3"), ("node3", "node2")] {
+        let other = round_trip_ms(&bench, from, to, PATRONI).await.unwrap();
+        assert!(other < 40.0, "{from} to {to} took {other} ms");
+    }
+    let etcd = round_trip_ms(&bench, "node1", "node2", 2379).await.unwrap();
+    assert!(etcd < 40.0, "the other port took {etcd} ms");
+    bench.heal().await;
+    let after = round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap();
+    assert!(after < 40.0, "after healing it took {after} ms");
+
+    // Every other toxic, by its own proof and by what a client of the link sees.
+    bench.inject("link_timeout", "node1", &to_node2).await;
+    assert_eq!(round_trip_ms(&bench, "node1", "node2", PATRONI).await, None);
+    assert!(round_trip_ms(&bench, "node3", "node2", PATRONI).await.is_some());
+    bench.heal().await;
+    bench.inject("link_reset_peer", "node1", &to_node2).await;
+    assert_eq!(round_trip_ms(&bench, "node1", "node2", PATRONI).await, None);
+    bench.heal().await;
+    bench.inject("link_limit_data", "node1", &[&to_node2[..], &[("bytes", "10 B")]].concat()).await;
+    assert!(round_trip_ms(&bench, "node1", "node3", PATRONI).await.is_some());
+    bench.heal().await;
+    bench.inject("link_bandwidth", "node1", &[&to_node2[..], &[("rate", "64 kB")]].concat()).await;
+    bench.heal().await;
+    bench.inject("link_slicer", "node1", &[&to_node2[..], &[("size", "100 B"), ("delay", "1 ms")]].concat()).await;
+    bench.heal().await;
+    bench.inject("link_slow_close", "node1", &[&to_node2[..], &[("delay", "100 ms")]].concat()).await;
+    bench.heal().await;
+
+    // Two at once on one link: one heals, the other stays.
+    bench.inject("link_latency", "node1", &[&to_node2[..], &[("round_trip", "40 ms")]].concat()).await;
+    bench.inject("link_bandwidth", "node1", &[&to_node2[..], &[("rate", "1 MB")]].concat()).await;
+    bench.injector.heal_named("link_bandwidth").await.unwrap();
+    assert!(round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap() > 36.0);
+    bench.heal().await;
+
+    // A crashed host comes back with its listeners, and without toxics.
+    bench.inject("host_crash", "node3", &[]).await;
+    bench.heal().await;
+    let back = Instant::now();
+    while round_trip_ms(&bench, "node3", "node2", PATRONI).await.is_none() {
+        assert!(back.elapsed() < Duration::from_secs(10), "the links of node3 did not come back");
+    }
+
+    let refused = bench.refused("link_latency", "node1", &[("to", "proxy"), ("round_trip", "80 ms")]).await;
+    assert!(refused.contains("not shaped; write `Given every link is shaped`"), "{refused}");
+    let refused = bench.refused("link_latency", "node1", &[("to", "node2"), ("round_trip", "1 ms")]).await;
+    assert!(refused.contains("at least 2 ms"), "{refused}");
+
+    bench.finish(10, false).await;
+}
+
+/// Hosts of different regions have no network in common but the one that joins regions, and every link between them
+/// is shaped without being named.
+#[tokio::test(flavor = "multi_thread")]
+async fn regions_are_joined_by_shaped_links() {
+    let mut topology = topology::load("single-region-fast", &[]).unwrap();
+    let mut far = topology.regions[0].clone();
+    far.name = "far".to_owned();
+    far.hosts = vec![topology.regions[0].hosts.remove(2)];
+    topology.regions.push(far);
+    // The standby of the far region streams: that is part of being ready.
+    let mut bench = Bench::of("regions", topology).await;
+    bench.inject("link_latency", "node1", &[("to", "region far"), ("ports", "8008"), ("round_trip", "60 ms")]).await;
+    let across = round_trip_ms(&bench, "node1", "node3", PATRONI).await.unwrap();
+    assert!((54.0..100.0).contains(&across), "{across} ms");
+    let within = round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap();
+    assert!(within < 40.0, "{within} ms");
+    bench.heal().await;
+    let shaped = bench.output("node1", "nft list table ip pgquake_links").await;
+    let streaming = "dport 8008 counter packets 0";
+    assert!(shaped.contains("dnat to 127.0.1.") && !shaped.contains(streaming), "{shaped}");
+    bench.finish(1, false).await;
+}
