@@ -245,6 +245,6 @@ mod tests {
         assert_eq!(plan.link("node1", "node2"), None);
         assert_eq!(plan.link("node3", "proxy").map(|link| link.ports.clone()), Some(vec![5432, 5433, 8404]));
         let listens: Vec<&str> = plan.links.iter().filter(|l| l.from == "node3").map(|l| l.listen.as_str()).collect();
-        assert_eq!(listens, ["127.0.1.1", "127.0.1.2", "127.0.1.4"]);
+        assert_eq!(listens, ["127.0.1.1", "127.0.1.2", "127.0.1.3"]);
     }
 }

@@ -5,7 +5,7 @@ use std::{path::Path as FilePath, sync::Arc};
 use serde_saphyr::{Error as YamlError, Location};
 
 use super::{
-    Settings, Topology, TopologyError,
+    ServiceKind, Settings, Topology, TopologyError,
     error::Mistake,
     position::{Path, Place, Positions, Step, spoken},
     validate::{Problem, problems},
@@ -107,7 +107,9 @@ fn misfit(text: &str, positions: &Positions, error: &YamlError) -> Misreading {
         YamlError::SerdeUnknownVariant { variant, expected, .. } => {
             let services = spot.value.iter().any(|step| *step == Step::from("services"));
             let kind = if services { "service" } else { "value" };
-            (format!("unknown {kind} `{variant}`"), Some(did_you_mean(variant, expected)))
+            let placed_by_the_plan = ServiceKind::Toxiproxy.name();
+            let known: Vec<&str> = expected.iter().copied().filter(|name| *name != placed_by_the_plan).collect();
+            (format!("unknown {kind} `{variant}`"), Some(did_you_mean(variant, &known)))
         }
         YamlError::SerdeMissingField { field, .. } => {
             place = positions.find(spot.block()).map_or_else(|| Place::start(text), |at| Place::new(text, at));
