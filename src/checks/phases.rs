@@ -362,7 +362,8 @@ impl Scene<'_, '_> {
     fn predict(&self, failover: &mut Failover) {
         let predicted = &self.evidence.plan.predicted;
         let Some(old) = &failover.old_primary else { return };
-        let lost = self.faults.iter().any(|fault| fault.hits(old, ServiceKind::Patroni.name()));
+        let patroni = ServiceKind::Patroni.name();
+        let lost = self.faults.iter().any(|fault| fault.hits(old, patroni) && !fault.injecting.hands_over);
         if failover.course != Course::Failover || !lost || !failover.at_once() {
             return;
         }

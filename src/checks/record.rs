@@ -229,6 +229,7 @@ mod tests {
             hosts: vec!["node1".to_owned()],
             services: vec!["node1/patroni".to_owned()],
             parameters: Default::default(),
+            hands_over: false,
             primary_before: None,
             dcs_leader_before: None,
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use super::Cluster;
+use super::{Cluster, Session};
 use crate::{
     credentials::{CLIENT_ROLE, DATABASE},
     services::patroni::POSTGRESQL_PORT,
@@ -27,6 +27,19 @@ impl Cluster {
                    WHERE replay_lsn IS DISTINCT FROM pg_current_wal_lsn()";
         let behind = self.query(primary, POSTGRESQL_PORT, sql).await?;
         if behind.is_empty() { Ok(()) } else { Err(format!("{} are behind {primary}", behind.join(", "))) }
+    }
+
+    /// The SQLSTATE with which a node refuses a new session; `None` if it takes one or says nothing.
+    pub async fn refuses_sessions(&self, node: &str) -> Option<String> {
+        let address = self.access().address(node, POSTGRESQL_PORT)?;
+        let opened = Session::open(address, &self.access().credentials.client_password, "pgquake probe");
+        match tokio::time::timeout(Duration::from_secs(2), opened).await.ok()? {
+            Ok(session) => {
+                session.close().await;
+                None
+            }
+            Err(error) => error.sqlstate().map(str::to_owned),
+        }
     }
 
     /// The first column of a query's rows, on a fresh connection.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, host, process};
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, host};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -23,9 +23,6 @@ pub(super) const KIND: FaultKind = FaultKind {
     reaches_clients: false,
     aim,
 };
-
-/// All but the holder's own shell, which the kernel spares as process 1, and the shell that runs this.
-const KILL_ALL: &str = "kill -9 -1 2>/dev/null || true";
 
 struct HostCrash {
     hosts: Vec<String>,
@@ -51,16 +48,6 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     }))
 }
 
-impl HostCrash {
-    async fn come_back(&self, cluster: &Cluster, hosts: &[String]) -> Result<(), FaultError> {
-        try_join_all(hosts.iter().map(|name| host::speak(cluster, name))).await?;
-        let services: Vec<_> = self.services.iter().filter(|(on, _)| hosts.contains(on)).collect();
-        try_join_all(services.iter().map(|(on, kind)| process::wait_until_stopped(cluster, on, *kind))).await?;
-        try_join_all(services.iter().map(|(on, kind)| cluster.restart_service(on, *kind))).await?;
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl Fault for HostCrash {
     fn services(&self) -> Vec<(String, ServiceKind)> {
@@ -68,20 +55,11 @@ impl Fault for HostCrash {
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        // Packets are dropped before any process dies, so that no peer gets a reset from a "dead" machine's kernel.
-        let crash = self.hosts.iter().map(|name| host::silence(cluster, name, KILL_ALL));
-        join_all(crash).await.into_iter().collect()
+        join_all(self.hosts.iter().map(|name| host::power_off(cluster, name))).await.into_iter().collect()
     }
 
     async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        for (on, kind) in &self.services {
-            let pids = process::pids_of_service(cluster, on, *kind).await.map_err(|error| error.to_string())?;
-            if !pids.is_empty() {
-                return Err(format!("processes {pids} of {} are left on {on}", kind.name()));
-            }
-        }
-        let proofs = try_join_all(self.hosts.iter().map(|name| host::is_silent(cluster, name, &self.hosts))).await?;
-        Ok(format!("no process is left; {}", proofs.join("; ")))
+        host::is_off(cluster, &self.hosts, &self.services).await
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
@@ -89,14 +67,12 @@ impl Fault for HostCrash {
             if index > 0 {
                 tokio::time::sleep(self.apart).await;
             }
-            self.come_back(cluster, hosts).await?;
+            host::boot(cluster, hosts, &self.services).await?;
         }
         Ok(())
     }
 
     async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        host::services_run(cluster, &self.services).await?;
-        let proofs = try_join_all(self.hosts.iter().map(|name| host::answers(cluster, name))).await?;
-        Ok(format!("every service runs; {}", proofs.join("; ")))
+        host::is_on(cluster, &self.hosts, &self.services).await
     }
 }

@@ -9,10 +9,6 @@ use crate::{
     suggestion,
 };
 
-/// How long a fault may take to be proven. Network and process faults take well under 250 ms.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(10);
-/// How long a healed fault may take to be proven gone. A service has to start for that.
-const HEALED_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last proof before healing may take.
 const LASTED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -106,6 +102,7 @@ impl Injector {
             hosts: aim.hosts.clone(),
             services,
             parameters,
+            hands_over: fault.hands_over(),
             primary_before: primary_before.clone(),
             dcs_leader_before: self.cluster.dcs_leader().await,
         }));
@@ -142,7 +139,7 @@ impl Injector {
         }
         let effect_to_us = recorder.now_us();
         let what = format!("the proof that {} bites", kind.name);
-        match wait_until(&what, CONFIRMED_WITHIN, || fault.bites(cluster)).await {
+        match wait_until(&what, fault.confirmed_within(), || fault.bites(cluster)).await {
             Ok(evidence) => {
                 recorder.record(Occurrence::FaultConfirmed { fault: number, effect_from_us, effect_to_us, evidence });
                 Ok(())
@@ -201,7 +198,7 @@ impl Injector {
         let healed = async {
             fault.heal(&self.cluster).await?;
             let what = format!("the proof that {} is gone", active.kind.name);
-            Ok::<_, FaultError>(wait_until(&what, HEALED_WITHIN, || fault.gone(&self.cluster)).await?)
+            Ok::<_, FaultError>(wait_until(&what, fault.healed_within(), || fault.gone(&self.cluster)).await?)
         };
         match healed.await {
             Ok(evidence) => {

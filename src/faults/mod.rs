@@ -7,6 +7,9 @@
 
 mod host;
 mod host_crash;
+mod host_freeze;
+mod host_reboot;
+mod host_shutdown;
 mod injector;
 mod link;
 mod link_bandwidth;
@@ -18,10 +21,15 @@ mod link_slow_close;
 mod link_timeout;
 mod parameter;
 mod process;
+mod process_crash_loop;
 mod process_freeze;
 mod process_kill;
+mod process_terminate;
+mod service_freeze;
 mod service_kill;
 mod target;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -120,6 +128,21 @@ pub trait Fault: Send + Sync {
         Ok(())
     }
 
+    /// Whether it makes a primary give its leader key up in order, so that no lease has to run out.
+    fn hands_over(&self) -> bool {
+        false
+    }
+
+    /// How long the proof that it bites may take. Network and process faults take well under 250 ms.
+    fn confirmed_within(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    /// How long the proof that it is gone may take, once it was healed. A service has to start for that.
+    fn healed_within(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// Does it, and returns as soon as it is done.
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
 
@@ -136,6 +159,9 @@ pub trait Fault: Send + Sync {
 /// Every fault, by name.
 pub const ALL: &[FaultKind] = &[
     host_crash::KIND,
+    host_freeze::KIND,
+    host_reboot::KIND,
+    host_shutdown::KIND,
     link_bandwidth::KIND,
     link_latency::KIND,
     link_limit_data::KIND,
@@ -143,8 +169,11 @@ pub const ALL: &[FaultKind] = &[
     link_slicer::KIND,
     link_slow_close::KIND,
     link_timeout::KIND,
+    process_crash_loop::KIND,
     process_freeze::KIND,
     process_kill::KIND,
+    process_terminate::KIND,
+    service_freeze::KIND,
     service_kill::KIND,
 ];
 

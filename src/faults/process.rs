@@ -16,6 +16,9 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(20);
 pub(super) const PARAMETERS: &[Parameter] =
     &[Parameter::required("process", Takes::Process, "the process; of several like it, the oldest")];
 
+/// The parameter of every fault that is aimed at a service.
+pub(super) const SERVICE_PARAMETERS: &[Parameter] = &[Parameter::required("service", Takes::Service, "the service")];
+
 /// A process that a fault can single out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
@@ -34,10 +37,13 @@ pub enum Process {
     Startup,
 }
 
+/// Patroni starts the program for other ends too, to read a setting for example; only the server listens.
+const POSTMASTER: &str = "^/usr/lib/postgresql/[0-9]+/bin/postgres .*--listen_addresses";
+
 /// Every process, with its word in scenarios, the service that it belongs to, and the regular expression (of
 /// `pgrep -f`) that finds it by its command line.
 const ALL: &[(Process, &str, ServiceKind, &str)] = &[
-    (Process::Postmaster, "PostgreSQL", ServiceKind::Patroni, "^/usr/lib/postgresql/[0-9]+/bin/postgres "),
+    (Process::Postmaster, "PostgreSQL", ServiceKind::Patroni, POSTMASTER),
     (Process::Agent, "the Patroni agent", ServiceKind::Patroni, "python3 /usr/bin/patroni "),
     (Process::Etcd, "etcd", ServiceKind::Etcd, "^/usr/bin/etcd "),
     (Process::Haproxy, "HAProxy", ServiceKind::Haproxy, "^/usr/sbin/haproxy "),
@@ -83,11 +89,15 @@ impl Process {
         self.row().2
     }
 
+    /// The command that prints its process id in the host. A zombie does not run.
+    pub(super) fn finder(self) -> String {
+        // The parent of all that match is the process itself; what it forked has other command lines.
+        format!("pgrep --oldest --full '{}' --runstates DIRSTt", self.row().3)
+    }
+
     /// Its process ids in the host, none if it does not run. A zombie does not run.
     pub async fn pids(self, pod: &Pod) -> Result<Vec<u32>, EngineError> {
-        // The parent of all that match is the process itself; what it forked has other command lines.
-        let script = format!("pgrep --oldest --full '{}' --runstates DIRSTt", self.row().3);
-        let found = pod.shell.run(&script).await?;
+        let found = pod.shell.run(&self.finder()).await?;
         Ok(found.text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
     }
 }
@@ -108,6 +118,20 @@ pub(super) fn aimed_at(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Res
     }
 }
 
+/// The service that the parameter `service` names, if the host runs it.
+pub(super) fn service_aimed_at(
+    fault: &'static str,
+    cluster: &Cluster,
+    aim: &Aim,
+) -> Result<(String, ServiceKind), FaultError> {
+    let host = aim.one_host(fault)?;
+    let kind = aim.parameters.service("service").ok_or_else(|| aim.refuse(fault, "it names no service"))?;
+    match cluster.service(host, kind) {
+        Some(_) => Ok((host.to_owned(), kind)),
+        None => Err(aim.refuse(fault, format!("{host} does not run {}", kind.name()))),
+    }
+}
+
 /// Ids of every process of a service, by its control group: each service is a container, and the group's path
 /// holds the container's id.
 pub(super) async fn pids_of_service(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<String, EngineError> {
@@ -116,6 +140,139 @@ pub(super) async fn pids_of_service(cluster: &Cluster, host: &str, kind: Service
     };
     let script = format!("grep -ls {} /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs", service.id);
     Ok(pod.shell.run(&script).await?.text)
+}
+
+/// A process of a service, as the kernel tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Running {
+    pub pid: u32,
+    /// `S`, `R`, `T`, `Z` …
+    pub state: char,
+    /// 0: its parent is outside the host, so it is the main process of its container.
+    pub parent: u32,
+}
+
+/// Every process of a service, with its state.
+pub(super) async fn processes_of_service(
+    cluster: &Cluster,
+    host: &str,
+    kind: ServiceKind,
+) -> Result<Vec<Running>, EngineError> {
+    let (Some(pod), Some(service)) = (cluster.pod(host), cluster.service(host, kind)) else { return Ok(Vec::new()) };
+    let script = format!(
+        "grep -ls {} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | xargs -r grep -HsE '^(State|PPid):'",
+        service.id
+    );
+    Ok(read_status(&pod.shell.run(&script).await?.text))
+}
+
+/// Reads lines such as `/proc/12/status:State: S (sleeping)`.
+fn read_status(text: &str) -> Vec<Running> {
+    let mut found: Vec<Running> = Vec::new();
+    for line in text.lines() {
+        let mut parts = line.splitn(3, ':').map(str::trim);
+        let (Some(path), Some(name), Some(value)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let Some(pid) = path.split('/').nth(2).and_then(|pid| pid.parse().ok()) else { continue };
+        if found.last().is_none_or(|last| last.pid != pid) {
+            found.push(Running { pid, state: '?', parent: u32::MAX });
+        }
+        let Some(last) = found.last_mut() else { continue };
+        match name {
+            "State" => last.state = value.chars().next().unwrap_or('?'),
+            "PPid" => last.parent = value.parse().unwrap_or(u32::MAX),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Sends a signal to every process of a service.
+pub(super) async fn signal_service(
+    cluster: &Cluster,
+    host: &str,
+    kind: ServiceKind,
+    signal: &str,
+) -> Result<(), FaultError> {
+    let pids = pids_of_service(cluster, host, kind).await?;
+    if let (Some(pod), false) = (cluster.pod(host), pids.is_empty()) {
+        // One of them may have ended in the meantime.
+        pod.shell.run(&format!("kill -{signal} {pids}")).await?;
+    }
+    Ok(())
+}
+
+/// The processes of a service that are not stopped, in words; `None` when all are.
+pub(super) async fn not_stopped(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<Option<String>, String> {
+    let processes = processes_of_service(cluster, host, kind).await.map_err(|error| error.to_string())?;
+    if processes.is_empty() {
+        return Ok(Some(format!("{} does not run on {host}", kind.name())));
+    }
+    let running = processes.iter().find(|process| !matches!(process.state, 'T' | 'Z'));
+    Ok(running
+        .map(|Running { pid, state, .. }| format!("process {pid} of {} on {host} is in state {state}", kind.name())))
+}
+
+/// The proof that a service runs and none of its processes is stopped.
+pub(super) async fn none_is_stopped(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<(), String> {
+    let processes = processes_of_service(cluster, host, kind).await.map_err(|error| error.to_string())?;
+    match processes.iter().find(|process| process.state == 'T') {
+        Some(stopped) => Err(format!("process {} of {} on {host} is still stopped", stopped.pid, kind.name())),
+        None if processes.is_empty() => Err(format!("{} does not run on {host}", kind.name())),
+        None => Ok(()),
+    }
+}
+
+/// Starts a service of which no process is left, once the engine has noticed; leaves one alone that runs.
+pub(super) async fn start_again(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
+    if pids_of_service(cluster, host, kind).await?.is_empty() {
+        wait_until_stopped(cluster, host, kind).await?;
+        cluster.restart_service(host, kind).await?;
+    }
+    Ok(())
+}
+
+/// Lets whoever is responsible start a process again that is gone: Patroni starts PostgreSQL by itself, and
+/// PostgreSQL its own processes.
+pub(super) async fn revive(cluster: &Cluster, host: &str, process: Process) -> Result<(), FaultError> {
+    match process {
+        Process::Agent => {
+            // The service's main process outlives the agent and starts it again on a hang-up.
+            if let Some(pod) = cluster.pod(host) {
+                pod.shell.run("pkill -HUP --full /usr/local/bin/entrypoint.sh").await?;
+            }
+            Ok(())
+        }
+        Process::Etcd | Process::Haproxy => start_again(cluster, host, process.service()).await,
+        _ => Ok(()),
+    }
+}
+
+/// The proof that a process runs on a host with another id than before.
+pub(super) async fn runs_anew(
+    cluster: &Cluster,
+    host: &str,
+    process: Process,
+    before: Option<u32>,
+) -> Result<String, String> {
+    let pod = cluster.pod(host).ok_or("the host is unknown")?;
+    let pids = process.pids(pod).await.map_err(|error| error.to_string())?;
+    match pids.iter().find(|pid| Some(**pid) != before) {
+        Some(pid) => Ok(format!("{} runs again on {host} as process {pid}", process.word())),
+        None => Err(format!("{} does not run on {host}", process.word())),
+    }
+}
+
+/// Ids of every process that any of these services has on a host.
+pub(super) async fn left_on(
+    cluster: &Cluster,
+    host: &str,
+    services: &[(String, ServiceKind)],
+) -> Result<String, EngineError> {
+    let here = services.iter().filter(|(on, _)| on == host);
+    let ids = here.filter_map(|(on, kind)| Some(format!("-e {}", cluster.service(on, *kind)?.id)));
+    let ids = ids.collect::<Vec<_>>().join(" ");
+    let (Some(pod), false) = (cluster.pod(host), ids.is_empty()) else { return Ok(String::new()) };
+    Ok(pod.shell.run(&format!("grep -ls {ids} /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs")).await?.text)
 }
 
 /// Sends a signal to a process and returns its id.
@@ -146,6 +303,16 @@ pub(super) async fn wait_until_stopped(cluster: &Cluster, host: &str, kind: Serv
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_are_read_with_state_and_parent() {
+        let text = "/proc/12/status:State:\tS (sleeping)\n/proc/12/status:PPid:\t0\n\
+                    /proc/30/status:State:\tT (stopped)\n/proc/30/status:PPid:\t12";
+        let read = read_status(text);
+        assert_eq!(read[0], Running { pid: 12, state: 'S', parent: 0 });
+        assert_eq!(read[1], Running { pid: 30, state: 'T', parent: 12 });
+        assert_eq!(read_status(""), []);
+    }
 
     #[test]
     fn every_word_of_a_process_is_read_and_in_the_pattern() {

@@ -7,7 +7,8 @@ use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "process_kill",
-    effect: "one process gets SIGKILL; what it leaves behind (PostgreSQL, when Patroni dies) lives on",
+    effect: "one process gets SIGKILL; what it leaves behind (PostgreSQL, when Patroni dies) lives on; after the death \
+             of one of PostgreSQL's own processes the postmaster ends all others and restarts them",
     confirmed_by: "the process with that id is gone; healed when another process has taken its place",
     limits: "the process must run on the host",
     parameters: process::PARAMETERS,
@@ -50,33 +51,10 @@ impl Fault for ProcessKill {
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        match self.process {
-            // Patroni starts PostgreSQL again by itself, and PostgreSQL its own processes.
-            Process::Postmaster
-            | Process::WalSender
-            | Process::WalReceiver
-            | Process::Checkpointer
-            | Process::Startup => Ok(()),
-            // The service's main process outlives the agent and starts it again on a hang-up.
-            Process::Agent => {
-                if let Some(pod) = cluster.pod(&self.host) {
-                    pod.shell.run("pkill -HUP --full /usr/local/bin/entrypoint.sh").await?;
-                }
-                Ok(())
-            }
-            Process::Etcd | Process::Haproxy => {
-                process::wait_until_stopped(cluster, &self.host, self.process.service()).await?;
-                Ok(cluster.restart_service(&self.host, self.process.service()).await?)
-            }
-        }
+        process::revive(cluster, &self.host, self.process).await
     }
 
     async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let pod = cluster.pod(&self.host).ok_or("the host is unknown")?;
-        let pids = self.process.pids(pod).await.map_err(|error| error.to_string())?;
-        match pids.iter().find(|pid| Some(**pid) != self.pid) {
-            Some(pid) => Ok(format!("{} runs again on {} as process {pid}", self.process.word(), self.host)),
-            None => Err(format!("{} does not run on {}", self.process.word(), self.host)),
-        }
+        process::runs_anew(cluster, &self.host, self.process, self.pid).await
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, process};
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -10,7 +10,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     effect: "every process of the service gets SIGKILL; the host's kernel answers its peers with resets",
     confirmed_by: "no process of the service's control group is left; healed when the service runs again",
     limits: "the host must run the service",
-    parameters: &[Parameter::required("service", Takes::Service, "the service")],
+    parameters: process::SERVICE_PARAMETERS,
     lasts: Lasts::UntilHealed,
     reaches_clients: false,
     aim,
@@ -22,12 +22,8 @@ struct ServiceKill {
 }
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let host = aim.one_host(KIND.name)?;
-    let kind = aim.parameters.service("service").ok_or_else(|| aim.refuse(KIND.name, "it names no service"))?;
-    if cluster.service(host, kind).is_none() {
-        return Err(aim.refuse(KIND.name, format!("{host} does not run {}", kind.name())));
-    }
-    Ok(Box::new(ServiceKill { host: host.to_owned(), kind }))
+    let (host, kind) = process::service_aimed_at(KIND.name, cluster, aim)?;
+    Ok(Box::new(ServiceKill { host, kind }))
 }
 
 #[async_trait]
@@ -37,11 +33,7 @@ impl Fault for ServiceKill {
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let pids = process::pids_of_service(cluster, &self.host, self.kind).await?;
-        if let (Some(pod), false) = (cluster.pod(&self.host), pids.is_empty()) {
-            pod.shell.run(&format!("kill -9 {pids}")).await?;
-        }
-        Ok(())
+        process::signal_service(cluster, &self.host, self.kind, "KILL").await
     }
 
     async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
@@ -53,8 +45,7 @@ impl Fault for ServiceKill {
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        process::wait_until_stopped(cluster, &self.host, self.kind).await?;
-        Ok(cluster.restart_service(&self.host, self.kind).await?)
+        process::start_again(cluster, &self.host, self.kind).await
     }
 
     async fn gone(&self, cluster: &Cluster) -> Result<String, String> {

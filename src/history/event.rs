@@ -268,6 +268,9 @@ pub struct FaultInjecting {
     /// The services that it touches, as `host/service`.
     pub services: Vec<String>,
     pub parameters: BTreeMap<String, String>,
+    /// It makes a primary give its leader key up in order, so that no lease has to run out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hands_over: bool,
     /// The node that was primary (held the leader key and accepted writes) just before.
     pub primary_before: Option<String>,
     /// The etcd member that was the raft leader just before.

@@ -57,6 +57,13 @@ impl Words {
         table.rows.iter().map(pair).collect()
     }
 
+    /// The rows of the step's table, with what its words say of the fault's parameters.
+    pub(super) fn parameters(&self, said: &[(&str, &str)]) -> Result<BTreeMap<String, String>, WordError> {
+        let mut parameters = self.table()?;
+        parameters.extend(said.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Ok(parameters)
+    }
+
     /// What this step expects of a measure of a check.
     pub(super) fn expectation(&self, check: &str, measure: &str, bound: Bound) -> Expectation {
         Expectation {

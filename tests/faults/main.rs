@@ -2,5 +2,6 @@
 //! plane; the tests take turns, so that one does not starve the timings of another.
 
 mod bench;
+mod host;
 mod links;
 mod process;

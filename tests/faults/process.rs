@@ -1,6 +1,11 @@
-//! Processes, services and hosts.
+//! Processes and services.
 
-use pgquake::{faults, topology::ServiceKind};
+use std::time::Duration;
+
+use pgquake::{
+    cluster::{Session, wait_until},
+    faults,
+};
 
 use super::bench::Bench;
 
@@ -16,7 +21,8 @@ async fn they_bite_leave_others_alone_and_heal() {
     bench.inject("service_kill", "node3", &[("service", "etcd")]).await;
     assert!(!bench.answers("node3", ETCD).await);
     assert!(bench.answers("node3", PATRONI).await, "the neighbour on the host died too");
-    assert!(bench.answers("node2", ETCD).await, "another host's etcd died too");
+    // Not at once when it has lost its leader.
+    bench.wait_for_answer("node2", ETCD, true).await;
     bench.heal().await;
     bench.wait_for_answer("node3", ETCD, true).await;
 
@@ -52,19 +58,54 @@ async fn they_bite_leave_others_alone_and_heal() {
     bench.heal().await;
     assert_eq!(bench.output("node2", postmaster).await, before, "PostgreSQL died with its WAL receiver");
 
-    // A host: silence, not resets; its peers hear one another; its address stays.
-    let address = bench.cluster.pod("node3").unwrap().address.clone();
-    bench.inject("host_crash", "node3", &[]).await;
-    assert!(bench.is_silent("node2", "node3", 9).await, "a dead host answered");
-    let living = "timeout 0.3 bash -c '</dev/tcp/node1/9' 2>/dev/null";
-    assert_eq!(bench.status("node2", living).await, 1, "a living host must reset");
+    // The same one told to end: PostgreSQL lives, another WAL receiver comes.
+    bench.inject("process_terminate", "node2", &[("process", "the WAL receiver")]).await;
     bench.heal().await;
-    for kind in [ServiceKind::Etcd, ServiceKind::Patroni] {
-        let service = bench.cluster.service("node3", kind).unwrap();
-        assert!(bench.engine.service_runs(service).await.unwrap(), "{} does not run", kind.name());
-    }
+    assert_eq!(bench.output("node2", postmaster).await, before, "PostgreSQL died with its WAL receiver");
+
+    // A killed WAL sender takes all of PostgreSQL's processes with it, not the postmaster.
+    let checkpointer = "pgrep --full '^postgres: .*checkpointer'";
+    let (before, checkpointed) = (bench.output("node1", postmaster).await, bench.output("node1", checkpointer).await);
+    bench.inject("process_kill", "node1", &[("process", "a WAL sender")]).await;
+    bench.heal().await;
+    assert_eq!(bench.output("node1", postmaster).await, before, "PostgreSQL died with its WAL sender");
+    assert_ne!(bench.output("node1", checkpointer).await, checkpointed, "the others were not restarted");
+
+    // PostgreSQL told to end: it serves the session that it has, and takes no other one.
+    let address = bench.cluster.access().address("node2", 5432).unwrap();
+    let password = bench.cluster.access().credentials.client_password.clone();
+    let session = bench.session("node2").await;
+    let before = bench.output("node2", postmaster).await;
+    bench.inject("process_terminate", "node2", &[("process", "PostgreSQL")]).await;
+    session.simple_query("SELECT 1").await.unwrap();
+    assert!(Session::open(address, &password, "fresh").await.is_err());
+    assert_eq!(bench.cluster.refuses_sessions("node3").await, None);
+    bench.heal().await;
+    assert_ne!(bench.output("node2", postmaster).await, before);
+    bench.session("node2").await;
+
+    // A crash loop: more than one process dies, those of the neighbours live.
+    let neighbour = bench.output("node3", postmaster).await;
+    bench.inject("process_crash_loop", "node2", &[("process", "the Patroni agent")]).await;
+    let agent = "pgrep --oldest --full 'python3 /usr/bin/patroni '";
+    let postgres = bench.output("node2", postmaster).await;
+    let first = wait_for_output(&bench, "node2", agent, "").await;
+    wait_for_output(&bench, "node2", agent, &first).await;
+    assert_eq!(bench.output("node2", postmaster).await, postgres, "PostgreSQL died with its agent");
+    bench.heal().await;
+    bench.wait_for_answer("node2", PATRONI, true).await;
+    let stays = bench.output("node2", agent).await;
+    assert_eq!(bench.output("node3", postmaster).await, neighbour);
+    assert_eq!(bench.output("node2", agent).await, stays);
+
+    // A whole service stands still; the other one on the host does not.
+    bench.inject("service_freeze", "node3", &[("service", "patroni")]).await;
+    assert!(!bench.answers("node3", PATRONI).await);
+    assert_eq!(bench.output("node3", &format!("ps -o state= -p $({postmaster})")).await, "T");
+    assert!(bench.answers("node3", ETCD).await);
+    bench.heal().await;
     bench.wait_for_answer("node3", PATRONI, true).await;
-    assert_eq!(bench.cluster.pod("node3").unwrap().address, address);
+    assert_eq!(bench.output("node3", postmaster).await, neighbour);
 
     // Refused: a target that the fault can't apply to, with the reason; and nothing was recorded of it.
     let refused = bench.refused("service_kill", "node1", &[("service", "haproxy")]).await;
@@ -73,10 +114,23 @@ async fn they_bite_leave_others_alone_and_heal() {
     assert!(refused.contains("it takes one host"), "{refused}");
     let refused = bench.refused("process_kill", "node1", &[("proces", "etcd")]).await;
     assert!(refused.contains("did you mean `process`"), "{refused}");
-    let refused = bench.refused("host_crash", "the clients", &[]).await;
-    assert!(refused.contains("clients are no host"), "{refused}");
-    let unknown = bench.refused("host_crush", "the primary", &[]).await;
-    assert!(unknown.contains("host_crash"), "{unknown}");
+    let refused = bench.refused("process_terminate", "node1", &[("process", "the checkpointer")]).await;
+    assert!(refused.contains("ignores SIGTERM"), "{refused}");
+    let refused = bench.refused("process_crash_loop", "node1", &[("process", "etcd")]).await;
+    assert!(refused.contains("nothing starts etcd again"), "{refused}");
+    let refused = bench.refused("service_freeze", "the proxy", &[("service", "etcd")]).await;
+    assert!(refused.contains("does not run etcd"), "{refused}");
 
-    bench.finish(6, false).await;
+    bench.finish_but(10, &["process_crash_loop"]).await;
+}
+
+/// Waits until a script on a host prints something other than before.
+async fn wait_for_output(bench: &Bench, host: &str, script: &str, before: &str) -> String {
+    wait_until("another process", Duration::from_secs(10), || async {
+        let pod = bench.cluster.pod(host).unwrap();
+        let text = pod.shell.run(script).await.unwrap().text;
+        if text.is_empty() || text == before { Err(format!("{host} says {text}")) } else { Ok(text) }
+    })
+    .await
+    .unwrap()
 }

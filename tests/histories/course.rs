@@ -231,6 +231,7 @@ impl Happening<'_> {
                 hosts: vec!["node1".to_owned()],
                 services: services.iter().map(|service| (*service).to_owned()).collect(),
                 parameters,
+                hands_over: false,
                 primary_before: Some("node1".to_owned()),
                 dcs_leader_before: Some(course.dcs_leader.to_owned()),
             }),

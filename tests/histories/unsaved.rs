@@ -228,6 +228,7 @@ fn a_second_fault_in_an_outage_belongs_to_it() {
         hosts: vec!["proxy1".to_owned()],
         services: vec!["proxy1/haproxy".to_owned()],
         parameters: BTreeMap::new(),
+        hands_over: false,
         primary_before: None,
         dcs_leader_before: None,
     };

@@ -1,0 +1,68 @@
+//! `host_shutdown`: machines are shut down in order.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::{join_all, try_join_all};
+
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, host};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "host_shutdown",
+    effect: "the services of the host get SIGTERM one after the other (proxy, Patroni, etcd), each the time to end and \
+             SIGKILL after that; then no packet enters or leaves the host any more. Several hosts are shut down at once",
+    confirmed_by: "no process is left, and a connection from another host gets neither an answer nor a reset; Docker \
+                   tells how each service ended; healed when every service runs and another host is answered again",
+    limits: "none: any host",
+    parameters: &[Parameter::with_default("grace", Takes::Duration, "90 s", "how long a service may take to end")],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+struct HostShutdown {
+    hosts: Vec<String>,
+    services: Vec<(String, ServiceKind)>,
+    grace: Duration,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    Ok(Box::new(HostShutdown {
+        hosts: aim.hosts.clone(),
+        services: host::services(cluster, &aim.hosts),
+        grace: aim.parameters.duration("grace").unwrap_or_default(),
+    }))
+}
+
+#[async_trait]
+impl Fault for HostShutdown {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        self.services.clone()
+    }
+
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        let all = self.hosts.iter().map(|name| host::shut_down(cluster, name, self.grace));
+        join_all(all).await.into_iter().collect()
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        let off = host::is_off(cluster, &self.hosts, &self.services).await?;
+        let ended = try_join_all(self.services.iter().map(|(on, kind)| host::how_it_ended(cluster, on, *kind))).await?;
+        Ok(format!("{off}; {}", ended.join(", ")))
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        // What a shutdown that failed half-way has told to end may still be about to.
+        try_join_all(self.hosts.iter().map(|name| host::power_off(cluster, name))).await?;
+        host::boot(cluster, &self.hosts, &self.services).await
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        host::is_on(cluster, &self.hosts, &self.services).await
+    }
+}

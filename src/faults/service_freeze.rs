@@ -1,0 +1,59 @@
+//! `service_freeze`: every process of a service stops running and keeps all it holds.
+
+use async_trait::async_trait;
+
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, process};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "service_freeze",
+    effect: "every process of the service gets SIGSTOP: it keeps its memory, locks and connections, the host's kernel \
+             goes on accepting bytes for it, and nothing is answered",
+    confirmed_by: "the kernel says that every process of the service is stopped; healed when none is, after SIGCONT",
+    limits: "the host must run the service",
+    parameters: process::SERVICE_PARAMETERS,
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+struct ServiceFreeze {
+    host: String,
+    kind: ServiceKind,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let (host, kind) = process::service_aimed_at(KIND.name, cluster, aim)?;
+    Ok(Box::new(ServiceFreeze { host, kind }))
+}
+
+#[async_trait]
+impl Fault for ServiceFreeze {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        vec![(self.host.clone(), self.kind)]
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        process::signal_service(cluster, &self.host, self.kind, "STOP").await?;
+        // Whatever was started between the look and the signal.
+        process::signal_service(cluster, &self.host, self.kind, "STOP").await
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        match process::not_stopped(cluster, &self.host, self.kind).await? {
+            None => {
+                Ok(format!("the kernel says that every process of {} on {} is stopped", self.kind.name(), self.host))
+            }
+            Some(running) => Err(running),
+        }
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        process::signal_service(cluster, &self.host, self.kind, "CONT").await
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        process::none_is_stopped(cluster, &self.host, self.kind).await?;
+        Ok(format!("every process of {} on {} runs on", self.kind.name(), self.host))
+    }
+}
