@@ -196,7 +196,8 @@ mod tests {
                 .replace("{target}", "the primary")
                 .replace("{process}", "PostgreSQL")
                 .replace("{duration}", "30 s")
-                .replace("{phase}", "detect");
+                .replace("{phase}", "detect")
+                .replace("(s)", "s");
             let step = gherkin::Step {
                 keyword: definition.keyword_text().to_owned(),
                 ty: definition.keyword,
