@@ -71,7 +71,8 @@ use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::stat::{Mode, stat, umask};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::statvfs::statvfs;
 
 use arguments::Arguments;
 use control::Caches;
@@ -123,9 +124,9 @@ fn allow_many_files() {
     }
 }
 
-/// A mount whose process was killed stays, and every use of it fails with ENOTCONN.
+/// A mount whose process was killed stays, and what the kernel can't answer itself fails with ENOTCONN.
 fn detach_dead_mount(mountpoint: &Path) -> Result<(), Error> {
-    if stat(mountpoint) == Err(Errno::ENOTCONN) {
+    while statvfs(mountpoint).err() == Some(Errno::ENOTCONN) {
         umount2(mountpoint, MntFlags::MNT_DETACH)
             .map_err(|cause| Error::Detach { path: mountpoint.to_owned(), cause: cause.into() })?;
     }

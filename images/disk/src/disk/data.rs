@@ -121,6 +121,29 @@ impl Disk {
         if data_only { file.sync_data() } else { file.sync_all() }
     }
 
+    /// Writes and syncs, for a file that was opened with O_SYNC or O_DSYNC. Some kernels leave that sync to the file
+    /// system, others ask for it after each write: see [`Disk::was_written_through`].
+    pub fn write_through(
+        &self,
+        inode: &Arc<Inode>,
+        (offset, data): (u64, &[u8]),
+        before_sync: impl FnOnce() -> io::Result<()>,
+        data_only: bool,
+    ) -> io::Result<()> {
+        self.write(inode, offset, data)?;
+        before_sync()?;
+        self.sync(inode, data_only)?;
+        inode.state.lock().written_through = true;
+        Ok(())
+    }
+
+    /// Whether the sync that is asked for is the one that a write brought along: once for each such write, and only if
+    /// nothing is unsynced.
+    pub fn was_written_through(&self, inode: &Inode) -> bool {
+        let mut state = inode.state.lock();
+        std::mem::take(&mut state.written_through) && !state.is_unsynced()
+    }
+
     /// Makes sure that everything written to any file stays, as sync(2).
     ///
     /// # Errors

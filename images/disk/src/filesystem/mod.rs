@@ -74,9 +74,9 @@ impl Filesystem {
             let run = || {
                 let inode = disk.table.get(id)?;
                 disk.faults.pass(&Operation::on(Class::Write, &inode, bytes), &disk.counters)?;
-                disk.write(&inode, offset, &data)?;
-                disk.faults.pass(&Operation::on(Class::Sync, &inode, bytes), &disk.counters)?;
-                disk.sync(&inode, data_only)
+                let sync = Operation::on(Class::Sync, &inode, bytes);
+                let before_sync = || disk.faults.pass(&sync, &disk.counters);
+                disk.write_through(&inode, (offset, &data), before_sync, data_only)
             };
             answer(run());
         });

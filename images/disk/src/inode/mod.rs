@@ -55,6 +55,8 @@ pub struct State {
     pub unsynced_since: Option<u64>,
     /// How many open files of the kernel have it.
     pub opens: u64,
+    /// The last write was synced before it was answered, and the kernel has not asked for that sync since.
+    pub written_through: bool,
     file: Option<Arc<File>>,
 }
 
