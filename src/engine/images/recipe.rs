@@ -50,6 +50,9 @@ pub(super) const BASE: Recipe =
 /// is that of the builds: what takes longest begins first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ImageKind {
+    /// The disk that loses power, fills up, stalls and fails: a binary for the containers of other kinds. Compiled in
+    /// its image.
+    Disk,
     /// What shapes links; compiled in its image.
     Toxiproxy,
     /// PostgreSQL under Patroni.
@@ -64,12 +67,55 @@ pub enum ImageKind {
 
 impl ImageKind {
     /// Every kind there is.
-    pub const ALL: &'static [ImageKind] =
-        &[ImageKind::Toxiproxy, ImageKind::Patroni, ImageKind::Etcd, ImageKind::Holder, ImageKind::Haproxy];
+    pub const ALL: &'static [ImageKind] = &[
+        ImageKind::Disk,
+        ImageKind::Toxiproxy,
+        ImageKind::Patroni,
+        ImageKind::Etcd,
+        ImageKind::Holder,
+        ImageKind::Haproxy,
+    ];
 
     /// What this kind is built from.
     pub const fn recipe(self) -> Recipe {
         match self {
+            // It is no Debian package: its version is that of pgquake.
+            ImageKind::Disk => Recipe {
+                name: "disk",
+                files: context!(
+                    "disk":
+                    "Cargo.lock",
+                    "Cargo.toml",
+                    "Dockerfile",
+                    "src/arguments.rs",
+                    "src/control/caches.rs",
+                    "src/control/command.rs",
+                    "src/control/mod.rs",
+                    "src/counters.rs",
+                    "src/disk/data.rs",
+                    "src/disk/mod.rs",
+                    "src/disk/names.rs",
+                    "src/error.rs",
+                    "src/faults.rs",
+                    "src/filesystem/listing.rs",
+                    "src/filesystem/mod.rs",
+                    "src/filesystem/requests.rs",
+                    "src/inode/mod.rs",
+                    "src/inode/table.rs",
+                    "src/main.rs",
+                    "src/memory.rs",
+                    "src/operation.rs",
+                    "src/prefix.rs",
+                    "src/space.rs",
+                    "src/unsynced.rs",
+                    "src/workers.rs",
+                    "tests/disk/faults.rs",
+                    "tests/disk/main.rs",
+                    "tests/disk/mounted.rs",
+                    "tests/disk/power_loss.rs",
+                ),
+                packages: &[],
+            },
             ImageKind::Etcd => {
                 Recipe { name: "etcd", files: context!("etcd": "Dockerfile"), packages: &["etcd-server"] }
             }
@@ -285,14 +331,27 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("images");
         let mut on_disk = BTreeSet::new();
         for kind in std::fs::read_dir(&folder).expect("images").flatten().filter(|entry| entry.path().is_dir()) {
-            for file in std::fs::read_dir(kind.path()).expect("kind").flatten() {
-                on_disk.insert((kind.file_name().into_string().unwrap(), file.file_name().into_string().unwrap()));
-            }
+            let name = kind.file_name().into_string().unwrap();
+            on_disk.extend(files_under(&kind.path()).into_iter().map(|file| (name.clone(), file)));
         }
         let recipes = ImageKind::ALL.iter().map(|kind| kind.recipe()).chain([BASE]);
         let embedded: BTreeSet<(String, String)> = recipes
             .flat_map(|recipe| recipe.files.iter().map(move |file| (recipe.name.into(), file.path.into())))
             .collect();
         assert_eq!(on_disk, embedded);
+    }
+
+    /// Paths of all files below `folder`, relative to it, but for what a build has left there.
+    fn files_under(folder: &Path) -> Vec<String> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).expect("folder").flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            if !entry.path().is_dir() {
+                files.push(name);
+            } else if name != "target" {
+                files.extend(files_under(&entry.path()).iter().map(|file| format!("{name}/{file}")));
+            }
+        }
+        files
     }
 }
