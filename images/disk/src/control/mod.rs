@@ -134,10 +134,11 @@ impl Control {
         ];
         let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name}={}", count.get())).collect();
         Ok(format!(
-            "unsynced_bytes={} unsynced_files={} used_bytes={used} limit_bytes={limit_bytes} limit_prefix={prefix} \
+            "unsynced_bytes={} unsynced_files={} known_files={} used_bytes={used} limit_bytes={limit_bytes} limit_prefix={prefix} \
              {faults} {}",
             memory.bytes(),
             memory.file_count(),
+            table.len(),
             counts.join(" "),
         ))
     }

@@ -67,6 +67,11 @@ impl Table {
         self.find(key_of(&stat))
     }
 
+    /// How many are known, the root included.
+    pub fn len(&self) -> usize {
+        self.known.read().by_id.len()
+    }
+
     /// Every known inode.
     pub fn all(&self) -> Vec<Arc<Inode>> {
         self.known.read().by_id.values().map(|entry| Arc::clone(&entry.inode)).collect()

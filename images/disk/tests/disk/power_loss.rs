@@ -170,6 +170,27 @@ fn drop_undoes_what_every_reader_sees() {
     assert_eq!(seen(0), 3);
 }
 
+/// The kernel forgets files that nobody has open when it wants its memory back. A remount makes it do so.
+#[test]
+fn unsynced_bytes_outlive_the_kernels_memory_of_the_file() {
+    use nix::mount::{MsFlags, mount};
+    let disk = Mounted::new();
+    written(&disk, "clean", b"clean").sync_all().unwrap();
+    drop(written(&disk, "dirty", b"dirty"));
+    assert_eq!(disk.status("known_files"), 3);
+    let forget = || mount(None::<&str>, &disk.path(""), None::<&str>, MsFlags::MS_REMOUNT, None::<&str>).unwrap();
+    forget();
+    disk.wait_for("known_files", 2);
+    assert_eq!(fs::read(disk.path("dirty")).unwrap(), b"dirty");
+    assert_eq!(fs::read(disk.path("clean")).unwrap(), b"clean");
+    assert_eq!(disk.status("unsynced_bytes"), 5);
+    forget();
+    disk.wait_for("known_files", 2);
+    disk.order("sync");
+    assert_eq!(disk.status("known_files"), 1);
+    assert_eq!(fs::read(disk.path("dirty")).unwrap(), b"dirty");
+}
+
 #[test]
 fn the_command_sync_makes_everything_stay() {
     let mut disk = Mounted::new();
