@@ -4,7 +4,7 @@ Feature: Negative controls
 
   # The agent's lease runs out while it is frozen, a standby takes over, and nobody stops the old primary: on the
   # documented configuration (no watchdog) two nodes accept writes until the agent is thawed.
-  @documented @control:single_writer
+  @documented @control:single_writer @claim:NO-SPLIT-BRAIN
   Scenario: The agent of the primary freezes and PostgreSQL lives
     Given the topology "single-region"
     And 4 clients writing 25 rows per second each

@@ -61,7 +61,7 @@ Feature: Loss of the primary
 
   # Nobody demotes a PostgreSQL whose agent is dead. Without a watchdog it goes on accepting writes from clients
   # that reach it directly after a standby has taken over: the documents' promise does not hold here.
-  @documented @control:single_writer
+  @documented @control:single_writer @claim:NO-SPLIT-BRAIN
   Scenario: The agent dies alone and PostgreSQL lives
     Given the topology "single-region"
     And 4 clients writing 25 rows per second each

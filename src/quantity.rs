@@ -1,4 +1,6 @@
-//! Quantities as people write them, with their units: `80 ms`, `1 MB`, `30 %`, `5432, 8008`.
+//! Quantities as people write them, with their units: `80 ms`, `1 MB`, `30 %`, `5432, 8008`; and [`written`] for them.
+
+pub mod written;
 
 use std::time::Duration;
 

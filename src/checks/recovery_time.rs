@@ -21,6 +21,7 @@ use super::{
 use crate::{
     history::event::{Bound, ClientKind, Expectation, Milestone, Operation},
     plan::Span,
+    quantity::written::value,
 };
 
 const NAME: &str = "recovery_time";
@@ -139,14 +140,20 @@ fn against(measure: &Measure, expectation: &Expectation) -> String {
     let verb = if expectation.bound.holds(measure.value) { "keeps" } else { "misses" };
     let by = match expectation.bound {
         Bound::AtMost(most) | Bound::Between(_, most) if measure.value > most => {
-            format!(" by {:.0}", measure.value - most)
+            format!(" by {}", value(&measure.name, measure.value - most))
         }
         Bound::AtLeast(least) | Bound::Between(least, _) if measure.value < least => {
-            format!(" by {:.0}", least - measure.value)
+            format!(" by {}", value(&measure.name, least - measure.value))
         }
         _ => String::new(),
     };
-    format!("; {} {:.0} {verb} the expected {}{by}", measure.name, measure.value, expectation.bound)
+    let bound = match expectation.bound {
+        Bound::AtMost(most) => format!("at most {}", value(&measure.name, most)),
+        Bound::AtLeast(least) => format!("at least {}", value(&measure.name, least)),
+        Bound::Between(least, most) => format!("{} to {}", value(&measure.name, least), value(&measure.name, most)),
+        Bound::Exactly(exact) => value(&measure.name, exact),
+    };
+    format!("; that {verb} the expected {bound}{by}")
 }
 
 /// Clients never recovered while they tried. A failure if they tried for long enough to say so.

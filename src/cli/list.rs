@@ -1,6 +1,7 @@
 //! `list`: what there is, from the tables in the code.
 
 use clap::ValueEnum;
+use miette::MietteDiagnostic;
 
 use super::{Exit, exit::Failure, print};
 use crate::{checks, claims, faults, observers, services, steps, topology};
@@ -16,7 +17,16 @@ pub(super) enum Table {
     Claims,
 }
 
-pub(super) fn list(table: Table) -> Result<Exit, Failure> {
+/// `markdown`: as a page of the documentation, which only the faults have.
+pub(super) fn list(table: Table, markdown: bool) -> Result<Exit, Failure> {
+    match (markdown, table) {
+        (false, _) => {}
+        (true, Table::Faults) => {
+            print(faults::markdown().trim_end());
+            return Ok(Exit::Pass);
+        }
+        (true, _) => return Err(Failure::usage(MietteDiagnostic::new("only `list faults` has --markdown"))),
+    }
     for (name, text) in rows(table) {
         print(&format!("{name}\n    {}\n", text.replace('\n', "\n    ")));
     }

@@ -48,6 +48,9 @@ enum Command {
     List {
         #[arg(value_enum)]
         what: list::Table,
+        /// As a page of the documentation (faults only)
+        #[arg(long)]
+        markdown: bool,
     },
     /// Tell what this machine can and can't do
     Doctor,
@@ -90,7 +93,7 @@ async fn carry_out(command: Command) -> Result<Exit, exit::Failure> {
         Command::Clean => by_hand::clean().await,
         Command::Check { run } => run::check(&run, false),
         Command::Report { run } => run::check(&run, true),
-        Command::List { what } => list::list(what),
+        Command::List { what, markdown } => list::list(what, markdown),
         Command::Doctor => by_hand::doctor().await,
         Command::Compose { topology } => by_hand::compose(&topology),
         Command::Schema => {

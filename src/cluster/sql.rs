@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{NoTls, SimpleQueryMessage};
+use tokio::time::timeout;
+use tokio_postgres::SimpleQueryMessage;
 
-use super::{Cluster, Session};
-use crate::{
-    credentials::{CLIENT_ROLE, DATABASE},
-    services::patroni::POSTGRESQL_PORT,
-};
+use super::{Cluster, Session, session::explain};
+use crate::services::patroni::POSTGRESQL_PORT;
+
+/// How long a session may take to open. A server that is stuck must not keep a condition from being looked at again.
+const OPENS_WITHIN: Duration = Duration::from_secs(2);
 
 impl Cluster {
     /// Whether so many standbys stream from a node, by its own word.
@@ -33,7 +34,7 @@ impl Cluster {
     pub async fn refuses_sessions(&self, node: &str) -> Option<String> {
         let address = self.access().address(node, POSTGRESQL_PORT)?;
         let opened = Session::open(address, &self.access().credentials.client_password, "pgquake probe");
-        match tokio::time::timeout(Duration::from_secs(2), opened).await.ok()? {
+        match timeout(OPENS_WITHIN, opened).await.ok()? {
             Ok(session) => {
                 session.close().await;
                 None
@@ -42,23 +43,16 @@ impl Cluster {
         }
     }
 
-    /// The first column of a query's rows, on a fresh connection.
+    /// The first column of a query's rows, on a session of its own.
     pub(super) async fn query(&self, host: &str, port: u16, sql: &str) -> Result<Vec<String>, String> {
         let address = self.access().address(host, port).ok_or_else(|| format!("{host}:{port} is not published"))?;
-        let mut config = tokio_postgres::Config::new();
-        config
-            .host(address.ip().to_string())
-            .port(address.port())
-            .user(CLIENT_ROLE)
-            .password(&self.access().credentials.client_password)
-            .dbname(DATABASE)
-            .connect_timeout(Duration::from_secs(2));
-        let (client, connection) = config.connect(NoTls).await.map_err(|error| error.to_string())?;
-        let answer = async { client.simple_query(sql).await.map_err(|error| error.to_string()) };
-        tokio::select! {
-            answer = answer => Ok(first_column(answer?)),
-            ended = connection => Err(format!("the connection ended: {:?}", ended.err())),
-        }
+        let opened = Session::open(address, &self.access().credentials.client_password, "pgquake");
+        let session = timeout(OPENS_WITHIN, opened).await;
+        let session = session.map_err(|_| format!("no session at {address} within {} s", OPENS_WITHIN.as_secs()))?;
+        let session = session.map_err(|error| error.to_string())?;
+        let answer = session.simple_query(sql).await.map_err(|error| explain(&error))?;
+        session.close().await;
+        Ok(first_column(answer))
     }
 }
 

@@ -5,7 +5,9 @@
 //! leaves in the history.
 
 mod close;
+mod condition;
 mod context;
+mod schedule;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +17,11 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
+pub use schedule::Repetition;
+
+use condition::Watch;
 
 use crate::{
     cluster::{Cluster, wait_until},
@@ -53,7 +59,12 @@ pub struct Drill {
     topology: Option<Topology>,
     load: LoadSpec,
     running: Option<Running>,
+    /// When the last fault began to be injected.
+    fault_began_us: Option<u64>,
+    /// When the last fault was on, or what clients must get over had come.
     last_fault_us: Option<u64>,
+    /// What the history shall tell of the next fault.
+    notes: BTreeMap<String, String>,
     /// The node that led before the last fault.
     primary_before: Option<String>,
     recovered: bool,
@@ -67,6 +78,7 @@ struct Running {
     observers: Observers,
     workload: Option<Workload>,
     injector: Injector,
+    watch: Watch,
 }
 
 impl Drill {
@@ -82,7 +94,9 @@ impl Drill {
             topology: None,
             load,
             running: None,
+            fault_began_us: None,
             last_fault_us: None,
+            notes: BTreeMap::new(),
             primary_before: None,
             recovered: false,
             rejoined: false,
@@ -134,7 +148,7 @@ impl Drill {
         target: &Target,
         parameters: BTreeMap<String, String>,
     ) -> Result<(), DrillError> {
-        let mut notes = BTreeMap::new();
+        let mut notes = std::mem::take(&mut self.notes);
         if self.running().await?.injector.injected() == 0 {
             self.reach_steady_state().await?;
             let phase = self.lease_phase();
@@ -142,9 +156,11 @@ impl Drill {
             tokio::time::sleep(phase).await;
         }
         let recorder = self.recorder.clone();
+        let began_us = recorder.now_us();
         let running = self.running().await?;
         let injected = running.injector.inject(Order { fault, target, parameters, notes }).await?;
         self.primary_before = injected.primary_before;
+        self.fault_began_us = Some(began_us);
         self.last_fault_us = Some(recorder.now_us());
         (self.recovered, self.rejoined) = (false, false);
         Ok(())
@@ -247,6 +263,7 @@ impl Drill {
         let plan = Plan::new(topology);
         let scenario = self.recorder.scenario();
         self.context.keep_plan(scenario, &plan)?;
+        let watch = Watch::start(&self.recorder);
         let (cluster, took) = self.context.start(&plan, scenario).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
         if let Some(member) = self.dcs_leader_by_lot(&plan) {
@@ -256,7 +273,7 @@ impl Drill {
         let observers = Observers::start(&plan, cluster.access(), &self.recorder, engine, labels)?;
         let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.load.clone())?;
         let injector = Injector::new(cluster.clone(), self.recorder.clone());
-        Ok(Running { plan, cluster, observers, workload: Some(workload), injector })
+        Ok(Running { plan, cluster, observers, workload: Some(workload), injector, watch })
     }
 }
 

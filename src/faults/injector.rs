@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long the last proof before healing may take.
-const LASTED_WITHIN: Duration = Duration::from_secs(2);
+const LASTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A fault did not happen as the scenario says.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,8 @@ struct Active {
     target: String,
     hosts: Vec<String>,
     fault: Box<dyn Fault>,
+    /// Whether it was proven to bite.
+    confirmed: bool,
 }
 
 impl Injector {
@@ -106,7 +108,7 @@ impl Injector {
             primary_before: primary_before.clone(),
             dcs_leader_before: self.cluster.dcs_leader().await,
         }));
-        self.active.push(Active { number, kind, target: aim.described, hosts: aim.hosts, fault });
+        self.active.push(Active { number, kind, target: aim.described, hosts: aim.hosts, fault, confirmed: false });
         self.carry_out().await?;
         Ok(Injected { number, primary_before })
     }
@@ -128,7 +130,7 @@ impl Injector {
 
     /// Injects the fault that was just aimed, and waits for the proof.
     async fn carry_out(&mut self) -> Result<(), InjectorError> {
-        let Some(Active { number, kind, target, fault, .. }) = self.active.last_mut() else { return Ok(()) };
+        let Some(Active { number, kind, target, fault, confirmed, .. }) = self.active.last_mut() else { return Ok(()) };
         let (number, cluster, recorder) = (*number, &self.cluster, &self.recorder);
         let unconfirmed = |reason: String| recorder.record(Occurrence::FaultUnconfirmed { fault: number, reason });
 
@@ -141,6 +143,7 @@ impl Injector {
         let what = format!("the proof that {} bites", kind.name);
         match wait_until(&what, fault.confirmed_within(), || fault.bites(cluster)).await {
             Ok(evidence) => {
+                *confirmed = true;
                 recorder.record(Occurrence::FaultConfirmed { fault: number, effect_from_us, effect_to_us, evidence });
                 Ok(())
             }
@@ -172,7 +175,7 @@ impl Injector {
             let active = self.active.remove(at);
             // A later fault on the same host can end an earlier one: then its absence says nothing.
             let overlaid = self.active[at..].iter().any(|later| later.hosts.iter().any(|h| active.hosts.contains(h)));
-            if active.kind.lasts == Lasts::UntilHealed && !overlaid {
+            if active.confirmed && active.kind.lasts == Lasts::UntilHealed && !overlaid {
                 self.prove_that_it_lasted(&active).await;
             }
             let healed = self.heal(active).await;

@@ -5,6 +5,7 @@
 //!
 //! Architecture invariant: a fault never records and never judges, and faults know nothing of one another.
 
+mod documentation;
 mod host;
 mod host_crash;
 mod host_freeze;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use documentation::markdown;
 pub use injector::{Injected, Injector, InjectorError, Order};
 pub use parameter::{Parameter, ParameterError, Parameters, Takes};
 pub use process::Process;

@@ -64,7 +64,8 @@ pub(crate) struct Recorded;
 /// One row of the table of steps.
 pub struct StepDefinition {
     pub keyword: StepType,
-    /// A Cucumber expression. Beside Cucumber's own there are `{target}`, `{process}`, `{duration}` and `{phase}`.
+    /// A Cucumber expression. Beside Cucumber's own there are `{target}`, `{process}`, `{duration}`,
+    /// `{size}` and `{phase}`.
     pub expression: &'static str,
     /// What it does, in a sentence.
     pub help: &'static str,
@@ -85,6 +86,7 @@ static PARAMETERS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
         ("target", crate::faults::Target::pattern()),
         ("process", crate::faults::Process::pattern()),
         ("duration", r"\d+(?:\.\d+)? ?(?:ms|s|min)".to_owned()),
+        ("size", r"\d+(?:\.\d+)? ?(?:B|kB|MB|GB)".to_owned()),
         ("phase", "detect|elect|promote|route|first write|restart".to_owned()),
     ]
 });
@@ -196,6 +198,7 @@ mod tests {
                 .replace("{target}", "the primary")
                 .replace("{process}", "PostgreSQL")
                 .replace("{duration}", "30 s")
+                .replace("{size}", "1 MB")
                 .replace("{phase}", "detect")
                 .replace("(s)", "s");
             let step = gherkin::Step {

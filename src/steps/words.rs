@@ -20,6 +20,8 @@ pub enum WordError {
     Number(String),
     #[error("`{0}` is no duration: write it as 500 ms, 30 s or 2 min")]
     Duration(String),
+    #[error("`{0}` is no size: write it as 64 kB or 1 MB")]
+    Size(String),
     #[error("a row of the step's table needs a name and a value")]
     Table,
 }
@@ -43,8 +45,18 @@ impl Words {
         quantity::duration(text).ok_or_else(|| WordError::Duration(text.to_owned()))
     }
 
+    pub(super) fn bytes(&self, place: usize) -> Result<u64, WordError> {
+        let text = self.text(place)?;
+        quantity::bytes(text).ok_or_else(|| WordError::Size(text.to_owned()))
+    }
+
     pub(super) fn milliseconds(&self, place: usize) -> Result<f64, WordError> {
         Ok(self.duration(place)?.as_secs_f64() * 1000.0)
+    }
+
+    /// Parameters of a fault, from the places of the step's words.
+    pub(super) fn named(&self, places: &[(&str, usize)]) -> Result<BTreeMap<String, String>, WordError> {
+        places.iter().map(|(name, place)| Ok(((*name).to_owned(), self.text(*place)?.to_owned()))).collect()
     }
 
     /// The rows of the step's table, as names and values.

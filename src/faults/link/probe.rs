@@ -70,7 +70,7 @@ fn script(address: &str, port: u16, probe: Probe) -> String {
 /// A request in the far service's protocol, as a format of `printf` that takes the padding.
 fn request(port: u16, padding_bytes: u64, until_end: bool) -> String {
     if port != ServiceKind::POSTGRESQL_PORT {
-        return r"GET /health HTTP/1.0\r\nX-Padding: %s\r\n\r\n".to_owned();
+        return r"GET /version HTTP/1.0\r\nX-Padding: %s\r\n\r\n".to_owned();
     }
     if padding_bytes == 0 && !until_end {
         // SSLRequest: the answer is one byte.

@@ -1,0 +1,228 @@
+//! Conditions on which a scenario waits before its next fault, read from the history as it is written: so that what
+//! triggers a fault is what the report shows.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{broadcast::error::RecvError, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    cluster::NotReady,
+    history::{Event, Occurrence, Recorder, event::Role},
+};
+
+/// Something that must be seen after the last fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// The leader key has expired, or was given up.
+    LeaderKeyGone,
+    /// A node holds the leader key again, or another one: it is elected, and perhaps not yet promoted.
+    LeaderElected,
+    /// Another node than before accepts writes.
+    Promoted,
+    /// A standby has replayed so many bytes less than the primary has written.
+    StandbyBehind { lag_bytes: u64 },
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Condition::LeaderKeyGone => formatter.write_str("the end of the leader key"),
+            Condition::LeaderElected => formatter.write_str("a new holder of the leader key"),
+            Condition::Promoted => formatter.write_str("a new primary"),
+            Condition::StandbyBehind { lag_bytes } => write!(formatter, "a standby {lag_bytes} bytes behind"),
+        }
+    }
+}
+
+impl Condition {
+    /// Whether it holds by these events, of which only those after `after_us` are news.
+    fn holds(self, events: &[Event], after_us: u64) -> bool {
+        let news = || events.iter().filter(move |event| event.at_us >= after_us);
+        match self {
+            Condition::LeaderKeyGone => {
+                news().any(|event| matches!(&event.what, Occurrence::LeaderKey { holder: None, .. }))
+            }
+            Condition::LeaderElected => {
+                let before = holder(events.iter().filter(|event| event.at_us < after_us));
+                let mut gone = false;
+                news().any(|event| match &event.what {
+                    Occurrence::LeaderKey { holder: None, .. } => {
+                        gone = true;
+                        false
+                    }
+                    Occurrence::LeaderKey { holder, .. } => gone || holder.as_deref() != before,
+                    _ => false,
+                })
+            }
+            Condition::Promoted => {
+                let primaries = |event: &Event| primary(event).map(str::to_owned);
+                let before = events.iter().filter(|event| event.at_us < after_us).filter_map(primaries).next_back();
+                news().filter_map(primaries).any(|node| Some(&node) != before.as_ref())
+            }
+            Condition::StandbyBehind { lag_bytes } => lag(events).is_some_and(|lag| lag >= lag_bytes),
+        }
+    }
+}
+
+fn holder<'a>(events: impl Iterator<Item = &'a Event>) -> Option<&'a str> {
+    let holders = events.filter_map(|event| match &event.what {
+        Occurrence::LeaderKey { holder, .. } => Some(holder.as_deref()),
+        _ => None,
+    });
+    holders.last().flatten()
+}
+
+/// The node, if the event says that it is a primary.
+fn primary(event: &Event) -> Option<&str> {
+    match &event.what {
+        Occurrence::NodeState(state) if state.role == Some(Role::Primary) => Some(&state.node),
+        _ => None,
+    }
+}
+
+/// How far the standby that is furthest behind is, by the last word of each node.
+fn lag(events: &[Event]) -> Option<u64> {
+    let mut standbys = std::collections::BTreeMap::new();
+    let mut written = None;
+    for event in events {
+        let Occurrence::NodeState(state) = &event.what else { continue };
+        match (state.role, state.lsn) {
+            (Some(Role::Primary), Some(lsn)) => {
+                standbys.remove(&state.node);
+                written = Some(lsn);
+            }
+            (Some(Role::Standby), Some(lsn)) => drop(standbys.insert(&state.node, lsn)),
+            _ => {}
+        }
+    }
+    let replayed = standbys.into_values().min()?;
+    Some(written?.saturating_sub(replayed))
+}
+
+/// What conditions read: everything that the history got of a scenario, but for the clients' attempts.
+pub(super) struct Watch {
+    seen: Arc<Mutex<Vec<Event>>>,
+    grown: watch::Receiver<usize>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Watch {
+    pub(super) fn start(recorder: &Recorder) -> Self {
+        let (scenario, mut events) = (recorder.scenario(), recorder.listen());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (grow, grown) = watch::channel(0);
+        let kept = seen.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let event = match events.recv().await {
+                    Ok(event) => event,
+                    // What was missed may be what is waited for: then the deadline says so.
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return,
+                };
+                if event.scenario != scenario || matches!(event.what, Occurrence::Attempt(_)) {
+                    continue;
+                }
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.push(Event::clone(&event));
+                grow.send_replace(kept.len());
+            }
+        });
+        Self { seen, grown, task }
+    }
+
+    /// Waits until the condition holds.
+    pub(super) async fn wait(&self, condition: Condition, after_us: u64, deadline: Duration) -> Result<(), NotReady> {
+        let begun = Instant::now();
+        let mut grown = self.grown.clone();
+        loop {
+            grown.mark_unchanged();
+            if condition.holds(&self.seen.lock().unwrap_or_else(PoisonError::into_inner), after_us) {
+                return Ok(());
+            }
+            let left = deadline.saturating_sub(begun.elapsed());
+            if !matches!(tokio::time::timeout(left, grown.changed()).await, Ok(Ok(()))) {
+                let waited_ms = super::as_ms(begun.elapsed());
+                let reason = "nothing in the history shows it".to_owned();
+                return Err(NotReady { what: condition.to_string(), waited_ms, reason, logs: String::new() });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::event::NodeState;
+
+    fn event(at_us: u64, what: Occurrence) -> Event {
+        Event { seq: at_us, at_us, scenario: 1, what }
+    }
+
+    fn key(at_us: u64, holder: Option<&str>) -> Event {
+        let holder = holder.map(str::to_owned);
+        event(at_us, Occurrence::LeaderKey { member: "node1".to_owned(), holder, revision: 1, initial: false })
+    }
+
+    fn state(at_us: u64, node: &str, role: Role, lsn: u64) -> Event {
+        let state = NodeState {
+            node: node.to_owned(),
+            reachable: true,
+            role: Some(role),
+            timeline: Some(1),
+            lsn: Some(lsn),
+            streaming_from: None,
+            standbys: Default::default(),
+        };
+        event(at_us, Occurrence::NodeState(state))
+    }
+
+    #[test]
+    fn only_what_came_after_the_fault_counts() {
+        let events = [key(1, Some("node1")), key(5, None), key(10, Some("node1"))];
+        assert!(Condition::LeaderKeyGone.holds(&events, 4));
+        assert!(!Condition::LeaderKeyGone.holds(&events, 6));
+        assert!(Condition::LeaderElected.holds(&events, 2));
+        assert!(!Condition::LeaderElected.holds(&events, 11));
+    }
+
+    #[test]
+    fn a_refreshed_key_elects_nobody_and_another_holder_does() {
+        assert!(!Condition::LeaderElected.holds(&[key(1, Some("node1")), key(5, Some("node1"))], 2));
+        assert!(Condition::LeaderElected.holds(&[key(1, Some("node1")), key(5, Some("node2"))], 2));
+    }
+
+    #[test]
+    fn a_promotion_is_another_primary_than_before() {
+        let stays = [state(1, "node1", Role::Primary, 10), state(5, "node1", Role::Primary, 20)];
+        assert!(!Condition::Promoted.holds(&stays, 2));
+        let moves = [state(1, "node1", Role::Primary, 10), state(5, "node2", Role::Primary, 20)];
+        assert!(Condition::Promoted.holds(&moves, 2));
+    }
+
+    #[test]
+    fn the_lag_is_that_of_the_standby_furthest_behind() {
+        let events = [
+            state(1, "node1", Role::Primary, 3000),
+            state(2, "node2", Role::Standby, 2900),
+            state(3, "node3", Role::Standby, 1000),
+        ];
+        assert!(Condition::StandbyBehind { lag_bytes: 2000 }.holds(&events, 0));
+        assert!(!Condition::StandbyBehind { lag_bytes: 2001 }.holds(&events, 0));
+        let caught_up = [&events[..], &[state(4, "node3", Role::Standby, 3000)]].concat();
+        assert!(!Condition::StandbyBehind { lag_bytes: 101 }.holds(&caught_up, 0));
+    }
+}
