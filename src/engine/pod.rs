@@ -35,6 +35,8 @@ pub struct Pod {
     pub address: String,
     /// The host's address in the network that joins the regions, if there is one.
     pub backbone_address: Option<String>,
+    /// The addresses of its networks' gateways: who comes through a published port comes from one of them.
+    pub gateways: Vec<String>,
     /// Published ports: port of the host → port on 127.0.0.1.
     pub published: HashMap<u16, u16>,
     /// A root shell in the host's namespaces.
@@ -52,6 +54,7 @@ impl Pod {
 struct Reached {
     address: String,
     backbone_address: Option<String>,
+    gateways: Vec<String>,
     published: HashMap<u16, u16>,
 }
 
@@ -72,10 +75,10 @@ impl Engine {
             .start_container(&created.id, None::<StartContainerOptions>)
             .await
             .map_err(|error| start_error(&spec, &error))?;
-        let Reached { address, backbone_address, published } = self.reached(&spec, &created.id).await?;
+        let Reached { address, backbone_address, gateways, published } = self.reached(&spec, &created.id).await?;
         let shell = Shell::new(self.docker.clone(), spec.host, &created.id);
         let host = spec.host.to_owned();
-        Ok(Pod { host, container: created.id, address, backbone_address, published, shell })
+        Ok(Pod { host, container: created.id, address, backbone_address, gateways, published, shell })
     }
 
     async fn join_network(&self, container: &str, network: &str, host: &str) -> Result<(), EngineError> {
@@ -88,6 +91,9 @@ impl Engine {
     async fn reached(&self, spec: &PodSpec<'_>, id: &str) -> Result<Reached, EngineError> {
         let network = inspect_network(&self.docker, id).await?;
         let mut joined = network.networks.unwrap_or_default();
+        let gateways =
+            joined.values().filter_map(|endpoint| endpoint.gateway.clone()).filter(|gateway| !gateway.is_empty());
+        let gateways = gateways.collect();
         let mut address_in = |name: &str| {
             let address = joined.remove(name).and_then(|endpoint| endpoint.ip_address);
             address.filter(|address| !address.is_empty()).ok_or_else(|| EngineError::Start {
@@ -111,7 +117,7 @@ impl Engine {
                 })?;
             published.insert(*port, there);
         }
-        Ok(Reached { address, backbone_address, published })
+        Ok(Reached { address, backbone_address, gateways, published })
     }
 }
 

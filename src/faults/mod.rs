@@ -5,6 +5,7 @@
 //!
 //! Architecture invariant: a fault never records and never judges, and faults know nothing of one another.
 
+mod cut;
 mod documentation;
 mod host;
 mod host_crash;
@@ -20,12 +21,20 @@ mod link_reset_peer;
 mod link_slicer;
 mod link_slow_close;
 mod link_timeout;
+mod name_service_loss;
+mod names;
+mod nft;
+mod packet_loss;
 mod parameter;
+mod partition;
+mod partition_shape;
+mod probe;
 mod process;
 mod process_crash_loop;
 mod process_freeze;
 mod process_kill;
 mod process_terminate;
+mod reach;
 mod service_freeze;
 mod service_kill;
 mod target;
@@ -171,6 +180,10 @@ pub const ALL: &[FaultKind] = &[
     link_slicer::KIND,
     link_slow_close::KIND,
     link_timeout::KIND,
+    name_service_loss::KIND,
+    packet_loss::KIND,
+    partition::KIND,
+    partition_shape::KIND,
     process_crash_loop::KIND,
     process_freeze::KIND,
     process_kill::KIND,

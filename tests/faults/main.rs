@@ -4,4 +4,5 @@
 mod bench;
 mod host;
 mod links;
+mod network;
 mod process;

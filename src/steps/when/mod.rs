@@ -3,9 +3,10 @@
 mod course;
 mod host;
 mod link;
+mod network;
 mod process;
 
 use super::StepDefinition;
 
 /// Every plane's table.
-pub(super) const TABLES: &[&[StepDefinition]] = &[host::ALL, link::ALL, process::ALL, course::ALL];
+pub(super) const TABLES: &[&[StepDefinition]] = &[host::ALL, link::ALL, network::ALL, process::ALL, course::ALL];

@@ -1,0 +1,52 @@
+//! `name_service_loss`: a host can't look up names any more, while packets pass.
+
+use async_trait::async_trait;
+
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, host, names::Nameless};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "name_service_loss",
+    effect: "what the host asks its name service is dropped: each look-up of another host's name takes as long as the \
+             resolver waits; packets between hosts pass",
+    confirmed_by: "looking up a peer's name gets no answer while the rule counts the questions; healed when the rule is \
+                   gone and the name is resolved",
+    limits: "none: any host; its own name stands in its hosts file and is still found",
+    parameters: &[],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+struct NameServiceLoss {
+    nameless: Nameless,
+    services: Vec<(String, ServiceKind)>,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let services = host::services(cluster, &aim.hosts);
+    Ok(Box::new(NameServiceLoss { nameless: Nameless::new(aim.hosts.clone()), services }))
+}
+
+#[async_trait]
+impl Fault for NameServiceLoss {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        self.services.clone()
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.nameless.inject(cluster).await
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        self.nameless.bite(cluster).await
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.nameless.heal(cluster).await
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        self.nameless.is_gone(cluster).await
+    }
+}
