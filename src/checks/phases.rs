@@ -58,7 +58,7 @@ pub struct Failover {
     pub old_primary: Option<String>,
     /// The node that acknowledged the first write after the outage.
     pub new_primary: Option<String>,
-    /// The raft leader of the DCS was hit by the fault too: its successor grants the lease its full time again.
+    /// The raft leader of the DCS was lost too: its successor grants the lease its full time again.
     pub dcs_leader_lost: bool,
     /// In the order of time, without gaps: they add up to the outage. Empty if there was no outage, or no end of it.
     pub phases: Vec<Phase>,
@@ -237,24 +237,42 @@ impl Scene<'_, '_> {
             course: Course::NoOutage,
             old_primary: self.faults.iter().find_map(|fault| fault.injecting.primary_before.clone()),
             new_primary: None,
-            dcs_leader_lost: self.dcs_leader_lost(),
+            dcs_leader_lost: false,
             phases: Vec::new(),
             predicted: None,
             evidence: effects.map(|effect| effect.seq).collect(),
         };
         let longest = failover.outages.iter().copied().max_by_key(|outage| outage.length_us(watched_until_us));
+        let until_us = longest.and_then(|outage| outage.to_us).unwrap_or(watched_until_us);
+        failover.dcs_leader_lost = self.dcs_leader_lost(failover.effect_from_us, until_us);
         if let Some(longest) = longest {
             self.follow(&mut failover, longest);
         }
         failover
     }
 
-    fn dcs_leader_lost(&self) -> bool {
-        let lost = |fault: &FaultRecord<'_>| {
-            let leader = fault.injecting.dcs_leader_before.as_deref();
-            leader.is_some_and(|leader| fault.hits(leader, ServiceKind::Etcd.name()))
-        };
-        self.faults.iter().any(lost)
+    /// Whether the raft leader of the DCS was lost before this instant. Who leads is observed; without that, a fault that
+    /// hits the leader must be taken for its loss.
+    fn dcs_leader_lost(&self, effect_from_us: u64, until_us: u64) -> bool {
+        self.dcs_leader_moved(effect_from_us, until_us).unwrap_or_else(|| {
+            let lost = |fault: &FaultRecord<'_>| {
+                let leader = fault.injecting.dcs_leader_before.as_deref();
+                leader.is_some_and(|leader| fault.hits(leader, ServiceKind::Etcd.name()))
+            };
+            self.faults.iter().any(lost)
+        })
+    }
+
+    /// Whether the member that led before the fault was seen not to lead any more; `None` if nobody saw who led.
+    fn dcs_leader_moved(&self, effect_from_us: u64, until_us: u64) -> Option<bool> {
+        let told = self.evidence.events.iter().filter_map(|event| match &event.what {
+            Occurrence::DcsLeader { member } => Some((event.at_us, member.as_deref())),
+            _ => None,
+        });
+        let (_, before) = told.clone().take_while(|(at_us, _)| *at_us < effect_from_us).last()?;
+        let before = before?;
+        let mut since = told.filter(|(at_us, _)| (effect_from_us..=until_us).contains(at_us));
+        Some(since.any(|(_, member)| member != Some(before)))
     }
 
     fn follow(&self, failover: &mut Failover, outage: Outage) {

@@ -42,6 +42,7 @@ pub const CHECK: Check = Check {
         "outage_onset_ms",
         "longest_client_gap_ms",
         "read_outage_ms",
+        "old_primary_writes_ms",
         "not_recovered_for_ms",
     ],
     safety: true,
@@ -215,7 +216,25 @@ fn details(evidence: &Evidence<'_>, failover: &Failover, until_us: Option<u64>, 
     };
     details.extend(longest_client_gap_ms(all, window).map(|gap| Measure::new("longest_client_gap_ms", gap)));
     details.extend(read_outage_ms(all, window).map(|outage| Measure::new("read_outage_ms", outage)));
+    let old_primary_writes_ms = old_primary_writes_ms(failover, window.until_us, all);
+    details.extend(old_primary_writes_ms.map(|writes| Measure::new("old_primary_writes_ms", writes)));
     details
+}
+
+/// How long after the fault the old primary still acknowledged writes, over whatever connection, on the timeline that it
+/// had before; `None` if no other node took over.
+fn old_primary_writes_ms(failover: &Failover, until_us: u64, all: &[Tried<'_>]) -> Option<f64> {
+    let old = failover.old_primary.as_deref().filter(|old| failover.new_primary.as_deref() != Some(old))?;
+    if !matches!(failover.course, Course::Failover | Course::NotRecovered) {
+        return None;
+    }
+    let own =
+        || all.iter().filter(|tried| tried.is_write() && tried.answered_by().is_some_and(|(node, _)| node == old));
+    let before = own().filter(|tried| tried.ended_us <= failover.effect_from_us);
+    let timeline = before.filter_map(|tried| tried.answered_by()).map(|(_, timeline)| timeline).max()?;
+    let same = |tried: &&Tried<'_>| tried.answered_by().is_some_and(|(_, on)| on == timeline);
+    let last_us = own().filter(|tried| tried.started_us() < until_us).filter(same).map(|tried| tried.ended_us).max()?;
+    Some(milliseconds(last_us.saturating_sub(failover.effect_us())))
 }
 
 /// The longest time between two acknowledgements in a row of any one writer of the load.
@@ -283,7 +302,7 @@ fn story(evidence: &Evidence<'_>, failover: &Failover) -> String {
         if longest.name == PhaseName::Detect && failover.dcs_leader_lost {
             let ttl_s = evidence.plan.topology.settings.patroni.ttl_s;
             told += &format!(
-                ", because the etcd leader died with the primary: its successor granted the lease its full ttl of \
+                ", because the etcd leader was lost with the primary: its successor granted the lease its full ttl of \
                  {ttl_s} s again"
             );
         }

@@ -39,6 +39,18 @@ pub(super) const ALL: &[StepDefinition] = &[
             Ok(())
         })
     }),
+    step(
+        Then,
+        "the old primary acknowledges no write after {duration}",
+        "from the fault to the last write that the node which another one replaced acknowledged to anyone",
+        |drill, words| {
+            Box::pin(async move {
+                let bound = Bound::AtMost(words.milliseconds(0)?);
+                drill.expect(words.expectation("recovery_time", "old_primary_writes_ms", bound));
+                Ok(())
+            })
+        },
+    ),
     step(Then, "no acknowledged write is lost", "every acknowledged write is found on every node", |drill, words| {
         Box::pin(async move {
             drill.expect(words.expectation("data_loss", "lost_rows", Bound::Exactly(0.0)));

@@ -219,6 +219,38 @@ fn the_loss_of_the_etcd_leader_is_predicted_and_explained() {
     assert_eq!(detect.predicted, Some((2200.0, 2900.0)));
 }
 
+/// A fault can hit the leader and leave it leading (lost packets), or move it without hitting it (a ring).
+#[test]
+fn whether_the_etcd_leader_was_lost_is_seen_and_not_concluded_from_the_fault() {
+    let led_by =
+        |events, at_ms, member: &str| with(events, at_ms, Occurrence::DcsLeader { member: Some(member.to_owned()) });
+    let lost = |events: &[Event]| verdict_of(events).scenarios[0].failovers[0].dcs_leader_lost;
+    let hit = run(&[Course { dcs_leader: "node1", ..Course::default() }]);
+    assert!(lost(&hit));
+    let stayed = led_by(hit, 900, "node1");
+    assert!(!lost(&stayed));
+    assert!(lost(&led_by(stayed, 2300, "node3")));
+    let spared = led_by(clean(), 900, "node3");
+    assert!(!lost(&spared));
+    assert!(lost(&led_by(spared.clone(), 2300, "node2")));
+    // After the outage it does not matter any more.
+    assert!(!lost(&led_by(spared, 4000, "node2")));
+}
+
+/// A node that is cut off lives on: clients that reach it go on writing until it steps down.
+#[test]
+fn an_old_primary_that_lives_on_is_timed_until_its_last_write() {
+    let course = Course { old_until_ms: 2500, ..Course::default() };
+    let verdict = verdict_of(&run(&[course]));
+    let recovery = finding(&verdict, "recovery_time");
+    let writes_ms = recovery.value_of("old_primary_writes_ms").unwrap();
+    assert!((450.0..=520.0).contains(&writes_ms), "{writes_ms}");
+    assert_eq!(with_outcome(&verdict, Outcome::Inconclusive), [""; 0]);
+    // In place of a failover there is no old primary.
+    let in_place = verdict_of(&run(&[Course { key: None, ..Course::default() }]));
+    assert_eq!(finding(&in_place, "recovery_time").value_of("old_primary_writes_ms"), None);
+}
+
 #[test]
 fn a_second_fault_in_an_outage_belongs_to_it() {
     let second = FaultInjecting {
