@@ -4,6 +4,7 @@
 //! own start.
 
 pub mod access;
+pub mod operations;
 mod readiness;
 mod roles;
 pub mod session;
@@ -93,11 +94,18 @@ impl Cluster {
     pub async fn restart_service(&self, host: &str, kind: ServiceKind) -> Result<(), ShapingError> {
         let Some(service) = self.service(host, kind) else { return Ok(()) };
         self.inner.engine.restart_service(service).await?;
-        self.inner.logs.follow(&self.inner.engine, &service.id, host, kind.name());
+        self.follow_log(host, kind);
         if kind == ServiceKind::Toxiproxy {
             self.make_listeners(host).await?;
         }
         Ok(())
+    }
+
+    /// Follows the log of a service that was started again.
+    pub fn follow_log(&self, host: &str, kind: ServiceKind) {
+        if let Some(service) = self.service(host, kind) {
+            self.inner.logs.follow(&self.inner.engine, &service.id, host, kind.name());
+        }
     }
 
     /// Removes every container and network. Returns how long it took.

@@ -30,6 +30,12 @@ impl Cluster {
         if behind.is_empty() { Ok(()) } else { Err(format!("{} are behind {primary}", behind.join(", "))) }
     }
 
+    /// The first value that a node's PostgreSQL gives for a query.
+    pub async fn sql_value(&self, node: &str, sql: &str) -> Result<String, String> {
+        let rows = self.query(node, POSTGRESQL_PORT, sql).await?;
+        rows.into_iter().next().ok_or_else(|| format!("{node} gave no row"))
+    }
+
     /// The SQLSTATE with which a node refuses a new session; `None` if it takes one or says nothing.
     pub async fn refuses_sessions(&self, node: &str) -> Option<String> {
         let address = self.access().address(node, POSTGRESQL_PORT)?;

@@ -14,7 +14,7 @@ use std::{
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::join_all, stream};
 
 use super::{Engine, EngineError, labels};
 
@@ -108,6 +108,7 @@ impl Engine {
         let mut removed = Removed::default();
         let containers = self.containers(sweep).await?;
         removed.runs.extend(containers.iter().map(|container| container.run.clone()));
+        self.thaw(&containers).await;
         // Holders first: the processes of their services die with them, all at once.
         let (holders, services): (Vec<_>, Vec<_>) = containers.into_iter().partition(|found| found.service == "holder");
         for group in [holders, services] {
@@ -139,6 +140,13 @@ impl Engine {
                 })
             })
             .collect())
+    }
+
+    /// Lets paused containers run: a frozen process can't die, and its host's holder waits for every process.
+    async fn thaw(&self, containers: &[FoundContainer]) {
+        let paused = containers.iter().filter(|container| container.status.contains("Paused"));
+        // One that can't be thawed shows up when it can't be removed.
+        join_all(paused.map(|container| self.docker.unpause_container(&container.id))).await;
     }
 
     async fn remove_containers(&self, ids: Vec<String>) -> Result<(), EngineError> {

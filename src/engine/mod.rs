@@ -3,25 +3,28 @@
 //! Architecture invariant: this folder and the observer of Docker's events are the only users of bollard, and
 //! this folder the only user of testcontainers. It knows nothing of PostgreSQL.
 
+mod container;
 pub mod doctor;
 pub mod images;
 pub mod labels;
 pub mod leftovers;
 mod logs;
+mod network;
 mod pod;
+mod ports;
 mod service;
 mod shell;
 
 use std::collections::BTreeMap;
 
-use bollard::{Docker, errors::Error as DockerError, models::NetworkCreateRequest};
+use bollard::{Docker, errors::Error as DockerError};
 
+pub use container::ContainerState;
 pub use logs::LogFolder;
+pub use network::Joined;
 pub use pod::{Pod, PodSpec};
 pub use service::{ServiceContainer, ServiceSpec};
 pub use shell::{Shell, ShellOutput};
-
-use labels::RunLabels;
 
 /// Something that Docker was asked for did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,9 @@ pub enum EngineError {
     Shell { host: String, reason: String },
     #[error("failed to run `{command}` on host {host}: exit status {status}: {output}")]
     Command { host: String, command: String, status: i32, output: String },
+    /// A port that was free a moment ago is not any more.
+    #[error("failed to start host {host}: {reason}")]
+    PortTaken { host: String, container: String, reason: String },
     #[error("failed to publish port {port} of host {host}: {reason}")]
     Port { host: String, port: u16, reason: String },
 }
@@ -85,19 +91,6 @@ impl Engine {
         note("memory_mib", info.mem_total.map(|bytes| (bytes / (1 << 20)).to_string()));
         note("storage_driver", info.driver);
         Ok(machine)
-    }
-
-    /// Makes a network of this run and returns its name.
-    pub async fn create_network(&self, labels: &RunLabels, region: &str) -> Result<String, EngineError> {
-        let name = labels.network_name(region);
-        let request = NetworkCreateRequest {
-            name: name.clone(),
-            driver: Some("bridge".to_owned()),
-            labels: Some(labels.of_network().into_iter().collect()),
-            ..Default::default()
-        };
-        self.docker.create_network(request).await.map_err(EngineError::doing(format!("create the network {name}")))?;
-        Ok(name)
     }
 }
 

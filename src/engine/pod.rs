@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use bollard::{
     Docker,
     models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkConnectRequest, NetworkingConfig, PortBinding},
-    query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions},
+    query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions},
 };
 
-use super::{Engine, EngineError, Shell, labels::RunLabels};
+use super::{Engine, EngineError, Shell, labels::RunLabels, ports::free_port};
+
+/// How often a host is started with other ports when one of them was taken in that moment.
+const PORTS_TRIED: u32 = 5;
 
 /// What a host is made of.
 pub struct PodSpec<'a> {
@@ -59,13 +62,29 @@ struct Reached {
 }
 
 impl Engine {
-    /// Starts a host.
+    /// Starts a host. Ports that may be any are chosen; one that somebody else takes in that moment is chosen again.
     pub async fn start_pod(&self, spec: PodSpec<'_>) -> Result<Pod, EngineError> {
+        let mut tried = 1;
+        loop {
+            let ports = chosen(&spec)?;
+            match self.start_pod_at(&spec, &ports).await {
+                Err(EngineError::PortTaken { container, .. }) if tried < PORTS_TRIED => {
+                    tried += 1;
+                    let options = RemoveContainerOptionsBuilder::new().force(true).build();
+                    let removed = self.docker.remove_container(&container, Some(options)).await;
+                    removed.map_err(EngineError::doing(format!("remove host {}", spec.host)))?;
+                }
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_pod_at(&self, spec: &PodSpec<'_>, ports: &[(u16, u16)]) -> Result<Pod, EngineError> {
         let name = spec.labels.container_name(spec.host, "holder");
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let created = self
             .docker
-            .create_container(Some(options), body(&spec))
+            .create_container(Some(options), body(spec, ports))
             .await
             .map_err(EngineError::doing(format!("create host {}", spec.host)))?;
         if let Some(backbone) = spec.backbone {
@@ -74,8 +93,8 @@ impl Engine {
         self.docker
             .start_container(&created.id, None::<StartContainerOptions>)
             .await
-            .map_err(|error| start_error(&spec, &error))?;
-        let Reached { address, backbone_address, gateways, published } = self.reached(&spec, &created.id).await?;
+            .map_err(|error| start_error(spec, &created.id, &error))?;
+        let Reached { address, backbone_address, gateways, published } = self.reached(spec, &created.id).await?;
         let shell = Shell::new(self.docker.clone(), spec.host, &created.id);
         let host = spec.host.to_owned();
         Ok(Pod { host, container: created.id, address, backbone_address, gateways, published, shell })
@@ -127,9 +146,21 @@ async fn inspect_network(docker: &Docker, id: &str) -> Result<bollard::models::N
     Ok(inspected.network_settings.unwrap_or_default())
 }
 
-fn body(spec: &PodSpec<'_>) -> ContainerCreateBody {
-    let bindings = spec
-        .ports
+/// The ports to publish, each with the port of 127.0.0.1: the one that was named, or one that is free.
+fn chosen(spec: &PodSpec<'_>) -> Result<Vec<(u16, u16)>, EngineError> {
+    let choose = |(port, there): &(u16, u16)| match there {
+        0 => free_port().map(|there| (*port, there)).ok_or_else(|| EngineError::Port {
+            host: spec.host.to_owned(),
+            port: *port,
+            reason: "no port of 127.0.0.1 is free".to_owned(),
+        }),
+        there => Ok((*port, *there)),
+    };
+    spec.ports.iter().map(choose).collect()
+}
+
+fn body(spec: &PodSpec<'_>, ports: &[(u16, u16)]) -> ContainerCreateBody {
+    let bindings = ports
         .iter()
         .map(|(port, there)| {
             let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(there.to_string()) };
@@ -155,8 +186,8 @@ fn body(spec: &PodSpec<'_>) -> ContainerCreateBody {
     }
 }
 
-/// A port that is taken is the user's to settle, so the error says which.
-fn start_error(spec: &PodSpec<'_>, error: &bollard::errors::Error) -> EngineError {
+/// A port that was named and is taken is the user's to settle, so the error says which.
+fn start_error(spec: &PodSpec<'_>, container: &str, error: &bollard::errors::Error) -> EngineError {
     let text = error.to_string();
     let taken = ["port is already allocated", "address already in use"].iter().any(|sign| text.contains(sign));
     match spec.ports.iter().find(|(_, there)| *there != 0 && text.contains(&there.to_string())) {
@@ -165,6 +196,9 @@ fn start_error(spec: &PodSpec<'_>, error: &bollard::errors::Error) -> EngineErro
             port: *port,
             reason: format!("port {there} of 127.0.0.1 is taken; free it, or name another one in the topology"),
         },
+        None if taken => {
+            EngineError::PortTaken { host: spec.host.to_owned(), container: container.to_owned(), reason: text }
+        }
         _ => EngineError::Start { container: format!("host {}", spec.host), reason: text },
     }
 }

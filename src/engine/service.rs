@@ -74,25 +74,8 @@ impl Engine {
             .map_err(EngineError::doing(format!("start {} on {}", service.name, service.host)))
     }
 
-    /// The exit status of a service's main process; `None` while it runs. One that a signal ended has 128 and the
-    /// signal's number.
-    pub async fn exit_status(&self, service: &ServiceContainer) -> Result<Option<i64>, EngineError> {
-        let inspected = self
-            .docker
-            .inspect_container(&service.id, None)
-            .await
-            .map_err(EngineError::doing(format!("inspect {} on {}", service.name, service.host)))?;
-        let state = inspected.state.unwrap_or_default();
-        Ok(state.exit_code.filter(|_| state.running == Some(false)))
-    }
-
     /// Whether the service's main process runs.
     pub async fn service_runs(&self, service: &ServiceContainer) -> Result<bool, EngineError> {
-        let inspected = self
-            .docker
-            .inspect_container(&service.id, None)
-            .await
-            .map_err(EngineError::doing(format!("inspect {} on {}", service.name, service.host)))?;
-        Ok(inspected.state.and_then(|state| state.running).unwrap_or(false))
+        Ok(self.container_state(service).await?.running)
     }
 }

@@ -101,9 +101,9 @@ pub(super) async fn is_on(
 /// How a service that is down ended, by Docker's word.
 pub(super) async fn how_it_ended(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<String, String> {
     let service = cluster.service(host, kind).ok_or("the service is unknown")?;
-    match cluster.engine().exit_status(service).await.map_err(|error| error.to_string())? {
-        Some(status) => Ok(format!("{} on {host} ended with status {status}", kind.name())),
-        None => Err(format!("the engine says that {} on {host} runs", kind.name())),
+    match cluster.engine().container_state(service).await.map_err(|error| error.to_string())? {
+        state if !state.running => Ok(format!("{} on {host} ended with status {}", kind.name(), state.exit_status)),
+        _ => Err(format!("the engine says that {} on {host} runs", kind.name())),
     }
 }
 

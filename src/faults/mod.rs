@@ -5,8 +5,13 @@
 //!
 //! Architecture invariant: a fault never records and never judges, and faults know nothing of one another.
 
+mod configuration_change;
+mod container_pause;
+mod container_restart;
+mod container_stop;
 mod cut;
 mod documentation;
+mod failover;
 mod host;
 mod host_crash;
 mod host_freeze;
@@ -21,13 +26,18 @@ mod link_reset_peer;
 mod link_slicer;
 mod link_slow_close;
 mod link_timeout;
+mod member_removed;
 mod name_service_loss;
 mod names;
+mod network_disconnect;
 mod nft;
+mod operator;
 mod packet_loss;
 mod parameter;
 mod partition;
 mod partition_shape;
+mod pause;
+mod postgresql_restart;
 mod probe;
 mod process;
 mod process_crash_loop;
@@ -35,8 +45,10 @@ mod process_freeze;
 mod process_kill;
 mod process_terminate;
 mod reach;
+mod reinitialize;
 mod service_freeze;
 mod service_kill;
+mod switchover;
 mod target;
 
 use std::time::Duration;
@@ -50,7 +62,7 @@ pub use process::Process;
 pub use target::{CLIENTS, Target};
 
 use crate::{
-    cluster::{Cluster, NotReady, ShapingError},
+    cluster::{Cluster, NotReady, ShapingError, operations::OperationError},
     engine::EngineError,
     links::ToxiproxyError,
     topology::ServiceKind,
@@ -71,6 +83,8 @@ pub enum FaultError {
     Toxiproxy(#[from] ToxiproxyError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     #[error(transparent)]
     NotReady(#[from] NotReady),
 }
@@ -169,6 +183,11 @@ pub trait Fault: Send + Sync {
 
 /// Every fault, by name.
 pub const ALL: &[FaultKind] = &[
+    configuration_change::KIND,
+    container_pause::KIND,
+    container_restart::KIND,
+    container_stop::KIND,
+    failover::KIND,
     host_crash::KIND,
     host_freeze::KIND,
     host_reboot::KIND,
@@ -180,16 +199,22 @@ pub const ALL: &[FaultKind] = &[
     link_slicer::KIND,
     link_slow_close::KIND,
     link_timeout::KIND,
+    member_removed::KIND,
     name_service_loss::KIND,
+    network_disconnect::KIND,
     packet_loss::KIND,
     partition::KIND,
     partition_shape::KIND,
+    pause::KIND,
+    postgresql_restart::KIND,
     process_crash_loop::KIND,
     process_freeze::KIND,
     process_kill::KIND,
     process_terminate::KIND,
+    reinitialize::KIND,
     service_freeze::KIND,
     service_kill::KIND,
+    switchover::KIND,
 ];
 
 /// The row of this name.

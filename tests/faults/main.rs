@@ -2,7 +2,9 @@
 //! plane; the tests take turns, so that one does not starve the timings of another.
 
 mod bench;
+mod container;
 mod host;
 mod links;
 mod network;
+mod operator;
 mod process;

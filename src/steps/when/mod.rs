@@ -1,12 +1,15 @@
 //! `When`: faults, and waiting for what must come after them. One file a plane.
 
+mod container;
 mod course;
 mod host;
 mod link;
 mod network;
+mod operator;
 mod process;
 
 use super::StepDefinition;
 
 /// Every plane's table.
-pub(super) const TABLES: &[&[StepDefinition]] = &[host::ALL, link::ALL, network::ALL, process::ALL, course::ALL];
+pub(super) const TABLES: &[&[StepDefinition]] =
+    &[container::ALL, host::ALL, link::ALL, network::ALL, operator::ALL, process::ALL, course::ALL];

@@ -1,0 +1,22 @@
+//! What an operator's actions share: the node that they are aimed at, and who accepts writes after them.
+
+use super::{Aim, FaultError};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+/// The PostgreSQL node that an action is aimed at.
+pub(super) fn node(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<String, FaultError> {
+    let host = aim.one_host(fault)?;
+    match cluster.service(host, ServiceKind::Patroni) {
+        Some(_) => Ok(host.to_owned()),
+        None => Err(aim.refuse(fault, format!("{host} runs no Patroni"))),
+    }
+}
+
+/// The node that leads by its Patroni's word, if PostgreSQL there accepts writes.
+pub(super) async fn writable_primary(cluster: &Cluster) -> Result<String, String> {
+    let primary = cluster.primary().await.ok_or("no node leads")?;
+    match cluster.sql_value(&primary, "SELECT pg_is_in_recovery()").await?.as_str() {
+        "f" => Ok(primary),
+        _ => Err(format!("PostgreSQL on {primary} is in recovery")),
+    }
+}

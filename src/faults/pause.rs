@@ -1,0 +1,80 @@
+//! `pause`: an operator switches Patroni's automatic failover off (maintenance mode).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::{Aim, Fault, FaultError, FaultKind, Lasts};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "pause",
+    effect: "Patroni's maintenance mode is switched on for the whole cluster: no agent promotes, demotes or starts \
+             PostgreSQL any more",
+    confirmed_by: "every agent that answers says that it is paused; healed when none does",
+    limits: "an agent must answer; the target names the node that is asked, the whole cluster pauses",
+    parameters: &[],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+struct Pause;
+
+fn aim(_cluster: &Cluster, _aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    Ok(Box::new(Pause))
+}
+
+impl Pause {
+    /// The agents that answer, each with whether it is paused.
+    async fn told(cluster: &Cluster) -> Result<Vec<(String, bool)>, String> {
+        let mut told = Vec::new();
+        for node in &cluster.plan().nodes {
+            if let Ok(answer) = cluster.patroni_says(node).await {
+                told.push((node.clone(), answer["pause"] == Value::Bool(true)));
+            }
+        }
+        if told.is_empty() { Err("no agent answers".to_owned()) } else { Ok(told) }
+    }
+
+    async fn all_say(cluster: &Cluster, paused: bool) -> Result<String, String> {
+        let told = Self::told(cluster).await?;
+        if let Some((node, _)) = told.iter().find(|(_, says)| *says != paused) {
+            return Err(format!("{node} says that it is {}paused", if paused { "not " } else { "" }));
+        }
+        let nodes: Vec<_> = told.into_iter().map(|(node, _)| node).collect();
+        Ok(format!("{} say that they are {}paused", nodes.join(", "), if paused { "" } else { "not " }))
+    }
+}
+
+#[async_trait]
+impl Fault for Pause {
+    /// It stops nothing that runs.
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        Vec::new()
+    }
+
+    /// Each agent learns of it in its next loop.
+    fn confirmed_within(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        cluster.configure(&json!({ "pause": true })).await?;
+        Ok(())
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        Self::all_say(cluster, true).await
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        cluster.configure(&json!({ "pause": null })).await?;
+        Ok(())
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        Self::all_say(cluster, false).await
+    }
+}
