@@ -4,6 +4,7 @@
 //! own start.
 
 pub mod access;
+mod disk;
 pub mod operations;
 mod readiness;
 mod roles;
@@ -15,6 +16,7 @@ mod start;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use access::{Access, Credentials};
+pub use disk::DiskError;
 pub use readiness::{NotReady, wait_until};
 pub use session::Session;
 pub use shaping::ShapingError;

@@ -9,10 +9,10 @@ use std::{
 
 use futures::future::{try_join, try_join_all, try_join3};
 
-use super::{Access, Cluster, Inner, NotReady, Services, ShapingError, wait_until};
+use super::{Access, Cluster, DiskError, Inner, NotReady, Services, ShapingError, wait_until};
 use crate::{
     credentials::Credentials,
-    engine::{Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
+    engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::Plan,
     services::{self, Rendered},
     topology::{Host, ServiceKind},
@@ -27,6 +27,8 @@ pub enum ClusterError {
     NotReady(#[from] NotReady),
     #[error("no image for {0}")]
     NoImage(String),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     #[error("failed to shape links: {0}")]
     Shaping(#[from] ShapingError),
 }
@@ -60,6 +62,7 @@ impl Cluster {
         let begun = Instant::now();
         let cluster = Self::start_containers(startup).await?;
         cluster.wait_ready(begun).await?;
+        cluster.sync_disks().await?;
         Ok((cluster, begun.elapsed()))
     }
 
@@ -67,7 +70,8 @@ impl Cluster {
     async fn start_containers(startup: Startup<'_>) -> Result<Self, ClusterError> {
         let credentials = Credentials::generate();
         let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
-        let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs };
+        let disk_program = disk_program(&startup).await?;
+        let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, disk_program };
         let pods = starter.pods().await?;
         let mut access = Access::new(credentials.clone());
         for pod in &pods {
@@ -189,10 +193,20 @@ impl Cluster {
     }
 }
 
+async fn disk_program(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, ClusterError> {
+    if !startup.plan.topology.prepare.disks {
+        return Ok(None);
+    }
+    let image = startup.images.get("disk").ok_or_else(|| ClusterError::NoImage("disk".to_owned()))?;
+    Ok(Some(startup.engine.file_of_image(&startup.labels, image, "/usr/local/bin/pgquake-disk").await?))
+}
+
 struct Starter<'a> {
     startup: &'a Startup<'a>,
     credentials: &'a Credentials,
     logs: &'a LogFolder,
+    /// The program of the disk's image, where disks are prepared.
+    disk_program: Option<Vec<u8>>,
 }
 
 impl Starter<'_> {
@@ -228,7 +242,14 @@ impl Starter<'_> {
         let image = self.image(row.image)?;
         let Rendered { command, files } = (row.render)(&self.startup.plan, &pod.host, self.credentials);
         let image = image.split_once(':').unwrap_or((image, "latest"));
-        let spec = ServiceSpec { labels: &self.startup.labels, pod, name: kind.name(), image, command, files };
+        let disk = row.storage.zip(self.disk_program.as_ref()).map(|(storage, program)| Disk {
+            program,
+            directory: storage.directory,
+            user: storage.user,
+            entry_point: storage.entry_point,
+            control_port: storage.control_port,
+        });
+        let spec = ServiceSpec { labels: &self.startup.labels, pod, name: kind.name(), image, command, files, disk };
         let container = self.startup.engine.start_service(spec).await?;
         self.logs.follow(self.startup.engine, &container.id, &pod.host, kind.name());
         Ok(((pod.host.clone(), kind), container))

@@ -126,6 +126,19 @@ impl Drill {
         Ok(())
     }
 
+    /// Sets a parameter of PostgreSQL on every node, before anything runs.
+    pub fn set_postgresql(&mut self, parameter: &str, value: &str) -> Result<(), DrillError> {
+        let topology = self.topology.as_mut().ok_or(DrillError::NoTopology)?;
+        topology.settings.postgresql.parameters.insert(parameter.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// Puts data directories on disks that can be broken, before anything runs.
+    pub fn prepare_disks(&mut self) -> Result<(), DrillError> {
+        self.topology.as_mut().ok_or(DrillError::NoTopology)?.prepare.disks = true;
+        Ok(())
+    }
+
     /// Changes the load, before anything runs.
     pub fn choose_load(&mut self, load: LoadSpec) {
         self.load = load;

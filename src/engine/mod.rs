@@ -23,7 +23,7 @@ pub use container::ContainerState;
 pub use logs::LogFolder;
 pub use network::Joined;
 pub use pod::{Pod, PodSpec};
-pub use service::{ServiceContainer, ServiceSpec};
+pub use service::{Disk, ServiceContainer, ServiceSpec};
 pub use shell::{Shell, ShellOutput};
 
 /// Something that Docker was asked for did not happen.

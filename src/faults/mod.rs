@@ -9,7 +9,13 @@ mod configuration_change;
 mod container_pause;
 mod container_restart;
 mod container_stop;
+mod crash;
 mod cut;
+mod disk;
+mod disk_error;
+mod disk_full;
+mod disk_slow;
+mod disk_stall;
 mod documentation;
 mod failover;
 mod host;
@@ -38,6 +44,7 @@ mod partition;
 mod partition_shape;
 mod pause;
 mod postgresql_restart;
+mod power_loss;
 mod probe;
 mod process;
 mod process_crash_loop;
@@ -62,6 +69,7 @@ pub use process::Process;
 pub use target::{CLIENTS, Target};
 
 use crate::{
+    cluster::{Cluster, DiskError, NotReady, ShapingError},
     cluster::{Cluster, NotReady, ShapingError, operations::OperationError},
     engine::EngineError,
     links::ToxiproxyError,
@@ -77,6 +85,8 @@ pub enum FaultError {
     NoTarget(String),
     #[error(transparent)]
     Parameter(#[from] ParameterError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     #[error(transparent)]
     Shaping(#[from] ShapingError),
     #[error(transparent)]
@@ -187,6 +197,10 @@ pub const ALL: &[FaultKind] = &[
     container_pause::KIND,
     container_restart::KIND,
     container_stop::KIND,
+    disk_error::KIND,
+    disk_full::KIND,
+    disk_slow::KIND,
+    disk_stall::KIND,
     failover::KIND,
     host_crash::KIND,
     host_freeze::KIND,
@@ -207,6 +221,7 @@ pub const ALL: &[FaultKind] = &[
     partition_shape::KIND,
     pause::KIND,
     postgresql_restart::KIND,
+    power_loss::KIND,
     process_crash_loop::KIND,
     process_freeze::KIND,
     process_kill::KIND,

@@ -193,6 +193,7 @@ pub(super) async fn signal_service(
     kind: ServiceKind,
     signal: &str,
 ) -> Result<(), FaultError> {
+    cluster.write_back(host, kind).await?;
     let pids = pids_of_service(cluster, host, kind).await?;
     if let (Some(pod), false) = (cluster.pod(host), pids.is_empty()) {
         // One of them may have ended in the meantime.
@@ -280,6 +281,7 @@ pub(super) async fn signal(cluster: &Cluster, host: &str, process: Process, sign
     let missing = || FaultError::NoTarget(format!("process of {} on {host}", process.word()));
     let pod = cluster.pod(host).ok_or_else(missing)?;
     let pid = process.pids(pod).await?.first().copied().ok_or_else(missing)?;
+    cluster.write_back(host, process.service()).await?;
     pod.shell.must(&format!("kill -{signal} {pid}")).await?;
     Ok(pid)
 }

@@ -1,6 +1,6 @@
 //! etcd: the DCS.
 
-use super::{Rendered, Service};
+use super::{Rendered, Service, Storage};
 use crate::{credentials::Credentials, plan::Plan, topology::ServiceKind};
 
 /// Clients' port.
@@ -12,6 +12,13 @@ pub(super) const SERVICE: Service = Service {
     summary: "a member of the DCS: holds the leader key",
     image: "etcd",
     ports: &[CLIENT_PORT],
+    storage: Some(Storage {
+        directory: "/var/lib/etcd",
+        data: "pgquake",
+        user: "etcd",
+        entry_point: "/usr/bin/etcd",
+        control_port: 7482,
+    }),
     behind_primary: false,
     render,
 };

@@ -17,6 +17,7 @@ pub(super) const SERVICE: Service = Service {
     summary: "the proxy in front of the nodes, led by Patroni's REST API",
     image: "haproxy",
     ports: &[STATS_PORT],
+    storage: None,
     behind_primary: true,
     render,
 };

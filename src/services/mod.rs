@@ -23,9 +23,26 @@ pub struct Service {
     pub image: &'static str,
     /// Ports that the harness watches, beside those of the topology's endpoints.
     pub ports: &'static [u16],
+    /// Where it keeps its data, if it keeps any.
+    pub storage: Option<Storage>,
     /// Whether it is started only when a primary leads.
     pub behind_primary: bool,
     pub render: fn(&Plan, &str, &Credentials) -> Rendered,
+}
+
+/// Where a service keeps its data, and how it is started once that is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storage {
+    /// The directory that a prepared disk is mounted over; the data directory is inside.
+    pub directory: &'static str,
+    /// The data directory, below it.
+    pub data: &'static str,
+    /// The user that the service runs as.
+    pub user: &'static str,
+    /// The image's entry point.
+    pub entry_point: &'static str,
+    /// The port of the disk's control, on the host's loopback address.
+    pub control_port: u16,
 }
 
 /// What a container is started with.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{Rendered, Service, etcd};
+use super::{Rendered, Service, Storage, etcd};
 use crate::{
     credentials::{CLIENT_ROLE, Credentials, LEDGER_TABLE},
     plan::Plan,
@@ -27,6 +27,14 @@ pub(super) const SERVICE: Service = Service {
     summary: "PostgreSQL under a Patroni agent",
     image: "patroni",
     ports: &[POSTGRESQL_PORT, REST_PORT],
+    // Not over the data directory itself: Patroni moves and removes that.
+    storage: Some(Storage {
+        directory: "/var/lib/postgresql",
+        data: "data",
+        user: "postgres",
+        entry_point: "/usr/local/bin/entrypoint.sh",
+        control_port: 7481,
+    }),
     behind_primary: false,
     render,
 };

@@ -11,6 +11,7 @@ pub(super) const SERVICE: Service = Service {
     summary: "shapes the links that begin at its host; placed where a topology names links",
     image: "toxiproxy",
     ports: &[API_PORT],
+    storage: None,
     behind_primary: false,
     render,
 };

@@ -14,6 +14,18 @@ pub(super) const ALL: &[StepDefinition] = &[
     }),
     step(
         Given,
+        "the PostgreSQL parameter {string} is {string}",
+        "sets it on every node, as in postgresql.conf",
+        |drill, words| Box::pin(async move { Ok(drill.set_postgresql(words.text(0)?, words.text(1)?)?) }),
+    ),
+    step(
+        Given,
+        "the disks can fail",
+        "puts the data of PostgreSQL and etcd on disks that can lose power, fill up, stall and fail",
+        |drill, _| Box::pin(async move { Ok(drill.prepare_disks()?) }),
+    ),
+    step(
+        Given,
         "every link is shaped",
         "leads every link through a Toxiproxy, so that it can be slowed",
         |drill, _| Box::pin(async move { Ok(drill.shape_links(ShapedLinks::All)?) }),

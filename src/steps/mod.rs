@@ -65,7 +65,7 @@ pub(crate) struct Recorded;
 pub struct StepDefinition {
     pub keyword: StepType,
     /// A Cucumber expression. Beside Cucumber's own there are `{target}`, `{process}`, `{duration}`,
-    /// `{size}` and `{phase}`.
+    /// `{size}`, `{volume}` and `{phase}`.
     pub expression: &'static str,
     /// What it does, in a sentence.
     pub help: &'static str,
@@ -87,6 +87,7 @@ static PARAMETERS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
         ("process", crate::faults::Process::pattern()),
         ("duration", r"\d+(?:\.\d+)? ?(?:ms|s|min)".to_owned()),
         ("size", r"\d+(?:\.\d+)? ?(?:B|kB|MB|GB)".to_owned()),
+        ("volume", "data|WAL|DCS".to_owned()),
         ("phase", "detect|elect|promote|route|first write|restart".to_owned()),
     ]
 });
@@ -200,6 +201,7 @@ mod tests {
                 .replace("{process}", "PostgreSQL")
                 .replace("{duration}", "30 s")
                 .replace("{size}", "1 MB")
+                .replace("{volume}", "WAL")
                 .replace("{phase}", "detect")
                 .replace("(s)", "s");
             let step = gherkin::Step {

@@ -39,9 +39,27 @@ pub struct Topology {
     pub endpoints: Endpoints,
     #[serde(default)]
     pub settings: Settings,
+    /// What services are started with so that a scenario can break it later.
+    #[serde(default, skip_serializing_if = "Prepare::is_nothing")]
+    pub prepare: Prepare,
     /// Ids of the documented claims that bear on this topology (`pgquake list claims`).
     #[serde(default)]
     pub claims: Vec<String>,
+}
+
+/// What must be in place from the start for some faults to be possible. It costs something, so it is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prepare {
+    /// The data directories of PostgreSQL and etcd are on disks that can lose power, fill up, stall and fail. The
+    /// engine's machine needs FUSE. Writes cost about a quarter more.
+    pub disks: bool,
+}
+
+impl Prepare {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One region: a network of its own.

@@ -3,6 +3,7 @@
 
 mod bench;
 mod container;
+mod disk;
 mod host;
 mod links;
 mod network;

@@ -2,6 +2,7 @@
 
 mod container;
 mod course;
+mod disk;
 mod host;
 mod link;
 mod network;
@@ -12,4 +13,4 @@ use super::StepDefinition;
 
 /// Every plane's table.
 pub(super) const TABLES: &[&[StepDefinition]] =
-    &[container::ALL, host::ALL, link::ALL, network::ALL, operator::ALL, process::ALL, course::ALL];
+    &[container::ALL, disk::ALL, host::ALL, link::ALL, network::ALL, operator::ALL, process::ALL, course::ALL];

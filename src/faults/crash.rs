@@ -1,0 +1,88 @@
+//! The sudden end of hosts, which several faults share: silence, then no process is left, and the way back.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::{join_all, try_join_all};
+
+use super::{Aim, Fault, FaultError, Parameter, Takes, host};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+/// In which order several hosts come back.
+pub(super) const PARAMETERS: &[Parameter] = &[
+    Parameter::optional("order", Takes::Hosts, "the hosts come back one after the other, in this order"),
+    Parameter::with_default("apart", Takes::Duration, "2 s", "with an order: the time from one to the next"),
+];
+
+/// Hosts that end at once.
+pub(super) struct Crash {
+    hosts: Vec<String>,
+    services: Vec<(String, ServiceKind)>,
+    /// Hosts that come back together, one group after the other.
+    returns: Vec<Vec<String>>,
+    apart: Duration,
+    /// What prepared disks held unsynced when they ended, in words.
+    lost: Option<String>,
+}
+
+impl Crash {
+    /// The end of the hosts that a fault is aimed at.
+    pub fn aimed(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<Self, FaultError> {
+        let order = aim.parameters.hosts("order");
+        let same = order.len() == aim.hosts.len() && order.iter().all(|host| aim.hosts.contains(host));
+        if !order.is_empty() && !same {
+            return Err(aim.refuse(fault, "the order must name each of its hosts once"));
+        }
+        let returns =
+            if order.is_empty() { vec![aim.hosts.clone()] } else { order.into_iter().map(|host| vec![host]).collect() };
+        Ok(Self {
+            services: host::services(cluster, &aim.hosts),
+            hosts: aim.hosts.clone(),
+            returns,
+            apart: aim.parameters.duration("apart").unwrap_or_default(),
+            lost: None,
+        })
+    }
+}
+
+#[async_trait]
+impl Fault for Crash {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        self.services.clone()
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.lost = unsynced(cluster, &self.services).await?;
+        join_all(self.hosts.iter().map(|name| host::power_off(cluster, name))).await.into_iter().collect()
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        let off = host::is_off(cluster, &self.hosts, &self.services).await?;
+        Ok(self.lost.as_ref().map_or(off.clone(), |lost| format!("{off}; {lost}")))
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        for (index, hosts) in self.returns.iter().enumerate() {
+            if index > 0 {
+                tokio::time::sleep(self.apart).await;
+            }
+            host::boot(cluster, hosts, &self.services).await?;
+        }
+        Ok(())
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        host::is_on(cluster, &self.hosts, &self.services).await
+    }
+}
+
+/// What prepared disks hold unsynced just before they die with their host; `None`: no disk is prepared.
+async fn unsynced(cluster: &Cluster, services: &[(String, ServiceKind)]) -> Result<Option<String>, FaultError> {
+    let kept = services.iter().filter(|(host, kind)| cluster.prepared_disk(host, *kind).is_some());
+    let asked = kept.map(|(host, kind)| async move {
+        let bytes = cluster.disk_status(host, *kind, "unsynced_bytes").await?;
+        Ok::<_, FaultError>(format!("{bytes} bytes of {} on {host}", kind.name()))
+    });
+    let told = try_join_all(asked).await?;
+    Ok((!told.is_empty()).then(|| format!("lost, as they were not synced: about {}", told.join(", "))))
+}

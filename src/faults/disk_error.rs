@@ -1,0 +1,28 @@
+//! `disk_error`: a disk fails.
+
+use super::{
+    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    disk::{self, DiskFault, Shows, Volume},
+};
+use crate::cluster::Cluster;
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "disk_error",
+    effect: "writes or syncs of the volume, or reads too, fail with EIO",
+    confirmed_by: "a write to the volume fails with EIO; healed when one succeeds",
+    limits: disk::LIMITS,
+    parameters: &[
+        disk::VOLUME,
+        Parameter::with_default("operation", Takes::OneOf(&["write", "sync", "all"]), "all", "what fails"),
+    ],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let volume = Volume::aimed(KIND.name, cluster, aim)?;
+    let operation = aim.parameters.text("operation").unwrap_or_default();
+    let on = format!("fail {operation} {}", volume.prefix);
+    Ok(Box::new(DiskFault::new(volume, on, "fail off", Shows::Error("Input/output error"))))
+}

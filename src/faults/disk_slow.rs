@@ -1,0 +1,34 @@
+//! `disk_slow`: a disk takes its time.
+
+use std::time::Duration;
+
+use super::{
+    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    disk::{self, DiskFault, Shows, Volume},
+};
+use crate::cluster::Cluster;
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "disk_slow",
+    effect: "each operation of the kind on the volume takes longer",
+    confirmed_by: "a synced write to the volume takes that long; healed when one succeeds",
+    limits: disk::LIMITS,
+    parameters: &[
+        disk::VOLUME,
+        Parameter::required("delay", Takes::Duration, "how much longer"),
+        Parameter::with_default("operation", Takes::OneOf(&["read", "write", "sync", "all"]), "sync", "what is slow"),
+    ],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let volume = Volume::aimed(KIND.name, cluster, aim)?;
+    let delay = aim.parameters.duration("delay").unwrap_or_default();
+    let operation = aim.parameters.text("operation").unwrap_or_default();
+    let on = format!("delay {operation} {} {}", delay.as_millis(), volume.prefix);
+    // The probe only writes and syncs.
+    let shown = if operation == "read" { Duration::ZERO } else { delay };
+    Ok(Box::new(DiskFault::new(volume, on, "delay off", Shows::Takes(shown))))
+}

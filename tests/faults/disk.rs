@@ -1,0 +1,71 @@
+//! Disks: each fault is felt on its volume and nowhere else, and what was not synced is gone after a power loss.
+
+use pgquake::topology;
+
+use super::bench::Bench;
+
+const DATA: &str = "/var/lib/postgresql/data";
+
+/// What a script in the container of a node's PostgreSQL comes to: its exit status and output.
+async fn in_postgresql(bench: &Bench, node: &str, script: &str) -> (i32, String) {
+    let service = bench.cluster.service(node, topology::ServiceKind::Patroni).unwrap();
+    let told = bench.engine.shell_in(service).run(script).await.unwrap();
+    (told.status, told.text)
+}
+
+async fn writes(bench: &Bench, node: &str, folder: &str) -> (i32, String) {
+    let file = format!("{folder}/.pgquake-test");
+    in_postgresql(bench, node, &format!("(dd if=/dev/zero of={file} bs=8k count=1 2>&1; s=$?; rm -f {file}; exit $s)"))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disks_break_and_heal() {
+    let mut topology = topology::load("single-region-fast", &[]).unwrap();
+    topology.prepare.disks = true;
+    let mut bench = Bench::of("disk", topology).await;
+
+    bench.inject("disk_full", "node2", &[("volume", "WAL")]).await;
+    let (status, told) = writes(&bench, "node2", &format!("{DATA}/pg_wal")).await;
+    assert!(status != 0 && told.contains("No space left"), "{told}");
+    assert_eq!(writes(&bench, "node2", DATA).await.0, 0, "the rest of the data directory is full too");
+    assert_eq!(writes(&bench, "node3", &format!("{DATA}/pg_wal")).await.0, 0, "another host's disk is full too");
+    bench.heal().await;
+    assert_eq!(writes(&bench, "node2", &format!("{DATA}/pg_wal")).await.0, 0);
+
+    bench.inject("disk_error", "node3", &[("operation", "write")]).await;
+    let (status, told) = writes(&bench, "node3", DATA).await;
+    assert!(status != 0 && told.contains("Input/output error"), "{told}");
+    assert_eq!(writes(&bench, "node2", DATA).await.0, 0);
+    bench.heal().await;
+
+    bench.inject("disk_slow", "node2", &[("delay", "200 ms")]).await;
+    bench.heal().await;
+    bench.inject("disk_stall", "node3", &[("volume", "DCS")]).await;
+    assert_eq!(writes(&bench, "node3", DATA).await.0, 0, "PostgreSQL's disk hangs with etcd's");
+    bench.heal().await;
+
+    // Two files, one synced: after the power loss one is there, and the other is empty.
+    let script = format!(
+        "cd {DATA} && echo kept > kept && sync kept && echo lost > lost && cat kept lost | xargs; chown postgres: kept lost"
+    );
+    assert_eq!(in_postgresql(&bench, "node3", &script).await.1, "kept lost");
+    bench.inject("power_loss", "node3", &[]).await;
+    assert!(bench.is_silent("node2", "node3", 9).await);
+    bench.heal().await;
+    assert_eq!(in_postgresql(&bench, "node3", &format!("cd {DATA} && cat kept && wc -c < lost")).await.1, "kept\n0");
+    bench.wait_for_answer("node3", 8008, true).await;
+    let refused = bench.refused("disk_full", "proxy", &[]).await;
+    assert!(refused.contains("proxy does not run patroni"), "{refused}");
+    bench.finish(5, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_not_prepared_is_refused() {
+    let mut bench = Bench::new("no-disk").await;
+    for fault in ["disk_full", "power_loss"] {
+        let refused = bench.refused(fault, "node1", &[]).await;
+        assert!(refused.contains("write `Given the disks can fail`"), "{refused}");
+    }
+    bench.finish(0, false).await;
+}
