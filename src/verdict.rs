@@ -337,6 +337,7 @@ mod tests {
             links: Vec::new(),
             endpoints: crate::topology::Endpoints { write: endpoint, read: None },
             settings: Default::default(),
+            prepare: Default::default(),
             claims: Vec::new(),
         });
         let evidence = Evidence { plan: &plan, events: &[] };

@@ -69,8 +69,7 @@ pub use process::Process;
 pub use target::{CLIENTS, Target};
 
 use crate::{
-    cluster::{Cluster, DiskError, NotReady, ShapingError},
-    cluster::{Cluster, NotReady, ShapingError, operations::OperationError},
+    cluster::{Cluster, DiskError, NotReady, ShapingError, operations::OperationError},
     engine::EngineError,
     links::ToxiproxyError,
     topology::ServiceKind,

@@ -116,6 +116,7 @@ pub fn plan(synchronous: bool) -> Plan {
         regions: vec![Region { name: "region1".to_owned(), hosts }],
         links: Vec::new(),
         endpoints: Endpoints { write: endpoint(5000), read: None },
+        prepare: Default::default(),
         settings,
         claims: Vec::new(),
     })
