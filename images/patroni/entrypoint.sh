@@ -5,6 +5,15 @@
 set -eu
 data=/var/lib/postgresql/data
 
+# Where the topology has clocks prepared, the agent and all that it starts ask libfaketime for the time of day, which
+# adds what this file says. Monotonic clocks, and so every timeout, go as the kernel's.
+if [ -r /etc/patroni/clock ]; then
+  # shellcheck disable=SC2016
+  export LD_PRELOAD='/usr/$LIB/faketime/libfaketimeMT.so.1'
+  export FAKETIME_TIMESTAMP_FILE=/etc/patroni/clock FAKETIME_CACHE_DURATION=1
+  export FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_RESET=1 NO_FAKE_STAT=1
+fi
+
 first_start() {
   # The node that the plan chose as first primary gets the run's roles and passwords before it starts:
   # its history is then that of the others, and a little longer.

@@ -3,7 +3,7 @@
 //! Judged at the moment when the ledgers were read, or the load ended: exactly one node is primary, and every other
 //! node is a standby on the primary's timeline that streams. A node that a fault hit and that was never healed is not
 //! asked for. `rejoin_ms` is the time from a fault proven gone to the first such state of the nodes that it had hit,
-//! the slowest of them.
+//! the slowest of them; a primary that stayed one is back when it accepts writes again.
 
 use std::collections::BTreeMap;
 
@@ -105,10 +105,15 @@ fn rejoin_us(
     primary: &str,
     timeline: Option<u32>,
 ) -> Option<u64> {
+    // A primary that was restarted in place, or got the leader key back, is in its place too.
+    let in_place = |state: &NodeState| match state.node == primary {
+        true => is_primary(state) && state.timeline == timeline,
+        false => streams_on(state, timeline),
+    };
     let back = |node: &&str| {
         let healed = faults.iter().filter(|fault| fault.touches(node)).filter_map(|fault| fault.healed_us).max()?;
         let mut own = events.iter().filter_map(|event| match &event.what {
-            Occurrence::NodeState(state) if state.node == **node => Some((event.at_us, streams_on(state, timeline))),
+            Occurrence::NodeState(state) if state.node == **node => Some((event.at_us, in_place(state))),
             _ => None,
         });
         // It may have been back before the proof was there that the fault is gone.
@@ -118,7 +123,7 @@ fn rejoin_us(
         }
         own.find(|(at_us, streams)| *at_us >= healed && *streams).map(|(at_us, _)| at_us - healed)
     };
-    asked.iter().filter(|node| **node != primary).filter_map(back).max()
+    asked.iter().filter_map(back).max()
 }
 
 fn finding(missing: &[&str], primary: &str, last: &States<'_>, rejoined: Option<u64>) -> Finding {

@@ -4,6 +4,7 @@
 //! own start.
 
 pub mod access;
+mod clock;
 mod disk;
 pub mod operations;
 mod readiness;

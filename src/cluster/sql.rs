@@ -36,6 +36,16 @@ impl Cluster {
         rows.into_iter().next().ok_or_else(|| format!("{node} gave no row"))
     }
 
+    /// A session with a node, to keep.
+    pub async fn session(&self, node: &str, name: &str) -> Result<Session, String> {
+        let address = self.access().address(node, POSTGRESQL_PORT).ok_or_else(|| format!("{node} is not published"))?;
+        let opened = Session::open(address, &self.access().credentials.client_password, name);
+        match tokio::time::timeout(Duration::from_secs(5), opened).await {
+            Ok(opened) => opened.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("{node} opened no session within 5 s")),
+        }
+    }
+
     /// The SQLSTATE with which a node refuses a new session; `None` if it takes one or says nothing.
     pub async fn refuses_sessions(&self, node: &str) -> Option<String> {
         let address = self.access().address(node, POSTGRESQL_PORT)?;

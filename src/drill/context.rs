@@ -19,7 +19,7 @@ use crate::{
     observers::ObserverError,
     plan::Plan,
     services,
-    topology::TopologyError,
+    topology::{SettingError, TopologyError},
     workload::{WaitError, WorkloadError},
 };
 
@@ -31,6 +31,8 @@ pub enum DrillError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Topology(#[from] TopologyError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error(transparent)]

@@ -139,6 +139,17 @@ impl Drill {
         Ok(())
     }
 
+    /// Has clocks prepared that can be set, before anything runs.
+    pub fn prepare_clocks(&mut self) -> Result<(), DrillError> {
+        self.topology.as_mut().ok_or(DrillError::NoTopology)?.prepare.clocks = true;
+        Ok(())
+    }
+
+    /// Gives a Patroni setting another value than the topology has, before anything runs.
+    pub fn set_patroni(&mut self, name: &str, value: &str) -> Result<(), DrillError> {
+        Ok(self.topology.as_mut().ok_or(DrillError::NoTopology)?.set_patroni(name, value)?)
+    }
+
     /// Changes the load, before anything runs.
     pub fn choose_load(&mut self, load: LoadSpec) {
         self.load = load;

@@ -12,6 +12,7 @@ mod logs;
 mod network;
 mod pod;
 mod ports;
+mod resources;
 mod service;
 mod shell;
 
@@ -23,6 +24,7 @@ pub use container::ContainerState;
 pub use logs::LogFolder;
 pub use network::Joined;
 pub use pod::{Pod, PodSpec};
+pub use resources::CpuAccount;
 pub use service::{Disk, ServiceContainer, ServiceSpec};
 pub use shell::{Shell, ShellOutput};
 

@@ -5,10 +5,16 @@
 //!
 //! Architecture invariant: a fault never records and never judges, and faults know nothing of one another.
 
+mod clock;
+mod clock_jump;
+mod clock_offset;
+mod clock_rate;
 mod configuration_change;
+mod connections_exhausted;
 mod container_pause;
 mod container_restart;
 mod container_stop;
+mod cpu_quota;
 mod crash;
 mod cut;
 mod disk;
@@ -33,6 +39,7 @@ mod link_slicer;
 mod link_slow_close;
 mod link_timeout;
 mod member_removed;
+mod memory_limit;
 mod name_service_loss;
 mod names;
 mod network_disconnect;
@@ -192,10 +199,15 @@ pub trait Fault: Send + Sync {
 
 /// Every fault, by name.
 pub const ALL: &[FaultKind] = &[
+    clock_jump::KIND,
+    clock_offset::KIND,
+    clock_rate::KIND,
     configuration_change::KIND,
+    connections_exhausted::KIND,
     container_pause::KIND,
     container_restart::KIND,
     container_stop::KIND,
+    cpu_quota::KIND,
     disk_error::KIND,
     disk_full::KIND,
     disk_slow::KIND,
@@ -213,6 +225,7 @@ pub const ALL: &[FaultKind] = &[
     link_slow_close::KIND,
     link_timeout::KIND,
     member_removed::KIND,
+    memory_limit::KIND,
     name_service_loss::KIND,
     network_disconnect::KIND,
     packet_loss::KIND,

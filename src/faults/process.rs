@@ -186,6 +186,20 @@ fn read_status(text: &str) -> Vec<Running> {
     found
 }
 
+/// For how long a process has been running, in seconds.
+pub(super) async fn age_s(cluster: &Cluster, host: &str, process: Process) -> Result<f64, FaultError> {
+    let missing = || FaultError::NoTarget(format!("process of {} on {host}", process.word()));
+    let pod = cluster.pod(host).ok_or_else(missing)?;
+    let pid = process.pids(pod).await?.first().copied().ok_or_else(missing)?;
+    // Seconds since the start of the machine; and the 22nd field, in hundredths of them, counted after the name of the
+    // program, which may have spaces in it.
+    let script = format!("cut -d' ' -f1 /proc/uptime; sed 's/.*) //' /proc/{pid}/stat | cut -d' ' -f20");
+    let told = pod.shell.must(&script).await?;
+    let mut numbers = told.split_whitespace().filter_map(|number| number.parse::<f64>().ok());
+    let (now, begun) = numbers.next().zip(numbers.next()).ok_or_else(missing)?;
+    Ok(now - begun / 100.0)
+}
+
 /// Sends a signal to every process of a service.
 pub(super) async fn signal_service(
     cluster: &Cluster,

@@ -22,6 +22,10 @@ pub const CONFIG_KEY: &str = "/service/pgquake/config";
 /// Where the data directory is, in the service's container.
 pub const DATA_DIRECTORY: &str = "/var/lib/postgresql/data";
 
+/// What the clock of Patroni and PostgreSQL differs from the machine's by, where the topology has clocks prepared. In
+/// the words of libfaketime: `+60` is 60 s ahead.
+pub const CLOCK_FILE: &str = "/etc/patroni/clock";
+
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Patroni,
     summary: "PostgreSQL under a Patroni agent",
@@ -44,6 +48,10 @@ fn render(plan: &Plan, host: &str, credentials: &Credentials) -> Rendered {
     let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(plan, host, first, credentials))];
     if first {
         files.push(("/etc/patroni/first-start.sql".to_owned(), first_start(plan, host, credentials)));
+    }
+    if plan.topology.prepare.clocks {
+        // The entry point looks for it; the library reads it once a second.
+        files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
     }
     Rendered { command: Vec::new(), files }
 }

@@ -38,6 +38,18 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         Given,
+        "the clocks of the nodes can be set",
+        "Patroni and PostgreSQL ask a library for the time, so that it can be changed",
+        |drill, _| Box::pin(async move { Ok(drill.prepare_clocks()?) }),
+    ),
+    step(
+        Given,
+        "the Patroni setting {string} is {string}",
+        "gives a setting another value than the topology has: `failsafe_mode` is `on`, `ttl` is `20`",
+        |drill, words| Box::pin(async move { Ok(drill.set_patroni(words.text(0)?, words.text(1)?)?) }),
+    ),
+    step(
+        Given,
         "{int} clients writing {int} rows per second each",
         "the load: so many clients, each with one connection to the write endpoint",
         |drill, words| {

@@ -3,6 +3,7 @@
 //! Architecture invariant: pure data. A topology knows nothing of containers, ports on this machine or
 //! passwords; those belong to a run.
 
+mod changes;
 mod error;
 mod library;
 mod parse;
@@ -15,6 +16,7 @@ mod warnings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use changes::SettingError;
 pub use error::{Mistake, TopologyError};
 pub use library::{BUILT_IN, Summary, known, load};
 pub use parse::parse;
@@ -54,6 +56,8 @@ pub struct Prepare {
     /// The data directories of PostgreSQL and etcd are on disks that can lose power, fill up, stall and fail. The
     /// engine's machine needs FUSE. Writes cost about a quarter more.
     pub disks: bool,
+    /// The clocks of Patroni and PostgreSQL can be set: they ask libfaketime for the time, which asks the kernel.
+    pub clocks: bool,
 }
 
 impl Prepare {

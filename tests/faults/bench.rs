@@ -89,6 +89,17 @@ impl Bench {
         self.cluster.pod(host).unwrap().shell.must(script).await.unwrap()
     }
 
+    /// Waits until a script on a host prints something, and something other than before.
+    pub async fn wait_for_other_output(&self, host: &str, script: &str, before: &str) -> String {
+        wait_until("another process", Duration::from_secs(30), || async {
+            let pod = self.cluster.pod(host).unwrap();
+            let text = pod.shell.run(script).await.unwrap().text;
+            if text.is_empty() || text == before { Err(format!("{host} says {text}")) } else { Ok(text) }
+        })
+        .await
+        .unwrap()
+    }
+
     /// Whether a service answers at its port, from outside. docker-proxy accepts for anyone, so only bytes count.
     pub async fn answers(&self, host: &str, port: u16) -> bool {
         let address: SocketAddr = self.cluster.access().address(host, port).unwrap();
@@ -132,7 +143,6 @@ impl Bench {
     /// Holds the history to so many faults, each injected, confirmed and healed, and removes the cluster. `quick`:
     /// each was confirmed (on a machine that is not overloaded) within 250 ms of the beginning of its injection, as the project promises for faults of
     /// networks and processes.
-    #[allow(dead_code)]
     pub async fn finish(self, faults: usize, quick: bool) {
         self.end(faults, |_| quick).await;
     }

@@ -52,6 +52,8 @@ async fn docker_stops_pauses_restarts_and_disconnects_one_and_leaves_the_others(
 
     let refused = bench.refused("container_stop", "the proxy", &[("service", "etcd")]).await;
     assert!(refused.contains("does not run etcd"), "{refused}");
+    let refused = bench.refused("clock_offset", "node1", &[("by", "60 s")]).await;
+    assert!(refused.contains("Given the clocks of the nodes can be set"), "{refused}");
     let refused = bench.refused("network_disconnect", "node1 and node2", &[]).await;
     assert!(refused.contains("it takes one host"), "{refused}");
 

@@ -2,6 +2,7 @@
 //! plane; the tests take turns, so that one does not starve the timings of another.
 
 mod bench;
+mod clock;
 mod container;
 mod disk;
 mod host;
@@ -9,3 +10,4 @@ mod links;
 mod network;
 mod operator;
 mod process;
+mod starvation;

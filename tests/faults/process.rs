@@ -1,11 +1,6 @@
 //! Processes and services.
 
-use std::time::Duration;
-
-use pgquake::{
-    cluster::{Session, wait_until},
-    faults,
-};
+use pgquake::{cluster::Session, faults};
 
 use super::bench::Bench;
 
@@ -69,7 +64,7 @@ async fn they_bite_leave_others_alone_and_heal() {
     bench.inject("process_kill", "node1", &[("process", "a WAL sender")]).await;
     bench.heal().await;
     assert_eq!(bench.output("node1", postmaster).await, before, "PostgreSQL died with its WAL sender");
-    assert_ne!(bench.output("node1", checkpointer).await, checkpointed, "the others were not restarted");
+    bench.wait_for_other_output("node1", checkpointer, &checkpointed).await;
 
     // PostgreSQL told to end: it serves the session that it has, and takes no other one.
     let address = bench.cluster.access().address("node2", 5432).unwrap();
@@ -89,8 +84,8 @@ async fn they_bite_leave_others_alone_and_heal() {
     bench.inject("process_crash_loop", "node2", &[("process", "the Patroni agent")]).await;
     let agent = "pgrep --oldest --full 'python3 /usr/bin/patroni '";
     let postgres = bench.output("node2", postmaster).await;
-    let first = wait_for_output(&bench, "node2", agent, "").await;
-    wait_for_output(&bench, "node2", agent, &first).await;
+    let first = bench.wait_for_other_output("node2", agent, "").await;
+    bench.wait_for_other_output("node2", agent, &first).await;
     assert_eq!(bench.output("node2", postmaster).await, postgres, "PostgreSQL died with its agent");
     bench.heal().await;
     bench.wait_for_answer("node2", PATRONI, true).await;
@@ -122,15 +117,4 @@ async fn they_bite_leave_others_alone_and_heal() {
     assert!(refused.contains("does not run etcd"), "{refused}");
 
     bench.finish_but(10, &["process_crash_loop"]).await;
-}
-
-/// Waits until a script on a host prints something other than before.
-async fn wait_for_output(bench: &Bench, host: &str, script: &str, before: &str) -> String {
-    wait_until("another process", Duration::from_secs(10), || async {
-        let pod = bench.cluster.pod(host).unwrap();
-        let text = pod.shell.run(script).await.unwrap().text;
-        if text.is_empty() || text == before { Err(format!("{host} says {text}")) } else { Ok(text) }
-    })
-    .await
-    .unwrap()
 }

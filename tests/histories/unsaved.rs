@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgquake::{
-    checks::Outcome,
+    checks::{Outcome, phases::Course as FailoverCourse},
     history::{
         Event, Occurrence,
         event::{Attempt, AttemptOutcome, Bound, ClientKind, FaultInjecting, Milestone, Operation, SequenceRange},
@@ -217,6 +217,23 @@ fn the_loss_of_the_etcd_leader_is_predicted_and_explained() {
     assert!(recovery.summary.contains("granted the lease its full ttl of 2 s again"), "{}", recovery.summary);
     let detect = recovery.details.iter().find(|measure| measure.name == "detect_ms").unwrap();
     assert_eq!(detect.predicted, Some((2200.0, 2900.0)));
+}
+
+/// A switchover has no dead primary: no lease has to run out, so nothing is predicted from its length.
+#[test]
+fn a_primary_that_hands_over_predicts_no_lease_to_run_out() {
+    let mut events = run(&[Course { dcs_leader: "node1", ..Course::default() }]);
+    for event in &mut events {
+        if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+            injecting.hands_over = true;
+        }
+    }
+    let verdict = verdict_of(&events);
+    let failover = &verdict.scenarios[0].failovers[0];
+    assert_eq!(failover.course, FailoverCourse::Failover);
+    assert_eq!(failover.predicted, None);
+    let recovery = finding(&verdict, "recovery_time");
+    assert!(!recovery.summary.contains("predicted") && !recovery.summary.contains("ttl"), "{}", recovery.summary);
 }
 
 /// A fault can hit the leader and leave it leading (lost packets), or move it without hitting it (a ring).

@@ -121,6 +121,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         endpoints: Endpoints { write: Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, read: None },
         prepare: Default::default(),
         settings: Default::default(),
+        prepare: Default::default(),
         claims: vec![],
     })
 }

@@ -1,5 +1,6 @@
 //! `When`: faults, and waiting for what must come after them. One file a plane.
 
+mod clock;
 mod container;
 mod course;
 mod disk;
@@ -8,9 +9,20 @@ mod link;
 mod network;
 mod operator;
 mod process;
+mod starvation;
 
 use super::StepDefinition;
 
 /// Every plane's table.
-pub(super) const TABLES: &[&[StepDefinition]] =
-    &[container::ALL, disk::ALL, host::ALL, link::ALL, network::ALL, operator::ALL, process::ALL, course::ALL];
+pub(super) const TABLES: &[&[StepDefinition]] = &[
+    clock::ALL,
+    container::ALL,
+    disk::ALL,
+    host::ALL,
+    link::ALL,
+    network::ALL,
+    operator::ALL,
+    process::ALL,
+    starvation::ALL,
+    course::ALL,
+];

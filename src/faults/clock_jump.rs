@@ -1,0 +1,87 @@
+//! `clock_jump`: a node's clock jumps, and back.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, clock};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "clock_jump",
+    effect: "the time of day of Patroni and PostgreSQL on the node jumps by so much, and jumps back by itself, as after \
+             a wrong time server was believed",
+    confirmed_by: "PostgreSQL's clock_timestamp() and the date of Patroni's answers, compared with the harness's clock; \
+                   healed when both have jumped back",
+    limits: clock::LIMITS,
+    parameters: &[
+        clock::BY,
+        clock::DIRECTION,
+        Parameter::with_default("back_after", Takes::Duration, "10 s", "when it jumps back, at least 3 s"),
+        clock::SERVICE,
+    ],
+    lasts: Lasts::Once,
+    reaches_clients: false,
+    aim,
+};
+
+/// The library notices a change within a second, and the proof needs another.
+const BACK_AFTER_AT_LEAST: Duration = Duration::from_secs(3);
+
+struct ClockJump {
+    node: String,
+    ahead_s: f64,
+    back_after: Duration,
+    back: Option<JoinHandle<()>>,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = clock::node(KIND.name, cluster, aim)?;
+    let back_after = aim.parameters.duration("back_after").unwrap_or_default();
+    if back_after < BACK_AFTER_AT_LEAST {
+        return Err(aim.refuse(KIND.name, "its jump could not be seen if it jumped back in less than 3 s"));
+    }
+    Ok(Box::new(ClockJump { node, ahead_s: clock::ahead_s(aim), back_after, back: None }))
+}
+
+impl Drop for ClockJump {
+    fn drop(&mut self) {
+        if let Some(back) = &self.back {
+            back.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl Fault for ClockJump {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        cluster.set_clock(&self.node, &clock::words(self.ahead_s, 1.0)).await?;
+        let (cluster, node, back_after) = (cluster.clone(), self.node.clone(), self.back_after);
+        self.back = Some(tokio::spawn(async move {
+            tokio::time::sleep(back_after).await;
+            // Healing sets it once more, and tells what fails.
+            drop(cluster.set_clock(&node, &clock::words(0.0, 1.0)).await);
+        }));
+        Ok(())
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        clock::shows(cluster, &self.node, self.ahead_s).await
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        if let Some(back) = self.back.take() {
+            drop(back.await);
+        }
+        Ok(cluster.set_clock(&self.node, &clock::words(0.0, 1.0)).await?)
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        clock::shows(cluster, &self.node, 0.0).await
+    }
+}

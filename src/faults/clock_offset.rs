@@ -1,0 +1,51 @@
+//! `clock_offset`: a node's clock is wrong.
+
+use async_trait::async_trait;
+
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, clock};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "clock_offset",
+    effect: "the time of day of Patroni and PostgreSQL on the node is ahead or behind by so much",
+    confirmed_by: "PostgreSQL's clock_timestamp() and the date of Patroni's answers, compared with the harness's clock; \
+                   healed when both agree with it again",
+    limits: clock::LIMITS,
+    parameters: &[clock::BY, clock::DIRECTION, clock::SERVICE],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+struct ClockOffset {
+    node: String,
+    ahead_s: f64,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = clock::node(KIND.name, cluster, aim)?;
+    Ok(Box::new(ClockOffset { node, ahead_s: clock::ahead_s(aim) }))
+}
+
+#[async_trait]
+impl Fault for ClockOffset {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        Ok(cluster.set_clock(&self.node, &clock::words(self.ahead_s, 1.0)).await?)
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        clock::shows(cluster, &self.node, self.ahead_s).await
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        Ok(cluster.set_clock(&self.node, &clock::words(0.0, 1.0)).await?)
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        clock::shows(cluster, &self.node, 0.0).await
+    }
+}

@@ -1,0 +1,115 @@
+//! `connections_exhausted`: PostgreSQL has no connection left to give.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, operator};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "connections_exhausted",
+    effect: "idle sessions of one client are opened on the node until PostgreSQL refuses more, and kept; one that others \
+             give back is taken too",
+    confirmed_by: "PostgreSQL refuses a new session with SQLSTATE 53300; healed when it takes one",
+    limits: "the target must be a PostgreSQL node; superusers still get in, by the connections reserved for them",
+    parameters: &[Parameter::with_default("at_most", Takes::Number, "2000", "never more sessions than this")],
+    lasts: Lasts::UntilHealed,
+    reaches_clients: false,
+    aim,
+};
+
+/// PostgreSQL's SQLSTATE `too_many_connections`.
+const TOO_MANY: &str = "53300";
+/// Sessions that are opened at a time: the postmaster forks a process for each.
+const AT_ONCE: usize = 16;
+/// How long to wait for somebody to give a connection back.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+struct ConnectionsExhausted {
+    node: String,
+    at_most: usize,
+    held: Arc<AtomicUsize>,
+    /// Hold the sessions; they are closed with it.
+    holders: Vec<JoinHandle<()>>,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = operator::node(KIND.name, cluster, aim)?;
+    let at_most = aim.parameters.number("at_most").unwrap_or_default();
+    if at_most < 1.0 {
+        return Err(aim.refuse(KIND.name, "it must be allowed to open a session"));
+    }
+    Ok(Box::new(ConnectionsExhausted { node, at_most: at_most as usize, held: Arc::default(), holders: Vec::new() }))
+}
+
+impl Drop for ConnectionsExhausted {
+    fn drop(&mut self) {
+        self.holders.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Opens sessions and keeps them until it is aborted.
+async fn take_sessions(cluster: Cluster, node: String, at_most: usize, held: Arc<AtomicUsize>) {
+    let mut sessions = Vec::new();
+    loop {
+        if held.load(Ordering::Relaxed) < at_most
+            && let Ok(session) = cluster.session(&node, "pgquake crowd").await
+        {
+            held.fetch_add(1, Ordering::Relaxed);
+            sessions.push(session);
+            continue;
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+#[async_trait]
+impl Fault for ConnectionsExhausted {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn confirmed_within(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        let take = |_| {
+            let sessions = take_sessions(cluster.clone(), self.node.clone(), self.at_most, self.held.clone());
+            tokio::spawn(sessions)
+        };
+        self.holders = (0..AT_ONCE).map(take).collect();
+        Ok(())
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        let held = self.held.load(Ordering::Relaxed);
+        match cluster.refuses_sessions(&self.node).await.as_deref() {
+            Some(TOO_MANY) => Ok(format!("{} refuses sessions ({TOO_MANY}); {held} are held", self.node)),
+            Some(other) => Err(format!("{} refuses sessions with {other}", self.node)),
+            None => Err(format!("{} takes sessions; {held} are held", self.node)),
+        }
+    }
+
+    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+        for holder in self.holders.drain(..) {
+            holder.abort();
+            // Its sessions are closed when it has ended.
+            drop(holder.await);
+        }
+        Ok(())
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        cluster.sql_value(&self.node, "SELECT 1").await?;
+        Ok(format!("{} takes sessions", self.node))
+    }
+}

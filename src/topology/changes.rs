@@ -1,0 +1,72 @@
+//! What a scenario changes in a topology before it is built.
+
+use serde_json::Value;
+
+use super::{Topology, validate};
+use crate::suggestion::did_you_mean;
+
+/// A setting that a scenario can't have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    #[error("Patroni has no setting `{name}` here: {hint}")]
+    Unknown { name: String, hint: String },
+    #[error("`{text}` can't be the Patroni setting `{name}`: {reason}")]
+    Value { name: String, text: String, reason: String },
+}
+
+impl Topology {
+    /// Gives a Patroni setting another value, under its name in topology files (`failsafe_mode`, `ttl_s`) or in Patroni
+    /// (`ttl`). The topology stays as it was when the value can't be used.
+    pub fn set_patroni(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
+        let wrong = |reason: String| SettingError::Value { name: name.to_owned(), text: text.to_owned(), reason };
+        let mut settings = serde_json::to_value(&self.settings.patroni).map_err(|error| wrong(error.to_string()))?;
+        let known: Vec<String> = settings.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect();
+        let key =
+            [name.to_owned(), format!("{name}_s"), format!("{name}_bytes")].into_iter().find(|key| known.contains(key));
+        let Some(key) = key else {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(SettingError::Unknown { name: name.to_owned(), hint: did_you_mean(name, &known) });
+        };
+        settings[&key] = match text {
+            "on" => Value::Bool(true),
+            "off" => Value::Bool(false),
+            _ => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+        };
+        let mut changed = self.clone();
+        changed.settings.patroni = serde_json::from_value(settings).map_err(|error| wrong(error.to_string()))?;
+        if let Some(problem) = validate::problems(&changed, None).into_iter().next() {
+            let help = problem.help.map(|help| format!(": {help}")).unwrap_or_default();
+            return Err(wrong(format!("{}{help}", problem.message)));
+        }
+        *self = changed;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::topology::load;
+
+    #[test]
+    fn a_setting_is_changed_under_either_name() {
+        let mut topology = load("single-region", &[]).unwrap();
+        topology.set_patroni("failsafe_mode", "on").unwrap();
+        topology.set_patroni("primary_start_timeout", "0").unwrap();
+        topology.set_patroni("loop_wait_s", "5").unwrap();
+        let patroni = &topology.settings.patroni;
+        assert_eq!((patroni.failsafe_mode, patroni.primary_start_timeout_s, patroni.loop_wait_s), (true, 0, 5));
+    }
+
+    #[test]
+    fn what_can_not_be_set_is_told_and_changes_nothing() {
+        let before = load("single-region", &[]).unwrap();
+        let mut topology = before.clone();
+        let unknown = topology.set_patroni("failsave_mode", "on").unwrap_err();
+        assert!(unknown.to_string().contains("did you mean `failsafe_mode`"), "{unknown}");
+        let wrong = topology.set_patroni("failsafe_mode", "maybe").unwrap_err();
+        assert!(wrong.to_string().contains("`maybe` can't be the Patroni setting `failsafe_mode`"), "{wrong}");
+        // Patroni takes no ttl below 20.
+        assert!(topology.set_patroni("ttl", "5").is_err());
+        assert_eq!(topology, before);
+    }
+}
