@@ -1,4 +1,5 @@
-//! The figures that the project promises, measured on this machine: start-up, removal, and the prober's error.
+//! The figures that the project promises, measured on this machine: start-up, removal, the prober's error, and what a
+//! shaped link costs.
 //!
 //! `cargo bench --profile dev` builds nothing anew. Run it on a quiet machine.
 
@@ -24,8 +25,20 @@ use pgquake::{
 
 const ROUNDS: u32 = 5;
 
+/// pgbench's rounds over the shaped and the direct link, by turns.
+const LINK_ROUNDS: u32 = 3;
+const LINK_ROUND_S: u32 = 5;
+
 #[tokio::main]
 async fn main() {
+    // `cargo bench -- links` measures the links alone.
+    if !std::env::args().any(|argument| argument == "links") {
+        clusters_and_prober().await;
+    }
+    links().await;
+}
+
+async fn clusters_and_prober() {
     let (startups, removals) = clusters().await;
     println!("start-up of single-region, writable with two streaming standbys: {}", spread(startups));
     println!("removal: {}", spread(removals));
@@ -63,4 +76,67 @@ fn spread(mut times: Vec<Duration>) -> String {
         at(times.len() - 1),
         times.len()
     )
+}
+
+/// pgbench from one node to another, over the shaped link and over the direct one by turns: Toxiproxy's own user is
+/// spared by the rule that leads connections to it, so that as this user the same program goes directly.
+async fn links() {
+    let engine = Engine::connect().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let run = format!("bench-links-{}", std::process::id());
+    let ownership = Ownership::of(&run).unwrap();
+    let mut topology = topology::load("single-region-fast", &[]).unwrap();
+    let nodes = topology.nodes();
+    topology.shape_links_between(&nodes);
+    let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
+    let context = DrillContext::new(engine.clone(), recorder, &run, ownership.label(), folder.path());
+    let (cluster, _) = context.start(&Plan::new(topology), 1).await.unwrap();
+    let primary = cluster.primary().await.expect("a primary");
+    let from = nodes.iter().find(|node| **node != primary).expect("a standby");
+    let shell = engine.shell_in(cluster.service(from, topology::ServiceKind::Patroni).unwrap());
+    let password = &cluster.access().credentials.superuser_password;
+    let pgbench = |user: &str, arguments: String| {
+        let script = format!(
+            "cd /tmp && setpriv --reuid={user} --clear-groups env PGPASSWORD={password} \
+             pgbench -h {primary} -U postgres {arguments} postgres 2>&1"
+        );
+        let shell = &shell;
+        async move { shell.run_within(&script, Duration::from_secs(60)).await.unwrap().text }
+    };
+    pgbench("postgres", "-i -s 5 -q".to_owned()).await;
+    for (what, arguments) in [("TPC-B, 4 clients", "-c 4"), ("round trip of SELECT 1", "-n -c 1 -f /tmp/one.sql")] {
+        shell.must("echo 'SELECT 1;' > /tmp/one.sql; chmod 644 /tmp/one.sql").await.unwrap();
+        let (mut direct, mut shaped) = (Vec::new(), Vec::new());
+        for _ in 0..LINK_ROUNDS {
+            let arguments = format!("-T {LINK_ROUND_S} {arguments}");
+            direct.push(figures(&pgbench("7474", arguments.clone()).await));
+            shaped.push(figures(&pgbench("postgres", arguments).await));
+        }
+        let (direct, shaped) = (median(direct), median(shaped));
+        println!(
+            "shaped link, {what}: {:.0} tps direct, {:.0} tps shaped ({:+.1} %); {:.3} ms direct, {:.3} ms shaped ({:+.3} ms)",
+            direct.0,
+            shaped.0,
+            (shaped.0 / direct.0 - 1.0) * 100.0,
+            direct.1,
+            shaped.1,
+            shaped.1 - direct.1,
+        );
+    }
+    cluster.remove().await.unwrap();
+}
+
+/// Transactions per second and average latency in ms, from pgbench's report.
+fn figures(report: &str) -> (f64, f64) {
+    let after = |mark: &str| {
+        let rest = &report[report.find(mark).unwrap_or_else(|| panic!("no `{mark}` in {report}")) + mark.len()..];
+        rest.split_whitespace().next().and_then(|figure| figure.parse().ok()).expect("a figure")
+    };
+    (after("tps = "), after("latency average = "))
+}
+
+/// The round with the median throughput.
+fn median(mut rounds: Vec<(f64, f64)>) -> (f64, f64) {
+    rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rounds[rounds.len() / 2]
 }

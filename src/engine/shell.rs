@@ -58,19 +58,24 @@ impl Shell {
 
     /// Runs a script in `sh` and returns what it printed, whatever its exit status.
     pub async fn run(&self, script: &str) -> Result<ShellOutput, EngineError> {
+        self.run_within(script, COMMAND_DEADLINE).await
+    }
+
+    /// The same for a script that takes longer.
+    pub async fn run_within(&self, script: &str, deadline: Duration) -> Result<ShellOutput, EngineError> {
         let mut slot = self.session.lock().await;
         let mut session = match slot.take() {
             Some(session) => session,
             None => self.start().await?,
         };
-        match timeout(COMMAND_DEADLINE, session.run(script)).await {
+        match timeout(deadline, session.run(script)).await {
             Ok(Ok(output)) => {
                 *slot = Some(session);
                 Ok(output)
             }
             // The session is dropped: its state is unknown, and the next command opens a new one.
             Ok(Err(reason)) => Err(self.failed(reason)),
-            Err(_) => Err(self.failed(format!("no answer within {} s to `{script}`", COMMAND_DEADLINE.as_secs()))),
+            Err(_) => Err(self.failed(format!("no answer within {} s to `{script}`", deadline.as_secs()))),
         }
     }
 

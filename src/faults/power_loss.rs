@@ -22,12 +22,16 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let keeps = |host: &String| {
+    let keeps_data = |host: &String| {
         let kinds = [ServiceKind::Patroni, ServiceKind::Etcd];
-        kinds.iter().any(|kind| cluster.prepared_disk(host, *kind).is_some())
+        kinds.into_iter().find(|kind| cluster.service(host, *kind).is_some())
     };
-    match aim.hosts.iter().find(|host| !keeps(host)) {
-        Some(host) => Err(aim.refuse(KIND.name, disk::not_prepared(host))),
+    let keepers: Vec<_> = aim.hosts.iter().filter_map(|host| Some((host, keeps_data(host)?))).collect();
+    if keepers.is_empty() {
+        return Err(aim.refuse(KIND.name, "it keeps no data; host_crash does the same to it"));
+    }
+    match keepers.into_iter().find(|(host, kind)| cluster.prepared_disk(host, *kind).is_none()) {
+        Some((host, _)) => Err(aim.refuse(KIND.name, disk::not_prepared(host))),
         None => Ok(Box::new(Crash::aimed(KIND.name, cluster, aim)?)),
     }
 }
