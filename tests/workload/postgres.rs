@@ -119,7 +119,6 @@ pub fn plan(nodes: &[&str]) -> Plan {
         regions: vec![Region { name: "local".to_owned(), hosts }],
         links: vec![],
         endpoints: Endpoints { write: Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, read: None },
-        prepare: Default::default(),
         settings: Default::default(),
         prepare: Default::default(),
         claims: vec![],
