@@ -120,6 +120,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         links: vec![],
         endpoints: Endpoints { write: Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, read: None },
         settings: Default::default(),
+        prepare: Default::default(),
         claims: vec![],
     })
 }
