@@ -3,7 +3,9 @@
 //! Asked is: a steady state before the first fault; writers that had written at least [`LEAST_WRITES`] rows by then,
 //! each of them some, with at least [`LEAST_SHARE`] of the attempts of the last two seconds acknowledged; and a prober
 //! of the write endpoint that started attempts at most [`WIDEST_SCHEDULE_US`] apart and left none out until the load
-//! ended. The limits follow from what is measured: the schedule bounds the error of an outage, and the writers' rate
+//! ended, and whose attempts were acknowledged before the fault, [`LEAST_PROBED_SHARE`] of them in the same two seconds:
+//! an outage that was there before the fault (of a starved machine, which serves held sessions and no new ones) is
+//! none of the fault's. The limits follow from what is measured: the schedule bounds the error of an outage, and the writers' rate
 //! the loss that can be seen.
 
 use std::collections::BTreeMap;
@@ -30,6 +32,8 @@ pub const LEAST_WRITES: usize = 20;
 /// Of the writers' attempts that ended in the last [`LAST_US`] before the first fault.
 pub const LEAST_SHARE: f64 = 0.8;
 pub const LAST_US: u64 = 2_000_000;
+/// Of the prober's attempts at the write endpoint in the same time.
+pub const LEAST_PROBED_SHARE: f64 = 0.95;
 /// The widest schedule of the prober.
 pub const WIDEST_SCHEDULE_US: u64 = 20_000;
 /// The prober may start an attempt late by as many of its periods.
@@ -48,7 +52,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let end_us = all.last().map_or(steady_us, Tried::started_us);
     let fault = faults.iter().map(|fault| fault.injecting_us).min();
     let writers = Writers::new(&all, fault.unwrap_or(end_us));
-    let prober = Prober::new(&all, steady_us, end_us);
+    let prober = Prober::new(&all, steady_us, end_us, fault);
     let mut doubts: Vec<String> = Vec::new();
     if fault.is_some_and(|at_us| at_us < steady_us) {
         doubts.push("the first fault was injected before a steady state was reached".to_owned());
@@ -137,24 +141,39 @@ struct Prober {
     longest_gap_us: u64,
     /// How long others went on when it had ended.
     ended_early_us: u64,
+    /// Of its attempts that ended shortly before the fault, the share that was acknowledged; `None`: there were none.
+    share_before_fault: Option<f64>,
 }
 
 impl Prober {
-    fn new(all: &[Tried<'_>], from_us: u64, end_us: u64) -> Self {
-        let fresh = all.iter().filter(|tried| tried.is_fresh(WRITE, Operation::Write));
-        let starts: Vec<u64> = fresh.map(Tried::started_us).filter(|at_us| *at_us >= from_us).collect();
+    fn new(all: &[Tried<'_>], from_us: u64, end_us: u64, fault_us: Option<u64>) -> Self {
+        let fresh = || all.iter().filter(|tried| tried.is_fresh(WRITE, Operation::Write));
+        let share_before_fault = fault_us.and_then(|fault_us| {
+            let last = fresh().filter(|tried| (fault_us.saturating_sub(LAST_US)..=fault_us).contains(&tried.ended_us));
+            let (good, all) =
+                last.fold((0, 0), |(good, all), tried| (good + usize::from(tried.acknowledged()), all + 1));
+            (all > 0).then(|| good as f64 / all as f64)
+        });
+        let starts: Vec<u64> = fresh().map(Tried::started_us).filter(|at_us| *at_us >= from_us).collect();
         let mut gaps: Vec<u64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
         gaps.sort_unstable();
         let schedule_us = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
         let first_us = starts.first().map(|first| first - from_us);
         let longest_gap_us = gaps.last().copied().into_iter().chain(first_us).max().unwrap_or(0);
         let ended_early_us = starts.last().map_or(0, |last| end_us.saturating_sub(*last));
-        Self { attempts: starts.len(), schedule_us, longest_gap_us, ended_early_us }
+        Self { attempts: starts.len(), schedule_us, longest_gap_us, ended_early_us, share_before_fault }
     }
 
     fn doubt(&self) -> Option<String> {
         if self.attempts < LEAST_WRITES {
             return Some(format!("the prober of the write endpoint started only {} attempts", self.attempts));
+        }
+        if let Some(share) = self.share_before_fault.filter(|share| *share < LEAST_PROBED_SHARE) {
+            let percent = share * 100.0;
+            return Some(format!(
+                "only {percent:.0} % of the prober's attempts in the two seconds before the fault were acknowledged: new \
+                 clients were refused before anything was broken"
+            ));
         }
         if self.schedule_us > WIDEST_SCHEDULE_US {
             let schedule_ms = milliseconds(self.schedule_us);

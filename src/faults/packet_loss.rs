@@ -1,4 +1,4 @@
-//! `packet_loss`: a share of the packets to a host vanishes, in one direction.
+//! `packet_loss`: a share of the packets between hosts vanishes, in one direction.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,20 @@ use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "packet_loss",
-    effect: "of the packets that arrive at the host from those of `from`, a share is dropped, each by lot; the other \
-             direction is left alone",
+    effect: "of the packets that arrive at the host from those of `from` (or at those from the host), a share is dropped, \
+             each by lot; the other direction is left alone",
     confirmed_by: "of a burst of datagrams over each way two rules count how many came and how many were dropped, and \
                    the share lies within four standard deviations; healed when no rule is left",
     limits: "between hosts only: what clients send comes through the engine's own proxy",
     parameters: &[
         Parameter::required("share", Takes::Share, "how many of the packets are lost"),
-        Parameter::with_default("from", Takes::Hosts, "the rest", "whose packets are lost"),
+        Parameter::with_default("from", Takes::Hosts, "the rest", "the other side"),
+        Parameter::with_default(
+            "direction",
+            Takes::OneOf(&["in", "out"]),
+            "in",
+            "which packets are lost, as the hosts that it is aimed at see them",
+        ),
     ],
     lasts: Lasts::UntilHealed,
     reaches_clients: false,
@@ -53,13 +59,15 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     if share * SIDES < 1.0 {
         return Err(aim.refuse(KIND.name, "a share below 0.01 % loses nothing"));
     }
-    let ways: Vec<(String, String)> = from
+    let outward = aim.parameters.text("direction").as_deref() == Some("out");
+    let (sources, destinations) = if outward { (&aim.hosts, &from) } else { (&from, &aim.hosts) };
+    let ways: Vec<(String, String)> = sources
         .iter()
-        .flat_map(|from| aim.hosts.iter().map(move |to| (from.clone(), to.clone())))
+        .flat_map(|from| destinations.iter().map(move |to| (from.clone(), to.clone())))
         .filter(|(from, to)| from != to)
         .collect();
     if ways.is_empty() {
-        return Err(aim.refuse(KIND.name, "no other host sends packets to it"));
+        return Err(aim.refuse(KIND.name, "there is no other host on the other side"));
     }
     let mut rules: BTreeMap<String, Rules> = BTreeMap::new();
     for (index, (from, to)) in ways.iter().enumerate() {
@@ -81,11 +89,11 @@ fn lost(index: usize) -> String {
 }
 
 fn rule(sources: &str, index: usize, share: f64) -> String {
-    let (came, lost, sides) = (came(index), lost(index), SIDES);
+    let (came, lost) = (came(index), lost(index));
     let unlucky = (share * SIDES).round();
-    format!(
-        "ip saddr {{ {sources} }} counter name {came} numgen random mod {sides} < {unlucky} counter name {lost} drop"
-    )
+    // Where every side of the dice loses, nftables refuses to throw them.
+    let dice = if unlucky < SIDES { format!("numgen random mod {SIDES} < {unlucky} ") } else { String::new() };
+    format!("ip saddr {{ {sources} }} counter name {came} {dice}counter name {lost} drop")
 }
 
 /// Whether so many lost ones of so many are what this share means.
@@ -167,5 +175,6 @@ mod tests {
     fn a_rule_counts_what_came_and_what_was_dropped() {
         let wanted = "ip saddr { 10.0.0.2 } counter name came1 numgen random mod 10000 < 50 counter name lost1 drop";
         assert_eq!(rule("10.0.0.2", 1, 0.005), wanted);
+        assert_eq!(rule("10.0.0.2", 0, 1.0), "ip saddr { 10.0.0.2 } counter name came0 counter name lost0 drop");
     }
 }

@@ -28,7 +28,7 @@ async fn they_bite_leave_others_alone_and_heal() {
     lost_packets(&mut bench).await;
     clients(&mut bench).await;
     refusals(&mut bench).await;
-    bench.finish(15, true).await;
+    bench.finish(16, true).await;
 }
 
 /// A Toxiproxy accepts connections on its own host, whether the peer can be reached or not.
@@ -192,6 +192,12 @@ async fn lost_packets(bench: &mut Bench) {
     assert_eq!(arrived(bench, "node1", "node3", 200).await, 200, "another host's packets are lost too");
     bench.heal().await;
     assert_eq!(arrived(bench, "node2", "node3", 200).await, 200);
+
+    let out = [("from", "node2"), ("share", "100 %"), ("direction", "out")];
+    bench.inject("packet_loss", "node3", &out).await;
+    assert_eq!(arrived(bench, "node3", "node2", 20).await, 0, "packets still arrive");
+    assert_eq!(arrived(bench, "node2", "node3", 20).await, 20, "the other direction loses some too");
+    bench.heal().await;
 }
 
 /// Whether a client gets a session with PostgreSQL through the proxy.

@@ -236,6 +236,45 @@ fn a_primary_that_hands_over_predicts_no_lease_to_run_out() {
     assert!(!recovery.summary.contains("predicted") && !recovery.summary.contains("ttl"), "{}", recovery.summary);
 }
 
+#[test]
+fn an_outage_that_began_before_the_fault_is_not_the_faults() {
+    let mut events = clean();
+    for event in &mut events {
+        // The second before the fault: held sessions and writers are served, fresh ones are not.
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && attempt.client_kind == ClientKind::Fresh
+            && attempt.endpoint == "write"
+            && (1_000_000..1_900_000).contains(&attempt.started_us)
+        {
+            let message = "no session came in time".to_owned();
+            attempt.outcome = AttemptOutcome::Refused { sqlstate: None, message };
+        }
+    }
+    let client = events.iter().find_map(|event| match &event.what {
+        Occurrence::Attempt(attempt) if attempt.client_kind == ClientKind::Fresh && attempt.endpoint == "write" => {
+            Some(attempt.client)
+        }
+        _ => None,
+    });
+    let refused: Vec<u64> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            Occurrence::Attempt(attempt) if Some(attempt.client) == client => match attempt.outcome {
+                AttemptOutcome::Refused { .. } => Some(attempt.sequence),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    let events = with_ledgers(events, |_, found| {
+        let own = found.iter().filter(|range| Some(range.client) == client).copied().collect::<Vec<_>>();
+        found.retain(|range| Some(range.client) != client);
+        let kept = own.iter().flat_map(|range| range.from..=range.to).filter(|sequence| !refused.contains(sequence));
+        found.extend(kept.map(|sequence| SequenceRange { client: own[0].client, from: sequence, to: sequence }));
+    });
+    assert_unproven(&verdict_of(&events), "load_was_real");
+}
+
 /// A fault can hit the leader and leave it leading (lost packets), or move it without hitting it (a ring).
 #[test]
 fn whether_the_etcd_leader_was_lost_is_seen_and_not_concluded_from_the_fault() {

@@ -85,8 +85,8 @@ pub(super) const ALL: &[StepDefinition] = &[
         |drill, words| {
             Box::pin(async move {
                 let share = format!("{} %", words.number(0)?);
-                let parameters = parameters(&[("share", share.as_str()), ("from", words.text(1)?)]);
-                Ok(drill.inject("packet_loss", &words.target(2)?, parameters).await?)
+                let side = [("from", words.text(2)?), ("direction", "out"), ("share", share.as_str())];
+                Ok(drill.inject("packet_loss", &words.target(1)?, parameters(&side)).await?)
             })
         },
     ),
