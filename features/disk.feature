@@ -18,7 +18,7 @@ Feature: Disks
     And never do two nodes accept writes
 
   # Everything loses its power at once, and nobody can take over: what was acknowledged must be on the disks.
-  @documented @disk
+  @documented @disk @untried
   @claim:NO-SPLIT-BRAIN
   Scenario: Every host loses its power and all come back
     Given the topology "single-region"
@@ -32,7 +32,7 @@ Feature: Disks
     And never do two nodes accept writes
 
   # The same with fsync off: acknowledged is not kept, and the check must say so.
-  @documented @disk @control:data_loss
+  @documented @disk @untried @control:data_loss
   Scenario: Every host loses its power with fsync off
     Given the topology "single-region"
     And the PostgreSQL parameter "fsync" is "off"
