@@ -141,8 +141,8 @@ impl Bench {
     }
 
     /// Holds the history to so many faults, each injected, confirmed and healed, and removes the cluster. `quick`:
-    /// each was confirmed (on a machine that is not overloaded) within 250 ms of the beginning of its injection, as the project promises for faults of
-    /// networks and processes.
+    /// each was confirmed (on a machine that is not overloaded) within 250 ms of the beginning of its injection, as the
+    /// project promises for faults of networks and processes.
     pub async fn finish(self, faults: usize, quick: bool) {
         self.end(faults, |_| quick).await;
     }
