@@ -1,16 +1,9 @@
 //! The clocks of a node, compared with the harness's own, and set where they are prepared.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Cluster;
-use crate::{
-    engine::EngineError,
-    services::patroni::{CLOCK_FILE, REST_PORT},
-    topology::ServiceKind,
-};
-
-/// How long an agent may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+use crate::{engine::EngineError, services::patroni::CLOCK_FILE, topology::ServiceKind};
 
 impl Cluster {
     /// How far a node's PostgreSQL is ahead of the harness, in seconds, by its own word. The harness's time is that of
@@ -25,9 +18,7 @@ impl Cluster {
 
     /// How far a node's Patroni is ahead of the harness, in seconds, by the date of its answers: to a second.
     pub async fn agent_ahead_s(&self, node: &str) -> Result<f64, String> {
-        let address = self.access().address(node, REST_PORT).ok_or_else(|| format!("{node} is not published"))?;
-        let request = self.inner.http.get(format!("http://{address}/patroni")).timeout(ANSWER_WITHIN);
-        let answer = request.send().await.map_err(|error| error.to_string())?;
+        let answer = self.patroni_answer(node, "patroni").await?;
         let date = answer.headers().get("Date").and_then(|date| date.to_str().ok());
         let date = date.ok_or_else(|| format!("Patroni on {node} gave no date"))?;
         let told = jiff::fmt::rfc2822::parse(date).map_err(|error| error.to_string())?;

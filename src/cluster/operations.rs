@@ -74,6 +74,18 @@ impl Cluster {
         Ok(members.iter().filter_map(|member| member["name"].as_str().map(str::to_owned)).collect())
     }
 
+    /// Whether every node's Patroni has seen its PostgreSQL run. One that has not yet keeps a change of the
+    /// configuration to itself until PostgreSQL is started the next time.
+    pub async fn agents_run(&self) -> Result<(), String> {
+        for node in &self.plan().nodes {
+            let said = self.patroni_says(node).await?;
+            if said["state"] != "running" {
+                return Err(format!("Patroni says that PostgreSQL on {node} is {}", said["state"]));
+            }
+        }
+        Ok(())
+    }
+
     /// What a node's Patroni says of itself.
     pub async fn patroni_says(&self, node: &str) -> Result<Value, String> {
         self.told(node, "patroni").await
@@ -90,10 +102,15 @@ impl Cluster {
         Err(last)
     }
 
-    async fn told(&self, node: &str, path: &str) -> Result<Value, String> {
+    /// A node's Patroni's answer to a GET, whatever its status.
+    pub(super) async fn patroni_answer(&self, node: &str, path: &str) -> Result<reqwest::Response, String> {
         let address = self.access().address(node, REST_PORT).ok_or_else(|| format!("{node} is not published"))?;
         let request = self.inner.http.get(format!("http://{address}/{path}")).timeout(ANSWER_WITHIN);
-        let answer = request.send().await.map_err(|error| error.to_string())?;
+        request.send().await.map_err(|error| error.to_string())
+    }
+
+    async fn told(&self, node: &str, path: &str) -> Result<Value, String> {
+        let answer = self.patroni_answer(node, path).await?;
         let text = answer.text().await.map_err(|error| error.to_string())?;
         serde_json::from_str(&text).map_err(|error| format!("{node} told no JSON at /{path}: {error}"))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{Cluster, NotReady, wait_until};
-use crate::{services::patroni::REST_PORT, topology::ServiceKind};
+use crate::topology::ServiceKind;
 
 /// How long a member may take to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -73,8 +73,6 @@ impl Cluster {
 
     /// The status with which a node's Patroni answers, if it does.
     pub async fn rest_status(&self, node: &str, path: &str) -> Option<u16> {
-        let address = self.access().address(node, REST_PORT)?;
-        let request = self.inner.http.get(format!("http://{address}/{path}")).timeout(ANSWER_WITHIN);
-        request.send().await.ok().map(|answer| answer.status().as_u16())
+        Some(self.patroni_answer(node, path).await.ok()?.status().as_u16())
     }
 }

@@ -198,7 +198,7 @@ async fn disk_program(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, ClusterE
         return Ok(None);
     }
     let image = startup.images.get("disk").ok_or_else(|| ClusterError::NoImage("disk".to_owned()))?;
-    Ok(Some(startup.engine.file_of_image(&startup.labels, image, "/usr/local/bin/pgquake-disk").await?))
+    Ok(Some(startup.engine.disk_program(&startup.labels, image).await?))
 }
 
 struct Starter<'a> {

@@ -117,7 +117,7 @@ impl Drill {
 
     /// Shapes links before anything runs, beside those that the topology names.
     pub fn shape_links(&mut self, which: ShapedLinks) -> Result<(), DrillError> {
-        let topology = self.topology.as_mut().ok_or(DrillError::NoTopology)?;
+        let topology = self.topology()?;
         let hosts = match which {
             ShapedLinks::All => topology.hosts().map(|host| host.name.clone()).collect(),
             ShapedLinks::BetweenNodes => topology.nodes(),
@@ -128,26 +128,26 @@ impl Drill {
 
     /// Sets a parameter of PostgreSQL on every node, before anything runs.
     pub fn set_postgresql(&mut self, parameter: &str, value: &str) -> Result<(), DrillError> {
-        let topology = self.topology.as_mut().ok_or(DrillError::NoTopology)?;
+        let topology = self.topology()?;
         topology.settings.postgresql.parameters.insert(parameter.to_owned(), value.to_owned());
         Ok(())
     }
 
     /// Puts data directories on disks that can be broken, before anything runs.
     pub fn prepare_disks(&mut self) -> Result<(), DrillError> {
-        self.topology.as_mut().ok_or(DrillError::NoTopology)?.prepare.disks = true;
+        self.topology()?.prepare.disks = true;
         Ok(())
     }
 
     /// Has clocks prepared that can be set, before anything runs.
     pub fn prepare_clocks(&mut self) -> Result<(), DrillError> {
-        self.topology.as_mut().ok_or(DrillError::NoTopology)?.prepare.clocks = true;
+        self.topology()?.prepare.clocks = true;
         Ok(())
     }
 
     /// Gives a Patroni setting another value than the topology has, before anything runs.
     pub fn set_patroni(&mut self, name: &str, value: &str) -> Result<(), DrillError> {
-        Ok(self.topology.as_mut().ok_or(DrillError::NoTopology)?.set_patroni(name, value)?)
+        Ok(self.topology()?.set_patroni(name, value)?)
     }
 
     /// Changes the load, before anything runs.
@@ -253,15 +253,21 @@ impl Drill {
         (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].to_owned())
     }
 
+    /// The topology that the scenario has chosen, to be changed before it is built.
+    fn topology(&mut self) -> Result<&mut Topology, DrillError> {
+        self.topology.as_mut().ok_or(DrillError::NoTopology)
+    }
+
     async fn reach_steady_state(&mut self) -> Result<(), DrillError> {
         let running = self.running().await?;
         let deadline = Duration::from_secs(running.plan.deadlines.steady_state_s);
         if let Some(workload) = &running.workload {
             workload.wait_for_steady_state(deadline).await?;
         }
+        let cluster = &running.cluster;
+        wait_until("every agent to see its PostgreSQL run", deadline, || cluster.agents_run()).await?;
         // Patroni names the synchronous standby only in a later loop. Until then nobody may take over.
         if running.plan.topology.settings.patroni.synchronous_mode {
-            let cluster = &running.cluster;
             let look = || async { cluster.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
             wait_until("a synchronous standby", deadline, look).await?;
         }

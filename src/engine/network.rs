@@ -3,11 +3,13 @@
 //! A network's subnet is chosen here and not by the engine, because an engine keeps a host's address for it only in a
 //! subnet that was asked for. (It also has far fewer subnets of its own than a machine can run clusters.)
 
+use std::collections::HashMap;
+
 use bollard::{
     errors::Error as DockerError,
     models::{
         EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
-        NetworkDisconnectRequest,
+        NetworkDisconnectRequest, NetworkSettings, PortMap,
     },
 };
 
@@ -46,12 +48,7 @@ impl Engine {
 
     /// The networks that a host has joined.
     pub async fn networks_of(&self, pod: &Pod) -> Result<Vec<Joined>, EngineError> {
-        let inspected = self
-            .docker
-            .inspect_container(&pod.container, None)
-            .await
-            .map_err(EngineError::doing(format!("inspect host {}", pod.host)))?;
-        let joined = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let joined = self.network_settings(&pod.container).await?.networks.unwrap_or_default();
         let mut joined: Vec<Joined> = joined
             .into_iter()
             .map(|(network, endpoint)| Joined { network, address: endpoint.ip_address.unwrap_or_default() })
@@ -82,19 +79,24 @@ impl Engine {
     }
 
     /// Which port of 127.0.0.1 each port of a host is published on at the moment.
-    pub async fn published(&self, pod: &Pod) -> Result<Vec<(u16, u16)>, EngineError> {
-        let inspected = self
-            .docker
-            .inspect_container(&pod.container, None)
-            .await
-            .map_err(EngineError::doing(format!("inspect host {}", pod.host)))?;
-        let bound = inspected.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
-        let published = bound.into_iter().filter_map(|(port, bindings)| {
-            let port = port.split('/').next()?.parse().ok()?;
-            Some((port, bindings?.first()?.host_port.as_ref()?.parse().ok()?))
-        });
-        Ok(published.collect())
+    pub async fn published(&self, pod: &Pod) -> Result<HashMap<u16, u16>, EngineError> {
+        Ok(published(self.network_settings(&pod.container).await?.ports.unwrap_or_default()))
     }
+
+    pub(super) async fn network_settings(&self, container: &str) -> Result<NetworkSettings, EngineError> {
+        let inspected = self.docker.inspect_container(container, None).await;
+        let inspected = inspected.map_err(EngineError::doing(format!("inspect container {container}")))?;
+        Ok(inspected.network_settings.unwrap_or_default())
+    }
+}
+
+/// Port of a host → port of 127.0.0.1, as the engine tells it.
+pub(super) fn published(bound: PortMap) -> HashMap<u16, u16> {
+    let published = bound.into_iter().filter_map(|(port, bindings)| {
+        let port = port.split('/').next()?.parse().ok()?;
+        Some((port, bindings?.first()?.host_port.as_ref()?.parse().ok()?))
+    });
+    published.collect()
 }
 
 /// One of the subnets that are set apart for tests of networks (RFC 2544): no office, no VPN and no engine should be

@@ -6,12 +6,11 @@
 use std::collections::HashMap;
 
 use bollard::{
-    Docker,
     models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkConnectRequest, NetworkingConfig, PortBinding},
     query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions},
 };
 
-use super::{Engine, EngineError, Shell, labels::RunLabels, ports::free_port};
+use super::{Engine, EngineError, Shell, labels::RunLabels, network::published, ports::free_port};
 
 /// How often a host is started with other ports when one of them was taken in that moment.
 const PORTS_TRIED: u32 = 5;
@@ -108,7 +107,7 @@ impl Engine {
     }
 
     async fn reached(&self, spec: &PodSpec<'_>, id: &str) -> Result<Reached, EngineError> {
-        let network = inspect_network(&self.docker, id).await?;
+        let network = self.network_settings(id).await?;
         let mut joined = network.networks.unwrap_or_default();
         let gateways =
             joined.values().filter_map(|endpoint| endpoint.gateway.clone()).filter(|gateway| !gateway.is_empty());
@@ -122,28 +121,13 @@ impl Engine {
         };
         let address = address_in(spec.network)?;
         let backbone_address = spec.backbone.map(address_in).transpose()?;
-        let bound = network.ports.unwrap_or_default();
-        let mut published = HashMap::new();
-        for (port, _) in &spec.ports {
-            let there = bound
-                .get(&format!("{port}/tcp"))
-                .and_then(Option::as_ref)
-                .and_then(|bindings| bindings.first()?.host_port.as_ref()?.parse().ok())
-                .ok_or_else(|| EngineError::Port {
-                    host: spec.host.to_owned(),
-                    port: *port,
-                    reason: "the engine did not publish it".to_owned(),
-                })?;
-            published.insert(*port, there);
+        let published = published(network.ports.unwrap_or_default());
+        if let Some((missing, _)) = spec.ports.iter().find(|(port, _)| !published.contains_key(port)) {
+            let (host, reason) = (spec.host.to_owned(), "the engine did not publish it".to_owned());
+            return Err(EngineError::Port { host, port: *missing, reason });
         }
         Ok(Reached { address, backbone_address, gateways, published })
     }
-}
-
-async fn inspect_network(docker: &Docker, id: &str) -> Result<bollard::models::NetworkSettings, EngineError> {
-    let inspected =
-        docker.inspect_container(id, None).await.map_err(EngineError::doing(format!("inspect container {id}")))?;
-    Ok(inspected.network_settings.unwrap_or_default())
 }
 
 /// The ports to publish, each with the port of 127.0.0.1: the one that was named, or one that is free.

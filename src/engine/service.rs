@@ -50,7 +50,7 @@ set -eu
 user=$1 directory=$2 port=$3
 shift 3
 rm -f /run/pgquake-disk
-/usr/local/bin/pgquake-disk "$directory" "$directory" --listen "127.0.0.1:$port" > /run/pgquake-disk 2>&1 &
+"$(dirname "$0")/pgquake-disk" "$directory" "$directory" --listen "127.0.0.1:$port" > /run/pgquake-disk 2>&1 &
 disk=$!
 until grep -q '^mounted' /run/pgquake-disk; do
   kill -0 "$disk" 2> /dev/null || { echo "failed to mount the disk: $(cat /run/pgquake-disk)" >&2; exit 1; }
@@ -61,6 +61,7 @@ export HOME
 exec setpriv --reuid="$user" --regid="$user" --init-groups --inh-caps=-all --bounding-set=-all -- "$@"
 "#;
 const ON_DISK_PATH: &str = "/usr/local/bin/pgquake-on-disk.sh";
+/// Where the disk's image has its program, and where a service that is mounted on the disk gets it: beside the script.
 const PROGRAM_PATH: &str = "/usr/local/bin/pgquake-disk";
 
 /// A running (or killed) service.
@@ -125,9 +126,9 @@ impl Engine {
         Shell::new(self.docker.clone(), &service.host, &service.id)
     }
 
-    /// Reads a file out of an image.
-    pub async fn file_of_image(&self, labels: &RunLabels, image: &str, path: &str) -> Result<Vec<u8>, EngineError> {
-        let doing = || format!("read {path} of the image {image}");
+    /// Reads the program that serves a prepared disk out of its image.
+    pub async fn disk_program(&self, labels: &RunLabels, image: &str) -> Result<Vec<u8>, EngineError> {
+        let doing = || format!("read {PROGRAM_PATH} of the image {image}");
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             labels: Some(labels.of_container("none", "image")),
@@ -135,7 +136,7 @@ impl Engine {
         };
         let created = self.docker.create_container(None::<CreateContainerOptions>, body).await;
         let created = created.map_err(EngineError::doing(doing()))?;
-        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let options = DownloadFromContainerOptionsBuilder::new().path(PROGRAM_PATH).build();
         let archive: Result<Vec<_>, _> =
             self.docker.download_from_container(&created.id, Some(options)).try_collect().await;
         let removed = self.docker.remove_container(&created.id, None::<RemoveContainerOptions>).await;

@@ -58,7 +58,10 @@ impl Fault for Crash {
 
     async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
         let off = host::is_off(cluster, &self.hosts, &self.services).await?;
-        Ok(self.lost.as_ref().map_or(off.clone(), |lost| format!("{off}; {lost}")))
+        Ok(match &self.lost {
+            Some(lost) => format!("{off}; {lost}"),
+            None => off,
+        })
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

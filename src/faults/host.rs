@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use futures::future::{try_join, try_join_all};
 
-use super::{FaultError, process};
+use super::{
+    FaultError,
+    probe::{self, Answer, Probe},
+    process,
+};
 use crate::{
     cluster::{Cluster, wait_until},
     engine::Pod,
@@ -21,8 +25,9 @@ const SILENCE: &str = "nft 'add table inet pgquake_silence; \
      add chain inet pgquake_silence in { type filter hook input priority -300; policy drop; }; \
      add chain inet pgquake_silence out { type filter hook output priority -300; policy drop; }'";
 const SPEAK: &str = "nft delete table inet pgquake_silence 2>/dev/null || true";
-/// How long another host waits for an answer to be sure that there is none.
-const SILENT_AFTER_S: f32 = 0.08;
+/// A port on which no service listens (RFC 863 sets it apart for a service that throws away what it gets): a living
+/// machine resets a connection to it, a dead one says nothing.
+const DISCARD_PORT: u16 = 9;
 
 /// Every service of these hosts.
 pub(super) fn services(cluster: &Cluster, hosts: &[String]) -> Vec<(String, ServiceKind)> {
@@ -123,7 +128,7 @@ pub(super) async fn speak(cluster: &Cluster, host: &str) -> Result<(), FaultErro
 pub(super) async fn is_silent(cluster: &Cluster, host: &str, silent: &[String]) -> Result<String, String> {
     match answer_to_a_peer(cluster, host, silent).await? {
         Some(Answer::Silence) => Ok(format!("a peer of {host} hears nothing")),
-        Some(Answer::Reset) => Err(format!("{host} still resets connections")),
+        Some(Answer::Reset | Answer::Accepted) => Err(format!("{host} still answers connections")),
         None => Ok(format!("all packets of {host} are dropped; no peer is left to hear it")),
     }
 }
@@ -132,7 +137,7 @@ pub(super) async fn is_silent(cluster: &Cluster, host: &str, silent: &[String]) 
 pub(super) async fn answers(cluster: &Cluster, host: &str) -> Result<String, String> {
     match answer_to_a_peer(cluster, host, &[]).await? {
         Some(Answer::Silence) => Err(format!("a peer of {host} hears nothing")),
-        Some(Answer::Reset) | None => Ok(format!("{host} answers its peers")),
+        Some(Answer::Reset | Answer::Accepted) | None => Ok(format!("{host} answers its peers")),
     }
 }
 
@@ -149,21 +154,11 @@ pub(super) async fn services_run(cluster: &Cluster, services: &[(String, Service
     Ok(())
 }
 
-enum Answer {
-    /// Neither an answer nor a reset.
-    Silence,
-    /// The host's kernel answered: with a reset, as nothing listens on the port.
-    Reset,
-}
-
-/// What another host gets when it connects to a port of this one on which nothing listens: a living machine
-/// resets the connection, a dead one says nothing. `None`: there is no other host.
+/// What another host gets when it connects to this one. `None`: there is no other host.
 async fn answer_to_a_peer(cluster: &Cluster, host: &str, but: &[String]) -> Result<Option<Answer>, String> {
-    let address = &pod(cluster, host).map_err(|error| error.to_string())?.address;
     let Some(peer) = cluster.pods().find(|peer| peer.host != host && !but.contains(&peer.host)) else {
         return Ok(None);
     };
-    let script = format!("timeout {SILENT_AFTER_S} bash -c '</dev/tcp/{address}/9' 2>/dev/null");
-    let tried = peer.shell.run(&script).await.map_err(|error| error.to_string())?;
-    Ok(Some(if tried.status == 124 { Answer::Silence } else { Answer::Reset }))
+    let probe = Probe { of: 0, by: peer.host.clone(), to: host.to_owned(), port: Some(DISCARD_PORT) };
+    Ok(probe::ask(cluster, &[probe]).await?.first().copied())
 }

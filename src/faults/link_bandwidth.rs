@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Toxics},
+    link::{self, LinkFault, Measure, PADDING_BYTES},
 };
-use crate::{
-    cluster::Cluster,
-    links::{Stream, ToxicKind},
-};
+use crate::{cluster::Cluster, links::ToxicKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_bandwidth",
@@ -22,11 +19,6 @@ pub(super) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-/// The probe's request, within what PostgreSQL takes from a client that it does not know yet.
-const PADDING_BYTES: u64 = 8000;
-/// Less can't be told from what the machine does.
-const LEAST_MEASURED: Duration = Duration::from_millis(30);
-
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let bytes_per_s = aim.parameters.bytes("rate").unwrap_or_default();
     let rate_kb_per_s = bytes_per_s / 1000;
@@ -35,11 +27,6 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     }
     let kind = ToxicKind::Bandwidth { rate_kb_per_s };
     let by = Duration::from_secs_f64(PADDING_BYTES as f64 / bytes_per_s as f64);
-    let slower = Measure::Slower { by, padding_bytes: PADDING_BYTES };
-    let measure = if by >= LEAST_MEASURED { slower } else { Measure::Nothing };
-    let ways = link::ways(KIND.name, cluster, aim)?;
-    let share = aim.parameters.number("share").unwrap_or(1.0);
-    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
-    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
-    Ok(Box::new(LinkFault::new(toxics, measure)))
+    let measure = Measure::slower(by);
+    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Toxics},
+    link::{self, LinkFault, Measure},
 };
 use crate::{
     cluster::Cluster,
@@ -31,19 +31,15 @@ pub(super) const KIND: FaultKind = FaultKind {
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let added = aim.parameters.duration("round_trip").unwrap_or_default();
     let jitter = aim.parameters.duration("jitter").unwrap_or_default();
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let there = added / 2;
     if there.as_millis() == 0 {
         return Err(
             aim.refuse(KIND.name, "Toxiproxy knows whole milliseconds each way: a round trip has at least 2 ms")
         );
     }
-    let half = |latency| ToxicKind::Latency { latency_ms: ms(latency), jitter_ms: ms(jitter) };
-    let ways = link::ways(KIND.name, cluster, aim)?;
-    let share = aim.parameters.number("share").unwrap_or(1.0);
+    let half = |latency| ToxicKind::Latency { latency_ms: link::whole_ms(latency), jitter_ms: link::whole_ms(jitter) };
     // An odd millisecond goes the way back.
-    let back = Duration::from_millis(ms(added) - ms(there));
+    let back = Duration::from_millis(link::whole_ms(added) - link::whole_ms(there));
     let kinds = [(Stream::Upstream, half(there)), (Stream::Downstream, half(back))];
-    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
-    Ok(Box::new(LinkFault::new(toxics, Measure::RoundTrip { added, jitter })))
+    LinkFault::aimed(KIND.name, cluster, aim, &kinds, Measure::RoundTrip { added, jitter })
 }

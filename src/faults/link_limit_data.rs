@@ -2,12 +2,9 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Toxics},
+    link::{self, LinkFault, Measure, PADDING_BYTES},
 };
-use crate::{
-    cluster::Cluster,
-    links::{Stream, ToxicKind},
-};
+use crate::{cluster::Cluster, links::ToxicKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_limit_data",
@@ -20,17 +17,10 @@ pub(super) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-/// The probe's request, within what PostgreSQL takes from a client that it does not know yet.
-const PADDING_BYTES: u64 = 8000;
-
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let bytes = aim.parameters.bytes("bytes").unwrap_or_default();
     let kind = ToxicKind::LimitData { bytes };
     let ends = Measure::EndsAfter { padding_bytes: PADDING_BYTES };
     let measure = if bytes < PADDING_BYTES { ends } else { Measure::Nothing };
-    let ways = link::ways(KIND.name, cluster, aim)?;
-    let share = aim.parameters.number("share").unwrap_or(1.0);
-    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
-    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
-    Ok(Box::new(LinkFault::new(toxics, measure)))
+    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
 }

@@ -2,12 +2,9 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Toxics},
+    link::{self, LinkFault, Measure},
 };
-use crate::{
-    cluster::Cluster,
-    links::{Stream, ToxicKind},
-};
+use crate::{cluster::Cluster, links::ToxicKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_reset_peer",
@@ -27,11 +24,7 @@ pub(super) const KIND: FaultKind = FaultKind {
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let within = aim.parameters.duration("after").unwrap_or_default();
-    let kind = ToxicKind::ResetPeer { timeout_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX) };
+    let kind = ToxicKind::ResetPeer { timeout_ms: link::whole_ms(within) };
     let measure = if within.is_zero() { Measure::Reset { within } } else { Measure::Nothing };
-    let ways = link::ways(KIND.name, cluster, aim)?;
-    let share = aim.parameters.number("share").unwrap_or(1.0);
-    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
-    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
-    Ok(Box::new(LinkFault::new(toxics, measure)))
+    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
 }

@@ -1,15 +1,10 @@
 //! `link_slicer`: a link passes data in small pieces.
 
-use std::time::Duration;
-
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Toxics},
+    link::{self, LinkFault, Measure, PADDING_BYTES},
 };
-use crate::{
-    cluster::Cluster,
-    links::{Stream, ToxicKind},
-};
+use crate::{cluster::Cluster, links::ToxicKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_slicer",
@@ -28,11 +23,6 @@ pub(super) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-/// The probe's request, within what PostgreSQL takes from a client that it does not know yet.
-const PADDING_BYTES: u64 = 8000;
-/// Less can't be told from what the machine does.
-const LEAST_MEASURED: Duration = Duration::from_millis(30);
-
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let average_bytes = aim.parameters.bytes("size").unwrap_or_default().max(1);
     let delay = aim.parameters.duration("delay").unwrap_or_default();
@@ -41,11 +31,6 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     // Sizes vary by half either way, so that there may be fewer packets than the average says.
     let packets = u32::try_from(PADDING_BYTES / (average_bytes * 2)).unwrap_or(u32::MAX);
     let by = delay * packets;
-    let slower = Measure::Slower { by, padding_bytes: PADDING_BYTES };
-    let measure = if by >= LEAST_MEASURED { slower } else { Measure::Nothing };
-    let ways = link::ways(KIND.name, cluster, aim)?;
-    let share = aim.parameters.number("share").unwrap_or(1.0);
-    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
-    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
-    Ok(Box::new(LinkFault::new(toxics, measure)))
+    let measure = Measure::slower(by);
+    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
 }

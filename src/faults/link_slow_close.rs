@@ -2,12 +2,9 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Toxics},
+    link::{self, LinkFault, Measure},
 };
-use crate::{
-    cluster::Cluster,
-    links::{Stream, ToxicKind},
-};
+use crate::{cluster::Cluster, links::ToxicKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_slow_close",
@@ -22,11 +19,7 @@ pub(super) const KIND: FaultKind = FaultKind {
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let by = aim.parameters.duration("delay").unwrap_or_default();
-    let kind = ToxicKind::SlowClose { delay_ms: u64::try_from(by.as_millis()).unwrap_or(u64::MAX) };
+    let kind = ToxicKind::SlowClose { delay_ms: link::whole_ms(by) };
     let measure = Measure::LateEnd { by };
-    let ways = link::ways(KIND.name, cluster, aim)?;
-    let share = aim.parameters.number("share").unwrap_or(1.0);
-    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
-    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
-    Ok(Box::new(LinkFault::new(toxics, measure)))
+    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
 }

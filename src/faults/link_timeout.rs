@@ -2,12 +2,9 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Toxics},
+    link::{self, LinkFault, Measure},
 };
-use crate::{
-    cluster::Cluster,
-    links::{Stream, ToxicKind},
-};
+use crate::{cluster::Cluster, links::ToxicKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_timeout",
@@ -32,11 +29,7 @@ pub(super) const KIND: FaultKind = FaultKind {
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let after = aim.parameters.duration("after").unwrap_or_default();
-    let kind = ToxicKind::Timeout { timeout_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX) };
+    let kind = ToxicKind::Timeout { timeout_ms: link::whole_ms(after) };
     let measure = if after.is_zero() { Measure::Silence } else { Measure::EndsAfter { padding_bytes: 0 } };
-    let ways = link::ways(KIND.name, cluster, aim)?;
-    let share = aim.parameters.number("share").unwrap_or(1.0);
-    let kinds = [(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)];
-    let toxics = Toxics::new(KIND.name, ways, share, &kinds);
-    Ok(Box::new(LinkFault::new(toxics, measure)))
+    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
 }

@@ -85,8 +85,7 @@ impl Fault for NetworkDisconnect {
         }
         let pod = cluster.pod(&self.host).ok_or("the host is unknown")?;
         let published = cluster.engine().published(pod).await.map_err(|error| error.to_string())?;
-        if let Some((port, there)) = pod.published.iter().find(|(port, there)| !published.contains(&(**port, **there)))
-        {
+        if let Some((port, there)) = pod.published.iter().find(|(port, there)| published.get(port) != Some(there)) {
             return Err(format!("port {port} of {} is not published as {there}", self.host));
         }
         let answers = host::answers(cluster, &self.host).await?;

@@ -132,14 +132,23 @@ pub(super) fn service_aimed_at(
     }
 }
 
-/// Ids of every process of a service, by its control group: each service is a container, and the group's path
-/// holds the container's id.
+/// Ids of every process of a service.
 pub(super) async fn pids_of_service(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<String, EngineError> {
-    let (Some(pod), Some(service)) = (cluster.pod(host), cluster.service(host, kind)) else {
-        return Ok(String::new());
-    };
-    let script = format!("grep -ls {} /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs", service.id);
-    Ok(pod.shell.run(&script).await?.text)
+    left_on(cluster, host, &[(host.to_owned(), kind)]).await
+}
+
+/// Ids of every process that any of these services has on a host, by its control group: each service is a container,
+/// and the group's path holds the container's id.
+pub(super) async fn left_on(
+    cluster: &Cluster,
+    host: &str,
+    services: &[(String, ServiceKind)],
+) -> Result<String, EngineError> {
+    let here = services.iter().filter(|(on, _)| on == host);
+    let ids = here.filter_map(|(on, kind)| Some(format!("-e {}", cluster.service(on, *kind)?.id)));
+    let ids = ids.collect::<Vec<_>>().join(" ");
+    let (Some(pod), false) = (cluster.pod(host), ids.is_empty()) else { return Ok(String::new()) };
+    Ok(pod.shell.run(&format!("grep -ls {ids} /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs")).await?.text)
 }
 
 /// A process of a service, as the kernel tells it.
@@ -200,6 +209,16 @@ pub(super) async fn age_s(cluster: &Cluster, host: &str, process: Process) -> Re
     Ok(now - begun / 100.0)
 }
 
+/// Has a prepared disk write back what it holds before a signal may end it: a process that dies loses nothing that it
+/// has handed to the kernel, and the disk stands for the kernel. A signal that only stops or continues ends nothing, and
+/// a stopped disk can't be asked.
+async fn write_back_before(signal: &str, cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
+    if matches!(signal, "STOP" | "CONT") {
+        return Ok(());
+    }
+    Ok(cluster.write_back(host, kind).await?)
+}
+
 /// Sends a signal to every process of a service.
 pub(super) async fn signal_service(
     cluster: &Cluster,
@@ -207,7 +226,7 @@ pub(super) async fn signal_service(
     kind: ServiceKind,
     signal: &str,
 ) -> Result<(), FaultError> {
-    cluster.write_back(host, kind).await?;
+    write_back_before(signal, cluster, host, kind).await?;
     let pids = pids_of_service(cluster, host, kind).await?;
     if let (Some(pod), false) = (cluster.pod(host), pids.is_empty()) {
         // One of them may have ended in the meantime.
@@ -277,25 +296,12 @@ pub(super) async fn runs_anew(
     }
 }
 
-/// Ids of every process that any of these services has on a host.
-pub(super) async fn left_on(
-    cluster: &Cluster,
-    host: &str,
-    services: &[(String, ServiceKind)],
-) -> Result<String, EngineError> {
-    let here = services.iter().filter(|(on, _)| on == host);
-    let ids = here.filter_map(|(on, kind)| Some(format!("-e {}", cluster.service(on, *kind)?.id)));
-    let ids = ids.collect::<Vec<_>>().join(" ");
-    let (Some(pod), false) = (cluster.pod(host), ids.is_empty()) else { return Ok(String::new()) };
-    Ok(pod.shell.run(&format!("grep -ls {ids} /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs")).await?.text)
-}
-
 /// Sends a signal to a process and returns its id.
 pub(super) async fn signal(cluster: &Cluster, host: &str, process: Process, signal: &str) -> Result<u32, FaultError> {
     let missing = || FaultError::NoTarget(format!("process of {} on {host}", process.word()));
     let pod = cluster.pod(host).ok_or_else(missing)?;
     let pid = process.pids(pod).await?.first().copied().ok_or_else(missing)?;
-    cluster.write_back(host, process.service()).await?;
+    write_back_before(signal, cluster, host, process.service()).await?;
     pod.shell.must(&format!("kill -{signal} {pid}")).await?;
     Ok(pid)
 }

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    faults::{Fault, FaultError},
+    faults::{Aim, Fault, FaultError},
+    links::{Stream, ToxicKind},
     topology::ServiceKind,
 };
 
@@ -42,6 +43,19 @@ pub(in crate::faults) enum Measure {
     Nothing,
 }
 
+/// What the probes that send more than a question add to it, within what PostgreSQL takes from a client that it does not
+/// know yet.
+pub(in crate::faults) const PADDING_BYTES: u64 = 8000;
+/// A smaller delay can't be told from what the machine does.
+const LEAST_MEASURED: Duration = Duration::from_millis(30);
+
+impl Measure {
+    /// A padded request takes longer by this, where that is long enough to be measured.
+    pub fn slower(by: Duration) -> Self {
+        if by >= LEAST_MEASURED { Measure::Slower { by, padding_bytes: PADDING_BYTES } } else { Measure::Nothing }
+    }
+}
+
 /// A fault of shaped links.
 pub(in crate::faults) struct LinkFault {
     toxics: Toxics,
@@ -51,8 +65,32 @@ pub(in crate::faults) struct LinkFault {
 }
 
 impl LinkFault {
+    /// The links that a fault is aimed at, with toxics of these kinds.
+    pub fn aimed(
+        fault: &'static str,
+        cluster: &Cluster,
+        aim: &Aim,
+        kinds: &[(Stream, ToxicKind)],
+        measure: Measure,
+    ) -> Result<Box<dyn Fault>, FaultError> {
+        let ways = super::ways(fault, cluster, aim)?;
+        let share = aim.parameters.number("share").unwrap_or(1.0);
+        Ok(Box::new(Self::new(Toxics::new(fault, ways, share, kinds), measure)))
+    }
+
+    /// The same with one toxic, each way.
+    pub fn both_ways(
+        fault: &'static str,
+        cluster: &Cluster,
+        aim: &Aim,
+        kind: ToxicKind,
+        measure: Measure,
+    ) -> Result<Box<dyn Fault>, FaultError> {
+        Self::aimed(fault, cluster, aim, &[(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)], measure)
+    }
+
     /// A toxic that hits only a share of the connections can't be measured on a single one.
-    pub fn new(toxics: Toxics, measure: Measure) -> Self {
+    fn new(toxics: Toxics, measure: Measure) -> Self {
         let certain = toxics.toxics.iter().all(|toxic| toxic.toxicity >= 1.0);
         Self { toxics, measure: if certain { measure } else { Measure::Nothing }, before: BTreeMap::new() }
     }

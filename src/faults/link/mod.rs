@@ -3,7 +3,7 @@
 mod fault;
 mod probe;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::try_join_all;
 
@@ -13,7 +13,7 @@ use crate::{
     links::{Stream, Toxic, ToxicKind, listener_name},
 };
 
-pub(super) use fault::{LinkFault, Measure};
+pub(super) use fault::{LinkFault, Measure, PADDING_BYTES};
 
 /// Where a link ends; it begins at the hosts that the fault is aimed at.
 pub(super) const TO: Parameter = Parameter::required("to", Takes::Hosts, "where the links end");
@@ -23,6 +23,11 @@ pub(super) const SHARE: Parameter =
     Parameter::with_default("share", Takes::Share, "100 %", "the share of connections that it hits");
 pub(super) const LIMITS: &str = "only links that are shaped: those that the topology names under `links`, those that \
                                  cross regions, and those of `Given every link is shaped`";
+
+/// A duration in the unit of Toxiproxy's API.
+pub(super) fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// One listener of a shaped link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,9 +68,9 @@ impl std::fmt::Display for Way {
 }
 
 /// Toxics on the listeners of some links, all of one kind.
-pub(super) struct Toxics {
-    pub ways: Vec<Way>,
-    pub toxics: Vec<Toxic>,
+struct Toxics {
+    ways: Vec<Way>,
+    toxics: Vec<Toxic>,
 }
 
 impl Toxics {
