@@ -4,13 +4,15 @@ use std::fmt;
 
 use rand::{Rng, distr::Alphanumeric};
 
-/// The role of writers, probers and observers. It owns the ledger, is a member of `pg_monitor` and may read
-/// files of the server (timeline history).
+/// The role of writers, probers and observers. It owns the ledger, is a member of `pg_monitor` and `pg_checkpoint`, and
+/// may read files of the server (timeline history).
 pub const CLIENT_ROLE: &str = "pgquake";
 /// The database with the ledger.
 pub const DATABASE: &str = "postgres";
 /// The ledger: `(client int, sequence bigint, primary key (client, sequence))`.
 pub const LEDGER_TABLE: &str = "pgquake.ledger";
+/// The index of its primary key.
+pub const LEDGER_INDEX: &str = "pgquake.ledger_pkey";
 /// A setting of each node that holds its name: `current_setting('pgquake.node')`.
 pub const NODE_SETTING: &str = "pgquake.node";
 

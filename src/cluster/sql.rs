@@ -5,11 +5,14 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Cluster, Session, session::explain};
+use super::{Cluster, Session, session::explain, wait_until};
 use crate::services::patroni::POSTGRESQL_PORT;
 
 /// How long a session may take to open. A server that is stuck must not keep a condition from being looked at again.
 const OPENS_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a standby may take to replay a checkpoint of the primary.
+const REPLAYED_WITHIN: Duration = Duration::from_secs(10);
 
 impl Cluster {
     /// Whether so many standbys stream from a node, by its own word.
@@ -28,6 +31,26 @@ impl Cluster {
                    WHERE replay_lsn IS DISTINCT FROM pg_current_wal_lsn()";
         let behind = self.query(primary, POSTGRESQL_PORT, sql).await?;
         if behind.is_empty() { Ok(()) } else { Err(format!("{} are behind {primary}", behind.join(", "))) }
+    }
+
+    /// Has a node write every changed page to its disk. A standby does so only for a checkpoint of the primary that it
+    /// has replayed.
+    pub async fn checkpoint(&self, node: &str) -> Result<(), String> {
+        if let Some(primary) = self.primary().await.filter(|primary| primary != node) {
+            self.query(&primary, POSTGRESQL_PORT, "CHECKPOINT").await?;
+            let checkpoint = self.sql_value(&primary, "SELECT checkpoint_lsn FROM pg_control_checkpoint()").await?;
+            let replayed = format!("SELECT pg_last_wal_replay_lsn() > '{checkpoint}'");
+            let look = || async {
+                match self.sql_value(node, &replayed).await?.as_str() {
+                    "t" => Ok(()),
+                    _ => Err(format!("{node} has not replayed {checkpoint}")),
+                }
+            };
+            wait_until("the primary's checkpoint to be replayed", REPLAYED_WITHIN, look)
+                .await
+                .map_err(|missed| missed.to_string())?;
+        }
+        self.query(node, POSTGRESQL_PORT, "CHECKPOINT").await.map(|_| ())
     }
 
     /// The first value that a node's PostgreSQL gives for a query.

@@ -17,6 +17,7 @@ mod container_stop;
 mod cpu_quota;
 mod crash;
 mod cut;
+mod data_directory_wiped;
 mod disk;
 mod disk_error;
 mod disk_full;
@@ -46,6 +47,7 @@ mod network_disconnect;
 mod nft;
 mod operator;
 mod packet_loss;
+mod page_corrupted;
 mod parameter;
 mod partition;
 mod partition_shape;
@@ -208,6 +210,7 @@ pub const ALL: &[FaultKind] = &[
     container_restart::KIND,
     container_stop::KIND,
     cpu_quota::KIND,
+    data_directory_wiped::KIND,
     disk_error::KIND,
     disk_full::KIND,
     disk_slow::KIND,
@@ -229,6 +232,7 @@ pub const ALL: &[FaultKind] = &[
     name_service_loss::KIND,
     network_disconnect::KIND,
     packet_loss::KIND,
+    page_corrupted::KIND,
     partition::KIND,
     partition_shape::KIND,
     pause::KIND,

@@ -21,6 +21,8 @@ pub const SCOPE: &str = "pgquake";
 pub const CONFIG_KEY: &str = "/service/pgquake/config";
 /// Where the data directory is, in the service's container.
 pub const DATA_DIRECTORY: &str = "/var/lib/postgresql/data";
+/// The size of a file of the WAL: PostgreSQL's default, which the image keeps.
+pub const WAL_SEGMENT_BYTES: u64 = 16 << 20;
 
 /// What the clock of Patroni and PostgreSQL differs from the machine's by, where the topology has clocks prepared. In
 /// the words of libfaketime: `+60` is 60 s ahead.
@@ -153,7 +155,7 @@ fn first_start(plan: &Plan, host: &str, credentials: &Credentials) -> String {
          ALTER ROLE postgres PASSWORD '{superuser}';\n\
          CREATE ROLE replicator REPLICATION LOGIN PASSWORD '{replication}';\n\
          CREATE ROLE {CLIENT_ROLE} LOGIN PASSWORD '{client}';\n\
-         GRANT pg_monitor TO {CLIENT_ROLE};\n\
+         GRANT pg_monitor, pg_checkpoint TO {CLIENT_ROLE};\n\
          GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {CLIENT_ROLE};\n\
          CREATE SCHEMA pgquake AUTHORIZATION {CLIENT_ROLE};\n\
          CREATE TABLE {LEDGER_TABLE} (client int, sequence bigint, PRIMARY KEY (client, sequence));\n\

@@ -49,6 +49,9 @@ impl Bench {
         let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
         let context = DrillContext::new(engine.clone(), recorder.clone(), &run, ownership.label(), folder.path());
         let (cluster, _) = context.start(&Plan::new(topology), 1).await.unwrap();
+        wait_until("every agent to see its PostgreSQL run", Duration::from_secs(30), || cluster.agents_run())
+            .await
+            .unwrap();
         let injector = Injector::new(cluster.clone(), recorder.clone());
         Self { engine, cluster, injector, recorder, run, _folder: folder, _ownership: ownership, _turn: turn }
     }
@@ -186,4 +189,14 @@ fn is_starved() -> bool {
         println!("the machine's load is {load}: times of confirmation are not judged");
     }
     load > 2.0 * cores
+}
+
+/// Waits until a query gives a value on a node.
+pub async fn sql_gives(bench: &Bench, node: &str, query: &str, wanted: &str) {
+    wait_until(&format!("{wanted} on {node}"), Duration::from_secs(30), || async {
+        let told = bench.cluster.sql_value(node, query).await?;
+        if told == wanted { Ok(()) } else { Err(format!("{query} gives {told}")) }
+    })
+    .await
+    .unwrap();
 }

@@ -2,7 +2,7 @@
 
 use pgquake::topology;
 
-use super::bench::Bench;
+use super::bench::{Bench, sql_gives};
 
 const DATA: &str = "/var/lib/postgresql/data";
 
@@ -55,9 +55,65 @@ async fn disks_break_and_heal() {
     bench.heal().await;
     assert_eq!(in_postgresql(&bench, "node3", &format!("cd {DATA} && cat kept && wc -c < lost")).await.1, "kept\n0");
     bench.wait_for_answer("node3", 8008, true).await;
+
+    // A service that stands still with its disk runs on with it.
+    bench.inject("service_freeze", "node3", &[("service", "patroni")]).await;
+    bench.heal().await;
+    assert_eq!(writes(&bench, "node3", DATA).await.0, 0);
     let refused = bench.refused("disk_full", "proxy", &[]).await;
     assert!(refused.contains("proxy does not run patroni"), "{refused}");
-    bench.finish(5, false).await;
+    bench.finish(6, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_damaged_and_repaired() {
+    let mut bench = Bench::new("files").await;
+    let primary = bench.session("node1").await;
+    let fill = "INSERT INTO pgquake.ledger SELECT 99, generate_series(1, 5000)";
+    primary.simple_query(fill).await.unwrap();
+    let count = "SELECT count(*) FROM pgquake.ledger WHERE client = 99";
+    sql_gives(&bench, "node2", count, "5000").await;
+
+    // The first page of the table, on one node: found only by who reads it from the disk.
+    bench.inject("page_corrupted", "node2", &[("of", "table")]).await;
+    bench.inject("postgresql_restart", "node2", &[]).await;
+    let failed = bench.cluster.sql_value("node2", count).await.unwrap_err();
+    assert!(failed.contains("invalid page in block 0"), "{failed}");
+    // The page after it, and the same page on other nodes, are whole.
+    let after = "SELECT count(*) > 0 FROM pgquake.ledger WHERE ctid >= '(1,0)' AND ctid < '(2,0)'";
+    sql_gives(&bench, "node2", after, "t").await;
+    sql_gives(&bench, "node3", count, "5000").await;
+    bench.heal().await;
+    sql_gives(&bench, "node2", count, "5000").await;
+
+    // The last whole page of the WAL: PostgreSQL's own reader finds it damaged.
+    let reads = "end=$(psql -XAtc 'SELECT pg_current_wal_flush_lsn()'); \
+                 tli=$(psql -XAtc 'SELECT timeline_id FROM pg_control_checkpoint()'); \
+                 start=$(psql -XAtc 'SELECT redo_lsn FROM pg_control_checkpoint()'); \
+                 $(ls -d /usr/lib/postgresql/*/bin)/pg_waldump -q -p /var/lib/postgresql/data/pg_wal -t $tli -s $start -e $end";
+    let reads = format!("setpriv --reuid=postgres --clear-groups sh -c \"$(cat <<'END'\n{reads}\nEND\n)\"");
+    primary.simple_query("CHECKPOINT").await.unwrap();
+    primary.simple_query("INSERT INTO pgquake.ledger SELECT 98, generate_series(1, 5000)").await.unwrap();
+    let before = in_postgresql(&bench, "node1", &reads).await;
+    assert_eq!(before.0, 0, "{}", before.1);
+    bench.inject("page_corrupted", "node1", &[("of", "WAL")]).await;
+    assert_ne!(in_postgresql(&bench, "node1", &reads).await.0, 0, "pg_waldump reads a damaged page");
+    bench.heal().await;
+    assert_eq!(in_postgresql(&bench, "node1", &reads).await.0, 0);
+
+    // Everything gone: the others keep theirs, and the node gets a copy.
+    bench.inject("data_directory_wiped", "node3", &[]).await;
+    sql_gives(&bench, "node2", count, "5000").await;
+    bench.heal().await;
+    sql_gives(&bench, "node3", count, "5000").await;
+
+    let refused = bench.refused("page_corrupted", "node2", &[("relation", "nowhere")]).await;
+    assert!(refused.contains("\"nowhere\" does not exist"), "{refused}");
+    let refused = bench.refused("page_corrupted", "node2", &[("page", "100000")]).await;
+    assert!(refused.contains("is not on its disk"), "{refused}");
+    let refused = bench.refused("data_directory_wiped", "the proxy", &[]).await;
+    assert!(refused.contains("runs no Patroni"), "{refused}");
+    bench.finish(4, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use pgquake::cluster::wait_until;
-
-use super::bench::Bench;
+use super::bench::{Bench, sql_gives};
 
 const STARTED: &str = "SELECT pg_postmaster_start_time()";
 
@@ -79,13 +77,4 @@ async fn an_operator_changes_what_was_asked_and_nothing_else() {
 async fn sql(bench: &Bench, node: &str, query: &str) -> String {
     bench.session(node).await;
     bench.cluster.sql_value(node, query).await.unwrap()
-}
-
-async fn sql_gives(bench: &Bench, node: &str, query: &str, wanted: &str) {
-    wait_until(&format!("{wanted} on {node}"), Duration::from_secs(30), || async {
-        let told = bench.cluster.sql_value(node, query).await?;
-        if told == wanted { Ok(()) } else { Err(format!("{query} gives {told}")) }
-    })
-    .await
-    .unwrap();
 }

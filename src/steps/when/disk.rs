@@ -1,4 +1,4 @@
-//! `When`: faults of disks, where they are prepared.
+//! `When`: faults of disks, and of what is on them.
 
 use cucumber::gherkin::StepType::When;
 
@@ -30,6 +30,27 @@ pub(super) const ALL: &[StepDefinition] = &[
             Ok(drill.inject("disk_stall", &words.target(1)?, parameters).await?)
         })
     }),
+    step(
+        When,
+        "the data directory of {target} is wiped",
+        "every file of PostgreSQL's data directory is removed while it runs",
+        |drill, words| {
+            Box::pin(
+                async move { Ok(drill.inject("data_directory_wiped", &words.target(0)?, Default::default()).await?) },
+            )
+        },
+    ),
+    step(
+        When,
+        "a page of the {word} on {target} is corrupted",
+        "a page of the ledger's table or index, or of the WAL, holds other bytes on disk: table, index or WAL",
+        |drill, words| {
+            Box::pin(async move {
+                let parameters = words.named(&[("of", 0)])?;
+                Ok(drill.inject("page_corrupted", &words.target(1)?, parameters).await?)
+            })
+        },
+    ),
     step(
         When,
         "a sync on the {volume} volume of {target} takes {duration} longer",

@@ -1,0 +1,99 @@
+//! `data_directory_wiped`: everything in PostgreSQL's data directory is removed while it runs.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Aim, Fault, FaultError, FaultKind, Lasts, operator};
+use crate::{cluster::Cluster, engine::Shell, services::patroni::DATA_DIRECTORY, topology::ServiceKind};
+
+pub(super) const KIND: FaultKind = FaultKind {
+    name: "data_directory_wiped",
+    effect: "every file of PostgreSQL's data directory is removed under the running server, as by a wrong `rm -rf`; it \
+             goes on with what it holds open and in memory until it misses a file",
+    confirmed_by: "the directory is empty after it; healed when it holds a database again and Patroni says that \
+                   PostgreSQL runs",
+    limits: "the host must run PostgreSQL, and another node must have the data: Patroni copies it from there",
+    parameters: &[],
+    lasts: Lasts::Once,
+    reaches_clients: false,
+    aim,
+};
+
+struct DataDirectoryWiped {
+    aim: Aim,
+    node: String,
+    /// In PostgreSQL's container, which alone sees the directory.
+    shell: Option<Shell>,
+    /// How many files there were before and after.
+    files: Option<(u64, u64)>,
+}
+
+fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = operator::node(KIND.name, cluster, aim)?;
+    Ok(Box::new(DataDirectoryWiped { aim: aim.clone(), node, shell: None, files: None }))
+}
+
+#[async_trait]
+impl Fault for DataDirectoryWiped {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    /// A base backup has to be taken and replayed.
+    fn healed_within(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
+    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        if cluster.plan().nodes.len() < 2 {
+            return Err(self.aim.refuse(KIND.name, "no other node has the data"));
+        }
+        if let Some(service) = cluster.service(&self.node, ServiceKind::Patroni) {
+            let shell = cluster.engine().shell_in(service);
+            shell.open().await?;
+            self.shell = Some(shell);
+        }
+        Ok(())
+    }
+
+    async fn inject(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+        let Some(shell) = &self.shell else { return Ok(()) };
+        // The server may make a file behind the back of the first pass.
+        let files = format!("find {DATA_DIRECTORY} -type f | wc -l");
+        let wipe = format!("find {DATA_DIRECTORY} -mindepth 1 -delete 2>/dev/null");
+        let told = shell.must(&format!("{files}; {wipe} || {wipe} || true; {files}")).await?;
+        let mut counts = told.split_whitespace().filter_map(|count| count.parse().ok());
+        self.files = counts.next().zip(counts.next());
+        Ok(())
+    }
+
+    async fn bites(&self, _cluster: &Cluster) -> Result<String, String> {
+        match self.files {
+            Some((before, 0)) if before > 0 => {
+                Ok(format!("{before} files were in {DATA_DIRECTORY} of {}, and none is left", self.node))
+            }
+            counted => Err(format!("files in {DATA_DIRECTORY} of {} before and after: {counted:?}", self.node)),
+        }
+    }
+
+    /// Patroni finds the directory empty in its next loop, and copies another node's.
+    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+        Ok(())
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        let shell = self.shell.as_ref().ok_or("the service has no shell")?;
+        let here =
+            shell.run(&format!("test -s {DATA_DIRECTORY}/PG_VERSION")).await.map_err(|error| error.to_string())?;
+        if here.status != 0 {
+            return Err(format!("{DATA_DIRECTORY} of {} holds no database", self.node));
+        }
+        let said = cluster.patroni_says(&self.node).await?;
+        if said["state"] != "running" {
+            return Err(format!("Patroni says that PostgreSQL on {} is {}", self.node, said["state"]));
+        }
+        cluster.sql_value(&self.node, "SELECT 1").await?;
+        Ok(format!("{DATA_DIRECTORY} of {} holds a database again, and PostgreSQL serves it", self.node))
+    }
+}
