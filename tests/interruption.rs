@@ -19,6 +19,14 @@ use pgquake::{
 const FEATURE: &str = "Feature: Interrupted\n  @default\n  Scenario: One\n    Given the topology \"single-region-fast\"\n    \
                        When the host of the primary dies\n    And clients can write again\n";
 
+/// Faults of every plane that a killed harness leaves on: packets that are dropped, a process that stands still, and a
+/// disk on which every write hangs.
+const BROKEN: &str = "Feature: Killed\n  @default\n  Scenario: Two\n    Given the topology \"single-region-fast\"\n    \
+                      And the disks can fail\n    And the links between the nodes are shaped\n    \
+                      And 1 clients writing 10 rows per second each\n    \
+                      When a standby is partitioned from the rest\n    And the Patroni agent on node3 freezes\n    \
+                      And the data volume of the primary stalls\n    And 90 s to 100 s have passed\n";
+
 /// One test at a time: each starts clusters of its own.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -91,10 +99,10 @@ impl Run {
     }
 }
 
-fn project() -> tempfile::TempDir {
+fn project(feature: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("features")).unwrap();
-    fs::write(folder.path().join("features/own.feature"), FEATURE).unwrap();
+    fs::write(folder.path().join("features/own.feature"), feature).unwrap();
     folder
 }
 
@@ -120,7 +128,7 @@ fn containers(run: &str) -> usize {
 #[test]
 fn a_run_that_ends_early_leaves_its_evidence_and_nothing_else_and_spares_the_run_beside_it() {
     let _alone = alone();
-    let (interrupted, killed) = (project(), project());
+    let (interrupted, killed) = (project(FEATURE), project(FEATURE));
     let mut first = Run::start(interrupted.path(), &[]);
     let mut second = Run::start(killed.path(), &[]);
     first.wait_for("steady");
@@ -140,25 +148,40 @@ fn a_run_that_ends_early_leaves_its_evidence_and_nothing_else_and_spares_the_run
     assert!(containers(&beside) > 0, "the run beside it lost its containers");
     second.signal("KILL");
     assert_eq!(second.end(), None);
-    assert!(containers(&beside) > 0, "SIGKILL can't clean up, or this test proves nothing");
+    is_cleaned_up(killed.path());
+}
+
+#[test]
+fn a_run_that_is_killed_while_its_faults_are_on_is_cleaned_up() {
+    let _alone = alone();
+    let project = project(BROKEN);
+    let mut run = Run::start(project.path(), &[]);
+    run.wait_for("a write to /var/lib/postgresql/data of node1 hangs");
+    run.signal("KILL");
+    assert_eq!(run.end(), None);
+    is_cleaned_up(project.path());
+}
+
+/// Holds `clean` to leave nothing of a killed run, and `check` to call it inconclusive.
+#[track_caller]
+fn is_cleaned_up(project: &Path) {
+    let run = run_id(project);
+    assert!(containers(&run) > 0, "SIGKILL can't clean up, or this test proves nothing");
     let pgquake = |arguments: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_pgquake")).args(arguments).current_dir(killed.path()).output().unwrap()
+        Command::new(env!("CARGO_BIN_EXE_pgquake")).args(arguments).current_dir(project).output().unwrap()
     };
-    assert_eq!(pgquake(&["clean"]).status.code(), Some(0));
-    assert_eq!(containers(&beside), 0);
-    let checked = pgquake(&["check", &format!("reports/{beside}")]);
-    assert_eq!(
-        checked.status.code(),
-        Some(3),
-        "a killed run is inconclusive: {}",
-        String::from_utf8_lossy(&checked.stdout)
-    );
+    let cleaned = pgquake(&["clean"]);
+    assert_eq!(cleaned.status.code(), Some(0), "{}", String::from_utf8_lossy(&cleaned.stderr));
+    assert_eq!(containers(&run), 0);
+    let checked = pgquake(&["check", &format!("reports/{run}")]);
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(3), "a killed run is inconclusive: {said}");
 }
 
 #[test]
 fn a_full_disk_makes_the_run_inconclusive_and_says_so() {
     let _alone = alone();
-    let project = project();
+    let project = project(FEATURE);
     let full = project.path().join("full");
     fs::create_dir(&full).unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(&full).status();
@@ -178,7 +201,7 @@ fn a_port_that_is_taken_is_named_and_nothing_is_left() {
     let _alone = alone();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let project = project();
+    let project = project(FEATURE);
     let text = include_str!("../topologies/single-region-fast.yaml");
     let line = text.lines().find(|line| line.trim_start().starts_with("write:")).unwrap();
     let with_port = line.replace(" }", &format!(", publish: {port} }}"));

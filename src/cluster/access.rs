@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-pub use crate::credentials::{CLIENT_ROLE, Credentials, DATABASE, LEDGER_TABLE, NODE_SETTING};
+pub use crate::credentials::{CLIENT_ROLE, Credentials, DATABASE, LEDGER_INDEX, LEDGER_TABLE, NODE_SETTING};
 
 /// Published ports and credentials. Cheap to clone.
 #[derive(Debug, Clone, Default)]

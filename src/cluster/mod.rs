@@ -24,7 +24,7 @@ pub use shaping::ShapingError;
 pub use start::{ClusterError, ImageTags, Startup};
 
 use crate::{
-    engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, labels::RunLabels, leftovers::Sweep},
+    engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, Shell, labels::RunLabels, leftovers::Sweep},
     plan::Plan,
     topology::ServiceKind,
 };
@@ -85,6 +85,14 @@ impl Cluster {
     /// A host's service of this kind.
     pub fn service(&self, host: &str, kind: ServiceKind) -> Option<&ServiceContainer> {
         self.services.get(&(host.to_owned(), kind))
+    }
+
+    /// A root shell in a service's own container, with its file system; `None` if the host does not run it.
+    pub async fn shell_in(&self, host: &str, kind: ServiceKind) -> Result<Option<Shell>, EngineError> {
+        let Some(service) = self.service(host, kind) else { return Ok(None) };
+        let shell = self.engine().shell_in(service);
+        shell.open().await?;
+        Ok(Some(shell))
     }
 
     /// Services of a host, in the order in which they start.

@@ -14,13 +14,13 @@ use crate::{
 impl Drill {
     /// Waits until a primary leads and every other node streams from it, on its timeline. Faults must be healed.
     pub async fn rejoin(&mut self) -> Result<(), DrillError> {
-        let (Some(running), false) = (&self.running, self.rejoined) else { return Ok(()) };
+        let Some(running) = self.running.as_ref().filter(|_| self.rejoined != Some(true)) else { return Ok(()) };
         let deadline = Duration::from_secs(running.plan.deadlines.rejoined_s);
         let cluster = &running.cluster;
         let waited = wait_until("every node back in the cluster", deadline, || all_follow(cluster)).await;
+        self.rejoined = Some(waited.is_ok());
         waited.map_err(|missed| cluster.with_logs(missed, &[ServiceKind::Patroni]))?;
         self.recorder.record(Occurrence::Reached { milestone: Milestone::Rejoined });
-        self.rejoined = true;
         Ok(())
     }
 
@@ -30,11 +30,17 @@ impl Drill {
             if let Err(error) = self.recover().await {
                 self.note("the writes' recovery", &error);
             }
+            let broken = self.running.as_ref().is_some_and(|running| running.injector.is_on());
             if let Err(error) = self.heal().await {
                 self.note("the healing of the faults", &error);
             }
-            if let Err(error) = self.rejoin().await {
-                self.note("the nodes' return", &error);
+            // Nodes that did not come back in their time without a fault on won't do so now.
+            if broken || self.rejoined.is_none() {
+                match self.rejoin().await {
+                    // Whether they should have come is for the checks to say.
+                    Ok(()) | Err(DrillError::NotReady(_)) => {}
+                    Err(error) => self.note("the nodes' return", &error),
+                }
             }
         }
         if let Some(running) = self.running.take() {
@@ -51,7 +57,7 @@ impl Drill {
             self.recorder.record(Occurrence::Reached { milestone: Milestone::LoadStopped });
         }
         let deadline = Instant::now() + Duration::from_secs(running.plan.deadlines.rejoined_s);
-        if self.rejoined
+        if self.rejoined == Some(true)
             && let Err(missed) = caught_up(&running.cluster, until(deadline)).await
         {
             self.note("the replay of all WAL", &missed.into());

@@ -68,7 +68,8 @@ pub struct Drill {
     /// The node that led before the last fault.
     primary_before: Option<String>,
     recovered: bool,
-    rejoined: bool,
+    /// Whether every node was seen back after the last fault; `None`: nobody has waited for it.
+    rejoined: Option<bool>,
 }
 
 /// What exists once the cluster is built.
@@ -99,7 +100,7 @@ impl Drill {
             notes: BTreeMap::new(),
             primary_before: None,
             recovered: false,
-            rejoined: false,
+            rejoined: None,
         }
     }
 
@@ -186,7 +187,7 @@ impl Drill {
         self.primary_before = injected.primary_before;
         self.fault_began_us = Some(began_us);
         self.last_fault_us = Some(recorder.now_us());
-        (self.recovered, self.rejoined) = (false, false);
+        (self.recovered, self.rejoined) = (false, None);
         Ok(())
     }
 
@@ -232,6 +233,14 @@ impl Drill {
             Some(running) => Ok(running.injector.heal_all().await?),
             None => Ok(()),
         }
+    }
+
+    /// Gives the fault of this name that is on other parameters, and returns when it is proven to bite with them.
+    pub async fn change(&mut self, fault: &str, parameters: BTreeMap<String, String>) -> Result<(), DrillError> {
+        self.running().await?.injector.change(fault, parameters).await?;
+        self.last_fault_us = Some(self.recorder.now_us());
+        (self.recovered, self.rejoined) = (false, None);
+        Ok(())
     }
 
     /// Heals the faults of this name that are on.

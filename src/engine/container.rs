@@ -15,6 +15,9 @@ pub struct ContainerState {
     pub exit_status: i64,
 }
 
+/// How often a service is paused before that counts as impossible.
+const PAUSES_TRIED: u32 = 5;
+
 impl Engine {
     /// Stops a service as `docker stop` does: SIGTERM to its main process, and SIGKILL after so many seconds.
     pub async fn stop_service(&self, service: &ServiceContainer, grace_s: i32) -> Result<(), EngineError> {
@@ -28,9 +31,16 @@ impl Engine {
         self.docker.restart_container(&service.id, Some(options)).await.map_err(doing("restart", service))
     }
 
-    /// Freezes every process of a service's control group.
+    /// Freezes every process of a service's control group. A kernel with cgroups v1 can't while processes of the group
+    /// are being made; then the engine gives up, and is asked again.
     pub async fn pause_service(&self, service: &ServiceContainer) -> Result<(), EngineError> {
-        self.docker.pause_container(&service.id).await.map_err(doing("pause", service))
+        let mut tried = 1;
+        loop {
+            match self.docker.pause_container(&service.id).await {
+                Err(error) if error.to_string().contains("unable to freeze") && tried < PAUSES_TRIED => tried += 1,
+                paused => return paused.map_err(doing("pause", service)),
+            }
+        }
     }
 
     /// Lets a paused service run on.

@@ -18,7 +18,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     name: "connections_exhausted",
     effect: "idle sessions of one client are opened on the node until PostgreSQL refuses more, and kept; one that others \
              give back is taken too",
-    confirmed_by: "PostgreSQL refuses a new session with SQLSTATE 53300; healed when it takes one",
+    confirmed_by: "PostgreSQL refuses five new sessions in a row with SQLSTATE 53300; healed when it takes one",
     limits: "the target must be a PostgreSQL node; superusers still get in, by the connections reserved for them",
     parameters: &[Parameter::with_default("at_most", Takes::Number, "2000", "never more sessions than this")],
     lasts: Lasts::UntilHealed,
@@ -30,6 +30,8 @@ pub(super) const KIND: FaultKind = FaultKind {
 const TOO_MANY: &str = "53300";
 /// Sessions that are opened at a time: the postmaster forks a process for each.
 const AT_ONCE: usize = 16;
+/// So many refusals in a row are the proof.
+const REFUSALS: u32 = 5;
 /// How long to wait for somebody to give a connection back.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -91,12 +93,17 @@ impl Fault for ConnectionsExhausted {
     }
 
     async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let held = self.held.load(Ordering::Relaxed);
-        match cluster.refuses_sessions(&self.node).await.as_deref() {
-            Some(TOO_MANY) => Ok(format!("{} refuses sessions ({TOO_MANY}); {held} are held", self.node)),
-            Some(other) => Err(format!("{} refuses sessions with {other}", self.node)),
-            None => Err(format!("{} takes sessions; {held} are held", self.node)),
+        // A single refusal proves little while sessions are still being opened: one of those may fail and make room.
+        for _ in 0..REFUSALS {
+            let held = self.held.load(Ordering::Relaxed);
+            match cluster.refuses_sessions(&self.node).await.as_deref() {
+                Some(TOO_MANY) => tokio::time::sleep(AGAIN_AFTER).await,
+                Some(other) => return Err(format!("{} refuses sessions with {other}", self.node)),
+                None => return Err(format!("{} takes sessions; {held} are held", self.node)),
+            }
         }
+        let held = self.held.load(Ordering::Relaxed);
+        Ok(format!("{} refused {REFUSALS} sessions in a row ({TOO_MANY}); {held} are held", self.node))
     }
 
     async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {

@@ -40,6 +40,10 @@ impl Fault for DataDirectoryWiped {
         vec![(self.node.clone(), ServiceKind::Patroni)]
     }
 
+    fn hands_over(&self) -> bool {
+        true
+    }
+
     /// A base backup has to be taken and replayed.
     fn healed_within(&self) -> Duration {
         Duration::from_secs(120)
@@ -49,11 +53,7 @@ impl Fault for DataDirectoryWiped {
         if cluster.plan().nodes.len() < 2 {
             return Err(self.aim.refuse(KIND.name, "no other node has the data"));
         }
-        if let Some(service) = cluster.service(&self.node, ServiceKind::Patroni) {
-            let shell = cluster.engine().shell_in(service);
-            shell.open().await?;
-            self.shell = Some(shell);
-        }
+        self.shell = cluster.shell_in(&self.node, ServiceKind::Patroni).await?;
         Ok(())
     }
 

@@ -129,11 +129,7 @@ impl Fault for DiskFault {
     }
 
     async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if let Some(service) = cluster.service(&self.volume.host, self.volume.kind) {
-            let shell = cluster.engine().shell_in(service);
-            shell.open().await?;
-            self.shell = Some(shell);
-        }
+        self.shell = cluster.shell_in(&self.volume.host, self.volume.kind).await?;
         Ok(())
     }
 

@@ -21,8 +21,10 @@ pub enum InjectorError {
     Inject { fault: &'static str, target: String, source: FaultError },
     #[error("failed to confirm {fault} on {target}: {source}")]
     Unconfirmed { fault: &'static str, target: String, source: NotReady },
-    #[error("there is no fault `{name}` to heal; {hint}")]
+    #[error("no fault `{name}` is on; {hint}")]
     NotOn { name: String, hint: String },
+    #[error("failed to change {fault} on {target}: {source}")]
+    Change { fault: &'static str, target: String, source: FaultError },
     #[error("failed to heal {fault} on {target}: {source}")]
     Heal { fault: &'static str, target: String, source: FaultError },
 }
@@ -59,6 +61,8 @@ struct Active {
     kind: &'static FaultKind,
     target: String,
     hosts: Vec<String>,
+    /// As the scenario wrote them.
+    given: BTreeMap<String, String>,
     fault: Box<dyn Fault>,
     /// Whether it was proven to bite.
     confirmed: bool,
@@ -95,8 +99,8 @@ impl Injector {
         let number = self.injected;
         let services = fault.services().iter().map(|(host, kind)| format!("{host}/{}", kind.name())).collect();
         let primary_before = self.cluster.primary().await;
-        let mut parameters = order.parameters;
-        parameters.extend(order.notes);
+        let given = order.parameters;
+        let parameters = given.clone().into_iter().chain(order.notes).collect();
         self.recorder.record(Occurrence::FaultInjecting(FaultInjecting {
             fault: number,
             name: kind.name.to_owned(),
@@ -108,7 +112,8 @@ impl Injector {
             primary_before: primary_before.clone(),
             dcs_leader_before: self.cluster.dcs_leader().await,
         }));
-        self.active.push(Active { number, kind, target: aim.described, hosts: aim.hosts, fault, confirmed: false });
+        let Aim { hosts, described: target, .. } = aim;
+        self.active.push(Active { number, kind, target, hosts, given, fault, confirmed: false });
         self.carry_out().await?;
         Ok(Injected { number, primary_before })
     }
@@ -154,6 +159,41 @@ impl Injector {
         }
     }
 
+    /// Gives the last fault of this name that is on other parameters; those that are not named stay. Returns when it is
+    /// proven to bite with them.
+    pub async fn change(&mut self, name: &str, changed: BTreeMap<String, String>) -> Result<(), InjectorError> {
+        let Some(active) = self.active.iter_mut().rev().find(|active| active.kind.name == name) else {
+            return Err(self.not_on(name));
+        };
+        let (kind, number, target) = (active.kind, active.number, active.target.clone());
+        active.given.extend(changed.clone());
+        let (cluster, given, hosts) = (&self.cluster, &active.given, active.hosts.clone());
+        let fault = &mut active.fault;
+        let change = async {
+            let mut parameters = Parameters::read(kind.parameters, given)?;
+            parameters.resolve(kind.parameters, cluster, &hosts).await?;
+            fault.change(cluster, &Aim { hosts, described: target.clone(), parameters }).await?;
+            let what = format!("the proof that {} bites as changed", kind.name);
+            Ok::<_, FaultError>(wait_until(&what, fault.confirmed_within(), || fault.bites(cluster)).await?)
+        };
+        match change.await {
+            Ok(evidence) => {
+                self.recorder.record(Occurrence::FaultChanged { fault: number, parameters: changed, evidence });
+                Ok(())
+            }
+            Err(source) => {
+                let reason = format!("it could not be changed: {source}");
+                self.recorder.record(Occurrence::FaultUnconfirmed { fault: number, reason });
+                Err(InjectorError::Change { fault: kind.name, target, source })
+            }
+        }
+    }
+
+    /// Whether a fault is on.
+    pub fn is_on(&self) -> bool {
+        !self.active.is_empty()
+    }
+
     /// Heals every fault that is still on, the last one first. All are tried; the first failure is returned.
     pub async fn heal_all(&mut self) -> Result<(), InjectorError> {
         self.heal_where(|_| true).await
@@ -164,9 +204,13 @@ impl Injector {
         if self.active.iter().any(|active| active.kind.name == name) {
             return self.heal_where(|active| active.kind.name == name).await;
         }
+        Err(self.not_on(name))
+    }
+
+    fn not_on(&self, name: &str) -> InjectorError {
         let on: Vec<&str> = self.active.iter().map(|active| active.kind.name).collect();
         let hint = format!("on are: {}", if on.is_empty() { "none".to_owned() } else { on.join(", ") });
-        Err(InjectorError::NotOn { name: name.to_owned(), hint })
+        InjectorError::NotOn { name: name.to_owned(), hint }
     }
 
     async fn heal_where(&mut self, chosen: impl Fn(&Active) -> bool) -> Result<(), InjectorError> {

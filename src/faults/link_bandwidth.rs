@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, PADDING_BYTES},
+    link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
 
@@ -20,6 +20,10 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, cluster, aim, shape)
+}
+
+fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let bytes_per_s = aim.parameters.bytes("rate").unwrap_or_default();
     let rate_kb_per_s = bytes_per_s / 1000;
     if rate_kb_per_s == 0 {
@@ -28,5 +32,5 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let kind = ToxicKind::Bandwidth { rate_kb_per_s };
     let by = Duration::from_secs_f64(PADDING_BYTES as f64 / bytes_per_s as f64);
     let measure = Measure::slower(by);
-    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
+    Ok(Shape::both_ways(kind, measure))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure},
+    link::{self, LinkFault, Measure, Shape},
 };
 use crate::{
     cluster::Cluster,
@@ -29,6 +29,10 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, cluster, aim, shape)
+}
+
+fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let added = aim.parameters.duration("round_trip").unwrap_or_default();
     let jitter = aim.parameters.duration("jitter").unwrap_or_default();
     let there = added / 2;
@@ -41,5 +45,5 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     // An odd millisecond goes the way back.
     let back = Duration::from_millis(link::whole_ms(added) - link::whole_ms(there));
     let kinds = [(Stream::Upstream, half(there)), (Stream::Downstream, half(back))];
-    LinkFault::aimed(KIND.name, cluster, aim, &kinds, Measure::RoundTrip { added, jitter })
+    Ok(Shape::new(kinds, Measure::RoundTrip { added, jitter }))
 }

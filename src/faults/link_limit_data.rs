@@ -2,7 +2,7 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, PADDING_BYTES},
+    link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
 
@@ -18,9 +18,13 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, cluster, aim, shape)
+}
+
+fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let bytes = aim.parameters.bytes("bytes").unwrap_or_default();
     let kind = ToxicKind::LimitData { bytes };
     let ends = Measure::EndsAfter { padding_bytes: PADDING_BYTES };
     let measure = if bytes < PADDING_BYTES { ends } else { Measure::Nothing };
-    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
+    Ok(Shape::both_ways(kind, measure))
 }

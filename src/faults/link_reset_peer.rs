@@ -2,7 +2,7 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure},
+    link::{self, LinkFault, Measure, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
 
@@ -23,8 +23,12 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, cluster, aim, shape)
+}
+
+fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let within = aim.parameters.duration("after").unwrap_or_default();
     let kind = ToxicKind::ResetPeer { timeout_ms: link::whole_ms(within) };
     let measure = if within.is_zero() { Measure::Reset { within } } else { Measure::Nothing };
-    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
+    Ok(Shape::both_ways(kind, measure))
 }

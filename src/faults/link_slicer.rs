@@ -2,7 +2,7 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, PADDING_BYTES},
+    link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
 
@@ -24,6 +24,10 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, cluster, aim, shape)
+}
+
+fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let average_bytes = aim.parameters.bytes("size").unwrap_or_default().max(1);
     let delay = aim.parameters.duration("delay").unwrap_or_default();
     let delay_us = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
@@ -32,5 +36,5 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let packets = u32::try_from(PADDING_BYTES / (average_bytes * 2)).unwrap_or(u32::MAX);
     let by = delay * packets;
     let measure = Measure::slower(by);
-    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
+    Ok(Shape::both_ways(kind, measure))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure},
+    link::{self, LinkFault, Measure, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
 
@@ -18,8 +18,12 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, cluster, aim, shape)
+}
+
+fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let by = aim.parameters.duration("delay").unwrap_or_default();
     let kind = ToxicKind::SlowClose { delay_ms: link::whole_ms(by) };
     let measure = Measure::LateEnd { by };
-    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
+    Ok(Shape::both_ways(kind, measure))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure},
+    link::{self, LinkFault, Measure, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
 
@@ -28,8 +28,12 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, cluster, aim, shape)
+}
+
+fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let after = aim.parameters.duration("after").unwrap_or_default();
     let kind = ToxicKind::Timeout { timeout_ms: link::whole_ms(after) };
     let measure = if after.is_zero() { Measure::Silence } else { Measure::EndsAfter { padding_bytes: 0 } };
-    LinkFault::both_ways(KIND.name, cluster, aim, kind, measure)
+    Ok(Shape::both_ways(kind, measure))
 }

@@ -89,6 +89,8 @@ use crate::{
 pub enum FaultError {
     #[error("{fault} can't be applied to {target}: {reason}")]
     NotApplicable { fault: &'static str, target: String, reason: String },
+    #[error("what was done to {0} can't be changed while it is on; heal it, and inject it anew")]
+    Unchangeable(String),
     #[error("there is no {0} at the moment")]
     NoTarget(String),
     #[error(transparent)]
@@ -191,6 +193,11 @@ pub trait Fault: Send + Sync {
 
     /// The proof that it bites, or what is still missing.
     async fn bites(&self, cluster: &Cluster) -> Result<String, String>;
+
+    /// Takes other parameters while it is on.
+    async fn change(&mut self, _cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
+        Err(FaultError::Unchangeable(aim.described.clone()))
+    }
 
     /// Undoes it. Called once, also when the injection failed half-way.
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError>;

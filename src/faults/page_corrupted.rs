@@ -4,8 +4,10 @@ use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, operator};
 use crate::{
-    cluster::Cluster,
-    credentials::{LEDGER_INDEX, LEDGER_TABLE},
+    cluster::{
+        Cluster,
+        access::{LEDGER_INDEX, LEDGER_TABLE},
+    },
     engine::Shell,
     services::patroni::{DATA_DIRECTORY, WAL_SEGMENT_BYTES},
     topology::ServiceKind,
@@ -143,9 +145,7 @@ impl Fault for PageCorrupted {
     }
 
     async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let service = cluster.service(&self.node, ServiceKind::Patroni);
-        let shell = cluster.engine().shell_in(service.ok_or_else(|| self.aim.refuse(KIND.name, "it is unknown"))?);
-        shell.open().await?;
+        let Some(shell) = cluster.shell_in(&self.node, ServiceKind::Patroni).await? else { return Ok(()) };
         let page = match self.of {
             Of::Wal => self.page_of_wal(cluster).await,
             Of::Table | Of::Index => self.page_of_relation(cluster).await,

@@ -69,6 +69,12 @@ impl Process {
         matches!(self, Process::WalSender | Process::WalReceiver | Process::Checkpointer | Process::Startup)
     }
 
+    /// Whether the Patroni agent lives on without it. Then a failover begins with the agent's own decision to give the
+    /// leader key up, and not with the end of a lease.
+    pub fn leaves_its_agent(self) -> bool {
+        self.service() == ServiceKind::Patroni && self != Process::Agent
+    }
+
     /// Reads its word in a scenario.
     pub fn parse(text: &str) -> Option<Self> {
         ALL.iter().find(|(_, word, ..)| *word == text).map(|(process, ..)| *process)
@@ -241,7 +247,10 @@ pub(super) async fn not_stopped(cluster: &Cluster, host: &str, kind: ServiceKind
     if processes.is_empty() {
         return Ok(Some(format!("{} does not run on {host}", kind.name())));
     }
-    let running = processes.iter().find(|process| !matches!(process.state, 'T' | 'Z'));
+    // Who waits for a prepared disk that stands still with the service stands still, and takes no signal.
+    let waits = cluster.prepared_disk(host, kind).is_some();
+    let stands = |process: &&Running| matches!(process.state, 'T' | 'Z') || (waits && process.state == 'D');
+    let running = processes.iter().find(|process| !stands(process));
     Ok(running
         .map(|Running { pid, state, .. }| format!("process {pid} of {} on {host} is in state {state}", kind.name())))
 }

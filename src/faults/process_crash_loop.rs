@@ -81,6 +81,10 @@ impl Fault for CrashLoop {
         vec![(self.host.clone(), self.process.service())]
     }
 
+    fn hands_over(&self) -> bool {
+        self.process.leaves_its_agent()
+    }
+
     /// It takes until the process was started once more: Patroni does so in its next loop.
     fn confirmed_within(&self) -> Duration {
         Duration::from_secs(60)

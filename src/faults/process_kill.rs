@@ -35,6 +35,10 @@ impl Fault for ProcessKill {
         vec![(self.host.clone(), self.process.service())]
     }
 
+    fn hands_over(&self) -> bool {
+        self.process.leaves_its_agent()
+    }
+
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         self.pid = Some(process::signal(cluster, &self.host, self.process, "KILL").await?);
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt;
 use super::FaultError;
 use crate::{cluster::Cluster, suggestion::did_you_mean, topology::ServiceKind};
 
-/// Hosts, each named or by its role: `the primary`, `node1 and node2`, `region eu`, `the rest`.
+/// Hosts, each named or by its role: `the primary`, `node1 and node2`, `region eu`, `zone a`, `the rest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target(Vec<Part>);
 
@@ -13,6 +13,7 @@ pub struct Target(Vec<Part>);
 enum Part {
     Role(Role),
     Region(String),
+    Zone(String),
     Host(String),
 }
 
@@ -57,7 +58,7 @@ impl Target {
     /// What the regular expression of the step parameter `{target}` matches.
     pub fn pattern() -> String {
         let roles: Vec<&str> = ROLES.iter().map(|(words, _)| *words).collect();
-        let part = format!("(?:{}|region [a-z][a-z0-9-]*|[a-z][a-z0-9-]*)", roles.join("|"));
+        let part = format!("(?:{}|(?:region|zone) [a-z][a-z0-9-]*|[a-z][a-z0-9-]*)", roles.join("|"));
         format!("{part}(?:(?:, | and ){part})*")
     }
 
@@ -66,9 +67,10 @@ impl Target {
         let listed = text.replace(" and ", ", ");
         let part = |words: &str| match ROLES.iter().find(|(role, _)| *role == words) {
             Some((_, role)) => Part::Role(*role),
-            None => match words.strip_prefix("region ") {
-                Some(region) => Part::Region(region.to_owned()),
-                None => Part::Host(words.to_owned()),
+            None => match words.split_once(' ') {
+                Some(("region", region)) => Part::Region(region.to_owned()),
+                Some(("zone", zone)) => Part::Zone(zone.to_owned()),
+                _ => Part::Host(words.to_owned()),
             },
         };
         Self(listed.split(", ").map(|words| part(words.trim())).collect())
@@ -106,6 +108,22 @@ impl Part {
                 let missing = || FaultError::NoTarget(format!("region `{name}` ({})", did_you_mean(name, &names)));
                 let region = regions.iter().find(|region| region.name == *name).ok_or_else(missing)?;
                 Ok(region.hosts.iter().map(|host| host.name.clone()).collect())
+            }
+            Part::Zone(name) => {
+                let placed =
+                    cluster.plan().topology.hosts().filter_map(|host| Some((host.zone.as_deref()?, &host.name)));
+                let placed: Vec<_> = placed.collect();
+                let here: Vec<String> =
+                    placed.iter().filter(|(zone, _)| zone == name).map(|(_, host)| (*host).clone()).collect();
+                if placed.is_empty() {
+                    return Err(FaultError::NoTarget(format!("zone `{name}` (no host of the topology has a `zone`)")));
+                }
+                if here.is_empty() {
+                    let mut zones: Vec<&str> = placed.iter().map(|(zone, _)| *zone).collect();
+                    zones.dedup();
+                    return Err(FaultError::NoTarget(format!("zone `{name}` ({})", did_you_mean(name, &zones))));
+                }
+                Ok(here)
             }
             Part::Host(name) if cluster.pod(name).is_some() => Ok(vec![name.clone()]),
             Part::Host(name) => {
@@ -161,6 +179,7 @@ impl fmt::Display for Part {
         match self {
             Part::Role(role) => formatter.write_str(role.words()),
             Part::Region(name) => write!(formatter, "region {name}"),
+            Part::Zone(name) => write!(formatter, "zone {name}"),
             Part::Host(name) => formatter.write_str(name),
         }
     }
@@ -174,10 +193,11 @@ mod tests {
     fn roles_regions_and_names_are_told_apart_and_listed() {
         assert_eq!(Target::parse("the primary"), Target::primary());
         assert_eq!(Target::parse("node2"), Target(vec![Part::Host("node2".to_owned())]));
-        let listed = Target::parse("region eu, the etcd leader and node1");
+        let listed = Target::parse("region eu, the etcd leader, zone a and node1");
         assert_eq!(listed.0[0], Part::Region("eu".to_owned()));
         assert_eq!(listed.0[1], Part::Role(Role::DcsLeader));
-        assert_eq!(listed.to_string(), "region eu, the etcd leader and node1");
+        assert_eq!(listed.to_string(), "region eu, the etcd leader, zone a and node1");
+        assert_eq!(listed.0[2], Part::Zone("a".to_owned()));
         assert_eq!(Target::parse(&listed.to_string()), listed);
     }
 

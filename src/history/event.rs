@@ -78,6 +78,13 @@ pub enum Occurrence {
         fault: u32,
         reason: String,
     },
+    /// The fault is proven to bite with other parameters.
+    FaultChanged {
+        fault: u32,
+        /// Those that changed, as the scenario writes them.
+        parameters: BTreeMap<String, String>,
+        evidence: String,
+    },
     FaultHealing {
         fault: u32,
     },

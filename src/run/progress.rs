@@ -146,6 +146,7 @@ fn words(what: &Occurrence) -> Option<String> {
             Milestone::LoadStopped => "load stopped; counting what is left".to_owned(),
         },
         Occurrence::FaultConfirmed { evidence, .. } => format!("fault confirmed: {evidence}"),
+        Occurrence::FaultChanged { evidence, .. } => format!("fault changed: {evidence}"),
         Occurrence::FaultUnconfirmed { reason, .. } => format!("FAULT NOT CONFIRMED: {reason}"),
         Occurrence::FaultHealed { evidence, .. } => format!("fault healed: {evidence}"),
         Occurrence::StepFailed { text, message, .. } => format!("STEP FAILED: {text}: {message}"),

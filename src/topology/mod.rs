@@ -80,6 +80,9 @@ pub struct Region {
 pub struct Host {
     /// The name by which the other hosts and the scenarios know it.
     pub name: String,
+    /// The zone of its region that it stands in, as `a`. Scenarios aim at `zone a`; nothing else depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// What runs on it.
     pub services: Vec<ServiceKind>,
 }

@@ -122,6 +122,9 @@ fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
             let message = format!("two hosts are called `{}`", host.name);
             problems.push(Problem::at(name_path, message).help("names are unique across regions"));
         }
+        if let Some(zone) = &host.zone {
+            check_name("zone", zone, below(&path, "zone"), problems);
+        }
         if host.services.is_empty() {
             let message = format!("the host `{}` runs nothing", host.name);
             problems.push(Problem::at(below(&path, "services"), message));

@@ -1,6 +1,10 @@
 //! A cluster for the tests of faults, with all that is needed to break it.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use pgquake::{
     cluster::{Cluster, Session, wait_until},
@@ -16,11 +20,13 @@ use pgquake::{
 };
 use tokio::{
     net::TcpStream,
-    sync::{Mutex, MutexGuard},
+    sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Two clusters that wait most of the time fit on two cores. A test that holds faults to milliseconds is alone.
+const SIDE_BY_SIDE: u32 = 2;
+static TURNS: Semaphore = Semaphore::const_new(SIDE_BY_SIDE as usize);
 
 /// One test's turn.
 pub struct Bench {
@@ -29,9 +35,10 @@ pub struct Bench {
     pub injector: Injector,
     pub recorder: Recorder,
     run: String,
+    begun: Instant,
     _folder: tempfile::TempDir,
     _ownership: Ownership,
-    _turn: MutexGuard<'static, ()>,
+    _turn: SemaphorePermit<'static>,
 }
 
 impl Bench {
@@ -41,8 +48,16 @@ impl Bench {
     }
 
     pub async fn of(test: &str, topology: Topology) -> Self {
-        let turn = TURN.lock().await;
-        let engine = Engine::connect().await.unwrap();
+        Self::in_turn(test, topology, TURNS.acquire().await.unwrap()).await
+    }
+
+    /// With no other test of faults beside it.
+    pub async fn alone(test: &str, topology: Topology) -> Self {
+        Self::in_turn(test, topology, TURNS.acquire_many(SIDE_BY_SIDE).await.unwrap()).await
+    }
+
+    async fn in_turn(test: &str, topology: Topology, turn: SemaphorePermit<'static>) -> Self {
+        let (begun, engine) = (Instant::now(), Engine::connect().await.unwrap());
         let folder = tempfile::tempdir().unwrap();
         let run = format!("test-{test}-{}", std::process::id());
         let ownership = Ownership::of(&run).unwrap();
@@ -53,7 +68,7 @@ impl Bench {
             .await
             .unwrap();
         let injector = Injector::new(cluster.clone(), recorder.clone());
-        Self { engine, cluster, injector, recorder, run, _folder: folder, _ownership: ownership, _turn: turn }
+        Self { engine, cluster, injector, recorder, run, begun, _folder: folder, _ownership: ownership, _turn: turn }
     }
 
     pub async fn inject(&mut self, fault: &str, target: &str, parameters: &[(&str, &str)]) {
@@ -177,6 +192,7 @@ impl Bench {
             }
         }
         self.engine.sweep(Sweep::Run(&self.run)).await.unwrap();
+        println!("{} took {:.1} s", self.run, self.begun.elapsed().as_secs_f64());
     }
 }
 

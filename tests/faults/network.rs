@@ -17,7 +17,11 @@ const STATS: u16 = 8404;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_bite_leave_others_alone_and_heal() {
-    let mut bench = Bench::new("network").await;
+    let mut topology = topology::load("single-region-fast", &[]).unwrap();
+    for host in &mut topology.regions[0].hosts {
+        host.zone = Some(if host.name == "node3" { "b" } else { "a" }.to_owned());
+    }
+    let mut bench = Bench::alone("network", topology).await;
     everything_between_two_sides(&mut bench).await;
     one_way(&mut bench).await;
     chosen_ports(&mut bench).await;
@@ -31,30 +35,9 @@ async fn they_bite_leave_others_alone_and_heal() {
     bench.finish(16, true).await;
 }
 
-/// A Toxiproxy accepts connections on its own host, whether the peer can be reached or not.
-#[tokio::test(flavor = "multi_thread")]
-async fn shaped_links_are_cut_too() {
-    let mut topology = topology::load("single-region-fast", &[]).unwrap();
-    let nodes = topology.nodes();
-    topology.shape_links_between(&nodes);
-    let mut bench = Bench::of("shaped", topology).await;
-    for direction in ["both", "out", "in"] {
-        assert!(!bench.is_silent("node3", "node2", PATRONI).await);
-        bench.inject("partition", "node3", &[("from", "node2"), ("direction", direction)]).await;
-        assert!(bench.is_silent("node3", "node2", PATRONI).await, "{direction}: the proxy's listener answers");
-        assert!(bench.is_silent("node2", "node3", PATRONI).await, "{direction}: the proxy's listener answers");
-        assert!(!bench.is_silent("node3", "node1", PATRONI).await, "{direction}");
-        bench.heal().await;
-    }
-    bench.inject("partition", "node3", &[("from", "node2"), ("ports", "8008")]).await;
-    assert!(bench.is_silent("node3", "node2", PATRONI).await && !bench.is_silent("node3", "node2", ETCD).await);
-    bench.heal().await;
-    assert!(!bench.is_silent("node3", "node2", PATRONI).await);
-    bench.finish(4, true).await;
-}
-
 async fn everything_between_two_sides(bench: &mut Bench) {
-    bench.inject("partition", "node3", &[]).await;
+    // The only host of its zone.
+    bench.inject("partition", "zone b", &[]).await;
     assert!(bench.is_silent("node3", "node2", 9).await && bench.is_silent("node2", "node3", 9).await);
     assert!(bench.is_silent("proxy", "node3", ETCD).await);
     assert!(!bench.is_silent("node2", "node1", 9).await, "who was not cut off is silent");

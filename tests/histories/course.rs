@@ -93,7 +93,8 @@ impl Default for Course {
 
 /// The plan of all histories here.
 pub fn plan(synchronous: bool) -> Plan {
-    let host = |name: &str, services: &[ServiceKind]| Host { name: name.to_owned(), services: services.to_vec() };
+    let host =
+        |name: &str, services: &[ServiceKind]| Host { name: name.to_owned(), zone: None, services: services.to_vec() };
     let mut hosts: Vec<Host> =
         NODES.iter().map(|node| host(node, &[ServiceKind::Etcd, ServiceKind::Patroni])).collect();
     hosts.push(host("proxy1", &[ServiceKind::Haproxy]));

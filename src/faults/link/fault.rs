@@ -56,8 +56,28 @@ impl Measure {
     }
 }
 
+/// What a fault of shaped links makes of its parameters.
+pub(in crate::faults) struct Shape {
+    toxics: Vec<(Stream, ToxicKind)>,
+    measure: Measure,
+}
+
+impl Shape {
+    pub fn new(toxics: impl Into<Vec<(Stream, ToxicKind)>>, measure: Measure) -> Self {
+        Self { toxics: toxics.into(), measure }
+    }
+
+    /// The same toxic each way.
+    pub fn both_ways(toxic: ToxicKind, measure: Measure) -> Self {
+        Self::new([(Stream::Upstream, toxic.clone()), (Stream::Downstream, toxic)], measure)
+    }
+}
+
 /// A fault of shaped links.
 pub(in crate::faults) struct LinkFault {
+    fault: &'static str,
+    /// Reads its parameters, again if they change.
+    shape: fn(&Aim) -> Result<Shape, FaultError>,
     toxics: Toxics,
     measure: Measure,
     /// What the same probe took before the fault.
@@ -65,34 +85,17 @@ pub(in crate::faults) struct LinkFault {
 }
 
 impl LinkFault {
-    /// The links that a fault is aimed at, with toxics of these kinds.
+    /// The links that a fault is aimed at, with the toxics that its parameters say.
     pub fn aimed(
         fault: &'static str,
         cluster: &Cluster,
         aim: &Aim,
-        kinds: &[(Stream, ToxicKind)],
-        measure: Measure,
+        shape: fn(&Aim) -> Result<Shape, FaultError>,
     ) -> Result<Box<dyn Fault>, FaultError> {
+        let Shape { toxics, measure } = shape(aim)?;
         let ways = super::ways(fault, cluster, aim)?;
-        let share = aim.parameters.number("share").unwrap_or(1.0);
-        Ok(Box::new(Self::new(Toxics::new(fault, ways, share, kinds), measure)))
-    }
-
-    /// The same with one toxic, each way.
-    pub fn both_ways(
-        fault: &'static str,
-        cluster: &Cluster,
-        aim: &Aim,
-        kind: ToxicKind,
-        measure: Measure,
-    ) -> Result<Box<dyn Fault>, FaultError> {
-        Self::aimed(fault, cluster, aim, &[(Stream::Upstream, kind.clone()), (Stream::Downstream, kind)], measure)
-    }
-
-    /// A toxic that hits only a share of the connections can't be measured on a single one.
-    fn new(toxics: Toxics, measure: Measure) -> Self {
-        let certain = toxics.toxics.iter().all(|toxic| toxic.toxicity >= 1.0);
-        Self { toxics, measure: if certain { measure } else { Measure::Nothing }, before: BTreeMap::new() }
+        let toxics = Toxics::new(fault, ways, share(aim), &toxics);
+        Ok(Box::new(Self { fault, shape, toxics, measure: certain(measure, aim), before: BTreeMap::new() }))
     }
 
     fn probe(&self) -> Option<Probe> {
@@ -148,6 +151,16 @@ impl LinkFault {
     }
 }
 
+/// The share of connections that a fault hits.
+fn share(aim: &Aim) -> f64 {
+    aim.parameters.number("share").unwrap_or(1.0)
+}
+
+/// A toxic that hits only a share of the connections can't be measured on a single one.
+fn certain(measure: Measure, aim: &Aim) -> Measure {
+    if share(aim) >= 1.0 { measure } else { Measure::Nothing }
+}
+
 #[async_trait]
 impl Fault for LinkFault {
     /// A slow link touches no service by itself.
@@ -177,6 +190,16 @@ impl Fault for LinkFault {
         let probed = self.probe_all(cluster, wanted).await?;
         let judged: Result<Vec<String>, String> = probed.iter().map(|(way, probed)| self.judge(way, probed)).collect();
         Ok(format!("{listed}; {}", judged?.join("; ")))
+    }
+
+    async fn change(&mut self, cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
+        if super::ways(self.fault, cluster, aim)? != self.toxics.ways {
+            return Err(aim.refuse(self.fault, "where it hits can't change; heal it, and inject another"));
+        }
+        let Shape { toxics, measure } = (self.shape)(aim)?;
+        self.toxics.become_like(&toxics, share(aim));
+        self.measure = certain(measure, aim);
+        self.toxics.change(cluster).await
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -13,7 +13,7 @@ use crate::{
     links::{Stream, Toxic, ToxicKind, listener_name},
 };
 
-pub(super) use fault::{LinkFault, Measure, PADDING_BYTES};
+pub(super) use fault::{LinkFault, Measure, PADDING_BYTES, Shape};
 
 /// Where a link ends; it begins at the hosts that the fault is aimed at.
 pub(super) const TO: Parameter = Parameter::required("to", Takes::Hosts, "where the links end");
@@ -67,6 +67,14 @@ impl std::fmt::Display for Way {
     }
 }
 
+/// What a Toxiproxy is told of a toxic.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Add,
+    Change,
+    Remove,
+}
+
 /// Toxics on the listeners of some links, all of one kind.
 struct Toxics {
     ways: Vec<Way>,
@@ -87,34 +95,44 @@ impl Toxics {
         Self { ways, toxics: kinds.iter().enumerate().map(toxic).collect() }
     }
 
+    /// The same toxics with other attributes; what they are called, and which stream they hit, stays.
+    pub fn become_like(&mut self, kinds: &[(Stream, ToxicKind)], share: f64) {
+        for (toxic, (_, kind)) in self.toxics.iter_mut().zip(kinds) {
+            (toxic.kind, toxic.toxicity) = (kind.clone(), share as f32);
+        }
+    }
+
     /// Adds every toxic to every listener; each is read back.
     pub async fn add(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        let add = |way: &Way| {
-            let (toxiproxy, listener) = (cluster.toxiproxy(&way.from), listener_name(&way.to, way.port));
-            async move {
-                let Some(toxiproxy) = toxiproxy else { return Ok(()) };
-                for toxic in &self.toxics {
-                    toxiproxy.add(&listener, toxic).await?;
-                }
-                Ok::<_, FaultError>(())
-            }
-        };
-        try_join_all(self.ways.iter().map(add)).await.map(|_| ())
+        self.tell(cluster, Order::Add).await
+    }
+
+    /// Has every listener's toxics changed to what they are now; each is read back.
+    pub async fn change(&self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.tell(cluster, Order::Change).await
     }
 
     /// Removes the toxics from every listener.
     pub async fn remove(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        let remove = |way: &Way| {
+        self.tell(cluster, Order::Remove).await
+    }
+
+    async fn tell(&self, cluster: &Cluster, order: Order) -> Result<(), FaultError> {
+        let tell = |way: &Way| {
             let (toxiproxy, listener) = (cluster.toxiproxy(&way.from), listener_name(&way.to, way.port));
             async move {
                 let Some(toxiproxy) = toxiproxy else { return Ok(()) };
                 for toxic in &self.toxics {
-                    toxiproxy.remove(&listener, &toxic.name).await?;
+                    match order {
+                        Order::Add => toxiproxy.add(&listener, toxic).await?,
+                        Order::Change => toxiproxy.change(&listener, toxic).await?,
+                        Order::Remove => toxiproxy.remove(&listener, &toxic.name).await?,
+                    }
                 }
                 Ok::<_, FaultError>(())
             }
         };
-        try_join_all(self.ways.iter().map(remove)).await.map(|_| ())
+        try_join_all(self.ways.iter().map(tell)).await.map(|_| ())
     }
 
     /// On how many listeners the toxics are, by the Toxiproxies' own word.

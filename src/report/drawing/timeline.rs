@@ -200,14 +200,20 @@ fn fault_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
                 _ => None,
             });
             let name = fault.name.replace('_', " ");
-            let bands = effect_us.map(|from_us| Band {
-                from_us,
-                to_us: healed_us.unwrap_or(to_us),
-                style: Style::Fault,
-                labels: vec![format!("{name}: {}", fault.target), fault.target.clone(), name.clone()],
+            let began = effect_us.map(|from_us| {
+                let labels = vec![format!("{name}: {}", fault.target), fault.target.clone(), name.clone()];
+                (from_us, Style::Fault, labels)
+            });
+            let changes = events.iter().filter_map(|event| match &event.what {
+                Occurrence::FaultChanged { fault: number, parameters, .. } if *number == fault.fault => {
+                    let now: Vec<String> = parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
+                    Some((event.at_us, Style::Fault, vec![format!("now {}", now.join(", ")), now.join(", ")]))
+                }
+                _ => None,
             });
             let detail = if effect_us.is_some() { name.clone() } else { format!("{name}, not confirmed") };
-            Lane { label: "fault".to_owned(), detail, content: Content::Bands(bands.into_iter().collect()) }
+            let bands = bands(began.into_iter().chain(changes), healed_us.unwrap_or(to_us));
+            Lane { label: "fault".to_owned(), detail, content: Content::Bands(bands) }
         })
         .collect()
 }
@@ -370,6 +376,21 @@ mod tests {
         let timeline = Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap();
         let Content::Node { roles, .. } = lane(&timeline, "role", "node3") else { panic!("a node") };
         assert!(roles.iter().any(|band| band.style == Style::Unwatched), "{roles:?}");
+    }
+
+    #[test]
+    fn a_fault_that_changes_begins_another_band() {
+        let mut events = sample::scenario(1, sample::started("s", 1, 1), HOST_KILL);
+        let confirmed = |event: &Event| matches!(event.what, Occurrence::FaultConfirmed { .. });
+        let at = events.iter().position(confirmed).unwrap();
+        let parameters = [("round_trip".to_owned(), "300 ms".to_owned())].into();
+        let what = Occurrence::FaultChanged { fault: 1, parameters, evidence: String::new() };
+        events.insert(at + 1, Event { at_us: events[at].at_us + 5_000_000, what, ..events[at].clone() });
+        let timeline = Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap();
+        let Content::Bands(bands) = lane(&timeline, "", "fault") else { panic!("bands") };
+        assert_eq!(bands.len(), 2);
+        assert_eq!(bands[1].labels[0], "now round_trip 300 ms");
+        assert_eq!(bands[0].to_us, bands[1].from_us);
     }
 
     #[test]

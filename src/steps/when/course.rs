@@ -32,6 +32,12 @@ pub(super) const ALL: &[StepDefinition] = &[
             })
         },
     ),
+    step(
+        When,
+        "the fault {string} is changed",
+        "gives the fault of this name that is on other parameters: the rows of the step's table",
+        |drill, words| Box::pin(async move { Ok(drill.change(words.text(0)?, words.table()?).await?) }),
+    ),
     step(When, "the leader key is gone", "waits until the leader key has expired or was given up", |drill, _| {
         Box::pin(async move { Ok(drill.wait_for(Condition::LeaderKeyGone).await?) })
     }),
