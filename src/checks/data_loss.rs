@@ -65,12 +65,17 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let primary = &ledgers.rows[ledgers.primary];
     let loss = Loss::new(evidence, &writes, primary);
+    let unread = ledgers.unread.iter().map(|doubt| Finding::new(NAME, Outcome::Inconclusive, doubt.as_str()));
+    if loss.lost.is_empty() && !ledgers.unread.is_empty() {
+        return unread.collect();
+    }
     let divergence = ledgers.divergence();
     let mut findings = judge_loss(evidence, &ledgers, &loss, divergence.iter().map(|(_, rows)| rows).sum());
     findings.extend(judge_refused(&loss));
     if !divergence.is_empty() {
         findings.push(judge_divergence(evidence, &ledgers, &divergence));
     }
+    findings.extend(unread);
     findings
 }
 
@@ -78,6 +83,8 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 struct Ledgers<'a> {
     primary: &'a str,
     rows: BTreeMap<&'a str, Rows>,
+    /// Of whom nothing is known, with the reason: a loss on the primary is one all the same, but no loss is no proof.
+    unread: Vec<String>,
     evidence: Vec<u64>,
 }
 
@@ -109,13 +116,17 @@ impl<'a> Ledgers<'a> {
                 _ => {}
             }
         }
-        if let Some(node) = evidence.plan.nodes.iter().find(|node| !rows.contains_key(node.as_str())) {
-            let reason = unread.get(node.as_str()).map(|reason| format!(": {reason}")).unwrap_or_default();
-            return Err(format!("the ledger of {node} was not read{reason}, so what it holds is unknown"));
-        }
-        let primary = final_primary(evidence.events, &timelines)
-            .ok_or("it is not known which node was primary in the end, so whose rows count is unknown")?;
-        Ok(Self { primary, rows, evidence: seqs })
+        let nodes = evidence.plan.nodes.iter().map(String::as_str).filter(|node| !rows.contains_key(node));
+        let unread: Vec<String> = nodes
+            .map(|node| {
+                let reason = unread.get(node).map(|reason| format!(": {reason}")).unwrap_or_default();
+                format!("the ledger of {node} was not read{reason}, so what it holds is unknown")
+            })
+            .collect();
+        let nobody = "it is not known which node was primary in the end, so whose rows count is unknown";
+        let primary =
+            final_primary(evidence.events, &timelines).ok_or_else(|| unread.first().map_or(nobody, String::as_str))?;
+        Ok(Self { primary, rows, unread, evidence: seqs })
     }
 
     /// Standbys that hold other rows than the primary, with the number of rows that differ.

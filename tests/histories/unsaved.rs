@@ -307,8 +307,8 @@ fn an_old_primary_that_lives_on_is_timed_until_its_last_write() {
     assert_eq!(finding(&in_place, "recovery_time").value_of("old_primary_writes_ms"), None);
 }
 
-#[test]
-fn a_second_fault_in_an_outage_belongs_to_it() {
+/// The history with another fault, of the proxy.
+fn with_another_fault(events: Vec<Event>, injecting_ms: u64, effect_ms: u64) -> Vec<Event> {
     let second = FaultInjecting {
         fault: 2,
         name: "service_kill".to_owned(),
@@ -320,11 +320,30 @@ fn a_second_fault_in_an_outage_belongs_to_it() {
         primary_before: None,
         dcs_leader_before: None,
     };
-    let events = with(clean(), 2300, Occurrence::FaultInjecting(second));
-    let (effect_from_us, effect_to_us) = (2_405_000, 2_410_000);
+    let events = with(events, injecting_ms, Occurrence::FaultInjecting(second));
+    let (effect_from_us, effect_to_us) = ((effect_ms + 100) * 1000, (effect_ms + 105) * 1000);
     let evidence = "gone".to_owned();
-    let events = with(events, 2320, Occurrence::FaultConfirmed { fault: 2, effect_from_us, effect_to_us, evidence });
-    let verdict = verdict_of(&events);
+    let confirmed = Occurrence::FaultConfirmed { fault: 2, effect_from_us, effect_to_us, evidence };
+    with(events, effect_ms + 15, confirmed)
+}
+
+/// That clients can't write for a time at least is said of the longest outage: another fault may make none.
+#[test]
+fn a_least_outage_is_asked_of_the_longest_alone() {
+    let expected = |least| vec![("recovery_time", "write_outage_ms", Bound::Between(least, 5000.0))];
+    let verdict = |least| {
+        let events = run(&[Course { expected: expected(least), ..Course::default() }]);
+        verdict_of(&with_another_fault(events, 1300, 1305))
+    };
+    let kept = verdict(1000.0);
+    assert_eq!(kept.scenarios[0].failovers.len(), 2);
+    assert_eq!(with_outcome(&kept, Outcome::Fail), [""; 0], "{:#?}", kept.scenarios[0].findings);
+    assert!(with_outcome(&verdict(2000.0), Outcome::Fail).contains(&"recovery_time"));
+}
+
+#[test]
+fn a_second_fault_in_an_outage_belongs_to_it() {
+    let verdict = verdict_of(&with_another_fault(clean(), 2300, 2305));
     assert_eq!(verdict.scenarios[0].failovers[0].faults, [1, 2]);
     assert_eq!(value(finding(&verdict, "recovery_time"), "write_outage_ms"), 1104.0);
 }
@@ -387,6 +406,18 @@ fn a_ledger_that_was_not_read_is_inconclusive() {
     let verdict = verdict_of(&events);
     assert_unproven(&verdict, "data_loss");
     assert!(finding(&verdict, "data_loss").summary.contains("node3 was not read: no session"));
+}
+
+/// Rows that the primary lost are lost, whatever a node that is gone may hold.
+#[test]
+fn a_loss_counts_though_a_standby_could_not_be_read() {
+    let expected = vec![("data_loss", "lost_rows", Bound::Exactly(0.0))];
+    let events = run(&[Course { lost_ms: 521, expected, ..Course::default() }]);
+    let events = without(events, |what| matches!(what, Occurrence::LedgerRead { node, .. } if node == "node3"));
+    let reason = "connection refused".to_owned();
+    let verdict = verdict_of(&with(events, 5500, Occurrence::LedgerUnread { node: "node3".to_owned(), reason }));
+    assert_fails(&verdict, "data_loss");
+    assert!(with_outcome(&verdict, Outcome::Inconclusive).contains(&"data_loss"));
 }
 
 // ---- writers
