@@ -4,6 +4,8 @@
 # agent again; SIGTERM stops it cleanly.
 set -eu
 data=/var/lib/postgresql/data
+copied=/var/lib/postgresql/prepared.copy
+may_start=/var/lib/postgresql/may-start
 
 # Where the topology has clocks prepared, the agent and all that it starts ask libfaketime for the time of day, which
 # adds what this file says. Monotonic clocks, and so every timeout, go as the kernel's.
@@ -19,12 +21,12 @@ first_start() {
   # its history is then that of the others, and a little longer.
   install -d -m 700 "$data"
   cp -a /var/lib/postgresql/prepared/. "$data"
-  touch /var/lib/postgresql/prepared.used
   postgres --single -j -D "$data" postgres < /etc/patroni/first-start.sql > /dev/null
 }
 
+# With a folder from which Python loads modules first.
 start_agent() {
-  patroni /etc/patroni/patroni.yml &
+  PYTHONPATH=${1:-} patroni /etc/patroni/patroni.yml &
   agent=$!
 }
 
@@ -34,10 +36,21 @@ stop() {
   exit 0
 }
 
-if [ -r /etc/patroni/first-start.sql ] && [ ! -e "$data/PG_VERSION" ]; then
-  first_start
+if [ -e "$may_start" ]; then
+  # Not the node's first start: whatever has become of its data since is Patroni's business.
+  start_agent
+else
+  # It loads its modules while the data directory is made, and waits for the file.
+  start_agent /usr/local/lib/pgquake/first-start
+  if [ -r /etc/patroni/first-start.sql ]; then
+    first_start
+  else
+    # What restore-prepared.sh takes as soon as there is a primary to follow.
+    install -d -m 700 "$copied"
+    cp -a /var/lib/postgresql/prepared/. "$copied"
+  fi
+  touch "$may_start"
 fi
-start_agent
 trap stop TERM INT
 trap 'kill -0 "$agent" 2>/dev/null || start_agent' HUP
 while :; do

@@ -5,6 +5,5 @@ set -eu
 for argument in "$@"; do
   case $argument in --datadir=*) data=${argument#--datadir=} ;; esac
 done
-[ ! -e /var/lib/postgresql/prepared.used ] || exit 1
-touch /var/lib/postgresql/prepared.used
-cp -a /var/lib/postgresql/prepared/. "$data"
+rmdir "$data" 2> /dev/null || true
+mv -T /var/lib/postgresql/prepared.copy "$data"

@@ -37,7 +37,7 @@ pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
     };
     print(&format!("{name} is up after {:.1} s; `pgquake down` removes it\n", took.as_secs_f64()));
     for endpoint in &plan.endpoints {
-        if let Some(address) = cluster.access().address(&endpoint.at.host, endpoint.at.port) {
+        if let Some(address) = cluster.access().published(&endpoint.at.host, endpoint.at.port) {
             let password = &cluster.access().credentials.client_password;
             print(&format!("{:<8} postgres://{CLIENT_ROLE}:{password}@{address}/{DATABASE}", endpoint.name));
         }

@@ -1,16 +1,13 @@
-//! How the harness reaches a cluster from outside: ports published on 127.0.0.1, and this run's passwords.
+//! How the harness reaches a cluster from outside, and this run's passwords.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 pub use crate::credentials::{CLIENT_ROLE, Credentials, DATABASE, LEDGER_INDEX, LEDGER_TABLE, NODE_SETTING};
 
 /// Published ports and credentials. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    ports: BTreeMap<(String, u16), u16>,
+    ports: BTreeMap<(String, u16), Way>,
     pub credentials: Credentials,
 }
 
@@ -19,14 +16,24 @@ impl Access {
         Self { ports: BTreeMap::new(), credentials }
     }
 
-    /// Notes that a host's port is published on this port of 127.0.0.1.
-    pub fn publish(&mut self, host: &str, port: u16, published: u16) {
-        self.ports.insert((host.to_owned(), port), published);
+    /// Notes where a host's port is published, and where the harness itself reaches it.
+    pub fn publish(&mut self, host: &str, port: u16, published: SocketAddr, reached: SocketAddr) {
+        self.ports.insert((host.to_owned(), port), Way { published, reached });
     }
 
-    /// Where a host's port is reached, or `None` if it is not published.
+    /// Where the harness reaches a host's port, or `None` if it is not published.
     pub fn address(&self, host: &str, port: u16) -> Option<SocketAddr> {
-        let published = *self.ports.get(&(host.to_owned(), port))?;
-        Some(SocketAddr::from((Ipv4Addr::LOCALHOST, published)))
+        Some(self.ports.get(&(host.to_owned(), port))?.reached)
     }
+
+    /// Where anybody on this machine reaches a host's port, or `None` if it is not published.
+    pub fn published(&self, host: &str, port: u16) -> Option<SocketAddr> {
+        Some(self.ports.get(&(host.to_owned(), port))?.published)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    published: SocketAddr,
+    reached: SocketAddr,
 }

@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::future::{try_join, try_join_all, try_join3};
+use futures::future::{join_all, try_join, try_join_all, try_join3};
 
 use super::{Access, Cluster, DiskError, Inner, NotReady, Services, ShapingError, wait_until};
 use crate::{
@@ -73,10 +74,7 @@ impl Cluster {
         let disk_program = disk_program(&startup).await?;
         let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, disk_program };
         let pods = starter.pods().await?;
-        let mut access = Access::new(credentials.clone());
-        for pod in &pods {
-            pod.published.iter().for_each(|(port, published)| access.publish(&pod.host, *port, *published));
-        }
+        let access = access(&credentials, &pods).await;
         let inner = Inner {
             plan: startup.plan.clone(),
             engine: startup.engine.clone(),
@@ -191,6 +189,21 @@ impl Cluster {
         let primary = self.primary().await.ok_or("no node leads yet")?;
         self.streaming_from(&primary, wanted).await
     }
+}
+
+/// Where every published port is reached: at the host itself where the engine's networks are this machine's own.
+async fn access(credentials: &Credentials, pods: &[Pod]) -> Access {
+    let mut access = Access::new(credentials.clone());
+    let direct = join_all(pods.iter().map(Pod::is_reached_directly)).await;
+    for (pod, direct) in pods.iter().zip(direct) {
+        for (port, there) in &pod.published {
+            let published = SocketAddr::from((Ipv4Addr::LOCALHOST, *there));
+            let itself =
+                direct.then(|| pod.address.parse().ok()).flatten().map(|address: IpAddr| (address, *port).into());
+            access.publish(&pod.host, *port, published, itself.unwrap_or(published));
+        }
+    }
+    access
 }
 
 async fn disk_program(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, ClusterError> {

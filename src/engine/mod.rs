@@ -22,7 +22,7 @@ use bollard::{Docker, errors::Error as DockerError};
 
 pub use container::ContainerState;
 pub use logs::LogFolder;
-pub use network::Joined;
+pub use network::{DISCARD_PORT, Joined};
 pub use pod::{Pod, PodSpec};
 pub use resources::CpuAccount;
 pub use service::{Disk, ServiceContainer, ServiceSpec};

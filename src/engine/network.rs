@@ -3,7 +3,12 @@
 //! A network's subnet is chosen here and not by the engine, because an engine keeps a host's address for it only in a
 //! subnet that was asked for. (It also has far fewer subnets of its own than a machine can run clusters.)
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    io::ErrorKind,
+    net::{IpAddr, UdpSocket},
+    time::Duration,
+};
 
 use bollard::{
     errors::Error as DockerError,
@@ -13,7 +18,14 @@ use bollard::{
     },
 };
 
+use tokio::{net::TcpStream, time::timeout};
+
 use super::{Engine, EngineError, Pod, labels::RunLabels};
+
+/// How long a host that has just started may take to reset a connection.
+const REACHED_WITHIN: Duration = Duration::from_millis(500);
+/// No service listens there (RFC 863 sets it apart for one that throws away what it gets).
+pub const DISCARD_PORT: u16 = 9;
 
 /// How many subnets are tried. Two runs that draw the same one at the same time are rare, many such are not.
 const SUBNETS_TRIED: u32 = 50;
@@ -87,6 +99,24 @@ impl Engine {
         let inspected = self.docker.inspect_container(container, None).await;
         let inspected = inspected.map_err(EngineError::doing(format!("inspect container {container}")))?;
         Ok(inspected.network_settings.unwrap_or_default())
+    }
+}
+
+impl Pod {
+    /// Whether this machine reaches the host at its own address: the network's gateway is an address of this machine, and
+    /// the host resets a connection to a port on which nothing listens.
+    ///
+    /// Then clients need not pass the engine's proxy for published ports, which costs as much CPU time as all
+    /// of pgquake, accepts connections for hosts that are dead, and goes on accepting when they are full. Where the
+    /// engine runs in a machine of its own, as on a desktop, there is no other way than the published ports.
+    pub async fn is_reached_directly(&self) -> bool {
+        let is_here = |gateway: &String| gateway.parse().is_ok_and(|at: IpAddr| UdpSocket::bind((at, 0)).is_ok());
+        let Ok(address) = self.address.parse::<IpAddr>() else { return false };
+        if !self.gateways.iter().any(is_here) {
+            return false;
+        }
+        let tried = timeout(REACHED_WITHIN, TcpStream::connect((address, DISCARD_PORT))).await;
+        matches!(tried, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, wait_until},
-    engine::Pod,
+    engine::{DISCARD_PORT, Pod},
     topology::ServiceKind,
 };
 
@@ -25,9 +25,6 @@ const SILENCE: &str = "nft 'add table inet pgquake_silence; \
      add chain inet pgquake_silence in { type filter hook input priority -300; policy drop; }; \
      add chain inet pgquake_silence out { type filter hook output priority -300; policy drop; }'";
 const SPEAK: &str = "nft delete table inet pgquake_silence 2>/dev/null || true";
-/// A port on which no service listens (RFC 863 sets it apart for a service that throws away what it gets): a living
-/// machine resets a connection to it, a dead one says nothing.
-const DISCARD_PORT: u16 = 9;
 
 /// Every service of these hosts.
 pub(super) fn services(cluster: &Cluster, hosts: &[String]) -> Vec<(String, ServiceKind)> {
@@ -154,7 +151,8 @@ pub(super) async fn services_run(cluster: &Cluster, services: &[(String, Service
     Ok(())
 }
 
-/// What another host gets when it connects to this one. `None`: there is no other host.
+/// What another host gets when it connects to this one, where nothing listens: a living machine resets the connection, a
+/// dead one says nothing. `None`: there is no other host.
 async fn answer_to_a_peer(cluster: &Cluster, host: &str, but: &[String]) -> Result<Option<Answer>, String> {
     let Some(peer) = cluster.pods().find(|peer| peer.host != host && !but.contains(&peer.host)) else {
         return Ok(None);

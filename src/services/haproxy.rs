@@ -32,7 +32,8 @@ fn render(plan: &Plan, _host: &str, _credentials: &Credentials) -> Rendered {
 }
 
 /// `max-spread-checks` bounds only how far apart the first checks start, so that a proxy that has just started
-/// knows its servers at once; the interval of the topology holds from then on.
+/// knows its servers at once; the interval of the topology holds from then on. Sessions that end well are not logged:
+/// probers make a hundred a second.
 const GLOBAL: &str = "\
 global
     maxconn 4000
@@ -42,6 +43,8 @@ global
 defaults
     mode tcp
     log global
+    option tcplog
+    option dontlog-normal
     timeout connect 4s
     timeout client 30m
     timeout server 30m

@@ -38,8 +38,8 @@ impl Schedule {
     pub(super) fn of(endpoint: &str) -> Self {
         let (healthy_ms, failing_ms) = match endpoint {
             "write" => (20, 10),
-            "read" => (100, 100),
-            _ => (200, 200),
+            "read" => (200, 200),
+            _ => (500, 500),
         };
         Self { healthy: Duration::from_millis(healthy_ms), failing: Duration::from_millis(failing_ms) }
     }

@@ -129,9 +129,10 @@ pub fn plan(nodes: &[&str]) -> Plan {
 pub fn access(write: u16, nodes: &[(&str, u16)]) -> Access {
     let credentials = Credentials { client_password: PASSWORD.to_owned(), ..Default::default() };
     let mut access = Access::new(credentials);
-    access.publish("proxy", 5000, write);
+    let here = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    access.publish("proxy", 5000, here(write), here(write));
     for (node, port) in nodes {
-        access.publish(node, 5432, *port);
+        access.publish(node, 5432, here(*port), here(*port));
     }
     access
 }

@@ -55,6 +55,7 @@ mod tests {
         let expected = [
             ("Dockerfile", 0o644),
             ("entrypoint.sh", 0o755),
+            ("first-start/sitecustomize.py", 0o644),
             ("host-ca.crt", 0o644),
             ("no-main-cluster.conf", 0o644),
             ("restore-prepared.sh", 0o755),

@@ -129,7 +129,7 @@ impl ImageKind {
                 name: "patroni",
                 files: context!(
                     "patroni":
-                    "Dockerfile", "entrypoint.sh", "no-main-cluster.conf", "restore-prepared.sh"
+                    "Dockerfile", "entrypoint.sh", "first-start/sitecustomize.py", "no-main-cluster.conf", "restore-prepared.sh"
                 ),
                 packages: &["patroni", "postgresql-${POSTGRES_MAJOR}"],
             },
