@@ -1,9 +1,10 @@
-# Written, and not yet run to a verdict on a quiet machine: what it expects may still be wrong.
-@untried
 Feature: A wrong clock on the primary
-  Leases run in etcd and timeouts by monotonic clocks, so a wrong time of day on one node should harm nothing that clients
-  rely on.
+  The lease runs in etcd, by etcd's clock, but Patroni 4.0 reckons by the time of day when it still holds the key, and when
+  its next loop is due. So a clock that jumps ahead makes the primary say that it doesn't lead, until its next loop; one
+  that jumps back makes it sleep past the end of its lease, and take the key again when it is gone. HAProxy marks it DOWN
+  in the meantime. No document says anything of clocks but that a failover takes 30 s.
 
+  # Measured: 6.1 and 6.2 s without writes, on a starved machine 23.8 s; nobody took over.
   @claim:NO-SPLIT-BRAIN
   Scenario: The primary's clock is a minute ahead
     Given the topology "single-region"
@@ -13,10 +14,11 @@ Feature: A wrong clock on the primary
     And 40 s to 45 s have passed
     And the fault is healed
     And every node has rejoined
-    Then clients can't write for at most 1 s
+    Then clients can't write for at most 30 s
     And no acknowledged write is lost
     And never do two nodes accept writes
 
+  # Measured: 1.9 and 8.2 s without writes; nobody took over.
   @claim:NO-SPLIT-BRAIN
   Scenario: The primary's clock is a minute behind
     Given the topology "single-region"
@@ -26,7 +28,7 @@ Feature: A wrong clock on the primary
     And 40 s to 45 s have passed
     And the fault is healed
     And every node has rejoined
-    Then clients can't write for at most 1 s
+    Then clients can't write for at most 30 s
     And no acknowledged write is lost
     And never do two nodes accept writes
 

@@ -1,5 +1,3 @@
-# Written, and not yet run to a verdict on a quiet machine: what it expects may still be wrong.
-@untried
 Feature: Loss of etcd
   The documents (002) promise that one of three etcd members can be lost, and that a new etcd leader comes in about a
   second: the database does not notice. Without a quorum nobody can refresh the leader key, so the primary demotes itself;

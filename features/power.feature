@@ -1,5 +1,3 @@
-# Written, and not yet run to a verdict on a quiet machine: what it expects may still be wrong.
-@untried
 Feature: Everything loses its power
   The documents (002, disaster recovery 1) promise that nodes which all went down can come back in any order, and that the
   most advanced one leads.

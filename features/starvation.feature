@@ -1,9 +1,9 @@
-# Written, and not yet run to a verdict on a quiet machine: what it expects may still be wrong.
-@untried
 Feature: A primary that starves
   A primary that gets hardly any CPU time, or loses a process for want of memory, is slow or away for a moment; the
   documents promise service again within 30 seconds, and never two primaries.
 
+  # Measured: 81 s without writes. The agent still renews its lease in time, so nobody takes over from a primary that can't
+  # serve: this scenario fails, and is right to.
   @documented
   @claim:NO-SPLIT-BRAIN
   Scenario: The primary gets a twentieth of a core

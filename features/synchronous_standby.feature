@@ -1,5 +1,3 @@
-# Written, and not yet run to a verdict on a quiet machine: what it expects may still be wrong.
-@untried
 Feature: Loss of the synchronous standby
   A commit waits for the synchronous standby. When it is lost, Patroni names another one in its next loop; when none is
   left, it goes on without, or blocks writes if synchronous_mode_strict is on.

@@ -1,5 +1,3 @@
-# Written, and not yet run to a verdict on a quiet machine: what it expects may still be wrong.
-@untried
 Feature: Two failures in a row
   The documents promise 30 seconds for each. etcd keeps its quorum here, because only Patroni and PostgreSQL die.
 

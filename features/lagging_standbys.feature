@@ -1,0 +1,21 @@
+Feature: Standbys that are too far behind
+  Patroni promotes no standby that is further behind than maximum_lag_on_failover, 1 MB in 002. When all are, nobody takes
+  over: the cluster waits for its old primary, and loses nothing.
+
+  @documented
+  @claim:LAG-CAP @claim:NO-SPLIT-BRAIN
+  Scenario: The primary's host dies while every standby is too far behind
+    Given the topology "single-region"
+    And 4 clients writing 50 rows per second each
+    When the fault "partition" hits the primary
+      | from  | the standbys |
+      | ports | 5432         |
+    And a standby is 2 MB behind
+    And the host of the primary dies
+    And 45 s to 50 s have passed
+    And the fault is healed
+    And clients can write again
+    And every node has rejoined
+    Then clients can't write for between 45 s and 120 s
+    And no acknowledged write is lost
+    And never do two nodes accept writes
