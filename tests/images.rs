@@ -38,7 +38,8 @@ async fn every_kind_builds_and_tells_its_versions() {
     let major = images::pinned_versions()["POSTGRES_MAJOR"];
     let server = &images[&ImageKind::Patroni].versions[&format!("postgresql-{major}")];
     assert!(server.starts_with(&format!("{major}.")), "{server}");
-    for image in images.values() {
+    // The disk is pgquake's own: its version is pgquake's.
+    for image in images.values().filter(|image| image.kind != ImageKind::Disk) {
         assert!(image.versions.len() >= 2, "{image:?} names no package beside Debian's release");
     }
 }
