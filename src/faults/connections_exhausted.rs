@@ -18,7 +18,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     name: "connections_exhausted",
     effect: "idle sessions of one client are opened on the node until PostgreSQL refuses more, and kept; one that others \
              give back is taken too",
-    confirmed_by: "PostgreSQL refuses five new sessions in a row with SQLSTATE 53300; healed when it takes one",
+    confirmed_by: "PostgreSQL refuses five new sessions in a row with SQLSTATE 53300; healed when it takes one and those that were held are gone",
     limits: "the target must be a PostgreSQL node; superusers still get in, by the connections reserved for them",
     parameters: &[Parameter::with_default("at_most", Takes::Number, "2000", "never more sessions than this")],
     lasts: Lasts::UntilHealed,
@@ -30,6 +30,8 @@ pub(super) const KIND: FaultKind = FaultKind {
 const TOO_MANY: &str = "53300";
 /// Sessions that are opened at a time: the postmaster forks a process for each.
 const AT_ONCE: usize = 16;
+/// What the sessions call themselves.
+const CROWD: &str = "pgquake crowd";
 /// So many refusals in a row are the proof.
 const REFUSALS: u32 = 5;
 /// How long to wait for somebody to give a connection back.
@@ -63,7 +65,7 @@ async fn take_sessions(cluster: Cluster, node: String, at_most: usize, held: Arc
     let mut sessions = Vec::new();
     loop {
         if held.load(Ordering::Relaxed) < at_most
-            && let Ok(session) = cluster.session(&node, "pgquake crowd").await
+            && let Ok(session) = cluster.session(&node, CROWD).await
         {
             held.fetch_add(1, Ordering::Relaxed);
             sessions.push(session);
@@ -116,7 +118,11 @@ impl Fault for ConnectionsExhausted {
     }
 
     async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        cluster.sql_value(&self.node, "SELECT 1").await?;
-        Ok(format!("{} takes sessions", self.node))
+        // The server notices only after a while that a client has gone.
+        let left = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{CROWD}'");
+        match cluster.sql_value(&self.node, &left).await?.as_str() {
+            "0" => Ok(format!("{} takes sessions, and has none of the crowd", self.node)),
+            left => Err(format!("{} still has {left} sessions of the crowd", self.node)),
+        }
     }
 }
