@@ -78,12 +78,18 @@ impl Cluster {
     /// configuration to itself until PostgreSQL is started the next time.
     pub async fn agents_run(&self) -> Result<(), String> {
         for node in &self.plan().nodes {
-            let said = self.patroni_says(node).await?;
-            if said["state"] != "running" {
-                return Err(format!("Patroni says that PostgreSQL on {node} is {}", said["state"]));
-            }
+            self.agent_runs(node).await?;
         }
         Ok(())
+    }
+
+    /// Whether a node's Patroni has seen its PostgreSQL run.
+    pub async fn agent_runs(&self, node: &str) -> Result<(), String> {
+        let said = self.patroni_says(node).await?;
+        if said["state"] == "running" {
+            return Ok(());
+        }
+        Err(format!("Patroni says that PostgreSQL on {node} is {}", said["state"]))
     }
 
     /// What a node's Patroni says of itself.

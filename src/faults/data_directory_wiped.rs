@@ -89,10 +89,7 @@ impl Fault for DataDirectoryWiped {
         if here.status != 0 {
             return Err(format!("{DATA_DIRECTORY} of {} holds no database", self.node));
         }
-        let said = cluster.patroni_says(&self.node).await?;
-        if said["state"] != "running" {
-            return Err(format!("Patroni says that PostgreSQL on {} is {}", self.node, said["state"]));
-        }
+        cluster.agent_runs(&self.node).await?;
         cluster.sql_value(&self.node, "SELECT 1").await?;
         Ok(format!("{DATA_DIRECTORY} of {} holds a database again, and PostgreSQL serves it", self.node))
     }
