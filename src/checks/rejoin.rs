@@ -15,7 +15,7 @@ use super::{
 use crate::{
     history::{
         Event, Occurrence,
-        event::{Milestone, NodeState, Role},
+        event::{Milestone, NodeState},
     },
     topology::ServiceKind,
 };
@@ -49,7 +49,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
             return inconclusive(&format!("the state of {node} in the end was not observed"));
         }
     }
-    let primaries: Vec<&str> = asked.iter().copied().filter(|node| is_primary(last[node].2)).collect();
+    let primaries: Vec<&str> = asked.iter().copied().filter(|node| last[node].2.is_primary()).collect();
     let [primary] = primaries[..] else {
         let summary = match primaries.is_empty() {
             true => "no node is primary in the end".to_owned(),
@@ -59,7 +59,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         return vec![Finding::new(NAME, Outcome::Fail, summary).with_evidence(evidence)];
     };
     let timeline = last[primary].2.timeline;
-    let follows = |node: &&str| *node == primary || streams_on(last[node].2, timeline);
+    let follows = |node: &&str| *node == primary || last[node].2.streams_on(timeline);
     let missing: Vec<&str> = asked.iter().copied().filter(|node| !follows(node)).collect();
     let rejoined = rejoin_us(evidence.events, &faults, &asked, primary, timeline);
     let finding = finding(&missing, primary, &last, rejoined);
@@ -88,15 +88,6 @@ fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
     faults.iter().any(|fault| fault.hits(node, ServiceKind::Patroni.name()) && fault.healing_us.is_none())
 }
 
-fn is_primary(state: &NodeState) -> bool {
-    state.reachable && state.role == Some(Role::Primary)
-}
-
-fn streams_on(state: &NodeState, timeline: Option<u32>) -> bool {
-    let standby = state.reachable && state.role == Some(Role::Standby);
-    standby && state.streaming_from.is_some() && state.timeline.is_some() && state.timeline == timeline
-}
-
 /// The slowest return of a node that a healed fault had hit; `None` if no such node had to return.
 fn rejoin_us(
     events: &[Event],
@@ -107,8 +98,8 @@ fn rejoin_us(
 ) -> Option<u64> {
     // A primary that was restarted in place, or got the leader key back, is in its place too.
     let in_place = |state: &NodeState| match state.node == primary {
-        true => is_primary(state) && state.timeline == timeline,
-        false => streams_on(state, timeline),
+        true => state.is_primary() && state.timeline == timeline,
+        false => state.streams_on(timeline),
     };
     let back = |node: &&str| {
         let healed = faults.iter().filter(|fault| fault.touches(node)).filter_map(|fault| fault.healed_us).max()?;

@@ -8,6 +8,7 @@ mod clock;
 mod disk;
 pub mod operations;
 mod readiness;
+mod replication;
 mod roles;
 pub mod session;
 mod shaping;

@@ -15,24 +15,6 @@ const OPENS_WITHIN: Duration = Duration::from_secs(2);
 const REPLAYED_WITHIN: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// Whether so many standbys stream from a node, by its own word.
-    pub async fn streaming_from(&self, primary: &str, wanted: usize) -> Result<(), String> {
-        let sql = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'";
-        let standbys = self.query(primary, POSTGRESQL_PORT, sql).await?;
-        if standbys.len() >= wanted {
-            return Ok(());
-        }
-        Err(format!("{} of {wanted} stream from {primary} ({})", standbys.len(), standbys.join(", ")))
-    }
-
-    /// Whether every standby of a node has replayed all WAL that the node has written so far.
-    pub async fn replayed_all(&self, primary: &str) -> Result<(), String> {
-        let sql = "SELECT application_name FROM pg_stat_replication \
-                   WHERE replay_lsn IS DISTINCT FROM pg_current_wal_lsn()";
-        let behind = self.query(primary, POSTGRESQL_PORT, sql).await?;
-        if behind.is_empty() { Ok(()) } else { Err(format!("{} are behind {primary}", behind.join(", "))) }
-    }
-
     /// Has a node write every changed page to its disk. A standby does so only for a checkpoint of the primary that it
     /// has replayed.
     pub async fn checkpoint(&self, node: &str) -> Result<(), String> {

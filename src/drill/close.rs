@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Drill, DrillError, Running, as_ms, until};
+use super::{Condition, Drill, DrillError, Running, as_ms, until};
 use crate::{
     cluster::{Cluster, NotReady, wait_until},
     history::{Occurrence, event::Milestone},
@@ -11,15 +11,20 @@ use crate::{
     workload::read_ledgers,
 };
 
+/// How long the observers may take to see that every node is back: some looks, of which each may take its time.
+const OBSERVED_WITHIN: Duration = Duration::from_secs(5);
+
 impl Drill {
     /// Waits until a primary leads and every other node streams from it, on its timeline. Faults must be healed.
     pub async fn rejoin(&mut self) -> Result<(), DrillError> {
         let Some(running) = self.running.as_ref().filter(|_| self.rejoined != Some(true)) else { return Ok(()) };
         let deadline = Duration::from_secs(running.plan.deadlines.rejoined_s);
         let cluster = &running.cluster;
-        let waited = wait_until("every node back in the cluster", deadline, || all_follow(cluster)).await;
+        let waited = wait_until("every node back in the cluster", deadline, || cluster.all_follow()).await;
         self.rejoined = Some(waited.is_ok());
         waited.map_err(|missed| cluster.with_logs(missed, &[ServiceKind::Patroni]))?;
+        // The checks judge by what was observed, a look later. If it never is, they say so.
+        let _ = running.watch.wait(Condition::AllFollow, 0, OBSERVED_WITHIN).await;
         self.recorder.record(Occurrence::Reached { milestone: Milestone::Rejoined });
         Ok(())
     }
@@ -77,18 +82,7 @@ impl Drill {
     }
 }
 
-/// Whether one node leads and all others stream from it.
-async fn all_follow(cluster: &Cluster) -> Result<(), String> {
-    let primary = cluster.primary().await.ok_or("no node leads")?;
-    let standbys = cluster.plan().nodes.len().saturating_sub(1);
-    cluster.streaming_from(&primary, standbys).await
-}
-
 /// Waits until every standby has replayed what the primary had written when the load had ended.
 async fn caught_up(cluster: &Cluster, deadline: Duration) -> Result<(), NotReady> {
-    wait_until("every standby to have replayed all WAL", deadline, || async {
-        let primary = cluster.primary().await.ok_or("no node leads")?;
-        cluster.replayed_all(&primary).await
-    })
-    .await
+    wait_until("every standby to have replayed all WAL", deadline, || cluster.all_replayed()).await
 }

@@ -2,6 +2,7 @@
 //! triggers a fault is what the report shows.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -28,6 +29,8 @@ pub enum Condition {
     Promoted,
     /// A standby has replayed so many bytes less than the primary has written.
     StandbyBehind { lag_bytes: u64 },
+    /// One node is primary, and every other streams on its timeline: what the checks ask for in the end.
+    AllFollow,
 }
 
 impl fmt::Display for Condition {
@@ -37,6 +40,7 @@ impl fmt::Display for Condition {
             Condition::LeaderElected => formatter.write_str("a new holder of the leader key"),
             Condition::Promoted => formatter.write_str("a new primary"),
             Condition::StandbyBehind { lag_bytes } => write!(formatter, "a standby {lag_bytes} bytes behind"),
+            Condition::AllFollow => formatter.write_str("every node in its place"),
         }
     }
 }
@@ -67,6 +71,7 @@ impl Condition {
                 news().filter_map(primaries).any(|node| Some(&node) != before.as_ref())
             }
             Condition::StandbyBehind { lag_bytes } => lag(events).is_some_and(|lag| lag >= lag_bytes),
+            Condition::AllFollow => all_follow(events),
         }
     }
 }
@@ -89,7 +94,7 @@ fn primary(event: &Event) -> Option<&str> {
 
 /// How far the standby that is furthest behind is, by the last word of each node.
 fn lag(events: &[Event]) -> Option<u64> {
-    let mut standbys = std::collections::BTreeMap::new();
+    let mut standbys = BTreeMap::new();
     let mut written = None;
     for event in events {
         let Occurrence::NodeState(state) = &event.what else { continue };
@@ -104,6 +109,18 @@ fn lag(events: &[Event]) -> Option<u64> {
     }
     let replayed = standbys.into_values().min()?;
     Some(written?.saturating_sub(replayed))
+}
+
+/// Whether all nodes are in their places by the last word of each.
+fn all_follow(events: &[Event]) -> bool {
+    let mut last = BTreeMap::new();
+    for event in events {
+        if let Occurrence::NodeState(state) = &event.what {
+            last.insert(&state.node, state);
+        }
+    }
+    let (primaries, others): (Vec<_>, Vec<_>) = last.into_values().partition(|state| state.is_primary());
+    matches!(primaries[..], [primary] if others.iter().all(|state| state.streams_on(primary.timeline)))
 }
 
 /// What conditions read: everything that the history got of a scenario, but for the clients' attempts.
@@ -203,6 +220,21 @@ mod tests {
     fn a_refreshed_key_elects_nobody_and_another_holder_does() {
         assert!(!Condition::LeaderElected.holds(&[key(1, Some("node1")), key(5, Some("node1"))], 2));
         assert!(Condition::LeaderElected.holds(&[key(1, Some("node1")), key(5, Some("node2"))], 2));
+    }
+
+    #[test]
+    fn a_standby_on_the_timeline_that_was_left_does_not_follow() {
+        let on = |at_us, node, role, timeline| {
+            let Occurrence::NodeState(told) = state(at_us, node, role, 10).what else { unreachable!() };
+            let streaming_from = (role == Role::Standby).then(|| "node2".to_owned());
+            event(at_us, Occurrence::NodeState(NodeState { timeline: Some(timeline), streaming_from, ..told }))
+        };
+        let thawed = [on(1, "node1", Role::Primary, 2), on(5, "node2", Role::Primary, 3)];
+        assert!(!Condition::AllFollow.holds(&thawed, 0), "two primaries");
+        let left = [&thawed[..], &[on(6, "node1", Role::Standby, 2)]].concat();
+        assert!(!Condition::AllFollow.holds(&left, 0), "before it is rewound");
+        let back = [&left[..], &[on(9, "node1", Role::Standby, 3)]].concat();
+        assert!(Condition::AllFollow.holds(&back, 0));
     }
 
     #[test]

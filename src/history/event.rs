@@ -372,3 +372,16 @@ pub struct NodeState {
     /// A primary: its standbys that stream, with their synchronous state (`sync`, `async`, `quorum`).
     pub standbys: BTreeMap<String, String>,
 }
+
+impl NodeState {
+    /// Whether it answered as a primary.
+    pub fn is_primary(&self) -> bool {
+        self.reachable && self.role == Some(Role::Primary)
+    }
+
+    /// Whether it answered as a standby that streams this timeline.
+    pub fn streams_on(&self, timeline: Option<u32>) -> bool {
+        let standby = self.reachable && self.role == Some(Role::Standby);
+        standby && self.streaming_from.is_some() && self.timeline.is_some() && self.timeline == timeline
+    }
+}

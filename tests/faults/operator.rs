@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pgquake::{cluster::wait_until, topology::ServiceKind};
+
 use super::bench::{Bench, sql_gives};
 
 const STARTED: &str = "SELECT pg_postmaster_start_time()";
@@ -26,6 +28,7 @@ async fn an_operator_changes_what_was_asked_and_nothing_else() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(bench.cluster.sql_value("node3", "SELECT 1").await.is_err(), "a paused Patroni started PostgreSQL");
     assert!(bench.cluster.sql_value("node2", "SELECT 1").await.is_ok());
+    not_taken_in_by_a_receiver_of_its_name(&bench, "node3").await;
     // The last fault is healed first, and is gone only when Patroni is back at work.
     bench.injector.heal_named("pause").await.unwrap();
     bench.heal().await;
@@ -72,6 +75,28 @@ async fn an_operator_changes_what_was_asked_and_nothing_else() {
     assert!(refused.contains("ttl is 20 already"), "{refused}");
 
     bench.finish(8, false).await;
+}
+
+/// A node that is dead follows nobody, though the primary streams to something of its name: as it does for an instant
+/// to a node that comes back on the timeline that was left.
+async fn not_taken_in_by_a_receiver_of_its_name(bench: &Bench, node: &str) {
+    let password = &bench.cluster.access().credentials.replication_password;
+    let receive = format!(
+        "mkdir /tmp/received && PGPASSWORD={password} PGAPPNAME={node} timeout 60 \
+         pg_receivewal -h node1 -U replicator -D /tmp/received > /dev/null 2>&1 &"
+    );
+    let shell = bench.cluster.shell_in("node2", ServiceKind::Patroni).await.unwrap().unwrap();
+    shell.must(&receive).await.unwrap();
+    wait_until("two receivers", Duration::from_secs(10), || bench.cluster.streaming_from("node1", 2)).await.unwrap();
+    let why = bench.cluster.all_follow().await.unwrap_err();
+    assert!(!why.contains("does not stream to"), "{why}");
+    shell.must("pkill -x pg_receivewal").await.unwrap();
+    wait_until("one receiver", Duration::from_secs(10), || async {
+        let left = bench.cluster.all_follow().await.unwrap_err();
+        if left == format!("node1 does not stream to {node}") { Ok(()) } else { Err(left) }
+    })
+    .await
+    .unwrap();
 }
 
 async fn sql(bench: &Bench, node: &str, query: &str) -> String {

@@ -1,0 +1,90 @@
+//! Who streams from whom: asked in SQL, from outside, of both ends.
+
+use std::collections::BTreeSet;
+
+use futures::future::{join_all, try_join_all};
+
+use super::Cluster;
+use crate::services::patroni::POSTGRESQL_PORT;
+
+/// The timeline that a primary writes. Without a row the node is in recovery.
+const WRITTEN_TIMELINE: &str = "\
+    SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int \
+    FROM (SELECT pg_is_in_recovery() AS standby) AS node WHERE NOT standby";
+/// The timeline that a standby receives.
+const RECEIVED_TIMELINE: &str = "SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+/// The standbys that a node sends WAL to, up to its end.
+const STANDBYS: &str = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'";
+/// Those of them that have replayed all that the node has written.
+const REPLAYED: &str = "SELECT application_name FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()";
+
+impl Cluster {
+    /// Whether so many standbys stream from a node, by its own word.
+    pub async fn streaming_from(&self, primary: &str, wanted: usize) -> Result<(), String> {
+        let standbys = self.query(primary, POSTGRESQL_PORT, STANDBYS).await?;
+        if standbys.len() >= wanted {
+            return Ok(());
+        }
+        Err(format!("{} of {wanted} stream from {primary} ({})", standbys.len(), standbys.join(", ")))
+    }
+
+    /// Whether exactly one node leads, and every other streams from it on the timeline that it writes, by the word of
+    /// both. The primary's alone would not do: a node that comes back with rows of its own asks for WAL of the timeline
+    /// that was left, gets what there is of it, and counts as streaming for an instant, before its agent rewinds it.
+    pub async fn all_follow(&self) -> Result<(), String> {
+        let primary = self.only_leader().await?;
+        let timeline = self.timeline(&primary, WRITTEN_TIMELINE).await?;
+        let timeline = timeline.ok_or_else(|| format!("{primary} leads and is in recovery"))?;
+        let sent: BTreeSet<String> = self.query(&primary, POSTGRESQL_PORT, STANDBYS).await?.into_iter().collect();
+        let others = self.plan().nodes.iter().filter(|node| **node != primary);
+        let received = others.map(|node| {
+            let sends = sent.contains(node);
+            let primary = &primary;
+            async move {
+                if !sends {
+                    return Err(format!("{primary} does not stream to {node}"));
+                }
+                match self.timeline(node, RECEIVED_TIMELINE).await? {
+                    None => Err(format!("{node} does not stream")),
+                    Some(own) if own != timeline => {
+                        Err(format!("{node} streams timeline {own}, and {primary} writes timeline {timeline}"))
+                    }
+                    Some(_) => Ok(()),
+                }
+            }
+        });
+        try_join_all(received).await.map(|_| ())
+    }
+
+    /// Whether every standby has replayed all WAL that the primary has written so far.
+    pub async fn all_replayed(&self) -> Result<(), String> {
+        let primary = self.only_leader().await?;
+        let replayed = self.query(&primary, POSTGRESQL_PORT, REPLAYED).await?;
+        let behind = |node: &&str| *node != primary && !replayed.iter().any(|name| name == node);
+        let behind: Vec<&str> = self.plan().nodes.iter().map(String::as_str).filter(behind).collect();
+        if behind.is_empty() { Ok(()) } else { Err(format!("{} behind {primary}", behind.join(", "))) }
+    }
+
+    /// The node that leads by its Patroni's word, if no other says so too: one that was frozen says what it knew.
+    async fn only_leader(&self) -> Result<String, String> {
+        let nodes = &self.plan().nodes;
+        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, "leader"))).await;
+        let leaders: Vec<&str> = nodes
+            .iter()
+            .zip(answers)
+            .filter(|(_, status)| *status == Some(200))
+            .map(|(node, _)| node.as_str())
+            .collect();
+        match leaders[..] {
+            [] => Err("no node leads".to_owned()),
+            [leader] => Ok(leader.to_owned()),
+            _ => Err(format!("{} all say that they lead", leaders.join(", "))),
+        }
+    }
+
+    async fn timeline(&self, node: &str, sql: &str) -> Result<Option<u32>, String> {
+        let rows = self.query(node, POSTGRESQL_PORT, sql).await?;
+        let Some(value) = rows.first() else { return Ok(None) };
+        value.parse().map(Some).map_err(|_| format!("{node} gave '{value}' for its timeline"))
+    }
+}
