@@ -20,13 +20,14 @@ use pgquake::{
 };
 use tokio::{
     net::TcpStream,
-    sync::{Semaphore, SemaphorePermit},
+    sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit},
     time::timeout,
 };
 
-/// Two clusters that wait most of the time fit on two cores. A test that holds faults to milliseconds is alone.
-const SIDE_BY_SIDE: u32 = 2;
-static TURNS: Semaphore = Semaphore::const_new(SIDE_BY_SIDE as usize);
+/// Three clusters that wait most of the time fit on two cores.
+static TURNS: Semaphore = Semaphore::const_new(3);
+/// Starting a cluster takes all cores, so one starts at a time, and none beside a test that is timed.
+static STARTS: Mutex<()> = Mutex::const_new(());
 
 /// One test's turn.
 pub struct Bench {
@@ -39,6 +40,7 @@ pub struct Bench {
     _folder: tempfile::TempDir,
     _ownership: Ownership,
     _turn: SemaphorePermit<'static>,
+    _no_starts: Option<MutexGuard<'static, ()>>,
 }
 
 impl Bench {
@@ -48,15 +50,15 @@ impl Bench {
     }
 
     pub async fn of(test: &str, topology: Topology) -> Self {
-        Self::in_turn(test, topology, TURNS.acquire().await.unwrap()).await
+        let mut bench = Self::timed(test, topology).await;
+        bench._no_starts = None;
+        bench
     }
 
-    /// With no other test of faults beside it.
-    pub async fn alone(test: &str, topology: Topology) -> Self {
-        Self::in_turn(test, topology, TURNS.acquire_many(SIDE_BY_SIDE).await.unwrap()).await
-    }
-
-    async fn in_turn(test: &str, topology: Topology, turn: SemaphorePermit<'static>) -> Self {
+    /// For a test that holds faults to milliseconds: no other cluster starts while it lasts.
+    pub async fn timed(test: &str, topology: Topology) -> Self {
+        let turn = TURNS.acquire().await.unwrap();
+        let no_starts = STARTS.lock().await;
         let (begun, engine) = (Instant::now(), Engine::connect().await.unwrap());
         let folder = tempfile::tempdir().unwrap();
         let run = format!("test-{test}-{}", std::process::id());
@@ -64,11 +66,23 @@ impl Bench {
         let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
         let context = DrillContext::new(engine.clone(), recorder.clone(), &run, ownership.label(), folder.path());
         let (cluster, _) = context.start(&Plan::new(topology), 1).await.unwrap();
+        println!("{run} started in {:.1} s", begun.elapsed().as_secs_f64());
         wait_until("every agent to see its PostgreSQL run", Duration::from_secs(30), || cluster.agents_run())
             .await
             .unwrap();
         let injector = Injector::new(cluster.clone(), recorder.clone());
-        Self { engine, cluster, injector, recorder, run, begun, _folder: folder, _ownership: ownership, _turn: turn }
+        Self {
+            engine,
+            cluster,
+            injector,
+            recorder,
+            run,
+            begun,
+            _folder: folder,
+            _ownership: ownership,
+            _turn: turn,
+            _no_starts: Some(no_starts),
+        }
     }
 
     pub async fn inject(&mut self, fault: &str, target: &str, parameters: &[(&str, &str)]) {
@@ -184,10 +198,14 @@ impl Bench {
             if let Occurrence::FaultInjecting(injecting) = &event.what {
                 names.insert(injecting.fault, injecting.name.as_str());
             }
+            if let Occurrence::FaultHealed { fault, evidence } = &event.what {
+                println!("{:6.1} s: fault {fault} healed: {evidence}", event.at_us as f64 / 1e6);
+            }
             if let Occurrence::FaultConfirmed { fault, effect_from_us, evidence, .. } = &event.what {
                 let took_ms = event.at_us.saturating_sub(*effect_from_us) / 1000;
                 let name = names[fault];
-                println!("fault {fault}, {name}: confirmed after {took_ms} ms: {evidence}");
+                let at_s = event.at_us as f64 / 1e6;
+                println!("{at_s:6.1} s: fault {fault}, {name}: confirmed after {took_ms} ms: {evidence}");
                 assert!(starved || !quick(name) || took_ms <= 250, "{name} was confirmed only after {took_ms} ms");
             }
         }

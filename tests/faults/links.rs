@@ -41,7 +41,7 @@ async fn toxics_are_felt_on_their_link_alone() {
     let mut topology = topology::load("single-region-fast", &[]).unwrap();
     let nodes = topology.nodes();
     topology.shape_links_between(&nodes);
-    let mut bench = Bench::alone("links", topology).await;
+    let mut bench = Bench::timed("links", topology).await;
     let to_node2 = [("to", "node2"), ("ports", "8008")];
 
     // A round trip, within the promised tenth; the way back, the other port and the other host are as quick as before.

@@ -1,5 +1,6 @@
 //! Every fault on real containers: it bites, it leaves the others alone, and healing restores what was. One file a
-//! plane; the tests take turns, so that one does not starve the timings of another.
+//! plane; three run side by side, but clusters start one at a time, and none beside a test that holds faults to
+//! milliseconds.
 
 mod bench;
 mod clock;

@@ -21,7 +21,7 @@ async fn they_bite_leave_others_alone_and_heal() {
     for host in &mut topology.regions[0].hosts {
         host.zone = Some(if host.name == "node3" { "b" } else { "a" }.to_owned());
     }
-    let mut bench = Bench::alone("network", topology).await;
+    let mut bench = Bench::timed("network", topology).await;
     everything_between_two_sides(&mut bench).await;
     one_way(&mut bench).await;
     chosen_ports(&mut bench).await;

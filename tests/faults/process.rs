@@ -10,7 +10,7 @@ const STATS: u16 = 8404;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_bite_leave_others_alone_and_heal() {
-    let mut bench = Bench::alone("process", topology::load("single-region-fast", &[]).unwrap()).await;
+    let mut bench = Bench::timed("process", topology::load("single-region-fast", &[]).unwrap()).await;
 
     // A service: its processes die, its host and its neighbours live.
     bench.inject("service_kill", "node3", &[("service", "etcd")]).await;
