@@ -19,6 +19,10 @@ use pgquake::{
 const FEATURE: &str = "Feature: Interrupted\n  @default\n  Scenario: One\n    Given the topology \"single-region-fast\"\n    \
                        When the host of the primary dies\n    And clients can write again\n";
 
+/// The same, and does not end by itself while another run starts beside it.
+const LONG: &str = "Feature: Interrupted\n  @default\n  Scenario: One\n    Given the topology \"single-region-fast\"\n    \
+                    When the host of the primary dies\n    And 90 s to 100 s have passed\n";
+
 /// Faults of every plane that a killed harness leaves on: packets that are dropped, a process that stands still, and a
 /// disk on which every write hangs.
 const BROKEN: &str = "Feature: Killed\n  @default\n  Scenario: Two\n    Given the topology \"single-region-fast\"\n    \
@@ -128,7 +132,7 @@ fn containers(run: &str) -> usize {
 #[test]
 fn a_run_that_ends_early_leaves_its_evidence_and_nothing_else_and_spares_the_run_beside_it() {
     let _alone = alone();
-    let (interrupted, killed) = (project(FEATURE), project(FEATURE));
+    let (interrupted, killed) = (project(LONG), project(LONG));
     let mut first = Run::start(interrupted.path(), &[]);
     let mut second = Run::start(killed.path(), &[]);
     first.wait_for("steady");
@@ -142,7 +146,9 @@ fn a_run_that_ends_early_leaves_its_evidence_and_nothing_else_and_spares_the_run
     let said = events
         .iter()
         .any(|event| matches!(&event.what, Occurrence::RunEnded { interrupted: Some(why) } if why.contains("SIGINT")));
-    assert!(said && folder.join("report.html").is_file());
+    let last = events.last();
+    assert!(said, "the history ends with {last:?}; the run said:\n{}", first.said());
+    assert!(folder.join("report.html").is_file(), "no report; the run said:\n{}", first.said());
 
     let beside = run_id(killed.path());
     assert!(containers(&beside) > 0, "the run beside it lost its containers");

@@ -10,6 +10,7 @@ pub mod harness_was_sound;
 pub mod load_was_real;
 pub mod outage;
 pub mod phases;
+pub mod promotion;
 pub mod ran_to_the_end;
 pub mod record;
 pub mod recovery_time;
@@ -51,6 +52,7 @@ pub struct Check {
 /// believed.
 pub const ALL: &[Check] = &[
     recovery_time::CHECK,
+    promotion::CHECK,
     data_loss::CHECK,
     single_writer::CHECK,
     rejoin::CHECK,

@@ -71,6 +71,18 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         Then,
+        "no node that is more than {size} behind is promoted",
+        "how much of the old primary's WAL a node lacked when it was elected",
+        |drill, words| {
+            Box::pin(async move {
+                let bound = Bound::AtMost(words.bytes(0)? as f64);
+                drill.expect(words.expectation("promotion", "promoted_behind_bytes", bound));
+                Ok(())
+            })
+        },
+    ),
+    step(
+        Then,
         "never do two nodes accept writes",
         "no overlap of the times in which two nodes acknowledge",
         |drill, words| {

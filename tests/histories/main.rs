@@ -4,6 +4,7 @@
 //! `unsaved` has many more, which are made on the spot.
 
 mod course;
+mod promotion;
 mod properties;
 mod saved;
 mod unsaved;
