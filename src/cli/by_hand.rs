@@ -6,7 +6,7 @@ use super::{Exit, exit::Failure, print};
 use crate::{
     credentials::{CLIENT_ROLE, DATABASE},
     drill::DrillContext,
-    engine::{Engine, doctor, leftovers::Sweep},
+    engine::{Engine, doctor, images, leftovers::Sweep},
     history::Recorder,
     plan::Plan,
     run::RunFolder,
@@ -50,9 +50,18 @@ pub(super) async fn down() -> Result<Exit, Failure> {
     remove(Sweep::Kept).await
 }
 
-/// Removes whatever no living process owns.
-pub(super) async fn clean() -> Result<Exit, Failure> {
-    remove(Sweep::Unowned).await
+/// Removes whatever no living process owns, and, where asked, the images of other versions.
+pub(super) async fn clean(outdated_images: bool) -> Result<Exit, Failure> {
+    let exit = remove(Sweep::Unowned).await?;
+    if outdated_images {
+        let engine = Engine::connect().await.map_err(Failure::harness)?;
+        let removed = images::remove_outdated(engine.docker()).await.map_err(Failure::harness)?;
+        print(&format!("removed {} images of other versions", removed.tags.len()));
+        for tag in removed.in_use {
+            print(&format!("{tag} stays: a container uses it"));
+        }
+    }
+    Ok(exit)
 }
 
 async fn remove(sweep: Sweep<'_>) -> Result<Exit, Failure> {

@@ -33,7 +33,11 @@ enum Command {
     /// Show what runs
     Status,
     /// Remove whatever a run or `up` has left: containers and networks, found by label
-    Clean,
+    Clean {
+        /// Also the images of other versions of pgquake, but those that a container uses
+        #[arg(long)]
+        images: bool,
+    },
     /// Judge a saved run again, offline
     Check {
         /// The run's folder, for example reports/20261121-093000-abcd
@@ -90,7 +94,7 @@ async fn carry_out(command: Command) -> Result<Exit, exit::Failure> {
         Command::Up { topology } => by_hand::up(&topology).await,
         Command::Down => by_hand::down().await,
         Command::Status => by_hand::status().await,
-        Command::Clean => by_hand::clean().await,
+        Command::Clean { images } => by_hand::clean(images).await,
         Command::Check { run } => run::check(&run, false),
         Command::Report { run } => run::check(&run, true),
         Command::List { what, markdown } => list::list(what, markdown),

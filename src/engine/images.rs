@@ -8,6 +8,7 @@ mod build;
 mod context;
 mod error;
 mod lock;
+mod outdated;
 mod recipe;
 mod trust;
 
@@ -18,6 +19,7 @@ use bollard::query_parameters::RemoveImageOptions;
 use futures::{StreamExt, TryStreamExt};
 
 pub use error::ImageError;
+pub use outdated::{RemovedImages, remove_outdated};
 pub use recipe::{ContextFile, ImageKind, Recipe, pinned_versions};
 
 /// Builds at the same time: each is bound by the network first and by a core for unpacking later.
