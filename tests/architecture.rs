@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("workload", &["cluster", "history", "plan", "services", "topology"]),
     ("observers", &["cluster", "engine", "history", "plan", "services", "topology"]),
     ("checks", &["history", "plan", "quantity", "topology"]),
-    ("verdict", &["checks", "claims", "history", "plan", "topology"]),
+    ("verdict", &["checks", "claims", "history", "plan", "quantity", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "topology", "verdict"]),
     ("drill", &["cluster", "engine", "faults", "history", "observers", "plan", "services", "topology", "workload"]),
     ("steps", &["*"]),

@@ -16,8 +16,9 @@
 //! # How a loss is measured
 //!
 //! In rows; in time, from the acknowledgement of the earliest lost write to the fault's effect (see
-//! [`Failover::effect_us`]) or the last lost acknowledgement, whichever is later; and in WAL bytes, from the place where the new timeline left the old one
-//! (its history file tells it) to the highest position at which a lost write was acknowledged on the old one.
+//! [`Failover::effect_us`]) or the last lost acknowledgement, whichever is later; and in WAL bytes, from the place where
+//! the new timeline left the old one (its history file tells it) to the highest position at which a lost write was
+//! acknowledged on the old one.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +28,12 @@ use super::{
     record::{Tried, attempts, reached_us},
     rows::Rows,
 };
-use crate::history::{
-    Event, Occurrence,
-    event::{AttemptOutcome, Bound, Milestone, Role},
+use crate::{
+    history::{
+        Event, Occurrence,
+        event::{AttemptOutcome, Bound, Milestone, Role},
+    },
+    quantity::written::number,
 };
 
 const NAME: &str = "data_loss";
@@ -227,7 +231,7 @@ impl<'w, 'e> Loss<'w, 'e> {
             return format!("all {} acknowledged writes are there{unknown}", self.acknowledged);
         }
         let bytes = match self.lost_wal_bytes {
-            Some(bytes) => format!("{bytes} bytes of WAL"),
+            Some(bytes) => format!("{} bytes of WAL", number(bytes as f64)),
             None => "an unknown amount of WAL".to_owned(),
         };
         format!(

@@ -15,9 +15,12 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome,
     record::{KeyChange, Tried, attempts, faults, leader_key},
 };
-use crate::history::{
-    Occurrence,
-    event::{AttemptOutcome, NodeState},
+use crate::{
+    history::{
+        Occurrence,
+        event::{AttemptOutcome, NodeState},
+    },
+    quantity::written::number,
 };
 
 const NAME: &str = "promotion";
@@ -62,8 +65,10 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         );
     } else if let Some((promotion, (bytes, seq))) = worst {
         base.summary = format!(
-            "{} was promoted to timeline {} and lacked {bytes} bytes of WAL that were written by then",
-            promotion.node, promotion.timeline
+            "{} was promoted to timeline {} and lacked {} bytes of WAL that were written by then",
+            promotion.node,
+            promotion.timeline,
+            number(bytes as f64)
         );
         base = base.with_evidence(promotion.evidence.iter().copied().chain([seq]));
     }

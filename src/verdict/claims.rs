@@ -5,6 +5,7 @@ use crate::{
     checks::{Finding, Outcome, faults_took_effect, harness_was_sound, load_was_real, ran_to_the_end, recovery_time},
     claims::{self, Claim, ClaimTarget},
     history::event::{Bound, ScenarioStarted},
+    quantity::written::value,
 };
 
 /// Without these a trial proves nothing, neither for a claim nor against it.
@@ -124,17 +125,15 @@ fn summary(
     (missed, kept, all): (usize, usize, usize),
     statistics: Option<&Statistics>,
 ) -> String {
-    let bound = format!("{} {}", target.measure, target.bound);
     let told = match state {
-        ClaimState::Confirmed => format!("confirmed: {kept} of {all} trials kept {bound}"),
-        ClaimState::Refuted => format!("refuted: {missed} of {all} trials missed {bound}"),
-        ClaimState::Undecided => format!("undecided: {kept} of {all} trials kept {bound}, the others prove nothing"),
+        ClaimState::Confirmed => format!("confirmed: {kept} of {all} trials kept the target"),
+        ClaimState::Refuted => format!("refuted: {missed} of {all} trials missed the target"),
+        ClaimState::Undecided => format!("undecided: {kept} of {all} trials kept the target, the others prove nothing"),
     };
-    let figures = statistics.map(|figures| {
-        format!(
-            "; minimum {:.0}, median {:.0}, p95 {:.0}, maximum {:.0}",
-            figures.minimum, figures.median, figures.p95, figures.maximum
-        )
+    let figures = statistics.filter(|figures| figures.trials.len() > 1).map(|figures| {
+        let [minimum, median, p95, maximum] = [figures.minimum, figures.median, figures.p95, figures.maximum]
+            .map(|figure| value(&target.measure, figure));
+        format!("; minimum {minimum}, median {median}, p95 {p95}, maximum {maximum}")
     });
     told + &figures.unwrap_or_default()
 }

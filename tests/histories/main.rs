@@ -1,13 +1,17 @@
 //! Histories and the verdict that each must get: the proof that the checks can fail, and that they don't cry wolf.
 //!
 //! `saved` holds files as a run leaves them; after a change of the format: `UPDATE=1 cargo test --test histories`.
-//! `unsaved` has many more, which are made on the spot.
+//! The others have many more, which are made on the spot.
 
 mod course;
+mod edits;
+mod loss;
 mod promotion;
 mod properties;
+mod recovery;
 mod saved;
-mod unsaved;
+mod soundness;
+mod writers;
 
 use pgquake::{
     checks::{Finding, Outcome},

@@ -13,6 +13,27 @@ pub const BUCKETS: u64 = 330;
 
 /// Acknowledged writes of a node that are closer than this are one run of writes, when overlaps are looked for.
 const RUN_GAP_US: u64 = 1_000_000;
+
+/// What one kind of client tried at an endpoint, across the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempts {
+    pub buckets: Vec<Bucket>,
+    /// How many buckets lie from one attempt to the next when all goes well, at least 1. A client that tries less often
+    /// than buckets come has empty ones in between, which are no gaps.
+    pub stride: usize,
+}
+
+impl Attempts {
+    /// What to show in each bucket: its own attempts, or else the last before it that still stand for this time.
+    pub fn shown(&self) -> Vec<Bucket> {
+        let standing = |place: usize| {
+            let first = place.saturating_sub(self.stride - 1);
+            self.buckets[first..=place].iter().rev().find(|bucket| bucket.total() > 0).copied().unwrap_or_default()
+        };
+        (0..self.buckets.len()).map(standing).collect()
+    }
+}
+
 /// Attempts of a client that began in one stretch of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bucket {
@@ -41,22 +62,22 @@ pub fn attempt_lanes(events: &[&Event], from_us: u64, to_us: u64) -> Vec<Lane> {
         .map(|(endpoint, operation, kind, label, detail)| Lane {
             label: label.to_owned(),
             detail: detail.to_owned(),
-            content: Content::Attempts(buckets(events, endpoint, operation, kind, from_us, to_us)),
+            content: Content::Attempts(attempts(events, endpoint, operation, kind, (from_us, to_us))),
         })
-        .filter(|lane| matches!(&lane.content, Content::Attempts(buckets) if buckets.iter().any(|b| b.total() > 0)))
+        .filter(|lane| matches!(&lane.content, Content::Attempts(tried) if tried.buckets.iter().any(|b| b.total() > 0)))
         .collect()
 }
 
 /// Counts the attempts that began in each of [`BUCKETS`] equal stretches of the window.
-fn buckets(
+fn attempts(
     events: &[&Event],
     endpoint: &str,
     operation: Operation,
     kind: ClientKind,
-    from_us: u64,
-    to_us: u64,
-) -> Vec<Bucket> {
+    (from_us, to_us): (u64, u64),
+) -> Attempts {
     let mut buckets = vec![Bucket::default(); BUCKETS as usize];
+    let mut started_us = Vec::new();
     for event in events {
         let Occurrence::Attempt(attempt) = &event.what else { continue };
         if attempt.endpoint != endpoint || attempt.operation != operation || attempt.client_kind != kind {
@@ -65,6 +86,7 @@ fn buckets(
         if !(from_us..to_us).contains(&attempt.started_us) {
             continue;
         }
+        started_us.push(attempt.started_us);
         let place = (attempt.started_us - from_us) * BUCKETS / (to_us - from_us);
         let bucket = &mut buckets[place as usize];
         match attempt.outcome {
@@ -73,7 +95,16 @@ fn buckets(
             AttemptOutcome::Unknown { .. } => bucket.unknown += 1,
         }
     }
-    buckets
+    let stride = (usual_gap_us(started_us) * BUCKETS).div_ceil(to_us - from_us).max(1);
+    Attempts { buckets, stride: stride as usize }
+}
+
+/// The median time between two attempts.
+fn usual_gap_us(mut started_us: Vec<u64>) -> u64 {
+    started_us.sort_unstable();
+    let mut gaps_us: Vec<u64> = started_us.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps_us.sort_unstable();
+    gaps_us.get(gaps_us.len() / 2).copied().unwrap_or_default()
 }
 
 /// When each node acknowledged writes, by its own word, through whatever endpoint.
@@ -123,4 +154,21 @@ pub fn overlaps(acknowledged: &BTreeMap<&str, Vec<u64>>) -> Vec<(u64, u64)> {
         writers += change;
     }
     overlaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_tries_less_often_than_buckets_come_shows_no_gaps_but_real_ones() {
+        let tried = Bucket { acknowledged: 1, ..Bucket::default() };
+        let none = Bucket::default();
+        let buckets = vec![tried, none, tried, tried, none, none, none, tried];
+        let shown = |stride| Attempts { buckets: buckets.clone(), stride }.shown();
+        assert_eq!(shown(1), buckets);
+        assert_eq!(shown(2), [tried, tried, tried, tried, tried, none, none, tried]);
+        assert_eq!(usual_gap_us(vec![900, 0, 200, 400]), 200);
+        assert_eq!(usual_gap_us(vec![7]), 0);
+    }
 }

@@ -303,8 +303,8 @@ fn draw_lane(out: &mut String, lane: &Lane, axis: &Axis, y: f64) -> f64 {
             }
             BAND + 2.0 + WRITES
         }
-        Content::Attempts(buckets) => {
-            draw_attempts(out, buckets, y);
+        Content::Attempts(attempts) => {
+            draw_attempts(out, &attempts.shown(), y);
             UP + DOWN
         }
     };

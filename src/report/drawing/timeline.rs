@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::attempts::{Bucket, acknowledged_writes, attempt_lanes, overlaps, runs};
+use super::attempts::{Attempts, acknowledged_writes, attempt_lanes, overlaps, runs};
 use crate::{
     history::{
         Event,
@@ -70,7 +70,7 @@ pub enum Content {
         writes: Vec<(u64, u64)>,
     },
     /// A client's attempts, in [`super::attempts::BUCKETS`] equal stretches of the window.
-    Attempts(Vec<Bucket>),
+    Attempts(Attempts),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -396,7 +396,9 @@ mod tests {
     #[test]
     fn every_attempt_in_the_window_is_in_one_bucket() {
         let timeline = timeline(HOST_KILL);
-        let Content::Attempts(buckets) = lane(&timeline, "new", "write endpoint") else { panic!("attempts") };
+        let Content::Attempts(Attempts { buckets, .. }) = lane(&timeline, "new", "write endpoint") else {
+            panic!("attempts")
+        };
         let total: u32 = buckets.iter().map(|bucket| bucket.total()).sum();
         assert_eq!(u64::from(total), (timeline.to_us - timeline.from_us).div_ceil(20_000));
         let refused: u32 = buckets.iter().map(|bucket| bucket.refused).sum();
