@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 
 use super::Cluster;
 use crate::services::patroni::POSTGRESQL_PORT;
@@ -65,19 +65,12 @@ impl Cluster {
         if behind.is_empty() { Ok(()) } else { Err(format!("{} behind {primary}", behind.join(", "))) }
     }
 
-    /// The node that leads by its Patroni's word, if no other says so too: one that was frozen says what it knew.
+    /// The node that leads by its Patroni's word, if no other says so too.
     async fn only_leader(&self) -> Result<String, String> {
-        let nodes = &self.plan().nodes;
-        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, "leader"))).await;
-        let leaders: Vec<&str> = nodes
-            .iter()
-            .zip(answers)
-            .filter(|(_, status)| *status == Some(200))
-            .map(|(node, _)| node.as_str())
-            .collect();
-        match leaders[..] {
-            [] => Err("no node leads".to_owned()),
-            [leader] => Ok(leader.to_owned()),
+        let mut leaders = self.leaders().await;
+        match leaders.len() {
+            0 => Err("no node leads".to_owned()),
+            1 => Ok(leaders.remove(0)),
             _ => Err(format!("{} all say that they lead", leaders.join(", "))),
         }
     }

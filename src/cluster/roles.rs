@@ -13,25 +13,31 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const LEADER_MOVED_WITHIN: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// The node whose Patroni says that it leads.
+    /// The node whose Patroni says that it leads; the first, if several do.
     pub async fn primary(&self) -> Option<String> {
-        let nodes = &self.plan().nodes;
-        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, "leader"))).await;
-        nodes.iter().zip(answers).find(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone())
+        self.leaders().await.into_iter().next()
+    }
+
+    /// The nodes whose Patroni says that it leads: more than one if one was frozen, and says what it knew.
+    pub(super) async fn leaders(&self) -> Vec<String> {
+        self.who_says("leader").await
     }
 
     /// The nodes that stream as standbys by their Patroni's word.
     pub async fn standbys(&self) -> Vec<String> {
-        let nodes = &self.plan().nodes;
-        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, "replica"))).await;
-        nodes.iter().zip(answers).filter(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone()).collect()
+        self.who_says("replica").await
     }
 
     /// The node that is the synchronous standby, if there is one.
     pub async fn synchronous_standby(&self) -> Option<String> {
+        self.who_says("synchronous").await.into_iter().next()
+    }
+
+    /// The nodes whose Patroni says yes at this path of its REST API.
+    async fn who_says(&self, path: &str) -> Vec<String> {
         let nodes = &self.plan().nodes;
-        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, "synchronous"))).await;
-        nodes.iter().zip(answers).find(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone())
+        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, path))).await;
+        nodes.iter().zip(answers).filter(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone()).collect()
     }
 
     /// The etcd member that is raft leader, by the word of a member.
