@@ -31,7 +31,7 @@ use super::{
 use crate::{
     history::{
         Event, Occurrence,
-        event::{AttemptOutcome, Bound, Milestone, Role},
+        event::{AttemptOutcome, Bound, Milestone},
     },
     quantity::written::number,
 };
@@ -154,13 +154,13 @@ fn final_primary<'a>(events: &'a [Event], timelines: &BTreeMap<&'a str, u32>) ->
         .filter(|event| matches!(event.what, Occurrence::LedgerRead { .. }))
         .map(|event| event.at_us)
         .max()?;
-    let mut roles: BTreeMap<&str, Option<Role>> = BTreeMap::new();
+    let mut primaries: BTreeMap<&str, bool> = BTreeMap::new();
     for event in events.iter().filter(|event| event.at_us <= last_read_us) {
         if let Occurrence::NodeState(state) = &event.what {
-            roles.insert(&state.node, state.role.filter(|_| state.reachable));
+            primaries.insert(&state.node, state.is_primary());
         }
     }
-    let primary = |node: &&&str| roles.get(**node).copied().flatten() == Some(Role::Primary);
+    let primary = |node: &&&str| primaries.get(**node) == Some(&true);
     timelines.keys().filter(primary).max_by_key(|node| timelines[**node]).copied()
 }
 

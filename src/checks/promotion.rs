@@ -8,8 +8,8 @@
 //! Patroni holds a candidate to `maximum_lag_on_failover` by the position that the primary told the DCS in its last loop,
 //! so what was written since then may be missing beyond that. Here the real position counts.
 //!
-//! Without an expectation the check passes and states the figure, if there was a promotion; a scenario that names the
-//! claim LAG-CAP states one.
+//! Without an expectation the check passes and states the figure, if there was a promotion. A promotion from a timeline
+//! on which nobody saw a position is inconclusive.
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
@@ -38,9 +38,9 @@ struct Promotion<'a> {
     node: &'a str,
     timeline: u32,
     parent: u32,
-    switch_lsn: u64,
-    elected_us: u64,
-    evidence: Vec<u64>,
+    /// What it lacked of its parent, in bytes, and the event that shows the most; `None` if nobody saw a position there.
+    lacked: Option<(u64, u64)>,
+    evidence: [u64; 2],
 }
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -51,35 +51,33 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     if promotions.is_empty() && expectations.is_empty() {
         return Vec::new();
     }
-    let mut base = Finding::new(NAME, Outcome::Pass, "no node was promoted")
-        .with_details(vec![Measure::new("promotions", promotions.len() as f64)]);
-    let behind: Vec<_> = promotions.iter().map(|promotion| (promotion, behind(evidence, &all, promotion))).collect();
-    let unknown = behind.iter().find(|(_, known)| known.is_none());
-    let worst =
-        behind.iter().filter_map(|(promotion, known)| Some((promotion, (*known)?))).max_by_key(|known| known.1.0);
-    if let Some((promotion, _)) = unknown {
-        base.outcome = Outcome::Inconclusive;
-        base.summary = format!(
-            "{} was promoted to timeline {}, and nobody saw what was written on timeline {}",
-            promotion.node, promotion.timeline, promotion.parent
-        );
-    } else if let Some((promotion, (bytes, seq))) = worst {
-        base.summary = format!(
-            "{} was promoted to timeline {} and lacked {} bytes of WAL that were written by then",
-            promotion.node,
-            promotion.timeline,
-            number(bytes as f64)
-        );
-        base = base.with_evidence(promotion.evidence.iter().copied().chain([seq]));
-    }
-    if unknown.is_none() {
-        let most = worst.map_or(0, |(_, (bytes, _))| bytes);
-        base = base.with_measure(Measure::new("promoted_behind_bytes", most as f64));
-    }
+    let base = finding(&promotions).with_details(vec![Measure::new("promotions", promotions.len() as f64)]);
     if expectations.is_empty() {
         return vec![base];
     }
     expectations.iter().map(|expectation| base.clone().held_against(expectation)).collect()
+}
+
+/// What the promotion says that lacked most, or one of which that is not known.
+fn finding(promotions: &[Promotion<'_>]) -> Finding {
+    let measured = |bytes: u64| Measure::new("promoted_behind_bytes", bytes as f64);
+    if let Some(Promotion { node, timeline, parent, .. }) = promotions.iter().find(|own| own.lacked.is_none()) {
+        let summary =
+            format!("{node} was promoted to timeline {timeline}, and nobody saw what was written on timeline {parent}");
+        return Finding::new(NAME, Outcome::Inconclusive, summary);
+    }
+    let lacked = promotions.iter().filter_map(|own| Some((own, own.lacked?)));
+    let Some((worst, (bytes, seq))) = lacked.max_by_key(|(_, lacked)| lacked.0) else {
+        return Finding::new(NAME, Outcome::Pass, "no node was promoted").with_measure(measured(0));
+    };
+    let summary = format!(
+        "{} was promoted to timeline {} and lacked {} bytes of WAL that were written by then",
+        worst.node,
+        worst.timeline,
+        number(bytes as f64)
+    );
+    let finding = Finding::new(NAME, Outcome::Pass, summary).with_measure(measured(bytes));
+    finding.with_evidence(worst.evidence.into_iter().chain([seq]))
 }
 
 /// Every timeline that was begun after the first fault.
@@ -95,13 +93,13 @@ fn promotions<'a>(evidence: &Evidence<'a>, all: &[Tried<'a>], after_us: u64) -> 
         seen.push(*timeline);
         let Some((node, primary_us, seq)) = first_sign(evidence, all, *timeline) else { continue };
         if event.at_us.min(primary_us) >= after_us {
+            let written = written(evidence, all, *parent, elected_us(&keys, node, primary_us));
             found.push(Promotion {
                 node,
                 timeline: *timeline,
                 parent: *parent,
-                switch_lsn: *switch_lsn,
-                elected_us: elected_us(&keys, node, primary_us),
-                evidence: vec![event.seq, seq],
+                lacked: written.map(|(lsn, seq)| (lsn.saturating_sub(*switch_lsn), seq)),
+                evidence: [event.seq, seq],
             });
         }
     }
@@ -132,20 +130,15 @@ fn elected_us(keys: &[KeyChange<'_>], node: &str, primary_us: u64) -> u64 {
     own.next_back().map_or(primary_us, |change| change.at_us)
 }
 
-/// How many bytes of the old timeline the node lacked, and the event that shows the most; `None` if nobody saw a
-/// position on it.
-fn behind(evidence: &Evidence<'_>, all: &[Tried<'_>], promotion: &Promotion<'_>) -> Option<(u64, u64)> {
-    let by_then = |at_us: u64| at_us <= promotion.elected_us;
+/// The highest position on a timeline that anyone saw until an instant, and the event that shows it.
+fn written(evidence: &Evidence<'_>, all: &[Tried<'_>], on: u32, until_us: u64) -> Option<(u64, u64)> {
     let states = primary_states(evidence)
-        .filter(|(state, at_us, _)| by_then(*at_us) && state.timeline == Some(promotion.parent))
+        .filter(|(state, at_us, _)| *at_us <= until_us && state.timeline == Some(on))
         .filter_map(|(state, _, seq)| Some((state.lsn?, seq)));
-    let writes = all.iter().filter(|tried| tried.is_write() && by_then(tried.ended_us));
+    let writes = all.iter().filter(|tried| tried.is_write() && tried.ended_us <= until_us);
     let writes = writes.filter_map(|tried| match &tried.attempt.outcome {
-        AttemptOutcome::Acknowledged { timeline, lsn, .. } if *timeline == promotion.parent && *lsn > 0 => {
-            Some((*lsn, tried.seq))
-        }
+        AttemptOutcome::Acknowledged { timeline, lsn, .. } if *timeline == on && *lsn > 0 => Some((*lsn, tried.seq)),
         _ => None,
     });
-    let (written, seq) = states.chain(writes).max()?;
-    Some((written.saturating_sub(promotion.switch_lsn), seq))
+    states.chain(writes).max()
 }

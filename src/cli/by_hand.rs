@@ -47,14 +47,15 @@ pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
 
 /// Removes what `up` has started.
 pub(super) async fn down() -> Result<Exit, Failure> {
-    remove(Sweep::Kept).await
+    let engine = Engine::connect().await.map_err(Failure::harness)?;
+    remove(&engine, Sweep::Kept).await
 }
 
 /// Removes whatever no living process owns, and, where asked, the images of other versions.
 pub(super) async fn clean(outdated_images: bool) -> Result<Exit, Failure> {
-    let exit = remove(Sweep::Unowned).await?;
+    let engine = Engine::connect().await.map_err(Failure::harness)?;
+    let exit = remove(&engine, Sweep::Unowned).await?;
     if outdated_images {
-        let engine = Engine::connect().await.map_err(Failure::harness)?;
         let removed = images::remove_outdated(engine.docker()).await.map_err(Failure::harness)?;
         print(&format!("removed {} images of other versions", removed.tags.len()));
         for tag in removed.in_use {
@@ -64,8 +65,7 @@ pub(super) async fn clean(outdated_images: bool) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-async fn remove(sweep: Sweep<'_>) -> Result<Exit, Failure> {
-    let engine = Engine::connect().await.map_err(Failure::harness)?;
+async fn remove(engine: &Engine, sweep: Sweep<'_>) -> Result<Exit, Failure> {
     let removed = engine.sweep(sweep).await.map_err(Failure::harness)?;
     let runs: Vec<String> = removed.runs.into_iter().collect();
     let of = if runs.is_empty() { String::new() } else { format!(" of {}", runs.join(", ")) };

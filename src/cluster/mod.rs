@@ -22,6 +22,7 @@ pub use disk::DiskError;
 pub use readiness::{NotReady, wait_until};
 pub use session::Session;
 pub use shaping::ShapingError;
+pub use sql::{NODE, NODE_TIMELINE};
 pub use start::{ClusterError, ImageTags, Startup};
 
 use crate::{

@@ -1,16 +1,10 @@
 //! Who streams from whom: asked in SQL, from outside, of both ends.
 
-use std::collections::BTreeSet;
-
 use futures::future::try_join_all;
 
-use super::Cluster;
+use super::{Cluster, NODE, NODE_TIMELINE};
 use crate::services::patroni::POSTGRESQL_PORT;
 
-/// The timeline that a primary writes. Without a row the node is in recovery.
-const WRITTEN_TIMELINE: &str = "\
-    SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int \
-    FROM (SELECT pg_is_in_recovery() AS standby) AS node WHERE NOT standby";
 /// The timeline that a standby receives.
 const RECEIVED_TIMELINE: &str = "SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'";
 /// The standbys that a node sends WAL to, up to its end.
@@ -33,36 +27,35 @@ impl Cluster {
     /// that was left, gets what there is of it, and counts as streaming for an instant, before its agent rewinds it.
     pub async fn all_follow(&self) -> Result<(), String> {
         let primary = self.only_leader().await?;
-        let timeline = self.timeline(&primary, WRITTEN_TIMELINE).await?;
+        let written = format!("SELECT {NODE_TIMELINE} FROM {NODE} WHERE NOT standby");
+        let timeline = self.timeline(&primary, &written).await?;
         let timeline = timeline.ok_or_else(|| format!("{primary} leads and is in recovery"))?;
-        let sent: BTreeSet<String> = self.query(&primary, POSTGRESQL_PORT, STANDBYS).await?.into_iter().collect();
-        let others = self.plan().nodes.iter().filter(|node| **node != primary);
-        let received = others.map(|node| {
-            let sends = sent.contains(node);
-            let primary = &primary;
-            async move {
-                if !sends {
-                    return Err(format!("{primary} does not stream to {node}"));
-                }
-                match self.timeline(node, RECEIVED_TIMELINE).await? {
-                    None => Err(format!("{node} does not stream")),
-                    Some(own) if own != timeline => {
-                        Err(format!("{node} streams timeline {own}, and {primary} writes timeline {timeline}"))
-                    }
-                    Some(_) => Ok(()),
-                }
+        let sent = self.query(&primary, POSTGRESQL_PORT, STANDBYS).await?;
+        let others: Vec<&String> = self.others(&primary).collect();
+        if let Some(node) = others.iter().find(|node| !sent.contains(node)) {
+            return Err(format!("{primary} does not stream to {node}"));
+        }
+        let received = try_join_all(others.iter().map(|node| self.timeline(node, RECEIVED_TIMELINE))).await?;
+        for (node, own) in others.into_iter().zip(received) {
+            let own = own.ok_or_else(|| format!("{node} does not stream"))?;
+            if own != timeline {
+                return Err(format!("{node} streams timeline {own}, and {primary} writes timeline {timeline}"));
             }
-        });
-        try_join_all(received).await.map(|_| ())
+        }
+        Ok(())
     }
 
     /// Whether every standby has replayed all WAL that the primary has written so far.
     pub async fn all_replayed(&self) -> Result<(), String> {
         let primary = self.only_leader().await?;
         let replayed = self.query(&primary, POSTGRESQL_PORT, REPLAYED).await?;
-        let behind = |node: &&str| *node != primary && !replayed.iter().any(|name| name == node);
-        let behind: Vec<&str> = self.plan().nodes.iter().map(String::as_str).filter(behind).collect();
+        let behind = self.others(&primary).filter(|node| !replayed.contains(node));
+        let behind: Vec<&str> = behind.map(String::as_str).collect();
         if behind.is_empty() { Ok(()) } else { Err(format!("{} behind {primary}", behind.join(", "))) }
+    }
+
+    fn others(&self, primary: &str) -> impl Iterator<Item = &String> {
+        self.plan().nodes.iter().filter(move |node| *node != primary)
     }
 
     /// The node that leads by its Patroni's word, if no other says so too.

@@ -8,6 +8,17 @@ use tokio_postgres::SimpleQueryMessage;
 use super::{Cluster, Session, session::explain, wait_until};
 use crate::services::patroni::POSTGRESQL_PORT;
 
+/// What a statement on a node selects from, to ask once whether it is a standby: `standby`.
+pub const NODE: &str = "(SELECT pg_is_in_recovery() AS standby) AS node";
+
+/// The timeline of a [`NODE`], as text: what a primary writes; what a standby receives, or else that of its last restart
+/// point.
+pub const NODE_TIMELINE: &str = "\
+    CASE WHEN standby \
+        THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), \
+                      (SELECT timeline_id FROM pg_control_checkpoint()))::text \
+        ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::text END";
+
 /// How long a session may take to open. A server that is stuck must not keep a condition from being looked at again.
 const OPENS_WITHIN: Duration = Duration::from_secs(2);
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Condition, Drill, DrillError, Running, as_ms, until};
 use crate::{
-    cluster::{Cluster, NotReady, wait_until},
+    cluster::wait_until,
     history::{Occurrence, event::Milestone},
     topology::ServiceKind,
     workload::read_ledgers,
@@ -62,10 +62,11 @@ impl Drill {
             self.recorder.record(Occurrence::Reached { milestone: Milestone::LoadStopped });
         }
         let deadline = Instant::now() + Duration::from_secs(running.plan.deadlines.rejoined_s);
-        if self.rejoined == Some(true)
-            && let Err(missed) = caught_up(&running.cluster, until(deadline)).await
-        {
-            self.note("the replay of all WAL", &missed.into());
+        if self.rejoined == Some(true) {
+            let what = "every standby to have replayed all WAL";
+            if let Err(missed) = wait_until(what, until(deadline), || running.cluster.all_replayed()).await {
+                self.note("the replay of all WAL", &missed.into());
+            }
         }
         read_ledgers(&running.plan, running.cluster.access(), &self.recorder).await;
         running.observers.stop().await;
@@ -80,9 +81,4 @@ impl Drill {
         let text = format!("({what})");
         self.recorder.record(Occurrence::StepFailed { text, line: 0, message: error.to_string() });
     }
-}
-
-/// Waits until every standby has replayed what the primary had written when the load had ended.
-async fn caught_up(cluster: &Cluster, deadline: Duration) -> Result<(), NotReady> {
-    wait_until("every standby to have replayed all WAL", deadline, || cluster.all_replayed()).await
 }

@@ -87,7 +87,7 @@ fn holder<'a>(events: impl Iterator<Item = &'a Event>) -> Option<&'a str> {
 /// The node, if the event says that it is a primary.
 fn primary(event: &Event) -> Option<&str> {
     match &event.what {
-        Occurrence::NodeState(state) if state.role == Some(Role::Primary) => Some(&state.node),
+        Occurrence::NodeState(state) if state.is_primary() => Some(&state.node),
         _ => None,
     }
 }

@@ -18,7 +18,8 @@ pub(super) const KIND: FaultKind = FaultKind {
     name: "connections_exhausted",
     effect: "idle sessions of one client are opened on the node until PostgreSQL refuses more, and kept; one that others \
              give back is taken too",
-    confirmed_by: "PostgreSQL refuses five new sessions in a row with SQLSTATE 53300; healed when it takes one and those that were held are gone",
+    confirmed_by: "PostgreSQL refuses five new sessions in a row with SQLSTATE 53300; healed when it takes one and those \
+                   that were held are gone",
     limits: "the target must be a PostgreSQL node; superusers still get in, by the connections reserved for them",
     parameters: &[Parameter::with_default("at_most", Takes::Number, "2000", "never more sessions than this")],
     lasts: Lasts::UntilHealed,

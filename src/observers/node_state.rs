@@ -1,13 +1,13 @@
 //! Each node as SQL shows it: role, timeline, WAL position, who streams from whom.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::LazyLock, time::Duration};
 
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
-    cluster::{Session, session::explain},
+    cluster::{NODE, NODE_TIMELINE, Session, session::explain},
     history::{
         Occurrence, Recorder,
         event::{NodeState, Role},
@@ -27,17 +27,16 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// A state that does not change is recorded this often, for its WAL position.
 const TELL_AT_LEAST: Duration = Duration::from_secs(1);
 
-/// One row. A standby's timeline is that of the WAL that it receives, or else of its last restart point.
-const STATEMENT: &str = "\
-    SELECT standby, \
-        CASE WHEN standby \
-            THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), \
-                          (SELECT timeline_id FROM pg_control_checkpoint()))::text \
-            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::text END, \
-        CASE WHEN standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn, \
-        (SELECT sender_host FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
-        (SELECT json_object_agg(application_name, sync_state) FROM pg_stat_replication WHERE state = 'streaming') \
-    FROM (SELECT pg_is_in_recovery() AS standby) AS node";
+/// What a look asks; the answer is one row.
+static STATEMENT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT standby, {NODE_TIMELINE}, \
+             CASE WHEN standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn, \
+             (SELECT sender_host FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
+             (SELECT json_object_agg(application_name, sync_state) FROM pg_stat_replication WHERE state = 'streaming') \
+         FROM {NODE}"
+    )
+});
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let watch_node = |node: &String| {
@@ -110,7 +109,7 @@ impl Eye {
                 Ok(Err(_)) | Err(_) => return Look::Unreachable,
             },
         };
-        let Ok(answer) = timeout(TIMEOUT, session.simple_query(STATEMENT)).await else { return Look::Unreachable };
+        let Ok(answer) = timeout(TIMEOUT, session.simple_query(&STATEMENT)).await else { return Look::Unreachable };
         if session.ended().is_some() {
             return Look::Unreachable;
         }

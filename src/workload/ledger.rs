@@ -8,7 +8,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::{
     cluster::{
-        Access, Session,
+        Access, NODE, NODE_TIMELINE, Session,
         access::LEDGER_TABLE,
         session::{SessionError, explain},
     },
@@ -58,10 +58,7 @@ async fn read(node: &PlannedEndpoint, access: &Access) -> Result<(u32, Vec<Seque
     // is equal follow each other without a gap.
     let answer = session
         .simple_query(&format!(
-            "SELECT NULL, CASE WHEN pg_is_in_recovery() \
-               THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), \
-                             (SELECT timeline_id FROM pg_control_checkpoint()))::text \
-               ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::text END, NULL \
+            "SELECT NULL, {NODE_TIMELINE}, NULL FROM {NODE} \
              UNION ALL \
              (SELECT client::text, min(sequence)::text, max(sequence)::text FROM \
                (SELECT client, sequence, \

@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio_util::io::ReaderStream;
 
 use super::error::{ImageError, innermost};
-use super::{ImageProgress, Progress, Stage, build, context, inspect, recipe, trust};
+use super::{ImageProgress, KIND_LABEL, Progress, Stage, build, context, inspect, recipe, trust};
 
 /// Label of the base image: which of the host's CA bundles it trusts.
 const CA_LABEL: &str = "pgquake.host-ca";
@@ -41,7 +41,7 @@ pub(super) async fn ensure(docker: &Docker, progress: Progress<'_>) -> Result<St
     })?;
     let mut arguments = trust::proxy_arguments(|name| std::env::var(name).ok());
     arguments.insert("ROOTFS".into(), rootfs);
-    let labels = HashMap::from([("pgquake.image".into(), recipe::BASE.name.into()), (CA_LABEL.into(), digest)]);
+    let labels = HashMap::from([(KIND_LABEL.into(), recipe::BASE.name.into()), (CA_LABEL.into(), digest)]);
     let order = build::Order {
         image: recipe::BASE.name.into(),
         tag: Some(tag.clone()),
