@@ -3,8 +3,6 @@
 //! The flow, and with it the order of imports: topology → plan → cluster → (faults, workload, observers) →
 //! history → checks → verdict → report. `ARCHITECTURE.md` is the map.
 
-pub mod checks;
-pub mod claims;
 pub mod cli;
 pub mod cluster;
 pub mod compose;
@@ -15,16 +13,11 @@ pub mod faults;
 pub mod history;
 pub mod links;
 pub mod observers;
-pub mod plan;
-pub mod quantity;
-pub mod report;
 pub mod run;
 pub mod services;
 pub mod steps;
-pub mod suggestion;
-pub mod topology;
-pub mod verdict;
 pub mod workload;
 
+pub use pgquake_judge::{checks, claims, plan, quantity, report, suggestion, topology, verdict};
 pub use run::Harness;
 pub use steps::World;

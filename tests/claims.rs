@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use pgquake::{checks, claims};
+use pgquake_judge::{checks, claims};
 
 #[test]
 fn every_target_is_a_measure_of_a_check() {
@@ -22,7 +22,7 @@ fn every_target_is_a_measure_of_a_check() {
 
 #[test]
 fn every_claim_that_a_scenario_names_exists() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("features");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("features");
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
         for id in text.split_whitespace().filter_map(|word| word.strip_prefix("@claim:")) {

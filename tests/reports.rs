@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use pgquake::{
+use pgquake_judge::{
     checks::Outcome,
     history::{Event, Occurrence, event::RunStarted, read_history},
     plan::Plan,
@@ -57,7 +57,7 @@ fn hold(name: &str, folder: &Path, verdict: &RunVerdict, summary: &str) {
 
 #[test]
 fn every_saved_history_becomes_reports_that_agree_with_its_verdict() {
-    let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/saved");
+    let saved = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/histories/saved");
     let plan = fs::read_to_string(saved.join("asynchronous.plan.json")).expect("the plan is there");
     let plan: Plan = serde_json::from_str(&plan).expect("the plan is one");
     let kept = std::env::var_os("PGQUAKE_REPORT_SAMPLES").map(std::path::PathBuf::from);

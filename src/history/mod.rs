@@ -1,15 +1,8 @@
-//! The history: everything that happened in a run, in one append-only log on one monotonic clock.
+//! The history as the acting half writes it; what it holds and how it is read is the judging half's.
 //!
-//! The acting half of pgquake (faults, workload, observers) writes it, the judging half (checks, verdict,
-//! report) reads it; they meet nowhere else. That is why a saved run can be judged again, offline.
-//!
-//! Architecture invariant: nothing in this module touches Docker or the network, and only
-//! [`recorder`] looks at a clock.
+//! Architecture invariant: the recorder is the only clock of a run.
 
-pub mod event;
-pub mod reader;
 pub mod recorder;
 
-pub use event::{Event, Occurrence};
-pub use reader::{HistoryError, read_history};
+pub use pgquake_judge::history::*;
 pub use recorder::Recorder;

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::event::{Event, Occurrence};
+use super::{Event, Occurrence};
 
 /// Events that a slow listener may be behind before it misses some. The file never misses any.
 const LISTENER_BACKLOG: usize = 65_536;
@@ -121,5 +121,24 @@ impl Recorder {
     /// Events as they are recorded, of all scenarios; for live progress and for conditions that wait.
     pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
         self.shared.listeners.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::read_history;
+
+    #[test]
+    fn what_was_recorded_is_read_back_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let recorder = Recorder::create(&path).unwrap();
+        recorder.record(Occurrence::RunEnded { interrupted: None });
+        recorder.for_scenario(2).record(Occurrence::TimerLate { late_us: 7 });
+        let events = read_history(&path).unwrap();
+        assert_eq!(events.iter().map(|event| (event.seq, event.scenario)).collect::<Vec<_>>(), [(1, 0), (2, 2)]);
+        assert_eq!(events[1].what, Occurrence::TimerLate { late_us: 7 });
+        assert!(events[0].at_us <= events[1].at_us);
     }
 }

@@ -21,9 +21,10 @@ use super::{
     folder::{FolderError, RunFolder},
     interrupt::{Interrupted, interrupted},
     progress::Progress,
-    saved::{SavedError, SavedRun},
     writer::{Failures, panic_text},
 };
+use pgquake_judge::saved::{SavedError, SavedRun};
+
 use crate::{
     checks::Outcome,
     drill::{Drill, DrillContext},
@@ -300,6 +301,8 @@ impl Harness {
         failures: &Failures,
     ) -> Result<(), RunError> {
         context.recorder.record(Occurrence::RunStarted(RunStarted {
+            schema: crate::history::event::SCHEMA,
+            scenarios: 0,
             run: context.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: context.seed,

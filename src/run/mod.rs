@@ -6,11 +6,10 @@ mod folder;
 mod harness;
 mod interrupt;
 mod progress;
-mod saved;
 mod writer;
 
 pub use feature_files::FeatureError;
 pub use folder::{FolderError, RunFolder};
 pub use harness::{Harness, RunError, RunResult};
 pub use interrupt::Interrupted;
-pub use saved::{SavedError, SavedRun};
+pub use pgquake_judge::saved::{SavedError, SavedRun};

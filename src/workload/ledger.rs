@@ -42,7 +42,7 @@ pub async fn read_ledgers(plan: &Plan, access: &Access, recorder: &Recorder) {
     join_all(nodes.map(|node| async {
         let read = timeout(READ_TIMEOUT, read(node, access)).await.unwrap_or(Err(LedgerError::Timeout));
         recorder.record(match read {
-            Ok((timeline, found)) => Occurrence::LedgerRead { node: node.name.clone(), timeline, found },
+            Ok((timeline, found)) => Occurrence::LedgerRead { node: node.name.clone(), timeline, found, counts: None },
             Err(error) => Occurrence::LedgerUnread { node: node.name.clone(), reason: error.to_string() },
         });
     }))

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use pgquake::{
+use pgquake_judge::{
     history::{
         Event, Occurrence,
         event::{
@@ -151,6 +151,8 @@ fn event(at_ms: u64, scenario: u32, what: Occurrence) -> Event {
 
 fn run_started() -> RunStarted {
     RunStarted {
+        schema: 1,
+        scenarios: 0,
         run: "saved".to_owned(),
         version: "0.0.0".to_owned(),
         seed: 1,
@@ -417,7 +419,7 @@ impl Happening<'_> {
         let timeline = if self.course.key.is_some() { 2 } else { 1 };
         for node in NODES {
             let (node, found) = (node.to_owned(), found.clone());
-            self.at(self.course.stop_ms + 100, Occurrence::LedgerRead { node, timeline, found });
+            self.at(self.course.stop_ms + 100, Occurrence::LedgerRead { node, timeline, found, counts: None });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Changes to a history, and what a verdict must say of it.
 
-use pgquake::{
+use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,

@@ -1,6 +1,6 @@
 //! Lost, refused and diverging rows: histories that are made on the spot.
 
-use pgquake::{
+use pgquake_judge::{
     checks::Outcome,
     history::{
         Occurrence,

@@ -13,7 +13,7 @@ mod saved;
 mod soundness;
 mod writers;
 
-use pgquake::{
+use pgquake_judge::{
     checks::{Finding, Outcome},
     history::Event,
     verdict::{RunVerdict, judge},

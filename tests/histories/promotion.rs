@@ -1,6 +1,6 @@
 //! How far behind a node was when it was promoted.
 
-use pgquake::{
+use pgquake_judge::{
     checks::Outcome,
     history::{
         Occurrence,

@@ -1,6 +1,6 @@
 //! What must hold for every history.
 
-use pgquake::{checks::Outcome, history::Event, verdict::RunVerdict};
+use pgquake_judge::{checks::Outcome, history::Event, verdict::RunVerdict};
 use proptest::prelude::*;
 
 use crate::{
@@ -37,7 +37,7 @@ type Said = (String, Outcome, String, Vec<(String, f64)>);
 
 fn said(verdict: &RunVerdict) -> Vec<Said> {
     let scenario = &verdict.scenarios[0];
-    let measures = |finding: &pgquake::checks::Finding| {
+    let measures = |finding: &pgquake_judge::checks::Finding| {
         let own = finding.measure.iter().chain(&finding.details);
         own.map(|measure| (measure.name.clone(), measure.value)).collect()
     };
@@ -49,7 +49,7 @@ fn said(verdict: &RunVerdict) -> Vec<Said> {
 }
 
 fn shifted(mut events: Vec<Event>, by_us: u64) -> Vec<Event> {
-    use pgquake::history::Occurrence;
+    use pgquake_judge::history::Occurrence;
     for event in &mut events {
         event.at_us += by_us;
         match &mut event.what {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use pgquake::{
+use pgquake_judge::{
     checks::{
         Outcome,
         phases::{Course as FailoverCourse, PhaseName},
@@ -43,7 +43,7 @@ fn cut_off(mut events: Vec<Event>, at_us: u64) -> Vec<Event> {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/histories/saved")
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/histories/saved")
 }
 
 fn plan_path(synchronous: bool) -> PathBuf {

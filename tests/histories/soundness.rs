@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pgquake::{
+use pgquake_judge::{
     checks::Outcome,
     history::{
         Occurrence,

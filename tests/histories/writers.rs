@@ -1,6 +1,6 @@
 //! Two writers, controls that must be caught, and nodes that do not come back: histories that are made on the spot.
 
-use pgquake::{
+use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,

@@ -76,7 +76,7 @@ impl Drill {
     async fn ledger(&self, node: &str) -> BTreeSet<(u32, u64)> {
         read_ledgers(&self.plan, &self.access, &self.recorder).await;
         let ranges = self.recorded().into_iter().rev().find_map(|what| match what {
-            Occurrence::LedgerRead { node: read, timeline: 1, found } if read == node => Some(found),
+            Occurrence::LedgerRead { node: read, timeline: 1, found, .. } if read == node => Some(found),
             _ => None,
         });
         let ranges = ranges.unwrap_or_else(|| panic!("the ledger of {node} was not read"));

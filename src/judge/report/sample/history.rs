@@ -69,6 +69,8 @@ pub fn plan() -> Plan {
 pub fn run() -> RunStarted {
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     RunStarted {
+        schema: crate::history::event::SCHEMA,
+        scenarios: 0,
         run: "20260301-101500-k3f9".to_owned(),
         version: "0.1.0".to_owned(),
         seed: 42,
@@ -211,7 +213,7 @@ pub fn scenario(number: u32, started: ScenarioStarted, failover: Failover) -> Ve
     history.at(64_000, Occurrence::Reached { milestone: Milestone::Rejoined });
     history.at(70_000, Occurrence::Reached { milestone: Milestone::LoadStopped });
     let found = vec![SequenceRange { client: 1, from: 1, to: 5 }];
-    history.at(72_000, Occurrence::LedgerRead { node: "node2".to_owned(), timeline: 2, found });
+    history.at(72_000, Occurrence::LedgerRead { node: "node2".to_owned(), timeline: 2, found, counts: None });
     history.at(END_MS, Occurrence::ScenarioEnded);
     finish(history.events)
 }

@@ -15,7 +15,7 @@ struct Html {
 }
 
 fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
-    Ok(Html { page: Page::new(input, true), css: include_str!("../../templates/report.css") }.render()?)
+    Ok(Html { page: Page::new(input, true), css: include_str!("../templates/report.css") }.render()?)
 }
 
 #[cfg(test)]

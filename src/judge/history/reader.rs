@@ -42,20 +42,6 @@ pub fn read_history(path: &Path) -> Result<Vec<Event>, HistoryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Occurrence, Recorder};
-
-    #[test]
-    fn what_was_recorded_is_read_back_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("history.jsonl");
-        let recorder = Recorder::create(&path).unwrap();
-        recorder.record(Occurrence::RunEnded { interrupted: None });
-        recorder.for_scenario(2).record(Occurrence::TimerLate { late_us: 7 });
-        let events = read_history(&path).unwrap();
-        assert_eq!(events.iter().map(|event| (event.seq, event.scenario)).collect::<Vec<_>>(), [(1, 0), (2, 2)]);
-        assert_eq!(events[1].what, Occurrence::TimerLate { late_us: 7 });
-        assert!(events[0].at_us <= events[1].at_us);
-    }
 
     #[test]
     fn a_line_cut_by_a_kill_is_left_out_but_a_broken_one_is_not() {

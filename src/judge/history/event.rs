@@ -4,6 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The schema of the histories and plans that this version writes. It rises when the meaning of a field changes, or a
+/// reader of the schema before would misjudge what a new one holds. Histories without a number have schema 1.
+pub const SCHEMA: u32 = 2;
+
+/// The schema of a file that names none.
+pub(crate) fn first_schema() -> u32 {
+    1
+}
+
 /// One line of the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -64,6 +73,12 @@ pub enum Occurrence {
         removal_ms: u64,
     },
 
+    /// What the harness itself stands on broke: the engine is gone, a container ended that no fault had ended, this
+    /// machine is out of memory or disk. What comes after proves nothing.
+    GroundLost {
+        reason: String,
+    },
+
     // ---- faults
     FaultInjecting(FaultInjecting),
     /// The fault is proven to bite. It took effect between the two instants.
@@ -85,6 +100,16 @@ pub enum Occurrence {
         parameters: BTreeMap<String, String>,
         evidence: String,
     },
+    /// A later fault took the host or service of this one away: it does not bite until it is put back.
+    FaultSuspended {
+        fault: u32,
+        reason: String,
+    },
+    /// The fault was put back with its host or service, and is proven to bite again.
+    FaultResumed {
+        fault: u32,
+        evidence: String,
+    },
     FaultHealing {
         fault: u32,
     },
@@ -101,7 +126,11 @@ pub enum Occurrence {
     LedgerRead {
         node: String,
         timeline: u32,
+        /// The rows that the table itself holds, each once, whatever its index says.
         found: Vec<SequenceRange>,
+        /// What else was counted; `None` in histories of schema 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counts: Option<LedgerCounts>,
     },
     /// The ledger of a node could not be read: what it holds stays unknown.
     LedgerUnread {
@@ -180,6 +209,9 @@ pub enum Occurrence {
 /// The first event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStarted {
+    /// See [`SCHEMA`].
+    #[serde(default = "first_schema")]
+    pub schema: u32,
     /// The run's id, also the label of its containers.
     pub run: String,
     /// pgquake's version.
@@ -194,6 +226,9 @@ pub struct RunStarted {
     pub versions: BTreeMap<String, String>,
     /// The command line, without anything secret.
     pub arguments: Vec<String>,
+    /// How many scenarios (each trial counts) the run is to have, numbered from 1; 0 in histories of schema 1.
+    #[serde(default)]
+    pub scenarios: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -340,6 +375,19 @@ pub enum AttemptOutcome {
     /// It may or may not have had effect: the connection broke after the statement was sent, or the server
     /// warned that the commit may not be replicated. Neither lost nor kept.
     Unknown { message: String },
+}
+
+/// What a ledger table holds beside its distinct rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerCounts {
+    /// Rows of the table, each occurrence counted.
+    pub rows: u64,
+    /// Rows whose payload is not the hash of their client, sequence and content.
+    pub changed_rows: u64,
+    /// Rows that the table has and its index does not.
+    pub missing_in_index: u64,
+    /// Rows that the index has and the table does not.
+    pub missing_in_table: u64,
 }
 
 /// Writes `from..=to` of one client.

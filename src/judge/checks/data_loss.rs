@@ -107,7 +107,7 @@ impl<'a> Ledgers<'a> {
         let mut unread: BTreeMap<&str, &str> = BTreeMap::new();
         for event in evidence.events.iter().filter(|event| event.at_us >= stopped_us) {
             match &event.what {
-                Occurrence::LedgerRead { node, timeline, found } => {
+                Occurrence::LedgerRead { node, timeline, found, .. } => {
                     rows.insert(node.as_str(), Rows::new(found));
                     timelines.insert(node.as_str(), *timeline);
                     unread.remove(node.as_str());

@@ -1,0 +1,10 @@
+//! The history: everything that happened in a run, in one append-only log on one monotonic clock.
+//!
+//! The acting half of pgquake (faults, workload, observers) writes it, the judging half (checks, verdict,
+//! report) reads it; they meet nowhere else. That is why a saved run can be judged again, offline.
+
+pub mod event;
+pub mod reader;
+
+pub use event::{Event, Occurrence};
+pub use reader::{HistoryError, read_history};

@@ -1,0 +1,15 @@
+//! The judging half of pgquake: from a topology to its plan, and from a history to findings, verdict and report.
+//!
+//! Architecture invariant: pure but for the files that it reads and writes. No clock, no network, no Docker, no
+//! randomness; this crate has no dependency that could bring one in.
+
+pub mod checks;
+pub mod claims;
+pub mod history;
+pub mod plan;
+pub mod quantity;
+pub mod report;
+pub mod saved;
+pub mod suggestion;
+pub mod topology;
+pub mod verdict;
