@@ -13,6 +13,14 @@ pub(crate) fn first_schema() -> u32 {
     1
 }
 
+fn is_first_schema(schema: &u32) -> bool {
+    *schema == first_schema()
+}
+
+fn is_unknown(scenarios: &u32) -> bool {
+    *scenarios == 0
+}
+
 /// One line of the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -210,7 +218,7 @@ pub enum Occurrence {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStarted {
     /// See [`SCHEMA`].
-    #[serde(default = "first_schema")]
+    #[serde(default = "first_schema", skip_serializing_if = "is_first_schema")]
     pub schema: u32,
     /// The run's id, also the label of its containers.
     pub run: String,
@@ -227,7 +235,7 @@ pub struct RunStarted {
     /// The command line, without anything secret.
     pub arguments: Vec<String>,
     /// How many scenarios (each trial counts) the run is to have, numbered from 1; 0 in histories of schema 1.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_unknown")]
     pub scenarios: u32,
 }
 
