@@ -183,6 +183,9 @@ impl Drill {
         let recorder = self.recorder.clone();
         let began_us = recorder.now_us();
         let running = self.running().await?;
+        if let Some(workload) = &running.workload {
+            workload.measure_closely(true);
+        }
         let injected = running.injector.inject(Order { fault, target, parameters, notes }).await?;
         self.primary_before = injected.primary_before;
         self.fault_began_us = Some(began_us);
@@ -222,6 +225,7 @@ impl Drill {
         let Some(workload) = &running.workload else { return Ok(()) };
         let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
         workload.wait_for_recovery(after_us, SETTLE, deadline).await?;
+        workload.measure_closely(false);
         self.recorder.record(Occurrence::Reached { milestone: Milestone::Recovered });
         self.recovered = true;
         Ok(())
@@ -237,7 +241,11 @@ impl Drill {
 
     /// Gives the fault of this name that is on other parameters, and returns when it is proven to bite with them.
     pub async fn change(&mut self, fault: &str, parameters: BTreeMap<String, String>) -> Result<(), DrillError> {
-        self.running().await?.injector.change(fault, parameters).await?;
+        let running = self.running().await?;
+        if let Some(workload) = &running.workload {
+            workload.measure_closely(true);
+        }
+        running.injector.change(fault, parameters).await?;
         self.last_fault_us = Some(self.recorder.now_us());
         (self.recovered, self.rejoined) = (false, None);
         Ok(())

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{self, Limit, Refusal};
@@ -26,12 +27,20 @@ pub(super) struct Load {
     pub password: String,
     /// Cancelled when the load ends.
     pub stop: CancellationToken,
+    /// From a fault until writes have recovered: outages of new connections are measured closely.
+    pub closely: AtomicBool,
     next_client: AtomicU32,
 }
 
 impl Load {
     pub(super) fn new(recorder: Recorder, password: String) -> Self {
-        Self { recorder, password, stop: CancellationToken::new(), next_client: AtomicU32::new(1) }
+        Self {
+            recorder,
+            password,
+            stop: CancellationToken::new(),
+            closely: AtomicBool::new(false),
+            next_client: AtomicU32::new(1),
+        }
     }
 }
 
@@ -42,6 +51,10 @@ pub(super) struct Target {
     pub address: SocketAddr,
     /// When a client of any kind was last acknowledged here, on the run's clock.
     last_acknowledged_us: AtomicU64,
+    /// When a client of any kind last failed here, on the run's clock; 0: none did.
+    last_failed_us: AtomicU64,
+    /// Tells the prober that its next attempt may be due sooner: a client failed, or a fault is about to come.
+    pub attention: Notify,
     /// Whether it was recorded that this machine had nothing left to connect with.
     exhaustion_told: AtomicBool,
 }
@@ -52,6 +65,8 @@ impl Target {
             name: name.to_owned(),
             address,
             last_acknowledged_us: AtomicU64::new(now_us),
+            last_failed_us: AtomicU64::new(0),
+            attention: Notify::new(),
             exhaustion_told: AtomicBool::new(false),
         }
     }
@@ -59,6 +74,12 @@ impl Target {
     /// How long no client of any kind was acknowledged here.
     pub(super) fn unserved(&self, now_us: u64) -> Duration {
         Duration::from_micros(now_us.saturating_sub(self.last_acknowledged_us.load(Ordering::Relaxed)))
+    }
+
+    /// Whether a client of any kind failed here within this time.
+    pub(super) fn failed_within(&self, time: Duration, now_us: u64) -> bool {
+        let last_us = self.last_failed_us.load(Ordering::Relaxed);
+        last_us > 0 && Duration::from_micros(now_us.saturating_sub(last_us)) < time
     }
 }
 
@@ -139,6 +160,9 @@ impl Client {
     fn record(&self, sequence: u64, started_us: u64, outcome: AttemptOutcome) {
         if matches!(outcome, AttemptOutcome::Acknowledged { .. }) {
             self.target.last_acknowledged_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
+        } else {
+            self.target.last_failed_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
+            self.target.attention.notify_one();
         }
         self.load.recorder.record(Occurrence::Attempt(Attempt {
             client_kind: self.kind,

@@ -16,7 +16,7 @@ use crate::history::{
 };
 
 /// A second of steady load shows at least this many attempts of the prober on `write`: most of those that are due.
-const PROBES_IN_STEADY_SECOND: u32 = 30;
+const PROBES_IN_STEADY_SECOND: u32 = 8;
 /// Writes that each writer must have acknowledged.
 const WRITES_OF_EACH_WRITER: u32 = 5;
 const STEADY_FOR_US: u64 = 1_000_000;

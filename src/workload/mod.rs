@@ -12,7 +12,11 @@ mod ledger;
 mod prober;
 mod writers;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{
     task::{JoinError, JoinSet},
@@ -64,8 +68,7 @@ pub struct Workload {
     load: Arc<Load>,
     tasks: Tasks,
     spec: LoadSpec,
-    /// Names of the endpoints that are probed.
-    endpoints: Vec<String>,
+    targets: Vec<Arc<Target>>,
 }
 
 impl Workload {
@@ -87,8 +90,14 @@ impl Workload {
         let mut tasks = JoinSet::new();
         start_writers(&load, &mut tasks, &spec, written);
         start_probes(&load, &mut tasks, &targets);
-        let endpoints = plan.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        Ok(Self { load, tasks, spec, endpoints })
+        Ok(Self { load, tasks, spec, targets })
+    }
+
+    /// Measures outages of new connections closely from here on (a fault is about to come), or no longer (writes have
+    /// recovered). What fails is measured closely in any case.
+    pub fn measure_closely(&self, closely: bool) {
+        self.load.closely.store(closely, Ordering::Relaxed);
+        self.targets.iter().for_each(|target| target.attention.notify_one());
     }
 
     /// Ends the load: attempts in flight get a second to end, then every connection is closed. The first client
@@ -105,7 +114,8 @@ impl Workload {
     /// Waits until the load runs and every client of `write` (and `read`) succeeds: at least a second without a
     /// failure, with five acknowledged writes of each writer, and a held session on every endpoint.
     pub async fn wait_for_steady_state(&self, deadline: Duration) -> Result<(), WaitError> {
-        conditions::steady_state(&self.load.recorder, &self.spec, &self.endpoints, deadline).await
+        let endpoints: Vec<String> = self.targets.iter().map(|target| target.name.clone()).collect();
+        conditions::steady_state(&self.load.recorder, &self.spec, &endpoints, deadline).await
     }
 
     /// Waits until every write on a fresh connection to `write` that was due in the last `settle` has succeeded,
@@ -141,7 +151,7 @@ fn start_probes(load: &Arc<Load>, tasks: &mut Tasks, targets: &[Arc<Target>]) {
         let operation = operation(&target.name);
         let schedule = Schedule::of(&target.name);
         // Endpoints are probed one after the other, not all at the same instant.
-        let first = Instant::now() + schedule.healthy() * index / count;
+        let first = Instant::now() + schedule.calm() * index / count;
         tasks.spawn(prober::run(Client::new(load, target, ClientKind::Fresh, operation), first, schedule));
         let held = held::run(load.clone(), target.clone(), operation);
         tasks.spawn(async {

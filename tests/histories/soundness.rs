@@ -68,10 +68,30 @@ fn writers_that_do_not_write_are_no_load() {
 
 #[test]
 fn a_prober_that_paused_is_inconclusive() {
-    let paused = |what: &Occurrence| {
-        is_attempt(what, |attempt| attempt.client == 1 && (1_000_000..1_090_000).contains(&attempt.started_us))
-    };
-    assert_unproven(&verdict_of(&without(clean(), paused)), "load_was_real");
+    // The fault comes at 2.1 s: before it the prober may start an attempt each 100 ms, from then on each 20 ms.
+    for pause in [1_000_000..1_400_000, 2_300_000..2_390_000] {
+        let paused = |what: &Occurrence| is_probe(what) && pause.contains(&started_us(what));
+        assert_unproven(&verdict_of(&without(clean(), paused)), "load_was_real");
+    }
+}
+
+#[test]
+fn a_prober_may_be_rarer_before_the_fault_and_after_the_recovery_alone() {
+    let rare = |what: &Occurrence| is_probe(what) && !started_us(what).is_multiple_of(100_000);
+    let calm = |what: &Occurrence| rare(what) && !(2_000_000..5_300_000).contains(&started_us(what));
+    assert_eq!(verdict_of(&without(clean(), calm)).outcome, Outcome::Pass);
+    assert_unproven(&verdict_of(&without(clean(), rare)), "load_was_real");
+}
+
+fn is_probe(what: &Occurrence) -> bool {
+    is_attempt(what, |attempt| attempt.client == 1)
+}
+
+fn started_us(what: &Occurrence) -> u64 {
+    match what {
+        Occurrence::Attempt(attempt) => attempt.started_us,
+        _ => 0,
+    }
 }
 
 #[test]

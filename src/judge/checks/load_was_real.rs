@@ -2,8 +2,8 @@
 //!
 //! Asked is: a steady state before the first fault; writers that had written at least [`LEAST_WRITES`] rows by then,
 //! each of them some, with at least [`LEAST_SHARE`] of the attempts of the last two seconds acknowledged; and a prober
-//! of the write endpoint that started attempts at most [`WIDEST_SCHEDULE_US`] apart and left none out until the load
-//! ended, and whose attempts were acknowledged before the fault, [`LEAST_PROBED_SHARE`] of them in the same two seconds:
+//! of the write endpoint that started attempts at most [`CLOSE_SCHEDULE_US`] apart from each fault until writes had
+//! recovered, at most [`CALM_SCHEDULE_US`] apart at other times, and left none out until the load ended, and whose attempts were acknowledged before the fault, [`LEAST_PROBED_SHARE`] of them in the same two seconds:
 //! an outage that was there before the fault (of a starved machine, which serves held sessions and no new ones) is
 //! none of the fault's. The limits follow from what is measured: the schedule bounds the error of an outage, and the writers' rate
 //! the loss that can be seen.
@@ -15,7 +15,10 @@ use super::{
     phases::{WRITE, milliseconds},
     record::{Tried, attempts, faults, reached_us},
 };
-use crate::history::event::{ClientKind, Milestone, Operation};
+use crate::history::{
+    Event, Occurrence,
+    event::{ClientKind, Milestone, Operation},
+};
 
 const NAME: &str = "load_was_real";
 
@@ -34,9 +37,11 @@ pub const LEAST_SHARE: f64 = 0.8;
 pub const LAST_US: u64 = 2_000_000;
 /// Of the prober's attempts at the write endpoint in the same time.
 pub const LEAST_PROBED_SHARE: f64 = 0.95;
-/// The widest schedule of the prober.
-pub const WIDEST_SCHEDULE_US: u64 = 20_000;
-/// The prober may start an attempt late by as many of its periods.
+/// The widest schedule of the prober from a fault until the recovery of writes has settled: it is the error of an outage.
+pub const CLOSE_SCHEDULE_US: u64 = 20_000;
+/// The widest schedule at other times. Held sessions and writers tell there when an outage began.
+pub const CALM_SCHEDULE_US: u64 = 100_000;
+/// The prober may start an attempt late by this many of its periods.
 pub const GAP_PERIODS: u64 = 3;
 /// The prober may end this much before the other clients: where the machine is slow, attempts that were due when the
 /// load ended are never started. Nothing is judged there any more; a prober that died earlier is another thing.
@@ -52,7 +57,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let end_us = all.last().map_or(steady_us, Tried::started_us);
     let fault = faults.iter().map(|fault| fault.injecting_us).min();
     let writers = Writers::new(&all, fault.unwrap_or(end_us));
-    let prober = Prober::new(&all, steady_us, end_us, fault);
+    let prober = Prober::new(evidence.events, &all, steady_us, end_us, fault);
     let mut doubts: Vec<String> = Vec::new();
     if fault.is_some_and(|at_us| at_us < steady_us) {
         doubts.push("the first fault was injected before a steady state was reached".to_owned());
@@ -64,15 +69,15 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
             "{} writes of {} writers were acknowledged before the fault; the prober started attempts every {:.0} ms",
             writers.acknowledged,
             writers.clients.len(),
-            milliseconds(prober.schedule_us)
+            milliseconds(prober.close.schedule_us)
         ),
         false => doubts.join("; "),
     };
     let outcome = if doubts.is_empty() { Outcome::Pass } else { Outcome::Inconclusive };
     let details = [
         Measure::new("acknowledged_share", writers.share()),
-        Measure::new("prober_schedule_ms", milliseconds(prober.schedule_us)),
-        Measure::new("prober_gap_ms", milliseconds(prober.longest_gap_us)),
+        Measure::new("prober_schedule_ms", milliseconds(prober.close.schedule_us)),
+        Measure::new("prober_gap_ms", milliseconds(prober.close.longest_gap_us.max(prober.calm.longest_gap_us))),
     ];
     let finding = Finding::new(NAME, outcome, summary)
         .with_measure(Measure::new("writes_before_fault", writers.acknowledged as f64))
@@ -136,17 +141,44 @@ impl Writers {
 /// The prober of the write endpoint, through the whole scenario.
 struct Prober {
     attempts: usize,
-    /// The median time between two starts.
-    schedule_us: u64,
-    longest_gap_us: u64,
+    /// Where outages are measured; the whole watch if no fault came.
+    close: Pace,
+    /// Everywhere else.
+    calm: Pace,
     /// How long others went on when it had ended.
     ended_early_us: u64,
     /// Of its attempts that ended shortly before the fault, the share that was acknowledged; `None`: there were none.
     share_before_fault: Option<f64>,
 }
 
+/// How far apart the prober's attempts started.
+#[derive(Default)]
+struct Pace {
+    /// The widest that is allowed.
+    widest_us: u64,
+    /// The median time between two starts.
+    schedule_us: u64,
+    longest_gap_us: u64,
+}
+
+impl Pace {
+    fn new(widest_us: u64, mut gaps_us: Vec<u64>) -> Self {
+        gaps_us.sort_unstable();
+        let schedule_us = gaps_us.get(gaps_us.len() / 2).copied().unwrap_or(0);
+        Self { widest_us, schedule_us, longest_gap_us: gaps_us.last().copied().unwrap_or(0) }
+    }
+
+    fn doubt(&self) -> Option<String> {
+        if self.schedule_us > self.widest_us {
+            return Some(format!("the prober started attempts only every {:.0} ms", milliseconds(self.schedule_us)));
+        }
+        (self.longest_gap_us > GAP_PERIODS * self.widest_us)
+            .then(|| format!("the prober started no attempt for {:.0} ms", milliseconds(self.longest_gap_us)))
+    }
+}
+
 impl Prober {
-    fn new(all: &[Tried<'_>], from_us: u64, end_us: u64, fault_us: Option<u64>) -> Self {
+    fn new(events: &[Event], all: &[Tried<'_>], from_us: u64, end_us: u64, fault_us: Option<u64>) -> Self {
         let fresh = || all.iter().filter(|tried| tried.is_fresh(WRITE, Operation::Write));
         let share_before_fault = fault_us.and_then(|fault_us| {
             let last = fresh().filter(|tried| (fault_us.saturating_sub(LAST_US)..=fault_us).contains(&tried.ended_us));
@@ -155,13 +187,18 @@ impl Prober {
             (all > 0).then(|| good as f64 / all as f64)
         });
         let starts: Vec<u64> = fresh().map(Tried::started_us).filter(|at_us| *at_us >= from_us).collect();
-        let mut gaps: Vec<u64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        gaps.sort_unstable();
-        let schedule_us = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
-        let first_us = starts.first().map(|first| first - from_us);
-        let longest_gap_us = gaps.last().copied().into_iter().chain(first_us).max().unwrap_or(0);
-        let ended_early_us = starts.last().map_or(0, |last| end_us.saturating_sub(*last));
-        Self { attempts: starts.len(), schedule_us, longest_gap_us, ended_early_us, share_before_fault }
+        let spans = close_spans(events);
+        let is_close = |from_us: u64| spans.is_empty() || spans.iter().any(|span| (span.0..span.1).contains(&from_us));
+        let edges = std::iter::once(from_us).chain(starts.iter().copied()).zip(starts.iter().copied());
+        let (close, calm): (Vec<_>, Vec<_>) = edges.partition(|(from, _)| is_close(*from));
+        let gaps = |pairs: Vec<(u64, u64)>| pairs.into_iter().map(|(from, to)| to.saturating_sub(from)).collect();
+        Self {
+            attempts: starts.len(),
+            close: Pace::new(CLOSE_SCHEDULE_US, gaps(close)),
+            calm: Pace::new(CALM_SCHEDULE_US, gaps(calm)),
+            ended_early_us: starts.last().map_or(0, |last| end_us.saturating_sub(*last)),
+            share_before_fault,
+        }
     }
 
     fn doubt(&self) -> Option<String> {
@@ -175,17 +212,28 @@ impl Prober {
                  clients were refused before anything was broken"
             ));
         }
-        if self.schedule_us > WIDEST_SCHEDULE_US {
-            let schedule_ms = milliseconds(self.schedule_us);
-            return Some(format!("the prober started attempts only every {schedule_ms:.0} ms"));
-        }
         if self.ended_early_us > END_US {
             return Some(format!(
                 "the prober ended {:.0} ms before the other clients",
                 milliseconds(self.ended_early_us)
             ));
         }
-        (self.longest_gap_us > GAP_PERIODS * WIDEST_SCHEDULE_US.max(self.schedule_us))
-            .then(|| format!("the prober started no attempt for {:.0} ms", milliseconds(self.longest_gap_us)))
+        self.close.doubt().or_else(|| self.calm.doubt())
     }
+}
+
+/// From each fault until the recovery of writes had settled, or else to the end.
+fn close_spans(events: &[Event]) -> Vec<(u64, u64)> {
+    let mut spans: Vec<(u64, u64)> = Vec::new();
+    for event in events {
+        let open = spans.last().is_some_and(|span| span.1 == u64::MAX);
+        match &event.what {
+            Occurrence::FaultInjecting(_) if !open => spans.push((event.at_us, u64::MAX)),
+            Occurrence::Reached { milestone: Milestone::Recovered } => {
+                spans.iter_mut().filter(|span| span.1 == u64::MAX).for_each(|span| span.1 = event.at_us);
+            }
+            _ => {}
+        }
+    }
+    spans
 }
