@@ -45,7 +45,8 @@ mod tests {
             let html = render(&sample.input()).unwrap();
             for scenario in &sample.verdict.scenarios {
                 for finding in &scenario.findings {
-                    let summary = escape(finding.summary.trim_end_matches('.'));
+                    let told = finding.summary.lines().next().unwrap_or_default();
+                    let summary = escape(told.trim_end_matches('.'));
                     assert!(html.contains(&summary), "{name}: {summary}");
                 }
             }
@@ -64,12 +65,60 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_proven_is_said_at_the_top() {
-        let sample = sample::Run::inconclusive();
+    fn the_first_screen_tells_each_scenario_in_a_line_before_claims_and_details() {
+        let html = render(&sample::Run::many(16).input()).unwrap();
+        let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} is missing"));
+        let places = [
+            "class=\"banner",
+            "<h2>Scenarios</h2>",
+            "<h2>Documented claims</h2>",
+            "class=\"scenario\"",
+            "<h2>The run</h2>",
+        ];
+        assert!(places.map(at).is_sorted(), "{:?}", places.map(at));
+        let overview = &html[at("<h2>Scenarios</h2>")..at("<h2>Documented claims</h2>")];
+        assert_eq!(overview.matches("href=\"#scenario-").count(), 16);
+        assert!(overview.contains("could not be carried out") && !overview.contains("INFO: no action"), "no logs here");
+    }
+
+    #[test]
+    fn every_link_has_its_target() {
+        for (name, sample) in sample::Run::every() {
+            let html = render(&sample.input()).unwrap();
+            for (at, found) in html.match_indices("href=\"#") {
+                let target = html[at + found.len()..].split('"').next().unwrap_or_default();
+                assert!(html.contains(&format!("id=\"{target}\"")), "{name}: nothing has the id {target}");
+            }
+        }
+    }
+
+    #[test]
+    fn passed_scenarios_are_folded_and_the_others_are_not() {
+        let sample = sample::Run::many(16);
         let html = render(&sample.input()).unwrap();
-        let at = html.find("Not proven").unwrap();
-        assert!(at < html.find("The run").unwrap());
-        assert!(html[at..].contains("the observer of node2 was lost"));
+        let passed = sample.verdict.groups.iter().filter(|group| group.outcome == crate::checks::Outcome::Pass).count();
+        assert_eq!(html.matches("<details class=\"scenario\">").count(), passed);
+        assert_eq!(html.matches("<details class=\"scenario\" open>").count(), 16 - passed);
+    }
+
+    #[test]
+    fn logs_are_folded_and_set_as_they_were_written() {
+        let html = render(&sample::Run::many(4).input()).unwrap();
+        assert!(html.contains("<pre>node1 patroni:\n  2026-03-01 10:15:04,113 INFO: no action."));
+    }
+
+    #[test]
+    fn the_drawing_stands_before_the_tables() {
+        let html = render(&sample::Run::pass().input()).unwrap();
+        assert!(html.find("class=\"timeline\"").unwrap() < html.find("<h4>Expectations</h4>").unwrap());
+    }
+
+    #[test]
+    fn what_was_not_proven_of_the_run_is_said_at_the_top() {
+        let mut sample = sample::Run::pass();
+        sample.verdict.doubts.push("the run was interrupted: SIGINT".to_owned());
+        let html = render(&sample.input()).unwrap();
+        assert!(html.find("the run was interrupted").unwrap() < html.find("<h2>Scenarios</h2>").unwrap());
     }
 
     #[test]

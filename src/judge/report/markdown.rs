@@ -12,37 +12,36 @@ pub const FORMAT: Format = Format { name: "markdown", file: "report.md", render 
 fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
     let page = Page::new(input, false);
     let mut out = format!("## pgquake: {}\n\n{}\n", page.outcome_word, text(&page.headline));
-    if !page.unproven.is_empty() {
-        out.push_str("\n**Not proven**\n\n");
-        for row in &page.unproven {
-            let _ = writeln!(out, "- {}: {}", text(&row.scenario), text(&row.reason));
-        }
+    for doubt in &page.doubts {
+        let _ = writeln!(out, "\n- not proven of the run itself: {}", text(&doubt.text));
     }
+    let rows = page.overview.iter().map(|row| {
+        let caught = if row.caught { ", caught" } else { "" };
+        let trials = if row.trials.is_empty() { String::new() } else { format!(", {}", row.trials) };
+        vec![
+            format!("**{}**{caught}", row.outcome),
+            format!("{} ({}{trials})", text(&row.name), text(&row.topology)),
+            text(&row.figure),
+            text(&row.target),
+            text(&row.why),
+        ]
+    });
+    out.push_str("\n### Scenarios\n\n");
+    table(&mut out, &["verdict", "scenario", "measured", "target", "what failed or was not proven"], rows.collect());
     if !page.claims.is_empty() {
         let rows = page.claims.iter().map(|claim| {
             vec![
+                format!("**{}**", claim.verdict),
                 format!("**{}**", text(&claim.id)),
                 text(&claim.wording),
                 text(&claim.target),
                 text(&claim.measured),
                 text(&claim.trials),
-                format!("**{}**", claim.verdict),
             ]
         });
         out.push_str("\n### Documented claims\n\n");
-        table(&mut out, &["claim", "what is promised", "target", "measured", "trials", "verdict"], rows.collect());
+        table(&mut out, &["verdict", "claim", "what is promised", "target", "measured", "trials"], rows.collect());
     }
-    let rows = page.scenarios.iter().map(|scenario| {
-        vec![
-            text(&scenario.name),
-            code(&scenario.place),
-            text(&scenario.topology),
-            scenario.trial_count.to_string(),
-            format!("**{}**{}", scenario.outcome, if scenario.caught { ", caught" } else { "" }),
-        ]
-    });
-    out.push_str("\n### Scenarios\n\n");
-    table(&mut out, &["scenario", "where", "topology", "trials", "outcome"], rows.collect());
     for block in &page.scenarios {
         scenario(&mut out, block);
     }
@@ -53,7 +52,7 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
 }
 
 fn scenario(out: &mut String, block: &ScenarioBlock) {
-    let _ = writeln!(out, "\n#### {}", text(&block.name));
+    let _ = writeln!(out, "\n#### {}\n\n{}", text(&block.name), code(&block.place));
     if !block.control.is_empty() {
         let _ = writeln!(out, "\n{}", text(&block.control));
     }
@@ -90,7 +89,8 @@ fn trials(out: &mut String, block: &ScenarioBlock) {
 
 fn one_trial(out: &mut String, trial: &TrialBlock) {
     for step in &trial.failed_steps {
-        let _ = writeln!(out, "\n- step failed, {}: {}: {}", code(&step.place), text(&step.text), text(&step.message));
+        let _ =
+            writeln!(out, "\n- step failed, {}: {}: {}", code(&step.place), text(&step.text), text(&step.message.text));
     }
     if !trial.expectations.is_empty() {
         let rows = trial
@@ -117,7 +117,7 @@ fn one_trial(out: &mut String, trial: &TrialBlock) {
     out.push('\n');
     for row in &trial.findings {
         let intended = if row.intended { " (as it must)" } else { "" };
-        let _ = writeln!(out, "- **{}**{intended} {}: {}", row.outcome, text(&row.check), text(&row.summary));
+        let _ = writeln!(out, "- **{}**{intended} {}: {}", row.outcome, text(&row.check), text(&row.summary.text));
     }
 }
 

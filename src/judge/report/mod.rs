@@ -182,7 +182,8 @@ mod tests {
     #[test]
     fn samples_to_look_at() {
         let Some(folder) = std::env::var_os("PGQUAKE_REPORT_SAMPLES") else { return };
-        for (name, sample) in sample::Run::every() {
+        let more = [("sixteen", sample::Run::many(16)), ("sixty", sample::Run::many(60))];
+        for (name, sample) in sample::Run::every().into_iter().chain(more) {
             let folder = Path::new(&folder).join(name);
             fs::create_dir_all(&folder).unwrap();
             write_all(&folder, &sample.input()).unwrap();

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use super::{
     ReportInput,
-    page::{Page, ScenarioBlock, TrialBlock},
+    page::{NOT_MEASURED, Page, ScenarioBlock, TrialBlock},
 };
 
 /// Columns that a word of an outcome takes, so that what follows lines up.
@@ -72,17 +72,21 @@ fn one_trial(out: &mut String, trial: &TrialBlock, several: bool, paint: Paint) 
         let _ = writeln!(out, "{:WORD$} trial {}:", "", trial.trial);
     }
     for step in &trial.failed_steps {
-        let _ = writeln!(out, "  {} {} {}: {}", paint.word("fail"), step.place, step.text, step.message);
+        let _ = writeln!(out, "  {} {} {}: {}", paint.word("fail"), step.place, step.text, step.message.text);
     }
     for row in &trial.expectations {
         let word = paint.word(row.outcome);
-        let _ = writeln!(out, "  {word} {} (target {}, measured {})", row.text, row.target, row.measured);
+        let measured = match row.measured.as_str() {
+            NOT_MEASURED => NOT_MEASURED.to_owned(),
+            value => format!("measured {value}"),
+        };
+        let _ = writeln!(out, "  {word} {} (target {}, {})", row.text, row.target, measured);
     }
     // What an expectation does not already say.
     let told: Vec<_> = trial.expectations.iter().map(|row| row.check.replace('_', " ")).collect();
     for row in trial.findings.iter().filter(|row| row.outcome != "pass" || !told.contains(&row.check)) {
         let intended = if row.intended { " (as it must)" } else { "" };
-        let _ = writeln!(out, "  {} {}: {}{intended}", paint.word(row.outcome), row.check, row.summary);
+        let _ = writeln!(out, "  {} {}: {}{intended}", paint.word(row.outcome), row.check, row.summary.text);
     }
     for failover in trial.failovers.iter().filter(|failover| !failover.rows.is_empty()) {
         let _ = writeln!(out, "  {:WORD$} {}", "phases", failover.sum);

@@ -1,10 +1,14 @@
 //! What a report says, in words and figures ready to be set: the formats for people differ only in how they set it.
 
+mod overview;
+mod prose;
 mod scenario;
 
 use std::collections::BTreeMap;
 
-pub use scenario::{ScenarioBlock, TrialBlock};
+pub use overview::OverviewLine;
+pub use prose::Prose;
+pub use scenario::{NOT_MEASURED, ScenarioBlock, TrialBlock};
 
 use super::{ReportInput, figures};
 use crate::{
@@ -26,6 +30,10 @@ pub struct Page {
     /// Why, in a sentence or two.
     pub headline: String,
     pub subline: String,
+    /// Why the run itself proves less than its scenarios say.
+    pub doubts: Vec<Prose>,
+    /// Each scenario in one line.
+    pub overview: Vec<OverviewLine>,
     pub unproven: Vec<Unproven>,
     pub facts: Vec<Fact>,
     pub claims: Vec<ClaimLine>,
@@ -67,6 +75,7 @@ impl Page {
     /// Words the verdict. Drawings are made only `with_drawings`: they cost most of the time.
     pub fn new(input: &ReportInput<'_>, with_drawings: bool) -> Self {
         let verdict = input.verdict;
+        let scenarios = scenario::blocks(input, with_drawings);
         Self {
             run: input.run.run.clone(),
             version: input.run.version.clone(),
@@ -74,10 +83,12 @@ impl Page {
             outcome_word: outcome_word(verdict.outcome).to_uppercase(),
             headline: headline(verdict),
             subline: subline(input),
+            doubts: verdict.doubts.iter().map(|doubt| Prose::of(doubt)).collect(),
+            overview: scenarios.iter().map(overview::line).collect(),
             unproven: unproven(verdict),
             facts: facts(input),
             claims: verdict.claims.iter().map(claim_line).collect(),
-            scenarios: scenario::blocks(input, with_drawings),
+            scenarios,
         }
     }
 }
@@ -122,14 +133,15 @@ fn headline(verdict: &RunVerdict) -> String {
     let total = verdict.groups.len();
     let bad = verdict.groups.iter().filter(|group| group.outcome == verdict.outcome).count();
     let first = verdict.scenarios.iter().find(|scenario| scenario.outcome == verdict.outcome);
-    let why =
-        first.map(|scenario| format!("{}: {}", called(scenario), sentence(&reason(scenario)))).unwrap_or_default();
+    let why = first
+        .map(|scenario| format!("{}: {}", called(scenario), sentence(&prose::line(&reason(scenario)))))
+        .unwrap_or_default();
     let of = if total == 1 { "The scenario".to_owned() } else { format!("{bad} of {total} scenarios") };
     match verdict.outcome {
         Outcome::Pass => passed(verdict),
         Outcome::Fail => format!("{of} failed. {why}").trim_end().to_owned(),
         Outcome::Inconclusive => match verdict.doubts.first() {
-            Some(doubt) => format!("Nothing failed, but not everything was proven: {}", sentence(doubt)),
+            Some(doubt) => format!("Nothing failed, but not everything was proven: {}", sentence(&prose::line(doubt))),
             None if total == 0 => "No scenario ran.".to_owned(),
             None => format!("Nothing failed, but not everything was proven. {why}"),
         },
@@ -210,7 +222,7 @@ fn unproven(verdict: &RunVerdict) -> Vec<Unproven> {
                 [one] => format!("{name}, trial {one}"),
                 several => format!("{name}, trials {}", several.join(", ")),
             };
-            Unproven { scenario, reason: sentence(&reason) }
+            Unproven { scenario, reason: Prose::of(&reason).text }
         })
         .collect()
 }

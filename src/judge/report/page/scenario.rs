@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{evidence, outcome_word, reason, sentence};
+use super::{Prose, evidence, outcome_word, prose, reason, sentence};
 use crate::{
     checks::{
         Finding, Measure, Outcome,
@@ -22,6 +22,9 @@ use crate::{
     verdict::{ScenarioGroup, ScenarioVerdict, Statistics},
 };
 
+/// What stands in place of a value that no finding has.
+pub const NOT_MEASURED: &str = "not measured";
+
 /// A scenario with all of its trials.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScenarioBlock {
@@ -34,6 +37,8 @@ pub struct ScenarioBlock {
     pub outcome: &'static str,
     /// It is a negative control, and caught in every trial.
     pub caught: bool,
+    /// Shown unfolded: it asks to be looked at, or there is nothing else.
+    pub open: bool,
     /// What the control is and did, in a sentence; empty if it is none.
     pub control: String,
     pub steps: Vec<String>,
@@ -82,13 +87,15 @@ pub struct TrialBlock {
 pub struct FailedStep {
     pub place: String,
     pub text: String,
-    pub message: String,
+    pub message: Prose,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpectationLine {
     pub text: String,
     pub check: String,
+    /// The measure in words.
+    pub measure: String,
     pub target: String,
     pub measured: String,
     pub outcome: &'static str,
@@ -97,7 +104,7 @@ pub struct ExpectationLine {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FindingLine {
     pub check: String,
-    pub summary: String,
+    pub summary: Prose,
     pub figures: Vec<String>,
     pub evidence: String,
     pub outcome: &'static str,
@@ -182,6 +189,7 @@ fn block(
         outcome: outcome_word(group.outcome),
         caught: !trials.is_empty()
             && trials.iter().all(|scenario| scenario.control.as_ref().is_some_and(|control| control.caught)),
+        open: group.outcome != Outcome::Pass || input.verdict.groups.len() == 1,
         control: control(&trials),
         steps: trials.first().map(|scenario| steps(events_of(scenario))).unwrap_or_default(),
         trial_count: trials.len(),
@@ -288,7 +296,7 @@ fn trial(input: &ReportInput<'_>, scenario: &ScenarioVerdict, events: &[&Event],
         id: format!("trial-{}", scenario.number),
         trial: scenario.scenario.as_ref().map_or(scenario.number, |started| started.trial),
         outcome: outcome_word(scenario.outcome),
-        gist: if sums.is_empty() { reason(scenario) } else { sums.join("; ") },
+        gist: if sums.is_empty() { prose::line(&reason(scenario)) } else { sums.join("; ") },
         shown: false,
         cells: Vec::new(),
         failed_steps: failed_steps(scenario, events),
@@ -303,7 +311,7 @@ fn failed_steps(scenario: &ScenarioVerdict, events: &[&Event]) -> Vec<FailedStep
     let file = scenario.scenario.as_ref().map_or("", |started| started.file.as_str());
     let failed = events.iter().filter_map(|event| match &event.what {
         Occurrence::StepFailed { text, line, message } => {
-            Some(FailedStep { place: format!("{file}:{line}"), text: text.clone(), message: message.clone() })
+            Some(FailedStep { place: format!("{file}:{line}"), text: text.clone(), message: Prose::of(message) })
         }
         _ => None,
     });
@@ -323,8 +331,9 @@ fn expectations(scenario: &ScenarioVerdict, events: &[&Event]) -> Vec<Expectatio
             ExpectationLine {
                 text: expectation.text.clone(),
                 check: expectation.check.clone(),
+                measure: figures::name(&expectation.measure),
                 target: figures::bound(&expectation.measure, expectation.bound),
-                measured: measured.unwrap_or_else(|| "nothing".to_owned()),
+                measured: measured.unwrap_or_else(|| NOT_MEASURED.to_owned()),
                 outcome: outcome_word(finding.map_or(Outcome::Inconclusive, |finding| finding.outcome)),
             }
         })
@@ -350,7 +359,7 @@ fn finding_line(scenario: &ScenarioVerdict, finding: &Finding) -> FindingLine {
     });
     FindingLine {
         check: finding.check.replace('_', " "),
-        summary: sentence(&finding.summary),
+        summary: Prose::of(&finding.summary),
         figures: head.into_iter().chain(bare).chain(details.map(figure)).collect(),
         evidence: evidence(&finding.evidence),
         outcome: outcome_word(finding.outcome),

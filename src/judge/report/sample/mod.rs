@@ -1,6 +1,7 @@
 //! Made-up runs for the tests of the formats.
 
 mod history;
+mod many;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,6 +71,7 @@ impl Run {
             ("hostile_names", Self::hostile_names()),
             ("pass", Self::pass()),
             ("judged", Self::judged()),
+            ("many", Self::many(8)),
         ]
     }
 
