@@ -1,10 +1,11 @@
-//! Runs that end early, on real containers: by a signal, by SIGKILL, by a full disk, by a port that is taken. What
-//! was recorded stays, no container is left, and a run beside it goes on.
+//! Runs that end early, on real containers: by a signal, by SIGKILL, by a full disk, by a port that is taken, by the loss
+//! of what a drill stands on. What was recorded stays, no container is left, and a run beside it goes on.
 
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::TcpListener,
+    net::{Shutdown, TcpListener},
+    os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -48,11 +49,16 @@ struct Run {
 
 impl Run {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[])
+    }
+
+    fn start_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pgquake"))
             .arg("run")
             .args(arguments)
             .current_dir(folder)
             .env("NO_COLOR", "1")
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -218,4 +224,108 @@ fn a_port_that_is_taken_is_named_and_nothing_is_left() {
     assert_eq!(run.end(), Some(3), "{}", run.said());
     assert!(run.said().contains(&format!("port {port} of 127.0.0.1 is taken")), "{}", run.said());
     assert_eq!(containers(&run_id(project.path())), 0);
+}
+
+/// How long a drill may take to end when its ground is lost: to notice, to stop its load, to clear away, to report.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Holds a run that has lost its ground to end soon, inconclusive, with the reason, and with nothing left behind.
+#[track_caller]
+fn ends_with_lost_ground(project: &Path, mut run: Run, reason: &str) {
+    let lost = Instant::now();
+    assert_eq!(run.end(), Some(3), "{}", run.said());
+    assert!(lost.elapsed() < ENDS_WITHIN, "it took {:?}; the run said:\n{}", lost.elapsed(), run.said());
+    let folder = run_folder(project);
+    let events = read_history(&folder.join("history.jsonl")).unwrap();
+    let told = |what: &Occurrence| matches!(what, Occurrence::GroundLost { reason: told } if told.contains(reason));
+    assert!(events.iter().any(|event| told(&event.what)), "no `{reason}`; the run said:\n{}", run.said());
+    assert!(events.iter().any(|event| matches!(event.what, Occurrence::ScenarioEnded)));
+    let report = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(report.contains(reason), "the report does not say `{reason}`");
+    assert_eq!(containers(&run_id(project)), 0, "{}", run.said());
+}
+
+#[test]
+fn a_container_that_is_killed_from_outside_ends_the_drill_at_once() {
+    let _alone = alone();
+    let project = project(LONG);
+    let mut run = Run::start(project.path(), &[]);
+    run.wait_for("fault confirmed");
+    let filters = [
+        format!("label=pgquake.run={}", run_id(project.path())),
+        "label=pgquake.host=node3".to_owned(),
+        "label=pgquake.service=holder".to_owned(),
+    ];
+    let mut list = Command::new("docker");
+    list.args(["ps", "--quiet"]);
+    list.args(filters.iter().map(|filter| format!("--filter={filter}")));
+    let holder = String::from_utf8(list.output().unwrap().stdout).unwrap();
+    assert_eq!(holder.lines().count(), 1, "{holder}");
+    assert!(Command::new("docker").args(["kill", holder.trim()]).stdout(Stdio::null()).status().unwrap().success());
+    ends_with_lost_ground(project.path(), run, "the container of host node3 ended");
+}
+
+#[test]
+fn an_engine_that_goes_away_ends_the_drill_and_is_waited_for_to_clear_away() {
+    let _alone = alone();
+    let project = project(LONG);
+    let engine = FakeEngine::start(&project.path().join("engine.sock"));
+    let mut run = Run::start_with(project.path(), &[], &[("DOCKER_HOST", &engine.address())]);
+    run.wait_for("fault confirmed");
+    engine.stop();
+    run.wait_for("GROUND LOST");
+    let _back = FakeEngine::start(&project.path().join("engine.sock"));
+    ends_with_lost_ground(project.path(), run, "the Docker engine is gone");
+}
+
+/// The real engine behind a socket of the test's own, which can go away without harm to anybody else.
+struct FakeEngine {
+    socket: PathBuf,
+    stopped: Arc<Mutex<bool>>,
+    connections: Arc<Mutex<Vec<UnixStream>>>,
+}
+
+impl FakeEngine {
+    fn start(socket: &Path) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let (stopped, connections) = (Arc::<Mutex<bool>>::default(), Arc::<Mutex<Vec<UnixStream>>>::default());
+        let (ended, open) = (stopped.clone(), connections.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if *ended.lock().unwrap() {
+                    return;
+                }
+                let (client, server) = (client.unwrap(), UnixStream::connect(real_engine()).unwrap());
+                open.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+                {
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Write);
+                    });
+                }
+            }
+        });
+        Self { socket: socket.to_owned(), stopped, connections }
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// Takes no connection any more, and breaks those that are open.
+    fn stop(&self) {
+        fs::remove_file(&self.socket).unwrap();
+        *self.stopped.lock().unwrap() = true;
+        for connection in self.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// The socket of the engine that tests use.
+fn real_engine() -> PathBuf {
+    let named = std::env::var("DOCKER_HOST").ok();
+    let path = named.as_deref().and_then(|host| host.strip_prefix("unix://")).unwrap_or("/var/run/docker.sock");
+    PathBuf::from(path)
 }

@@ -182,7 +182,7 @@ fn describe(what: &Occurrence) -> Option<String> {
         Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn: 1.. } => {
             format!("{node} left timeline {parent} for {timeline}")
         }
-        Occurrence::ContainerEvent { host, service, action, engine_time_ns: 1.. } => {
+        Occurrence::ContainerEvent { host, service, action, engine_time_ns: 1.., .. } => {
             format!("container {host}/{service}: {action}")
         }
         _ => return None,

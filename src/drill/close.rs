@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Condition, Drill, DrillError, Running, as_ms, until};
 use crate::{
-    cluster::wait_until,
+    cluster::{Cluster, NotReady, wait_until},
     history::{Occurrence, event::Milestone},
     topology::ServiceKind,
     workload::read_ledgers,
@@ -14,44 +14,58 @@ use crate::{
 /// How long the observers may take to see that every node is back: some looks, of which each may take its time.
 const OBSERVED_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long an engine may take to come back. What it leaves is cleared away by the next run, or by `clean`.
+const ENGINE_BACK_WITHIN: Duration = Duration::from_secs(30);
+
 impl Drill {
     /// Waits until a primary leads and every other node streams from it, on its timeline. Faults must be healed.
     pub async fn rejoin(&mut self) -> Result<(), DrillError> {
         let Some(running) = self.running.as_ref().filter(|_| self.rejoined != Some(true)) else { return Ok(()) };
         let deadline = Duration::from_secs(running.plan.deadlines.rejoined_s);
         let cluster = &running.cluster;
-        let waited = wait_until("every node back in the cluster", deadline, || cluster.all_follow()).await;
+        let waited = wait_until("every node back in the cluster", deadline, || cluster.all_follow());
+        let missed = |missed| cluster.with_logs(missed, &[ServiceKind::Patroni]);
+        let waited = self.ground.hold(async { waited.await.map_err(missed) }).await;
         self.rejoined = Some(waited.is_ok());
-        waited.map_err(|missed| cluster.with_logs(missed, &[ServiceKind::Patroni]))?;
+        waited?;
         // The checks judge by what was observed, a look later. If it never is, they say so.
         let _ = running.watch.wait(Condition::AllFollow, 0, OBSERVED_WITHIN).await;
         self.recorder.record(Occurrence::Reached { milestone: Milestone::Rejoined });
         Ok(())
     }
 
-    /// Brings the scenario to its end. What goes wrong on the way is recorded, and the rest done all the same.
+    /// Brings the scenario to its end. What goes wrong on the way is recorded, and the rest done all the same. When the
+    /// ground is lost, there is nothing left to wait for, nor to count.
     pub async fn close(&mut self) {
-        if self.running.is_some() {
-            if let Err(error) = self.recover().await {
-                self.note("the writes' recovery", &error);
-            }
-            let broken = self.running.as_ref().is_some_and(|running| running.injector.is_on());
-            if let Err(error) = self.heal().await {
-                self.note("the healing of the faults", &error);
-            }
-            // Nodes that did not come back in their time without a fault on won't do so now.
-            if broken || self.rejoined.is_none() {
-                match self.rejoin().await {
-                    // Whether they should have come is for the checks to say.
-                    Ok(()) | Err(DrillError::NotReady(_)) => {}
-                    Err(error) => self.note("the nodes' return", &error),
-                }
-            }
+        if self.running.is_some() && self.ground.lost().is_none() {
+            self.come_to_rest().await;
         }
         if let Some(running) = self.running.take() {
             self.count_and_clear(running).await;
         }
         self.recorder.record(Occurrence::ScenarioEnded);
+    }
+
+    /// Writes recover, faults are healed, nodes return.
+    async fn come_to_rest(&mut self) {
+        if let Err(error) = self.recover().await {
+            self.note("the writes' recovery", &error);
+        }
+        let broken = match &self.running {
+            Some(running) => running.injector.is_on().await,
+            None => false,
+        };
+        if let Err(error) = self.heal().await {
+            self.note("the healing of the faults", &error);
+        }
+        // Nodes that did not come back in their time without a fault on won't do so now.
+        if broken || self.rejoined.is_none() {
+            match self.rejoin().await {
+                // Whether they should have come is for the checks to say.
+                Ok(()) | Err(DrillError::NotReady(_)) => {}
+                Err(error) => self.note("the nodes' return", &error),
+            }
+        }
     }
 
     async fn count_and_clear(&self, mut running: Running) {
@@ -61,6 +75,19 @@ impl Drill {
             }
             self.recorder.record(Occurrence::Reached { milestone: Milestone::LoadStopped });
         }
+        if let Err(error) = self.ground.hold(self.count(&running)).await {
+            self.note("the count of what is left", &error);
+        }
+        // From here on containers end because they are told to.
+        drop(running.ground_watch);
+        running.observers.stop().await;
+        match clear_away(&running.cluster).await {
+            Ok(took) => drop(self.recorder.record(Occurrence::ClusterRemoved { removal_ms: as_ms(took) })),
+            Err(error) => self.note("the removal of the cluster", &error.into()),
+        }
+    }
+
+    async fn count(&self, running: &Running) -> Result<(), DrillError> {
         let deadline = Instant::now() + Duration::from_secs(running.plan.deadlines.rejoined_s);
         if self.rejoined == Some(true) {
             let what = "every standby to have replayed all WAL";
@@ -69,16 +96,22 @@ impl Drill {
             }
         }
         read_ledgers(&running.plan, running.cluster.access(), &self.recorder).await;
-        running.observers.stop().await;
-        match running.cluster.remove().await {
-            Ok(took) => drop(self.recorder.record(Occurrence::ClusterRemoved { removal_ms: as_ms(took) })),
-            Err(error) => self.note("the removal of the cluster", &error.into()),
-        }
+        Ok(())
     }
 
     /// Records what went wrong outside a step; the checks take it for a step that failed.
     fn note(&self, what: &str, error: &DrillError) {
+        // The loss is in the history, with its reason.
+        if matches!(error, DrillError::GroundLost(_)) {
+            return;
+        }
         let text = format!("({what})");
         self.recorder.record(Occurrence::StepFailed { text, line: 0, message: error.to_string() });
     }
+}
+
+/// Removes a cluster. An engine that is gone is waited for a while: it may be starting again.
+async fn clear_away(cluster: &Cluster) -> Result<Duration, NotReady> {
+    let remove = || async { cluster.remove().await.map_err(|error| error.to_string()) };
+    wait_until("the removal of every container", ENGINE_BACK_WITHIN, remove).await
 }

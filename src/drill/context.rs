@@ -51,6 +51,8 @@ pub enum DrillError {
     NotReady(#[from] NotReady),
     #[error("the history can't be written any more: {0}; free some space, or choose another disk with --out")]
     History(String),
+    #[error("the drill can't go on: {0}")]
+    GroundLost(String),
     #[error("failed to save the plan: {0}")]
     Plan(std::io::Error),
 }

@@ -7,6 +7,7 @@
 mod close;
 mod condition;
 mod context;
+mod ground;
 mod schedule;
 
 use std::{
@@ -22,6 +23,7 @@ pub use context::{DrillContext, DrillError};
 pub use schedule::Repetition;
 
 use condition::Watch;
+use ground::{Ground, GroundWatch};
 
 use crate::{
     cluster::{Cluster, wait_until},
@@ -59,6 +61,7 @@ pub struct Drill {
     topology: Option<Topology>,
     load: LoadSpec,
     running: Option<Running>,
+    ground: Ground,
     /// When the last fault began to be injected.
     fault_began_us: Option<u64>,
     /// When the last fault was on, or what clients must get over had come.
@@ -80,6 +83,8 @@ struct Running {
     workload: Option<Workload>,
     injector: Injector,
     watch: Watch,
+    /// Ends before the containers do.
+    ground_watch: GroundWatch,
 }
 
 impl Drill {
@@ -95,6 +100,7 @@ impl Drill {
             topology: None,
             load,
             running: None,
+            ground: Ground::new(),
             fault_began_us: None,
             last_fault_us: None,
             notes: BTreeMap::new(),
@@ -173,31 +179,41 @@ impl Drill {
         target: &Target,
         parameters: BTreeMap<String, String>,
     ) -> Result<(), DrillError> {
+        self.inject_numbered(fault, target, parameters).await.map(|_| ())
+    }
+
+    /// The same; returns the fault's number.
+    async fn inject_numbered(
+        &mut self,
+        fault: &str,
+        target: &Target,
+        parameters: BTreeMap<String, String>,
+    ) -> Result<u32, DrillError> {
         let mut notes = std::mem::take(&mut self.notes);
-        if self.running().await?.injector.injected() == 0 {
+        if self.running().await?.injector.injected().await == 0 {
             self.reach_steady_state().await?;
             let phase = self.lease_phase();
             notes.insert("lease_phase_ms".to_owned(), phase.as_millis().to_string());
-            tokio::time::sleep(phase).await;
+            self.sleep(phase).await?;
         }
-        let recorder = self.recorder.clone();
+        let (recorder, ground) = (self.recorder.clone(), self.ground.clone());
         let began_us = recorder.now_us();
         let running = self.running().await?;
         if let Some(workload) = &running.workload {
             workload.measure_closely(true);
         }
-        let injected = running.injector.inject(Order { fault, target, parameters, notes }).await?;
+        let injected = ground.hold(running.injector.inject(Order { fault, target, parameters, notes })).await?;
         self.primary_before = injected.primary_before;
         self.fault_began_us = Some(began_us);
         self.last_fault_us = Some(recorder.now_us());
         (self.recovered, self.rejoined) = (false, None);
-        Ok(())
+        Ok(injected.number)
     }
 
     /// Waits until another node leads than before the last fault. A fault that clients don't feel at once (an agent
     /// that is gone, with PostgreSQL alive) is not over when they can write: it has not begun to matter.
     pub async fn take_over(&mut self) -> Result<(), DrillError> {
-        let before = self.primary_before.clone();
+        let (before, ground) = (self.primary_before.clone(), self.ground.clone());
         let running = self.running().await?;
         let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
         let cluster = &running.cluster;
@@ -209,7 +225,7 @@ impl Drill {
             }
         });
         let missed = |missed| cluster.with_logs(missed, &[ServiceKind::Patroni]);
-        waited.await.map_err(missed)?;
+        ground.hold(async { waited.await.map_err(missed) }).await?;
         // What clients must get over has come only now.
         self.last_fault_us = Some(self.recorder.now_us());
         Ok(())
@@ -221,10 +237,11 @@ impl Drill {
         if self.running.is_none() {
             return Ok(());
         }
+        let ground = self.ground.clone();
         let running = self.running().await?;
         let Some(workload) = &running.workload else { return Ok(()) };
         let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
-        workload.wait_for_recovery(after_us, SETTLE, deadline).await?;
+        ground.hold(workload.wait_for_recovery(after_us, SETTLE, deadline)).await?;
         workload.measure_closely(false);
         self.recorder.record(Occurrence::Reached { milestone: Milestone::Recovered });
         self.recovered = true;
@@ -233,8 +250,8 @@ impl Drill {
 
     /// Heals every fault that is on.
     pub async fn heal(&mut self) -> Result<(), DrillError> {
-        match &mut self.running {
-            Some(running) => Ok(running.injector.heal_all().await?),
+        match &self.running {
+            Some(running) => self.ground.hold(running.injector.heal_all()).await,
             None => Ok(()),
         }
     }
@@ -253,7 +270,8 @@ impl Drill {
 
     /// Heals the faults of this name that are on.
     pub async fn heal_named(&mut self, fault: &str) -> Result<(), DrillError> {
-        Ok(self.running().await?.injector.heal_named(fault).await?)
+        let ground = self.ground.clone();
+        ground.hold(self.running().await?.injector.heal_named(fault)).await
     }
 
     /// Waits a random part of the agent's loop: a fault at a fixed moment would meet the lease in the same phase
@@ -275,19 +293,20 @@ impl Drill {
         self.topology.as_mut().ok_or(DrillError::NoTopology)
     }
 
+    /// Sleeps, unless the ground is lost.
+    async fn sleep(&self, time: Duration) -> Result<(), DrillError> {
+        self.ground
+            .hold(async {
+                tokio::time::sleep(time).await;
+                Ok::<_, DrillError>(())
+            })
+            .await
+    }
+
     async fn reach_steady_state(&mut self) -> Result<(), DrillError> {
+        let ground = self.ground.clone();
         let running = self.running().await?;
-        let deadline = Duration::from_secs(running.plan.deadlines.steady_state_s);
-        if let Some(workload) = &running.workload {
-            workload.wait_for_steady_state(deadline).await?;
-        }
-        let cluster = &running.cluster;
-        wait_until("every agent to see its PostgreSQL run", deadline, || cluster.agents_run()).await?;
-        // Patroni names the synchronous standby only in a later loop. Until then nobody may take over.
-        if running.plan.topology.settings.patroni.synchronous_mode {
-            let look = || async { cluster.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
-            wait_until("a synchronous standby", deadline, look).await?;
-        }
+        ground.hold(steady_state(running)).await?;
         self.recorder.record(Occurrence::Reached { milestone: Milestone::SteadyState });
         Ok(())
     }
@@ -296,6 +315,9 @@ impl Drill {
         // Without a history nothing is proven, so there is no reason to go on breaking things.
         if let Some(failure) = self.recorder.failure() {
             return Err(DrillError::History(failure));
+        }
+        if let Some(reason) = self.ground.lost() {
+            return Err(DrillError::GroundLost(reason));
         }
         let running = match self.running.take() {
             Some(running) => running,
@@ -320,8 +342,24 @@ impl Drill {
         let observers = Observers::start(&plan, cluster.access(), &self.recorder, engine, labels)?;
         let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.load.clone())?;
         let injector = Injector::new(cluster.clone(), self.recorder.clone());
-        Ok(Running { plan, cluster, observers, workload: Some(workload), injector, watch })
+        let ground_watch = self.ground.watch(engine, &self.recorder, self.context.folder.clone());
+        Ok(Running { plan, cluster, observers, workload: Some(workload), injector, watch, ground_watch })
     }
+}
+
+async fn steady_state(running: &Running) -> Result<(), DrillError> {
+    let deadline = Duration::from_secs(running.plan.deadlines.steady_state_s);
+    if let Some(workload) = &running.workload {
+        workload.wait_for_steady_state(deadline).await?;
+    }
+    let cluster = &running.cluster;
+    wait_until("every agent to see its PostgreSQL run", deadline, || cluster.agents_run()).await?;
+    // Patroni names the synchronous standby only in a later loop. Until then nobody may take over.
+    if running.plan.topology.settings.patroni.synchronous_mode {
+        let look = || async { cluster.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
+        wait_until("a synchronous standby", deadline, look).await?;
+    }
+    Ok(())
 }
 
 /// Whole milliseconds.

@@ -22,9 +22,10 @@ impl Drill {
         if after_us.is_none() {
             self.reach_steady_state().await?;
         }
+        let ground = self.ground.clone();
         let running = self.running().await?;
         let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
-        Ok(running.watch.wait(condition, after_us.unwrap_or_default(), deadline).await?)
+        ground.hold(running.watch.wait(condition, after_us.unwrap_or_default(), deadline)).await
     }
 
     /// Pauses for a time that the seed draws. The history tells it with the next fault.
@@ -32,8 +33,7 @@ impl Drill {
         self.running().await?;
         let pause = draw(&mut self.random, least, most);
         self.notes.insert("pause_ms".to_owned(), pause.as_millis().to_string());
-        tokio::time::sleep(pause).await;
-        Ok(())
+        self.sleep(pause).await
     }
 
     /// Injects a fault and heals it, several times, with pauses that the seed draws.
@@ -49,10 +49,12 @@ impl Drill {
                 self.pause(repetition.least, repetition.most).await?;
             }
             self.notes.insert("turn".to_owned(), format!("{turn} of {}", repetition.times));
-            self.inject(fault, target, parameters.clone()).await?;
+            let number = self.inject_numbered(fault, target, parameters.clone()).await?;
             let on_for = draw(&mut self.random, repetition.least, repetition.most);
-            tokio::time::sleep(on_for).await;
-            self.heal_named(fault).await?;
+            self.sleep(on_for).await?;
+            // Another one of this name that is on is not meant.
+            let ground = self.ground.clone();
+            ground.hold(self.running().await?.injector.heal_one(number)).await?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::images::{self, ImageKind};
 use super::labels::RunLabels;
 use super::leftovers::{Ownership, Sweep};
-use super::{Engine, EngineError, PodSpec};
+use super::{Engine, EngineError, PodSpec, space};
 
 /// Whether the machine can do what a probe asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,21 +191,15 @@ async fn disk(info: &SystemInfo) -> Probe {
     let Some(root) = &info.docker_root_dir else {
         return Probe::new(NAME, Ability::Unknown, "the engine does not tell where it keeps its data");
     };
-    let answer = output_of("df", &["-Pk", root]).await;
-    match answer.as_deref().and_then(free_mib) {
-        Some(free) => {
+    match space::disk(Path::new(root)).await {
+        Some(disk) => {
+            let free = disk.free_kib / 1024;
             let ok = if free >= FREE_DISK_MIB { Ability::Yes } else { Ability::Limited };
             Probe::new(NAME, ok, format!("{free} MiB at {root}"))
                 .remedy_unless_yes("`docker system prune` removes what no container uses")
         }
         None => Probe::new(NAME, Ability::Unknown, format!("{root} is not on this machine, or `df` cannot see it")),
     }
-}
-
-/// The free space in MiB from the answer of `df -Pk`: the fourth column of its second line, in KiB.
-fn free_mib(answer: &str) -> Option<u64> {
-    let free_kib: u64 = answer.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
-    Some(free_kib / 1024)
 }
 
 async fn mmdebstrap() -> Probe {
@@ -306,14 +300,6 @@ no       protoc         not installed
 limited  timers         late
 ";
         assert_eq!(table(&probes), expected);
-    }
-
-    #[test]
-    fn free_space_is_read_from_df() {
-        let answer =
-            "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda 263174212 17 78643200 19% /\n";
-        assert_eq!(free_mib(answer), Some(76800));
-        assert_eq!(free_mib("df: no such file\n"), None);
     }
 
     #[test]

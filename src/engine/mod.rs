@@ -15,6 +15,7 @@ mod ports;
 mod resources;
 mod service;
 mod shell;
+pub mod space;
 
 use std::collections::BTreeMap;
 
@@ -75,6 +76,16 @@ impl Engine {
     /// The client itself, for images, events and the doctor.
     pub fn docker(&self) -> &Docker {
         &self.docker
+    }
+
+    /// Asks for a sign of life.
+    pub async fn ping(&self) -> Result<(), EngineError> {
+        self.docker.ping().await.map(|_| ()).map_err(EngineError::doing("reach the engine"))
+    }
+
+    /// The folder in which the engine keeps its data, on its own machine.
+    pub async fn root_folder(&self) -> Option<String> {
+        self.docker.info().await.ok()?.docker_root_dir
     }
 
     /// The machine as the engine tells it: cores, memory, kernel, versions.

@@ -1,6 +1,6 @@
 //! What faults of clocks share: which clocks can be set, and the proof of what they show.
 
-use super::{Aim, FaultError, Parameter, Takes};
+use super::{Aim, FaultError, Parameter, Place, Process, Takes};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 /// Where clocks can't be set.
@@ -40,6 +40,11 @@ pub(super) fn node(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<
         return Err(aim.refuse(fault, reason));
     }
     Ok(host.to_owned())
+}
+
+/// What shows a clock: the agent and PostgreSQL.
+pub(super) fn stands_on(node: &str) -> Vec<Place> {
+    [Process::Agent, Process::Postmaster].map(|process| Place::Process(node.to_owned(), process)).into()
 }
 
 /// How far ahead the parameters say, in seconds; negative: behind.

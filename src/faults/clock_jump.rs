@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, clock};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, clock};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -22,6 +22,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         clock::SERVICE,
     ],
     lasts: Lasts::Once,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -57,6 +58,10 @@ impl Drop for ClockJump {
 impl Fault for ClockJump {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        clock::stands_on(&self.node)
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, clock};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, clock};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -13,6 +13,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: clock::LIMITS,
     parameters: &[clock::BY, clock::DIRECTION, clock::SERVICE],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -31,6 +32,10 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for ClockOffset {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        clock::stands_on(&self.node)
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

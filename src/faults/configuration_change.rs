@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -17,6 +17,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::required("value", Takes::Text, "a number, true, false, null or text"),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };
@@ -67,6 +68,11 @@ impl ConfigurationChange {
 impl Fault for ConfigurationChange {
     /// It stops nothing that runs.
     fn services(&self) -> Vec<(String, ServiceKind)> {
+        Vec::new()
+    }
+
+    /// The DCS keeps it.
+    fn stands_on(&self) -> Vec<Place> {
         Vec::new()
     }
 

@@ -11,8 +11,11 @@ use std::{
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, operator};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator};
+use crate::{
+    cluster::{Cluster, Session},
+    topology::ServiceKind,
+};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "connections_exhausted",
@@ -23,6 +26,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the target must be a PostgreSQL node; superusers still get in, by the connections reserved for them",
     parameters: &[Parameter::with_default("at_most", Takes::Number, "2000", "never more sessions than this")],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -63,8 +67,12 @@ impl Drop for ConnectionsExhausted {
 
 /// Opens sessions and keeps them until it is aborted.
 async fn take_sessions(cluster: Cluster, node: String, at_most: usize, held: Arc<AtomicUsize>) {
-    let mut sessions = Vec::new();
+    let mut sessions: Vec<Session> = Vec::new();
     loop {
+        // A server that was started anew has ended those that it had.
+        let before = sessions.len();
+        sessions.retain(|session| session.ended().is_none());
+        held.fetch_sub(before - sessions.len(), Ordering::Relaxed);
         if held.load(Ordering::Relaxed) < at_most
             && let Ok(session) = cluster.session(&node, CROWD).await
         {
@@ -82,6 +90,10 @@ impl Fault for ConnectionsExhausted {
         vec![(self.node.clone(), ServiceKind::Patroni)]
     }
 
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Process(self.node.clone(), Process::Postmaster)]
+    }
+
     fn confirmed_within(&self) -> Duration {
         Duration::from_secs(60)
     }
@@ -91,6 +103,7 @@ impl Fault for ConnectionsExhausted {
             let sessions = take_sessions(cluster.clone(), self.node.clone(), self.at_most, self.held.clone());
             tokio::spawn(sessions)
         };
+        self.held.store(0, Ordering::Relaxed);
         self.holders = (0..AT_ONCE).map(take).collect();
         Ok(())
     }

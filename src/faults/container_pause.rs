@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -14,6 +14,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the host must run the service",
     parameters: process::SERVICE_PARAMETERS,
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -49,6 +50,14 @@ impl Fault for ContainerPause {
         vec![(self.host.clone(), self.kind)]
     }
 
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), self.kind)]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), self.kind)]
+    }
+
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         let Some(service) = cluster.service(&self.host, self.kind) else { return Ok(()) };
         Ok(cluster.engine().pause_service(service).await?)
@@ -59,6 +68,11 @@ impl Fault for ContainerPause {
             return Err(format!("Docker says that {} on {} is not paused", self.kind.name(), self.host));
         }
         Ok(format!("Docker says that {} on {} is paused", self.kind.name(), self.host))
+    }
+
+    /// Docker neither kills nor stops what is paused: nothing reaches a frozen process.
+    async fn let_go(&mut self, cluster: &Cluster, _lost: &[Place]) -> Result<(), FaultError> {
+        self.heal(cluster).await
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

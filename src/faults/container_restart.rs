@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, host, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -18,6 +18,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("grace", Takes::Duration, "10 s", "the time to end, in whole seconds"),
     ],
     lasts: Lasts::Once,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -40,6 +41,14 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for ContainerRestart {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.host.clone(), self.kind)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), self.kind)]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), self.kind)]
     }
 
     fn hands_over(&self) -> bool {

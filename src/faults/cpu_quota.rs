@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, process};
 use crate::{cluster::Cluster, engine::CpuAccount, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -20,6 +20,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::required("share", Takes::Share, "of one core"),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -65,6 +66,10 @@ impl CpuQuota {
 impl Fault for CpuQuota {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.host.clone(), self.kind)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), self.kind)]
     }
 
     /// With hardly any CPU time, the proof comes slowly too.

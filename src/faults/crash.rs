@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
-use super::{Aim, Fault, FaultError, Parameter, Takes, host};
+use super::{Aim, Fault, FaultError, Parameter, Place, Takes, host};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 /// In which order several hosts come back.
@@ -49,6 +49,14 @@ impl Crash {
 impl Fault for Crash {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Host).collect()
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Host).collect()
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    CLIENTS, FaultError,
+    CLIENTS, FaultError, Place,
     nft::{Rules, Table},
     probe::{Answer, Probe, ask},
 };
@@ -81,6 +81,10 @@ impl Cut {
             }
         }
         cuts
+    }
+
+    fn path(&self) -> Place {
+        Place::Path(self.from.clone(), self.to.clone())
     }
 
     /// Whether it stops conversations with a service at this port.
@@ -266,6 +270,16 @@ impl Cuts {
             0 => format!("no rule is left; {answered} connections are answered"),
             _ => format!("no rule is left; {answered} connections are answered, {silent} kept apart by another fault"),
         })
+    }
+
+    /// The paths that it needs to be proven.
+    pub(super) fn paths(&self) -> Vec<Place> {
+        self.cuts.iter().map(Cut::path).collect()
+    }
+
+    /// The paths on which nothing passes any more. Where ports are named, all else still does.
+    pub(super) fn paths_taken(&self) -> Vec<Place> {
+        self.cuts.iter().filter(|cut| cut.ports.is_empty()).map(Cut::path).collect()
     }
 
     fn hosts(&self) -> Vec<String> {

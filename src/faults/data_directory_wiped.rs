@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, operator};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator};
 use crate::{cluster::Cluster, engine::Shell, services::patroni::DATA_DIRECTORY, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -16,6 +16,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the host must run PostgreSQL, and another node must have the data: Patroni copies it from there",
     parameters: &[],
     lasts: Lasts::Once,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -38,6 +39,14 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for DataDirectoryWiped {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Process(self.node.clone(), Process::Postmaster)]
     }
 
     fn hands_over(&self) -> bool {

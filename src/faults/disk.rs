@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, Parameter, Takes};
+use super::{Aim, Fault, FaultError, Parameter, Place, Takes};
 use crate::{
     cluster::{Cluster, DiskError},
     engine::{Shell, ShellOutput},
@@ -128,6 +128,11 @@ impl Fault for DiskFault {
         vec![(self.volume.host.clone(), self.volume.kind)]
     }
 
+    /// The disk is mounted in the service's container, and a process of it.
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.volume.host.clone(), self.volume.kind)]
+    }
+
     async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         self.shell = cluster.shell_in(&self.volume.host, self.volume.kind).await?;
         Ok(())
@@ -156,6 +161,13 @@ impl Fault for DiskFault {
             (Shows::Hangs, None) => Ok(format!("a write to {words} hangs")),
             _ => Err(format!("a write to {words} came to {wrote:?}")),
         }
+    }
+
+    /// A machine that lives writes back what a service leaves behind when it ends: the disk must be able to. One that
+    /// dies with its host writes nothing.
+    async fn let_go(&mut self, cluster: &Cluster, lost: &[Place]) -> Result<(), FaultError> {
+        let host = Place::Host(self.volume.host.clone());
+        if lost.contains(&host) { Ok(()) } else { self.heal(cluster).await }
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

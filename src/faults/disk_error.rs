@@ -1,7 +1,7 @@
 //! `disk_error`: a disk fails.
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     disk::{self, DiskFault, Shows, Volume},
 };
 use crate::cluster::Cluster;
@@ -16,6 +16,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("operation", Takes::OneOf(&["write", "sync", "all"]), "all", "what fails"),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };

@@ -1,7 +1,7 @@
 //! `disk_full`: a volume has no room left.
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts,
     disk::{self, DiskFault, Shows, Volume},
 };
 use crate::cluster::Cluster;
@@ -13,6 +13,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: disk::LIMITS,
     parameters: &[disk::VOLUME],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };

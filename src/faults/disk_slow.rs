@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     disk::{self, DiskFault, Shows, Volume},
 };
 use crate::cluster::Cluster;
@@ -19,6 +19,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("operation", Takes::OneOf(&["read", "write", "sync", "all"]), "sync", "what is slow"),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };

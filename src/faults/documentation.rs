@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{ALL, FaultKind, Lasts, Parameter};
+use super::{ALL, FaultKind, Hosts, Lasts, Parameter};
 
 const HEAD: &str = "\
 # Faults
@@ -13,6 +13,10 @@ A scenario injects any of them with `When the fault \"NAME\" hits TARGET`, its p
 many have a sentence of their own (`pgquake list steps`). A target is one host or several, by name or by role: `node1`,
 `the primary`, `a standby`, `the standbys`, `the synchronous standby`, `the etcd leader`, `an etcd follower`, `the etcd
 members`, `the nodes`, `the proxy`, `region NAME`, `every host`, `the rest`, joined by commas and `and`.
+
+Faults compose. One that is on when a later one takes away what it stands on (its host, its service, its process, the
+path that it needs) is proven once more just before, is suspended with it, and is put back and proven anew when that is
+back: when the later one is healed, or over by itself as a reboot is. Healed in the meantime, it is healed with that.
 ";
 
 /// The page, in Markdown.
@@ -32,9 +36,14 @@ fn section(page: &mut String, kind: &FaultKind) {
         Lasts::UntilHealed => "until it is healed; one that ceases before makes the scenario inconclusive",
         Lasts::Once => "an instant: the system may get over it by itself",
     };
+    let hosts = match kind.hosts {
+        Hosts::One => "one",
+        Hosts::Each => "one or several; each gets it by itself, all at the same time",
+        Hosts::Together => "one or several, which are hit as a whole",
+    };
     let _ = write!(
         page,
-        "\n## {}\n\n{}.\n\n- **Confirmed by:** {}.\n- **Lasts:** {lasts}.\n- **Can't be used:** {}.\n",
+        "\n## {}\n\n{}.\n\n- **Confirmed by:** {}.\n- **Lasts:** {lasts}.\n- **Hosts:** {hosts}.\n- **Can't be used:** {}.\n",
         kind.name,
         sentence(kind.effect),
         kind.confirmed_by,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, operator};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -16,6 +16,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the target must be a node that does not lead, and its Patroni must answer",
     parameters: &[],
     lasts: Lasts::Once,
+    hosts: Hosts::One,
     reaches_clients: false,
     aim,
 };
@@ -36,6 +37,15 @@ impl Fault for Failover {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         let both = std::iter::once(&self.candidate).chain(&self.primary_before);
         both.map(|node| (node.clone(), ServiceKind::Patroni)).collect()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.candidate.clone(), ServiceKind::Patroni)]
+    }
+
+    /// PostgreSQL on the old primary is started anew as a standby.
+    fn takes_away(&self) -> Vec<Place> {
+        self.primary_before.iter().map(|node| Place::Process(node.clone(), Process::Postmaster)).collect()
     }
 
     fn hands_over(&self) -> bool {

@@ -24,6 +24,8 @@ const SHUTDOWN_ORDER: &[ServiceKind] = &[ServiceKind::Haproxy, ServiceKind::Patr
 const SILENCE: &str = "nft 'add table inet pgquake_silence; \
      add chain inet pgquake_silence in { type filter hook input priority -300; policy drop; }; \
      add chain inet pgquake_silence out { type filter hook output priority -300; policy drop; }'";
+/// The name of the table in [`SILENCE`]. Sorted backwards, it comes before all others.
+const SILENCE_TABLE: &str = "pgquake_silence";
 const SPEAK: &str = "nft delete table inet pgquake_silence 2>/dev/null || true";
 
 /// Every service of these hosts.
@@ -121,21 +123,42 @@ pub(super) async fn speak(cluster: &Cluster, host: &str) -> Result<(), FaultErro
     Ok(())
 }
 
-/// The proof that a peer outside `silent` hears nothing of a host.
+/// The proof that no peer outside `silent` hears a host.
 pub(super) async fn is_silent(cluster: &Cluster, host: &str, silent: &[String]) -> Result<String, String> {
-    match answer_to_a_peer(cluster, host, silent).await? {
-        Some(Answer::Silence) => Ok(format!("a peer of {host} hears nothing")),
-        Some(Answer::Reset | Answer::Accepted) => Err(format!("{host} still answers connections")),
-        None => Ok(format!("all packets of {host} are dropped; no peer is left to hear it")),
+    let answers = answers_to_peers(cluster, host, silent).await?;
+    match answers.iter().find(|(_, answer)| *answer != Answer::Silence) {
+        Some((peer, _)) => Err(format!("{host} still answers {peer}")),
+        None if answers.is_empty() => Ok(format!("all packets of {host} are dropped; no peer is left to hear it")),
+        None => Ok(format!("no peer of {host} hears it")),
     }
 }
 
-/// The proof that a host answers its peers.
+/// The proof that a host answers a peer, or that only another fault keeps it from all of them.
 pub(super) async fn answers(cluster: &Cluster, host: &str) -> Result<String, String> {
-    match answer_to_a_peer(cluster, host, &[]).await? {
-        Some(Answer::Silence) => Err(format!("a peer of {host} hears nothing")),
-        Some(Answer::Reset | Answer::Accepted) | None => Ok(format!("{host} answers its peers")),
+    let answers = answers_to_peers(cluster, host, &[]).await?;
+    if answers.is_empty() {
+        return Ok(format!("{host} has no peer"));
     }
+    if let Some((peer, _)) = answers.iter().find(|(_, answer)| *answer != Answer::Silence) {
+        return Ok(format!("{host} answers {peer}"));
+    }
+    if cut_off(cluster, host).await?.is_some_and(|by| by != SILENCE_TABLE) {
+        return Ok(format!("{host} speaks again; another fault keeps it apart from its peers"));
+    }
+    let peers = try_join_all(answers.iter().map(|(peer, _)| cut_off(cluster, peer))).await?;
+    match answers.iter().zip(peers).find(|(_, by)| by.is_none()) {
+        Some(((peer, _), _)) => Err(format!("{peer} hears nothing of {host}")),
+        None => Ok(format!("{host} speaks again; other faults keep its peers apart from it")),
+    }
+}
+
+/// What keeps packets from or to a host: the first table of rules of a fault, or the loss of its network.
+async fn cut_off(cluster: &Cluster, host: &str) -> Result<Option<String>, String> {
+    let pod = pod(cluster, host).map_err(|error| error.to_string())?;
+    let script = "nft list tables inet | grep -o 'pgquake_[a-z0-9_]*' | sort -r; \
+                  [ -n \"$(ip route)\" ] || echo no route";
+    let told = pod.shell.run(script).await.map_err(|error| error.to_string())?.text;
+    Ok(told.lines().next().map(str::to_owned))
 }
 
 /// The proof that the services run.
@@ -151,12 +174,12 @@ pub(super) async fn services_run(cluster: &Cluster, services: &[(String, Service
     Ok(())
 }
 
-/// What another host gets when it connects to this one, where nothing listens: a living machine resets the connection, a
-/// dead one says nothing. `None`: there is no other host.
-async fn answer_to_a_peer(cluster: &Cluster, host: &str, but: &[String]) -> Result<Option<Answer>, String> {
-    let Some(peer) = cluster.pods().find(|peer| peer.host != host && !but.contains(&peer.host)) else {
-        return Ok(None);
-    };
-    let probe = Probe { of: 0, by: peer.host.clone(), to: host.to_owned(), port: Some(DISCARD_PORT) };
-    Ok(probe::ask(cluster, &[probe]).await?.first().copied())
+/// What each other host gets when it connects to this one, where nothing listens: a living machine resets the
+/// connection, a dead one says nothing. All are asked, because a peer that is itself cut off hears nothing of anyone.
+async fn answers_to_peers(cluster: &Cluster, host: &str, but: &[String]) -> Result<Vec<(String, Answer)>, String> {
+    let peers = cluster.pods().filter(|peer| peer.host != host && !but.contains(&peer.host));
+    let probe = |peer: &Pod| Probe { of: 0, by: peer.host.clone(), to: host.to_owned(), port: Some(DISCARD_PORT) };
+    let probes: Vec<Probe> = peers.map(probe).collect();
+    let answers = probe::ask(cluster, &probes).await?;
+    Ok(probes.into_iter().map(|probe| probe.by).zip(answers).collect())
 }

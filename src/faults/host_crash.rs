@@ -1,7 +1,7 @@
 //! `host_crash`: machines lose their power, as their peers see it.
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts,
     crash::{self, Crash},
 };
 use crate::cluster::Cluster;
@@ -15,6 +15,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "none: any host; what the kernel had not yet written survives, unless the host's disks are prepared",
     parameters: crash::PARAMETERS,
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };

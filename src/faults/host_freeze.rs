@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, host, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -15,13 +15,21 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "none: any host; its clock does not stop",
     parameters: &[],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };
 
-/// All but the holder's own shell, which the kernel spares as process 1, and the shell that runs this.
-const STOP_ALL: &str = "kill -STOP -1 2>/dev/null || true";
-const CONTINUE_ALL: &str = "kill -CONT -1 2>/dev/null || true";
+/// All but the holder's own shell, which the kernel spares as process 1, and the shell that runs this. What stood still
+/// before is written down, to stand still after it.
+const STOP_ALL: &str = "{ grep -ls '^State:.T' /proc/[0-9]*/status | cut -d/ -f3 > /run/pgquake-stood-still; \
+                        kill -STOP -1 2>/dev/null || true; }";
+const CONTINUE_ALL: &str = "for pid in $(cd /proc && echo [0-9]*); do \
+                            grep -qsx $pid /run/pgquake-stood-still || kill -CONT $pid 2>/dev/null; done; true";
+
+/// Ids of processes that stand still, and did not before.
+const STILL_STOPPED: &str = "grep -ls '^State:.T' /proc/[0-9]*/status | cut -d/ -f3 | \
+                             grep -vxF -f /run/pgquake-stood-still | xargs";
 
 struct HostFreeze {
     hosts: Vec<String>,
@@ -37,6 +45,14 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for HostFreeze {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Host).collect()
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Host).collect()
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
@@ -62,10 +78,18 @@ impl Fault for HostFreeze {
     }
 
     async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        for (on, kind) in &self.services {
-            process::none_is_stopped(cluster, on, *kind).await?;
+        let stopped = self.hosts.iter().map(|name| stopped_by_it(cluster, name));
+        if let Some(stopped) = try_join_all(stopped).await?.into_iter().flatten().next() {
+            return Err(stopped);
         }
         let answered = self.hosts.iter().map(|name| host::answers(cluster, name));
         Ok(format!("every process runs on; {}", try_join_all(answered).await?.join("; ")))
     }
+}
+
+/// The processes of a host that the freeze still stops, in words.
+async fn stopped_by_it(cluster: &Cluster, name: &str) -> Result<Option<String>, String> {
+    let pod = cluster.pod(name).ok_or("the host is unknown")?;
+    let left = pod.shell.run(STILL_STOPPED).await.map_err(|error| error.to_string())?.text;
+    Ok((!left.is_empty()).then(|| format!("processes {left} of {name} are still stopped")))
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::task::JoinHandle;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, host};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -21,6 +21,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("grace", Takes::Duration, "90 s", "how long a service may take to shut down"),
     ],
     lasts: Lasts::Once,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };
@@ -64,6 +65,14 @@ impl Drop for HostReboot {
 impl Fault for HostReboot {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Host).collect()
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Host).collect()
     }
 
     fn hands_over(&self) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, host};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -17,6 +17,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "none: any host",
     parameters: &[Parameter::with_default("grace", Takes::Duration, "90 s", "how long a service may take to end")],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };
@@ -39,6 +40,14 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for HostShutdown {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Host).collect()
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Host).collect()
     }
 
     fn hands_over(&self) -> bool {

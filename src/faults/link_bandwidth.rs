@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
@@ -15,6 +15,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: link::LIMITS,
     parameters: &[link::TO, link::PORTS, link::SHARE, Parameter::required("rate", Takes::Bytes, "so much a second")],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     link::{self, LinkFault, Measure, Shape},
 };
 use crate::{
@@ -24,6 +24,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("jitter", Takes::Duration, "0 ms", "each way up to so much more or less"),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };

@@ -1,7 +1,7 @@
 //! `link_reset_peer`: a link resets its connections.
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     link::{self, LinkFault, Measure, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
@@ -18,6 +18,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("after", Takes::Duration, "0 s", "how long a connection lives"),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };

@@ -1,7 +1,7 @@
 //! `link_slicer`: a link passes data in small pieces.
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
@@ -19,6 +19,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("delay", Takes::Duration, "0 ms", "the pause after a packet"),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };

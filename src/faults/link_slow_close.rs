@@ -1,7 +1,7 @@
 //! `link_slow_close`: a link's connections end late.
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     link::{self, LinkFault, Measure, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
@@ -13,6 +13,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: link::LIMITS,
     parameters: &[link::TO, link::PORTS, link::SHARE, Parameter::required("delay", Takes::Duration, "how late")],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };

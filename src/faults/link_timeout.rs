@@ -1,7 +1,7 @@
 //! `link_timeout`: a link swallows all data.
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     link::{self, LinkFault, Measure, Shape},
 };
 use crate::{cluster::Cluster, links::ToxicKind};
@@ -23,6 +23,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         ),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, host, operator, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, operator, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -16,6 +16,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "another node must be left to tell",
     parameters: &[],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -39,6 +40,14 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for MemberRemoved {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
     }
 
     fn hands_over(&self) -> bool {

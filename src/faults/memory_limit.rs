@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, operator};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator};
 use crate::{
     cluster::{Cluster, Session},
     topology::ServiceKind,
@@ -21,6 +21,7 @@ pub(super) const KIND: FaultKind = FaultKind {
              be given back",
     parameters: &[Parameter::with_default("limit", Takes::Bytes, "256 MB", "of the whole service")],
     lasts: Lasts::Once,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -74,6 +75,15 @@ impl Drop for MemoryLimit {
 impl Fault for MemoryLimit {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    /// The postmaster ends all of PostgreSQL's processes when one is killed.
+    fn takes_away(&self) -> Vec<Place> {
+        Process::backends().map(|process| Place::Process(self.node.clone(), process)).collect()
     }
 
     fn confirmed_within(&self) -> Duration {

@@ -24,6 +24,7 @@ mod disk_full;
 mod disk_slow;
 mod disk_stall;
 mod documentation;
+mod each_host;
 mod failover;
 mod host;
 mod host_crash;
@@ -52,6 +53,7 @@ mod parameter;
 mod partition;
 mod partition_shape;
 mod pause;
+mod place;
 mod postgresql_restart;
 mod power_loss;
 mod probe;
@@ -74,6 +76,7 @@ use async_trait::async_trait;
 pub use documentation::markdown;
 pub use injector::{Injected, Injector, InjectorError, Order};
 pub use parameter::{Parameter, ParameterError, Parameters, Takes};
+pub use place::Place;
 pub use process::Process;
 pub use target::{CLIENTS, Target};
 
@@ -134,6 +137,17 @@ impl Aim {
     }
 }
 
+/// How many hosts a fault takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosts {
+    /// One alone: there is no sense in several.
+    One,
+    /// One or several: each gets the fault by itself, all at the same time.
+    Each,
+    /// One or several, which are hit as a whole: one side of a partition, hosts that come back in an order.
+    Together,
+}
+
 /// Aims a fault, or says why it can't be applied there.
 pub type AimFault = fn(&Cluster, &Aim) -> Result<Box<dyn Fault>, FaultError>;
 
@@ -157,9 +171,22 @@ pub struct FaultKind {
     pub limits: &'static str,
     pub parameters: &'static [Parameter],
     pub lasts: Lasts,
+    pub hosts: Hosts,
     /// Whether it can be aimed at [`CLIENTS`].
     pub reaches_clients: bool,
-    pub aim: AimFault,
+    /// Aims it; with [`Hosts::One`] and [`Hosts::Each`] at one host.
+    aim: AimFault,
+}
+
+impl FaultKind {
+    /// Aims it at all the hosts that are meant.
+    fn aimed(&self, cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+        match self.hosts {
+            Hosts::Each if aim.hosts.len() > 1 => each_host::aim(cluster, aim, self.aim),
+            Hosts::One if aim.hosts.len() > 1 => Err(aim.refuse(self.name, "it takes one host")),
+            _ => (self.aim)(cluster, aim),
+        }
+    }
 }
 
 /// A fault that is aimed.
@@ -167,6 +194,15 @@ pub struct FaultKind {
 pub trait Fault: Send + Sync {
     /// The services that it touches, with their hosts.
     fn services(&self) -> Vec<(String, ServiceKind)>;
+
+    /// What it needs to bite and to be proven. When a later fault takes any of it away, this one is suspended until it
+    /// is back.
+    fn stands_on(&self) -> Vec<Place>;
+
+    /// What it ends, stops or cuts off, and gives back when it is gone.
+    fn takes_away(&self) -> Vec<Place> {
+        Vec::new()
+    }
 
     /// Looks at what was before, where the proof needs it for comparison. Changes nothing.
     async fn prepare(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
@@ -199,7 +235,13 @@ pub trait Fault: Send + Sync {
         Err(FaultError::Unchangeable(aim.described.clone()))
     }
 
-    /// Undoes it. Called once, also when the injection failed half-way.
+    /// Called just before a later fault takes away what it stands on. What would keep the later one from it is undone
+    /// here: a process that can't die, a disk that can't write back.
+    async fn let_go(&mut self, _cluster: &Cluster, _lost: &[Place]) -> Result<(), FaultError> {
+        Ok(())
+    }
+
+    /// Undoes it, also when the injection failed half-way, or when there is nothing left to undo.
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
 
     /// The proof that it is gone, or what still stands in the way.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, host, names::Nameless};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, names::Nameless};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -14,6 +14,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "none: any host; its own name stands in its hosts file and is still found",
     parameters: &[],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };
@@ -32,6 +33,11 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for NameServiceLoss {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    /// A host without a network can't ask for names.
+    fn stands_on(&self) -> Vec<Place> {
+        self.nameless.stands_on()
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

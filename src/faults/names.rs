@@ -8,7 +8,7 @@ use std::{
 use futures::future::try_join_all;
 
 use super::{
-    FaultError,
+    FaultError, Place,
     nft::{Rules, Table},
     probe::{Answer, Probe, ask},
 };
@@ -32,6 +32,11 @@ pub(super) struct Nameless {
 impl Nameless {
     pub(super) fn new(hosts: Vec<String>) -> Self {
         Self { hosts, table: Table::new("names"), last: Mutex::default() }
+    }
+
+    /// The networks of its hosts: without one, nothing is asked.
+    pub(super) fn stands_on(&self) -> Vec<Place> {
+        self.hosts.iter().cloned().map(Place::Network).collect()
     }
 
     pub(super) async fn inject(&self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, host};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host};
 use crate::{cluster::Cluster, engine::Joined, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -14,6 +14,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the host must be the only one with its address when it comes back; it does",
     parameters: &[],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -40,6 +41,14 @@ impl NetworkDisconnect {
 impl Fault for NetworkDisconnect {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Host(self.host.clone())]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Network(self.host.clone())]
     }
 
     async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

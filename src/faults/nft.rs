@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicI64, Ordering},
 };
 
 use futures::future::{join_all, try_join_all};
@@ -17,7 +17,10 @@ use crate::cluster::Cluster;
 /// What the names of all tables of faults begin with.
 const PREFIX: &str = "pgquake_";
 
-static TABLES: AtomicU64 = AtomicU64::new(1);
+/// Before connection tracking.
+const FIRST_PRIORITY: i64 = -300;
+
+static TABLES: AtomicI64 = AtomicI64::new(0);
 
 /// The rules of one fault on one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,16 +37,20 @@ pub(super) struct Rules {
 #[derive(Debug)]
 pub(super) struct Table {
     name: String,
+    /// Of its rules: the lower, the earlier they see a packet.
+    priority: i64,
 }
 
 impl Table {
     /// A name that no other table has.
     pub(super) fn new(of: &str) -> Self {
-        Self { name: format!("{PREFIX}{of}_{}", TABLES.fetch_add(1, Ordering::Relaxed)) }
+        let number = TABLES.fetch_add(1, Ordering::Relaxed);
+        Self { name: format!("{PREFIX}{of}_{number}"), priority: FIRST_PRIORITY - number }
     }
 
-    /// Adds the rules, on all hosts at once and in one transaction a host. Priority -300 comes before connection
-    /// tracking, so packets of established connections meet them like any other.
+    /// Adds the rules, on all hosts at once and in one transaction a host. They come before connection tracking (-200),
+    /// so packets of established connections meet them like any other, and before the rules of earlier faults: so what
+    /// two faults stop is counted by the later one, which has to be proven while the earlier one is on.
     pub(super) async fn add(&self, cluster: &Cluster, rules: &BTreeMap<String, Rules>) -> Result<(), FaultError> {
         let add = rules.iter().map(|(host, rules)| self.add_to(cluster, host, rules));
         join_all(add).await.into_iter().collect()
@@ -60,7 +67,8 @@ impl Table {
         commands.extend(rules.counters.iter().map(|counter| format!("add counter inet {table} {counter}")));
         let chains = [("arriving", "input", &rules.arriving), ("leaving", "output", &rules.leaving)];
         for (chain, hook, rules) in chains.into_iter().filter(|(.., rules)| !rules.is_empty()) {
-            commands.push(format!("add chain inet {table} {chain} {{ type filter hook {hook} priority -300; }}"));
+            let priority = self.priority;
+            commands.push(format!("add chain inet {table} {chain} {{ type filter hook {hook} priority {priority}; }}"));
             commands.extend(rules.iter().map(|rule| format!("add rule inet {table} {chain} {rule}")));
         }
         commands.join("; ")
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_hosts_rules_are_one_transaction() {
-        let table = Table { name: "pgquake_cut_7".to_owned() };
+        let table = Table { name: "pgquake_cut_7".to_owned(), priority: -307 };
         let rules = Rules {
             counters: vec!["cut0".to_owned()],
             arriving: vec!["ip saddr 10.0.0.2 counter name cut0 drop".to_owned()],
@@ -141,7 +149,7 @@ mod tests {
         assert_eq!(
             table.transaction(&rules),
             "add table inet pgquake_cut_7; add counter inet pgquake_cut_7 cut0; \
-             add chain inet pgquake_cut_7 arriving { type filter hook input priority -300; }; \
+             add chain inet pgquake_cut_7 arriving { type filter hook input priority -307; }; \
              add rule inet pgquake_cut_7 arriving ip saddr 10.0.0.2 counter name cut0 drop"
         );
         assert_ne!(Table::new("cut").name, Table::new("cut").name);

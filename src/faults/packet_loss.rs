@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 
 use super::{
-    Aim, CLIENTS, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, host,
+    Aim, CLIENTS, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host,
     nft::{Rules, Table},
 };
 use crate::{cluster::Cluster, topology::ServiceKind};
@@ -29,6 +29,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         ),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };
@@ -124,6 +125,10 @@ impl PacketLoss {
 impl Fault for PacketLoss {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        self.ways.iter().map(|(from, to)| Place::Path(from.clone(), to.clone())).collect()
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

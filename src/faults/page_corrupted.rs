@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, operator};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, operator};
 use crate::{
     cluster::{
         Cluster,
@@ -27,6 +27,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("page", Takes::Number, "0", "the page of the table or index, from 0"),
     ],
     lasts: Lasts::Once,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -142,6 +143,10 @@ impl std::fmt::Display for Page {
 impl Fault for PageCorrupted {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.node.clone(), ServiceKind::Patroni)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
     }
 
     async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::future::{join, join_all, try_join, try_join_all};
 
 use super::{
-    Aim, CLIENTS, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, CLIENTS, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes,
     cut::{Cut, Cuts, Manner},
     names::Nameless,
     probe::ask,
@@ -38,6 +38,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         ),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: true,
     aim,
 };
@@ -91,6 +92,15 @@ fn as_clients_can(cluster: &Cluster, aim: &Aim, cut: Cut) -> Result<Option<Cut>,
 impl Fault for Partition {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        let names = self.nameless.iter().flat_map(Nameless::stands_on);
+        self.cuts.paths().into_iter().chain(names).collect()
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.cuts.paths_taken()
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

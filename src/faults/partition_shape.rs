@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{
-    Aim, CLIENTS, Fault, FaultError, FaultKind, Lasts, Parameter, Takes,
+    Aim, CLIENTS, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes,
     cut::{Cut, Cuts, Manner},
     reach,
 };
@@ -27,6 +27,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         ),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };
@@ -97,6 +98,14 @@ fn in_ring(one: usize, other: usize, hosts: usize) -> bool {
 impl Fault for PartitionShape {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         self.services.clone()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        self.cuts.paths()
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.cuts.paths_taken()
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -16,6 +16,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "an agent must answer; the target names the node that is asked, the whole cluster pauses",
     parameters: &[],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };
@@ -52,6 +53,11 @@ impl Pause {
 impl Fault for Pause {
     /// It stops nothing that runs.
     fn services(&self) -> Vec<(String, ServiceKind)> {
+        Vec::new()
+    }
+
+    /// The DCS keeps it.
+    fn stands_on(&self) -> Vec<Place> {
         Vec::new()
     }
 

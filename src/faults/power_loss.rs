@@ -1,7 +1,7 @@
 //! `power_loss`: machines lose their power, and with it what their disks were not yet told to keep.
 
 use super::{
-    Aim, Fault, FaultError, FaultKind, Lasts,
+    Aim, Fault, FaultError, FaultKind, Hosts, Lasts,
     crash::{self, Crash},
     disk,
 };
@@ -17,6 +17,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: disk::LIMITS,
     parameters: crash::PARAMETERS,
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
     reaches_clients: false,
     aim,
 };

@@ -69,6 +69,21 @@ impl Process {
         matches!(self, Process::WalSender | Process::WalReceiver | Process::Checkpointer | Process::Startup)
     }
 
+    /// PostgreSQL's own children.
+    pub(super) fn backends() -> impl Iterator<Item = Process> {
+        ALL.iter().map(|(process, ..)| *process).filter(|process| process.is_backend())
+    }
+
+    /// The processes that go when it is killed: after the death of one of its children the postmaster ends them all.
+    pub(super) fn killed_with_it(self) -> impl Iterator<Item = Process> {
+        let all = self.is_backend();
+        ALL.iter().map(|(process, ..)| *process).filter(
+            move |process| {
+                if all { process.is_backend() } else { *process == self }
+            },
+        )
+    }
+
     /// Whether the Patroni agent lives on without it. Then a failover begins with the agent's own decision to give the
     /// leader key up, and not with the end of a lease.
     pub fn leaves_its_agent(self) -> bool {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Process, Takes, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -18,6 +18,7 @@ pub(super) const KIND: FaultKind = FaultKind {
         Parameter::with_default("at_most", Takes::Duration, "10 min", "it ends by itself after so long"),
     ],
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -79,6 +80,15 @@ impl CrashLoop {
 impl Fault for CrashLoop {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.host.clone(), self.process.service())]
+    }
+
+    /// The loop runs beside the services, and goes on when one of them ends.
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Host(self.host.clone())]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.process.killed_with_it().map(|process| Place::Process(self.host.clone(), process)).collect()
     }
 
     fn hands_over(&self) -> bool {

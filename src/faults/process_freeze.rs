@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Process, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -13,6 +13,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the process must run on the host",
     parameters: process::PARAMETERS,
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -41,6 +42,14 @@ impl ProcessFreeze {
 impl Fault for ProcessFreeze {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.host.clone(), self.process.service())]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Process(self.host.clone(), self.process)]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Process(self.host.clone(), self.process)]
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

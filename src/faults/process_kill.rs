@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Process, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -13,6 +13,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the process must run on the host",
     parameters: process::PARAMETERS,
     lasts: Lasts::Once,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -33,6 +34,14 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for ProcessKill {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.host.clone(), self.process.service())]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Process(self.host.clone(), self.process)]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.process.killed_with_it().map(|process| Place::Process(self.host.clone(), process)).collect()
     }
 
     fn hands_over(&self) -> bool {

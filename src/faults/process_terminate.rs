@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Process, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -14,6 +14,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the process must run on the host; the checkpointer ignores SIGTERM",
     parameters: process::PARAMETERS,
     lasts: Lasts::Once,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -45,6 +46,14 @@ impl ProcessTerminate {
 impl Fault for ProcessTerminate {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.host.clone(), self.process.service())]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Process(self.host.clone(), self.process)]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Process(self.host.clone(), self.process)]
     }
 
     fn hands_over(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, process};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, process};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -12,6 +12,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the host must run the service",
     parameters: process::SERVICE_PARAMETERS,
     lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
     reaches_clients: false,
     aim,
 };
@@ -30,6 +31,14 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for ServiceKill {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.host.clone(), self.kind)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), self.kind)]
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), self.kind)]
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

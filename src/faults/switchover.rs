@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Lasts, Parameter, Takes, operator};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator};
 use crate::{cluster::Cluster, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -16,6 +16,7 @@ pub(super) const KIND: FaultKind = FaultKind {
     limits: "the target must be the primary; Patroni refuses when no standby is fit",
     parameters: &[Parameter::optional("to", Takes::Hosts, "the node to lead; without it Patroni chooses")],
     lasts: Lasts::Once,
+    hosts: Hosts::One,
     reaches_clients: false,
     aim,
 };
@@ -40,6 +41,15 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 impl Fault for Switchover {
     fn services(&self) -> Vec<(String, ServiceKind)> {
         vec![(self.host.clone(), ServiceKind::Patroni)]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), ServiceKind::Patroni)]
+    }
+
+    /// PostgreSQL is started anew as a standby.
+    fn takes_away(&self) -> Vec<Place> {
+        vec![Place::Process(self.host.clone(), Process::Postmaster)]
     }
 
     fn hands_over(&self) -> bool {

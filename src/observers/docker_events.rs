@@ -85,6 +85,7 @@ fn occurrence(event: EventMessage) -> Option<Occurrence> {
     Some(Occurrence::ContainerEvent {
         host: attributes.remove(HOST)?,
         service: attributes.remove(SERVICE)?,
+        exit_status: attributes.remove("exitCode").and_then(|status| status.parse().ok()),
         action,
         engine_time_ns: event.time_nano?,
     })
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     fn event(action: &str, labelled: bool) -> EventMessage {
-        let labels = [(HOST, "node1"), (SERVICE, "patroni")];
+        let labels = [(HOST, "node1"), (SERVICE, "patroni"), ("exitCode", "137")];
         let attributes = labelled.then(|| labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
         EventMessage {
             action: Some(action.to_owned()),
@@ -114,6 +115,7 @@ mod tests {
             service: "patroni".to_owned(),
             action: "die".to_owned(),
             engine_time_ns: 1_700_000_000_000_000_123,
+            exit_status: Some(137),
         };
         assert_eq!(occurrence(event("die", true)), Some(told));
     }

@@ -247,7 +247,11 @@ impl Harness {
         if let Some(signal) = ended {
             progress.say(&format!("{signal}: clearing away; what was recorded stays"));
         }
-        let swept = clear_away(&engine, &folder.run).await;
+        if let Err(error) = clear_away(&engine, &folder.run).await {
+            progress.say(&format!("not cleared away: {error}; `pgquake clean` or the next run does it"));
+            let (text, message) = ("(clearing away)".to_owned(), error.to_string());
+            recorder.record(Occurrence::StepFailed { text, line: 0, message });
+        }
         for failure in failures.take() {
             recorder.record(Occurrence::StepFailed { text: "(the run)".to_owned(), line: 0, message: failure });
         }
@@ -255,7 +259,6 @@ impl Harness {
         recorder.record(Occurrence::RunEnded { interrupted });
         following.abort();
         progress.finish();
-        swept?;
         begun?;
         drop(ownership);
         finish(&folder, ended)

@@ -67,6 +67,11 @@ pub fn service(kind: ServiceKind) -> &'static Service {
     }
 }
 
+/// The kind of service that the harness watches at this port of a host.
+pub fn kind_at(port: u16) -> Option<ServiceKind> {
+    ALL.iter().find(|service| service.ports.contains(&port)).map(|service| service.kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

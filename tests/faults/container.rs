@@ -54,8 +54,6 @@ async fn docker_stops_pauses_restarts_and_disconnects_one_and_leaves_the_others(
     assert!(refused.contains("does not run etcd"), "{refused}");
     let refused = bench.refused("clock_offset", "node1", &[("by", "60 s")]).await;
     assert!(refused.contains("Given the clocks of the nodes can be set"), "{refused}");
-    let refused = bench.refused("network_disconnect", "node1 and node2", &[]).await;
-    assert!(refused.contains("it takes one host"), "{refused}");
 
     // A run that dies with a service paused leaves processes that can't die: the sweep thaws them first.
     let service = bench.cluster.service("node1", ServiceKind::Patroni).unwrap();

@@ -4,7 +4,7 @@ use pgquake::topology;
 
 use super::bench::{Bench, sql_gives};
 
-const DATA: &str = "/var/lib/postgresql/data";
+pub const DATA: &str = "/var/lib/postgresql/data";
 
 /// What a script in the container of a node's PostgreSQL comes to: its exit status and output.
 async fn in_postgresql(bench: &Bench, node: &str, script: &str) -> (i32, String) {
@@ -13,7 +13,7 @@ async fn in_postgresql(bench: &Bench, node: &str, script: &str) -> (i32, String)
     (told.status, told.text)
 }
 
-async fn writes(bench: &Bench, node: &str, folder: &str) -> (i32, String) {
+pub async fn writes(bench: &Bench, node: &str, folder: &str) -> (i32, String) {
     let file = format!("{folder}/.pgquake-test");
     in_postgresql(bench, node, &format!("(dd if=/dev/zero of={file} bs=8k count=1 2>&1; s=$?; rm -f {file}; exit $s)"))
         .await

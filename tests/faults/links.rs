@@ -6,7 +6,7 @@ use pgquake::topology;
 
 use super::bench::Bench;
 
-const PATRONI: u16 = 8008;
+pub const PATRONI: u16 = 8008;
 const ETCD: u16 = 2379;
 /// What is not held to 250 ms: proofs by a slow link take as long as it makes them.
 const SLOW: &[&str] = &[
@@ -22,7 +22,7 @@ const SLOW: &[&str] = &[
 
 /// Milliseconds from a request to the first byte of its answer, over a fresh connection from one host to another;
 /// `None` if nothing came.
-async fn round_trip_ms(bench: &Bench, from: &str, to: &str, port: u16) -> Option<f64> {
+pub async fn round_trip_ms(bench: &Bench, from: &str, to: &str, port: u16) -> Option<f64> {
     let script = format!(
         "bash -c 'exec 3<>/dev/tcp/{to}/{port} || exit 1; began=$EPOCHREALTIME; \
          printf \"GET /liveness HTTP/1.0\\r\\n\\r\\n\" >&3; read -r -t 1 -N 1 <&3 || exit 1; \

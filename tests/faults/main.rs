@@ -4,6 +4,7 @@
 
 mod bench;
 mod clock;
+mod composition;
 mod container;
 mod disk;
 mod host;

@@ -105,8 +105,8 @@ async fn they_bite_leave_others_alone_and_heal() {
     // Refused: a target that the fault can't apply to, with the reason; and nothing was recorded of it.
     let refused = bench.refused("service_kill", "node1", &[("service", "haproxy")]).await;
     assert!(refused.contains("node1 does not run haproxy"), "{refused}");
-    let refused = bench.refused("process_kill", "node1 and node2", &[("process", "etcd")]).await;
-    assert!(refused.contains("it takes one host"), "{refused}");
+    let refused = bench.refused("process_kill", "node1 and the proxy", &[("process", "etcd")]).await;
+    assert!(refused.contains("proxy does not run etcd"), "{refused}");
     let refused = bench.refused("process_kill", "node1", &[("proces", "etcd")]).await;
     assert!(refused.contains("did you mean `process`"), "{refused}");
     let refused = bench.refused("process_terminate", "node1", &[("process", "the checkpointer")]).await;

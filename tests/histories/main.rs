@@ -11,6 +11,7 @@ mod properties;
 mod recovery;
 mod saved;
 mod soundness;
+mod suspension;
 mod writers;
 
 use pgquake_judge::{

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    faults::{Aim, Fault, FaultError},
+    faults::{Aim, Fault, FaultError, Place},
     links::{Stream, ToxicKind},
+    services,
     topology::ServiceKind,
 };
 
@@ -166,6 +167,16 @@ impl Fault for LinkFault {
     /// A slow link touches no service by itself.
     fn services(&self) -> Vec<(String, ServiceKind)> {
         Vec::new()
+    }
+
+    /// The Toxiproxies that hold the toxics, what lies between the hosts, and the services that answer there.
+    fn stands_on(&self) -> Vec<Place> {
+        let stands_on = |way: &Way| {
+            let behind = services::kind_at(way.port).map(|kind| Place::Service(way.to.clone(), kind));
+            let own = Place::Service(way.from.clone(), ServiceKind::Toxiproxy);
+            [own, Place::Path(way.from.clone(), way.to.clone())].into_iter().chain(behind)
+        };
+        self.toxics.ways.iter().flat_map(stands_on).collect()
     }
 
     async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -1,10 +1,14 @@
 //! Is every fault a fact? It is when it was proven to bite, and proven to be gone after it was healed.
+//!
+//! One that was suspended, because a later fault took away what it stands on, must be proven anew once the later one is
+//! healed. It need not be where it is healed by the same step as the later one, or was to be healed before that.
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
     phases::milliseconds,
     record::{FaultRecord, faults},
 };
+use crate::history::{Event, Occurrence};
 
 const NAME: &str = "faults_took_effect";
 
@@ -18,10 +22,10 @@ pub const CHECK: Check = Check {
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let faults = faults(evidence.events);
-    faults.iter().map(judge_one).collect()
+    faults.iter().map(|fault| judge_one(fault, &faults, evidence.events)).collect()
 }
 
-fn judge_one(fault: &FaultRecord<'_>) -> Finding {
+fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Event]) -> Finding {
     let name = format!("{} of {}", fault.injecting.name, fault.injecting.target);
     let doubt = |why: String| {
         let seqs = [Some(fault.seq), fault.unconfirmed.map(|(_, seq)| seq)];
@@ -36,6 +40,9 @@ fn judge_one(fault: &FaultRecord<'_>) -> Finding {
     if effect.from_us > effect.to_us || effect.to_us < fault.injecting_us {
         return doubt(format!("{name} has no possible instant: it took effect before it was injected"));
     }
+    if let Some((seq, why)) = not_put_back(fault, faults, events) {
+        return doubt(format!("{name} {why}")).with_evidence([fault.seq, seq]);
+    }
     if fault.healing_us.is_some() && fault.healed_us.is_none() {
         return doubt(format!("{name} was healed, but not provably gone"));
     }
@@ -47,4 +54,20 @@ fn judge_one(fault: &FaultRecord<'_>) -> Finding {
         .with_measure(Measure::new("confirmation_ms", confirmation_ms))
         .with_details(vec![Measure::new("effect_bracket_ms", bracket_ms)])
         .with_evidence([fault.seq, effect.seq])
+}
+
+/// Why a fault was off when it should have been on: what it stands on was back, and it was not put back. The event of
+/// its suspension shows it.
+fn not_put_back(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Event]) -> Option<(u64, &'static str)> {
+    let suspension = fault.suspensions.iter().find(|suspension| suspension.until_us.is_none())?;
+    let Some(healing_us) = fault.healing_us else {
+        return Some((suspension.seq, "was suspended by a later fault, and neither put back nor healed"));
+    };
+    let later = faults.iter().find(|other| other.injecting.fault == suspension.by);
+    let back_us = later.and_then(|later| later.healed_us)?;
+    // One step heals several faults, one after the other.
+    let a_step_between = events.iter().any(|event| {
+        matches!(event.what, Occurrence::StepStarted { .. }) && (back_us..healing_us).contains(&event.at_us)
+    });
+    a_step_between.then_some((suspension.seq, "was suspended by a later fault, and not put back when that was healed"))
 }

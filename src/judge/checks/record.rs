@@ -66,8 +66,21 @@ pub struct FaultRecord<'a> {
     pub effect: Option<Effect>,
     /// Why it could not be proven, or ceased by itself.
     pub unconfirmed: Option<(&'a str, u64)>,
+    /// Spans in which a later fault had taken away what it stands on, in their order.
+    pub suspensions: Vec<Suspension>,
     pub healing_us: Option<u64>,
     pub healed_us: Option<u64>,
+}
+
+/// A span in which a fault did not bite, because a later one had taken away what it stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspension {
+    /// The number of the later fault.
+    pub by: u32,
+    pub from_us: u64,
+    /// When it was proven to bite again, if it was.
+    pub until_us: Option<u64>,
+    pub seq: u64,
 }
 
 /// When a fault took effect: between the two instants.
@@ -109,6 +122,7 @@ pub fn faults(events: &[Event]) -> Vec<FaultRecord<'_>> {
                 seq: event.seq,
                 effect: None,
                 unconfirmed: None,
+                suspensions: Vec::new(),
                 healing_us: None,
                 healed_us: None,
             }),
@@ -120,6 +134,14 @@ pub fn faults(events: &[Event]) -> Vec<FaultRecord<'_>> {
             Occurrence::FaultUnconfirmed { fault, reason } => {
                 change(&mut faults, *fault, |record| record.unconfirmed = Some((reason, event.seq)));
             }
+            Occurrence::FaultSuspended { fault, by, .. } => {
+                let suspension = Suspension { by: *by, from_us: at_us, until_us: None, seq: event.seq };
+                change(&mut faults, *fault, |record| record.suspensions.push(suspension));
+            }
+            Occurrence::FaultResumed { fault, .. } => change(&mut faults, *fault, |record| {
+                let open = record.suspensions.iter_mut().filter(|suspension| suspension.until_us.is_none());
+                open.for_each(|suspension| suspension.until_us = Some(at_us));
+            }),
             Occurrence::FaultHealing { fault } => {
                 change(&mut faults, *fault, |record| record.healing_us = record.healing_us.or(Some(at_us)));
             }

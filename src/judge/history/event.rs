@@ -111,6 +111,8 @@ pub enum Occurrence {
     /// A later fault took the host or service of this one away: it does not bite until it is put back.
     FaultSuspended {
         fault: u32,
+        /// The later fault.
+        by: u32,
         reason: String,
     },
     /// The fault was put back with its host or service, and is proven to bite again.
@@ -195,6 +197,9 @@ pub enum Occurrence {
         action: String,
         /// The engine's own time of it, in nanoseconds since 1970: data, never order.
         engine_time_ns: i64,
+        /// Of a death: the exit status of the container's main process; 137 is SIGKILL.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_status: Option<i32>,
     },
     /// Sign of life, about once a second: the observer of `target` is watching.
     ObserverAlive {

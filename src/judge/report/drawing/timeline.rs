@@ -209,6 +209,12 @@ fn fault_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
                     let now: Vec<String> = parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
                     Some((event.at_us, Style::Fault, vec![format!("now {}", now.join(", ")), now.join(", ")]))
                 }
+                Occurrence::FaultSuspended { fault: number, .. } if *number == fault.fault => {
+                    Some((event.at_us, Style::Unwatched, vec!["suspended".to_owned()]))
+                }
+                Occurrence::FaultResumed { fault: number, .. } if *number == fault.fault => {
+                    Some((event.at_us, Style::Fault, vec![format!("{name} again"), name.clone()]))
+                }
                 _ => None,
             });
             let detail = if effect_us.is_some() { name.clone() } else { format!("{name}, not confirmed") };

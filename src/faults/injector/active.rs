@@ -1,85 +1,81 @@
-//! Injects faults, proves that they bite, and heals them whatever becomes of the scenario.
+//! The faults that are on: their way from the scenario's words to the proof that they bite, and that they are gone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use super::{ALL, Aim, CLIENTS, Fault, FaultError, FaultKind, Lasts, Parameters, Target, find};
+use tokio::time::sleep;
+
+use super::{Injected, InjectorError, Order};
 use crate::{
-    cluster::{Cluster, NotReady, wait_until},
+    cluster::{Cluster, wait_until},
+    faults::{ALL, Aim, CLIENTS, Fault, FaultError, FaultKind, Lasts, Parameters, Place, find},
     history::{Occurrence, Recorder, event::FaultInjecting},
     suggestion,
 };
 
-/// How long the last proof before healing may take.
-const LASTED_WITHIN: Duration = Duration::from_secs(10);
+/// How long the proof that an earlier fault still bites may take.
+pub(super) const LASTED_WITHIN: Duration = Duration::from_secs(10);
+/// How long to wait before something is tried again on a host that has just come back.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// A fault did not happen as the scenario says.
-#[derive(Debug, thiserror::Error)]
-pub enum InjectorError {
-    #[error("there is no fault `{name}`: {hint}")]
-    Unknown { name: String, hint: String },
-    #[error("failed to inject {fault} into {target}: {source}")]
-    Inject { fault: &'static str, target: String, source: FaultError },
-    #[error("failed to confirm {fault} on {target}: {source}")]
-    Unconfirmed { fault: &'static str, target: String, source: NotReady },
-    #[error("no fault `{name}` is on; {hint}")]
-    NotOn { name: String, hint: String },
-    #[error("failed to change {fault} on {target}: {source}")]
-    Change { fault: &'static str, target: String, source: FaultError },
-    #[error("failed to heal {fault} on {target}: {source}")]
-    Heal { fault: &'static str, target: String, source: FaultError },
-}
-
-/// What a scenario asks for.
-pub struct Order<'a> {
-    /// The fault's name in the table.
-    pub fault: &'a str,
-    pub target: &'a Target,
-    /// Parameters, as the scenario writes them.
-    pub parameters: BTreeMap<String, String>,
-    /// What the history shall tell beside the parameters: the drawn phase of the lease, a repetition's number.
-    pub notes: BTreeMap<String, String>,
-}
-
-/// What was so just before a fault.
-#[derive(Debug, Clone, Default)]
-pub struct Injected {
-    /// The fault's number in the scenario, counted from 1.
-    pub number: u32,
-    pub primary_before: Option<String>,
-}
-
-/// The faults of one scenario.
-pub struct Injector {
-    cluster: Cluster,
-    recorder: Recorder,
+/// Every fault that is on, in the order of their injection.
+pub(super) struct Faults {
+    pub(super) cluster: Cluster,
+    pub(super) recorder: Recorder,
     injected: u32,
-    active: Vec<Active>,
+    pub(super) active: Vec<Active>,
 }
 
-struct Active {
-    number: u32,
-    kind: &'static FaultKind,
-    target: String,
-    hosts: Vec<String>,
+/// A fault that was injected and not yet healed.
+pub(super) struct Active {
+    pub number: u32,
+    pub kind: &'static FaultKind,
+    pub target: String,
+    pub hosts: Vec<String>,
     /// As the scenario wrote them.
     given: BTreeMap<String, String>,
-    fault: Box<dyn Fault>,
-    /// Whether it was proven to bite.
-    confirmed: bool,
+    pub fault: Box<dyn Fault>,
+    /// Whether it was proven to bite, and not yet found to have ceased.
+    pub confirmed: bool,
+    /// Numbers of later faults that have taken away what it stands on.
+    pub suspended_by: Vec<u32>,
+    /// Whether what it stands on was ever taken away, so that what heals it may have to wait for a start.
+    pub was_suspended: bool,
+    /// Whether it is to be healed as soon as what it stands on is back.
+    pub healing_is_due: bool,
 }
 
-impl Injector {
+impl Active {
+    /// Whether it has to be on until it is healed, as it was proven to be.
+    pub fn must_last(&self) -> bool {
+        self.confirmed && self.kind.lasts == Lasts::UntilHealed && self.suspended_by.is_empty()
+    }
+
+    fn shares_a_host_with(&self, hosts: &[String]) -> bool {
+        hosts.iter().any(|host| self.hosts.contains(host))
+    }
+}
+
+impl Faults {
     pub fn new(cluster: Cluster, recorder: Recorder) -> Self {
         Self { cluster, recorder, injected: 0, active: Vec::new() }
     }
 
-    /// How many faults were injected so far.
     pub fn injected(&self) -> u32 {
         self.injected
     }
 
-    /// Aims a fault, injects it, and returns when it is proven to bite. On any failure the history says that the
-    /// fault is unconfirmed, and what was done of it is healed with the others.
+    pub fn is_on(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// The place of a fault among those that are on.
+    pub fn position(&self, number: u32) -> Option<usize> {
+        self.active.iter().position(|active| active.number == number)
+    }
+
     pub async fn inject(&mut self, order: Order<'_>) -> Result<Injected, InjectorError> {
         let kind = find(order.fault).ok_or_else(|| {
             let names: Vec<&str> = ALL.iter().map(|kind| kind.name).collect();
@@ -92,8 +88,10 @@ impl Injector {
         };
         let words = order.target.to_string();
         let aim = self.aim(kind, &order).await.map_err(failed(&words))?;
-        let mut fault = (kind.aim)(&self.cluster, &aim).map_err(failed(&aim.described))?;
+        let mut fault = kind.aimed(&self.cluster, &aim).map_err(failed(&aim.described))?;
         fault.prepare(&self.cluster).await.map_err(failed(&aim.described))?;
+        let lost = fault.takes_away();
+        self.prove_what_it_overlays(kind.name, &lost, &aim.hosts).await;
 
         self.injected += 1;
         let number = self.injected;
@@ -112,8 +110,20 @@ impl Injector {
             primary_before: primary_before.clone(),
             dcs_leader_before: self.cluster.dcs_leader().await,
         }));
+        self.suspend(number, kind.name, &lost).await;
         let Aim { hosts, described: target, .. } = aim;
-        self.active.push(Active { number, kind, target, hosts, given, fault, confirmed: false });
+        self.active.push(Active {
+            number,
+            kind,
+            target,
+            hosts,
+            given,
+            fault,
+            confirmed: false,
+            suspended_by: Vec::new(),
+            was_suspended: false,
+            healing_is_due: false,
+        });
         self.carry_out().await?;
         Ok(Injected { number, primary_before })
     }
@@ -159,8 +169,6 @@ impl Injector {
         }
     }
 
-    /// Gives the last fault of this name that is on other parameters; those that are not named stay. Returns when it is
-    /// proven to bite with them.
     pub async fn change(&mut self, name: &str, changed: BTreeMap<String, String>) -> Result<(), InjectorError> {
         let Some(active) = self.active.iter_mut().rev().find(|active| active.kind.name == name) else {
             return Err(self.not_on(name));
@@ -189,22 +197,9 @@ impl Injector {
         }
     }
 
-    /// Whether a fault is on.
-    pub fn is_on(&self) -> bool {
-        !self.active.is_empty()
-    }
-
-    /// Heals every fault that is still on, the last one first. All are tried; the first failure is returned.
-    pub async fn heal_all(&mut self) -> Result<(), InjectorError> {
-        self.heal_where(|_| true).await
-    }
-
-    /// Heals the faults of this name that are on, the last one first.
-    pub async fn heal_named(&mut self, name: &str) -> Result<(), InjectorError> {
-        if self.active.iter().any(|active| active.kind.name == name) {
-            return self.heal_where(|active| active.kind.name == name).await;
-        }
-        Err(self.not_on(name))
+    /// Whether a fault of this name is on; if not, which are.
+    pub fn expect_on(&self, name: &str) -> Result<(), InjectorError> {
+        if self.active.iter().any(|active| active.kind.name == name) { Ok(()) } else { Err(self.not_on(name)) }
     }
 
     fn not_on(&self, name: &str) -> InjectorError {
@@ -213,27 +208,57 @@ impl Injector {
         InjectorError::NotOn { name: name.to_owned(), hint }
     }
 
-    async fn heal_where(&mut self, chosen: impl Fn(&Active) -> bool) -> Result<(), InjectorError> {
+    /// Heals those that are chosen, the last one first. One that stands on what a later fault has taken away, which
+    /// itself stays on, is healed with that.
+    pub async fn heal_where(&mut self, chosen: impl Fn(&Active) -> bool) -> Result<(), InjectorError> {
+        let numbers: Vec<u32> =
+            self.active.iter().rev().filter(|active| chosen(active)).map(|active| active.number).collect();
         let mut first_failure = Ok(());
-        while let Some(at) = self.active.iter().rposition(&chosen) {
-            let active = self.active.remove(at);
-            // A later fault on the same host can end an earlier one: then its absence says nothing.
-            let overlaid = self.active[at..].iter().any(|later| later.hosts.iter().any(|h| active.hosts.contains(h)));
-            if active.confirmed && active.kind.lasts == Lasts::UntilHealed && !overlaid {
-                self.prove_that_it_lasted(&active).await;
+        for number in &numbers {
+            let Some(at) = self.position(*number) else { continue };
+            if !self.active[at].suspended_by.is_empty() {
+                self.active[at].healing_is_due = true;
+                continue;
             }
-            let healed = self.heal(active).await;
+            let healed = self.heal_at(at).await;
             first_failure = first_failure.and(healed);
+            let released = self.release(*number, &numbers).await;
+            first_failure = first_failure.and(released);
         }
         first_failure
     }
 
+    /// Heals the fault at this place, once it is proven that it has lasted.
+    pub async fn heal_at(&mut self, at: usize) -> Result<(), InjectorError> {
+        let active = &self.active[at];
+        // A later fault on the same host may keep the proof from being had; it was had when that one came.
+        let overlaid = self.active[at + 1..].iter().any(|later| later.shares_a_host_with(&active.hosts));
+        if active.must_last() && !active.healing_is_due && !overlaid {
+            self.prove_that_it_lasts(at, "it was healed").await;
+        }
+        let active = self.active.remove(at);
+        self.heal(active).await
+    }
+
+    /// Proves of every earlier fault that it still bites, if its own proof can't be had while a fault is on that takes
+    /// these places away or is aimed at these hosts.
+    async fn prove_what_it_overlays(&mut self, later: &str, lost: &[Place], hosts: &[String]) {
+        for at in 0..self.active.len() {
+            let active = &self.active[at];
+            if active.must_last() && (active.loses(lost) || active.shares_a_host_with(hosts)) {
+                self.prove_that_it_lasts(at, &format!("{later} came")).await;
+            }
+        }
+    }
+
     /// A fault that healed itself before its time makes the scenario inconclusive.
-    async fn prove_that_it_lasted(&self, active: &Active) {
+    async fn prove_that_it_lasts(&mut self, at: usize, until: &str) {
+        let active = &mut self.active[at];
         let what = format!("the proof that {} still bites", active.kind.name);
         let still = wait_until(&what, LASTED_WITHIN, || active.fault.bites(&self.cluster)).await;
         if let Err(missed) = still {
-            let reason = format!("it had ceased before it was healed: {}", missed.reason);
+            active.confirmed = false;
+            let reason = format!("it had ceased before {until}: {}", missed.reason);
             self.recorder.record(Occurrence::FaultUnconfirmed { fault: active.number, reason });
         }
     }
@@ -243,7 +268,14 @@ impl Injector {
         self.recorder.record(Occurrence::FaultHealing { fault: number });
         let fault = &mut active.fault;
         let healed = async {
-            fault.heal(&self.cluster).await?;
+            // What it stands on may only just be back, and not yet listen.
+            let deadline = Instant::now() + fault.healed_within();
+            while let Err(error) = fault.heal(&self.cluster).await {
+                if !active.was_suspended || Instant::now() >= deadline {
+                    return Err(error);
+                }
+                sleep(AGAIN_AFTER).await;
+            }
             let what = format!("the proof that {} is gone", active.kind.name);
             Ok::<_, FaultError>(wait_until(&what, fault.healed_within(), || fault.gone(&self.cluster)).await?)
         };

@@ -1,0 +1,87 @@
+//! One fault on each of several hosts, all at once: what takes one host is done to each of them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::{join_all, try_join_all};
+
+use super::{Aim, AimFault, Fault, FaultError, Place};
+use crate::{cluster::Cluster, topology::ServiceKind};
+
+/// Each host's own fault. All act at the same time, and only all of them together are proven.
+struct EachHost {
+    faults: Vec<Box<dyn Fault>>,
+}
+
+/// Aims a fault that takes one host at each of those that are meant.
+pub(super) fn aim(cluster: &Cluster, aim: &Aim, one: AimFault) -> Result<Box<dyn Fault>, FaultError> {
+    let faults = alone(aim).map(|aim| one(cluster, &aim)).collect::<Result<_, _>>()?;
+    Ok(Box::new(EachHost { faults }))
+}
+
+/// The same aim at each of its hosts alone.
+fn alone(aim: &Aim) -> impl Iterator<Item = Aim> {
+    aim.hosts.iter().map(|host| Aim { hosts: vec![host.clone()], ..aim.clone() })
+}
+
+/// All are tried, so that what fails on one host does not keep the others from it; the first failure is returned.
+fn first_failure(outcomes: Vec<Result<(), FaultError>>) -> Result<(), FaultError> {
+    outcomes.into_iter().collect()
+}
+
+#[async_trait]
+impl Fault for EachHost {
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        self.faults.iter().flat_map(|fault| fault.services()).collect()
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        self.faults.iter().flat_map(|fault| fault.stands_on()).collect()
+    }
+
+    fn takes_away(&self) -> Vec<Place> {
+        self.faults.iter().flat_map(|fault| fault.takes_away()).collect()
+    }
+
+    fn hands_over(&self) -> bool {
+        self.faults.iter().any(|fault| fault.hands_over())
+    }
+
+    fn confirmed_within(&self) -> Duration {
+        self.faults.iter().map(|fault| fault.confirmed_within()).max().unwrap_or_default()
+    }
+
+    fn healed_within(&self) -> Duration {
+        self.faults.iter().map(|fault| fault.healed_within()).max().unwrap_or_default()
+    }
+
+    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.prepare(cluster))).await)
+    }
+
+    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.inject(cluster))).await)
+    }
+
+    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+        Ok(try_join_all(self.faults.iter().map(|fault| fault.bites(cluster))).await?.join("; "))
+    }
+
+    async fn change(&mut self, cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
+        let aims: Vec<Aim> = alone(aim).collect();
+        let changes = self.faults.iter_mut().zip(&aims).map(|(fault, aim)| fault.change(cluster, aim));
+        first_failure(join_all(changes).await)
+    }
+
+    async fn let_go(&mut self, cluster: &Cluster, lost: &[Place]) -> Result<(), FaultError> {
+        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.let_go(cluster, lost))).await)
+    }
+
+    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.heal(cluster))).await)
+    }
+
+    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+        Ok(try_join_all(self.faults.iter().map(|fault| fault.gone(cluster))).await?.join("; "))
+    }
+}

@@ -1,0 +1,141 @@
+//! Faults that lose what they stand on to a later one: suspended with it, put back when it is there again, and proven
+//! anew.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, timeout};
+
+use super::{
+    InjectorError,
+    active::{AGAIN_AFTER, Active, Faults},
+};
+use crate::{
+    cluster::{Cluster, wait_until},
+    faults::{Fault, Lasts, Place},
+    history::Occurrence,
+};
+
+/// How long the one look may take that shows whether a fault has outlived its suspension.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+
+impl Active {
+    /// Whether it loses something that it stands on with these places.
+    pub fn loses(&self, lost: &[Place]) -> bool {
+        self.first_loss(lost).is_some()
+    }
+
+    fn first_loss(&self, lost: &[Place]) -> Option<Place> {
+        self.fault.stands_on().into_iter().find(|own| lost.iter().any(|place| own.is_lost_with(place)))
+    }
+}
+
+impl Faults {
+    /// Suspends every fault that stands on what another one is about to take away. Those that strike once have struck;
+    /// only their healing waits.
+    pub async fn suspend(&mut self, by: u32, name: &str, lost: &[Place]) {
+        for active in &mut self.active {
+            let Some(place) = active.first_loss(lost) else { continue };
+            let was_on = active.must_last();
+            active.suspended_by.push(by);
+            active.was_suspended = true;
+            // A later fault that suffers from what could not be undone says so itself.
+            drop(active.fault.let_go(&self.cluster, lost).await);
+            if was_on {
+                let reason = format!("{name} (fault {by}) takes {place} away");
+                self.recorder.record(Occurrence::FaultSuspended { fault: active.number, by, reason });
+            }
+        }
+    }
+
+    /// Whether a fault strikes once, and may be over without being healed.
+    pub fn ends_by_itself(&self, number: u32) -> bool {
+        self.active.iter().any(|active| active.number == number && active.kind.lasts == Lasts::Once)
+    }
+
+    /// Whether any fault is suspended by this one.
+    pub fn has_suspended(&self, number: u32) -> bool {
+        self.active.iter().any(|active| active.suspended_by.contains(&number))
+    }
+
+    /// Puts back what a fault has suspended, if it is over. Returns whether there is nothing left to wait for.
+    pub async fn release_if_over(&mut self, number: u32) -> bool {
+        let Some(at) = self.position(number) else { return true };
+        if self.active[at].fault.gone(&self.cluster).await.is_err() {
+            return false;
+        }
+        // What can't be put back or healed is in the history by then.
+        drop(self.release(number, &[]).await);
+        true
+    }
+
+    /// What this fault took away is back: faults that stand on it are put back, or healed if that is due. Those of
+    /// `about_to_be_healed` are left as they are.
+    pub async fn release(&mut self, by: u32, about_to_be_healed: &[u32]) -> Result<(), InjectorError> {
+        let mut first_failure = Ok(());
+        for number in self.suspended_by(by) {
+            let Some(at) = self.position(number) else { continue };
+            let active = &mut self.active[at];
+            active.suspended_by.retain(|suspender| *suspender != by);
+            if !active.suspended_by.is_empty() {
+                continue;
+            }
+            if about_to_be_healed.contains(&number) {
+                active.healing_is_due = true;
+            } else if active.healing_is_due {
+                let healed = self.heal_at(at).await;
+                first_failure = first_failure.and(healed);
+                // It may itself have taken something away from others.
+                let released = Box::pin(self.release(number, about_to_be_healed)).await;
+                first_failure = first_failure.and(released);
+            } else if active.must_last() {
+                self.put_back(at).await;
+            }
+        }
+        first_failure
+    }
+
+    fn suspended_by(&self, by: u32) -> Vec<u32> {
+        let suspended = self.active.iter().filter(|active| active.suspended_by.contains(&by));
+        suspended.map(|active| active.number).collect()
+    }
+
+    /// Makes a suspended fault bite again, and proves it.
+    async fn put_back(&mut self, at: usize) {
+        let active = &mut self.active[at];
+        let (cluster, fault) = (&self.cluster, &mut active.fault);
+        match put_back(cluster, &mut **fault).await {
+            Ok(evidence) => {
+                self.recorder.record(Occurrence::FaultResumed { fault: active.number, evidence });
+            }
+            Err(reason) => {
+                active.confirmed = false;
+                let reason = format!("it could not be put back: {reason}");
+                self.recorder.record(Occurrence::FaultUnconfirmed { fault: active.number, reason });
+            }
+        }
+    }
+}
+
+/// Injects a fault again, unless it has outlived the loss of what it stands on: rules for packets stay when processes
+/// die. What is left of it is undone first.
+async fn put_back(cluster: &Cluster, fault: &mut dyn Fault) -> Result<String, String> {
+    if let Ok(Ok(evidence)) = timeout(SHOWN_WITHIN, fault.bites(cluster)).await {
+        return Ok(evidence);
+    }
+    let deadline = Instant::now() + fault.healed_within();
+    loop {
+        let injected = async {
+            fault.heal(cluster).await?;
+            fault.prepare(cluster).await?;
+            fault.inject(cluster).await
+        };
+        match injected.await {
+            Ok(()) => break,
+            // What it stands on may only just be back.
+            Err(error) if Instant::now() >= deadline => return Err(error.to_string()),
+            Err(_) => sleep(AGAIN_AFTER).await,
+        }
+    }
+    let proven = wait_until("the proof that it bites", fault.confirmed_within(), || fault.bites(cluster)).await;
+    proven.map_err(|missed| missed.reason)
+}
