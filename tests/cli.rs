@@ -68,7 +68,7 @@ fn a_mistake_in_a_topology_is_shown_with_line_and_column() {
 #[test]
 fn unknown_claims_and_checks_in_tags_are_refused() {
     let folder = project(&HEAD.replace("@default", "@default @claim:RTO-31"));
-    says(&refused(folder.path(), &[], 2), &["there is no claim `RTO-31`", "own.feature:3"]);
+    says(&refused(folder.path(), &[], 2), &["there is no claim `RTO-31`", "own.feature:2:12"]);
     let folder = project(&HEAD.replace("@default", "@default @control:single_writr"));
     says(&refused(folder.path(), &[], 2), &["there is no check `single_writr`", "single_writer"]);
 }

@@ -23,8 +23,7 @@ pub enum DiskError {
 impl Cluster {
     /// Where a service keeps its data, if that is a prepared disk.
     pub fn prepared_disk(&self, host: &str, kind: ServiceKind) -> Option<Storage> {
-        self.service(host, kind)?;
-        services::service(kind).storage.filter(|_| self.plan().topology.prepare.disks)
+        services::prepared_storage(self.plan(), host, kind)
     }
 
     /// Gives a command to the disk of a service (see `images/disk/src/main.rs`), and returns what follows its `ok`.

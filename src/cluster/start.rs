@@ -243,7 +243,7 @@ impl Starter<'_> {
 
     async fn pod(&self, host: &Host, network: &str, backbone: Option<&str>) -> Result<Pod, ClusterError> {
         let image = self.image("holder")?;
-        let ports = self.ports(host);
+        let ports = services::published_ports(&self.startup.plan, &host.name).into_iter().collect();
         let spec = PodSpec { labels: &self.startup.labels, host: &host.name, network, backbone, image, ports };
         let pod = self.startup.engine.start_pod(spec).await?;
         pod.shell.open().await?;
@@ -270,18 +270,5 @@ impl Starter<'_> {
 
     fn image(&self, name: &str) -> Result<&str, ClusterError> {
         self.startup.images.get(name).map(String::as_str).ok_or_else(|| ClusterError::NoImage(name.to_owned()))
-    }
-
-    /// Ports of the host to publish: those that observers and probers need.
-    fn ports(&self, host: &Host) -> Vec<(u16, u16)> {
-        let planned = self.startup.plan.services.iter().filter(|service| service.host == host.name);
-        let of_services = planned.flat_map(|service| services::service(service.kind).ports.iter().copied());
-        let here = self.startup.plan.endpoints.iter().map(|endpoint| &endpoint.at).filter(|at| at.host == host.name);
-        let mut ports: BTreeMap<u16, u16> = of_services.map(|port| (port, 0)).collect();
-        for endpoint in here {
-            let published = ports.entry(endpoint.port).or_default();
-            *published = endpoint.publish.unwrap_or(*published);
-        }
-        ports.into_iter().collect()
     }
 }

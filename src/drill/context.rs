@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::TopologySources;
 use crate::{
     cluster::{Cluster, ClusterError, ImageTags, NotReady, Startup},
     engine::{
@@ -71,10 +72,7 @@ pub struct DrillContext {
     /// The run's folder.
     pub folder: PathBuf,
     pub seed: u64,
-    /// Where topologies are looked for before the built-in ones.
-    pub topology_folders: Vec<PathBuf>,
-    /// The topology that the command line names for every scenario.
-    pub topology_override: Option<String>,
+    pub topologies: TopologySources,
     pub image_progress: ImageWatcher,
     pub plans: Mutex<BTreeMap<u32, Plan>>,
     pub versions: Mutex<BTreeMap<String, String>>,
@@ -91,8 +89,7 @@ impl DrillContext {
             owner,
             folder: folder.to_owned(),
             seed: 0,
-            topology_folders: Vec::new(),
-            topology_override: None,
+            topologies: TopologySources::default(),
             image_progress: Box::new(|_| {}),
             plans: Mutex::default(),
             versions: Mutex::default(),

@@ -9,6 +9,7 @@ mod condition;
 mod context;
 mod ground;
 mod schedule;
+mod setup;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +22,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
 pub use schedule::Repetition;
+pub use setup::{Setup, ShapedLinks, TopologySources};
 
 use condition::Watch;
 use ground::{Ground, GroundWatch};
@@ -34,32 +36,19 @@ use crate::{
     },
     observers::Observers,
     plan::Plan,
-    topology::{ServiceKind, Topology},
+    topology::ServiceKind,
     workload::{LoadSpec, Workload},
 };
 
 /// Writes must succeed without a break for so long before the scenario counts as recovered.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
-/// The load of a scenario that names none.
-const DEFAULT_WRITERS: u32 = 4;
-const DEFAULT_RATE_PER_S: u32 = 25;
-
-/// Links that a scenario can ask to be shaped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShapedLinks {
-    All,
-    /// Those between PostgreSQL's nodes, with the etcd members beside them.
-    BetweenNodes,
-}
-
 /// One scenario (one trial of it) under way.
 pub struct Drill {
     context: Arc<DrillContext>,
     recorder: Recorder,
     random: StdRng,
-    topology: Option<Topology>,
-    load: LoadSpec,
+    setup: Setup,
     running: Option<Running>,
     ground: Ground,
     /// When the last fault began to be injected.
@@ -92,13 +81,11 @@ impl Drill {
     pub fn new(context: Arc<DrillContext>, scenario: u32) -> Self {
         let recorder = context.recorder.for_scenario(scenario);
         let random = StdRng::seed_from_u64(context.seed.wrapping_add(u64::from(scenario)));
-        let load = LoadSpec { writers: DEFAULT_WRITERS, rate_per_s: DEFAULT_RATE_PER_S, endpoint: "write".to_owned() };
         Self {
             context,
             recorder,
             random,
-            topology: None,
-            load,
+            setup: Setup::default(),
             running: None,
             ground: Ground::new(),
             fault_began_us: None,
@@ -117,49 +104,37 @@ impl Drill {
 
     /// Chooses the topology, by name or path. The command line may have named another one for all scenarios.
     pub fn choose_topology(&mut self, name: &str) -> Result<(), DrillError> {
-        let name = self.context.topology_override.as_deref().unwrap_or(name);
-        self.topology = Some(crate::topology::load(name, &self.context.topology_folders)?);
-        Ok(())
+        self.setup.choose_topology(name, &self.context.topologies)
     }
 
     /// Shapes links before anything runs, beside those that the topology names.
     pub fn shape_links(&mut self, which: ShapedLinks) -> Result<(), DrillError> {
-        let topology = self.topology()?;
-        let hosts = match which {
-            ShapedLinks::All => topology.hosts().map(|host| host.name.clone()).collect(),
-            ShapedLinks::BetweenNodes => topology.nodes(),
-        };
-        topology.shape_links_between(&hosts);
-        Ok(())
+        self.setup.shape_links(which)
     }
 
     /// Sets a parameter of PostgreSQL on every node, before anything runs.
     pub fn set_postgresql(&mut self, parameter: &str, value: &str) -> Result<(), DrillError> {
-        let topology = self.topology()?;
-        topology.settings.postgresql.parameters.insert(parameter.to_owned(), value.to_owned());
-        Ok(())
+        self.setup.set_postgresql(parameter, value)
     }
 
     /// Puts data directories on disks that can be broken, before anything runs.
     pub fn prepare_disks(&mut self) -> Result<(), DrillError> {
-        self.topology()?.prepare.disks = true;
-        Ok(())
+        self.setup.prepare_disks()
     }
 
     /// Has clocks prepared that can be set, before anything runs.
     pub fn prepare_clocks(&mut self) -> Result<(), DrillError> {
-        self.topology()?.prepare.clocks = true;
-        Ok(())
+        self.setup.prepare_clocks()
     }
 
     /// Gives a Patroni setting another value than the topology has, before anything runs.
     pub fn set_patroni(&mut self, name: &str, value: &str) -> Result<(), DrillError> {
-        Ok(self.topology()?.set_patroni(name, value)?)
+        self.setup.set_patroni(name, value)
     }
 
     /// Changes the load, before anything runs.
     pub fn choose_load(&mut self, load: LoadSpec) {
-        self.load = load;
+        self.setup.choose_load(load);
     }
 
     /// States an expectation. The checks judge it when the drill is closed.
@@ -288,11 +263,6 @@ impl Drill {
         (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].to_owned())
     }
 
-    /// The topology that the scenario has chosen, to be changed before it is built.
-    fn topology(&mut self) -> Result<&mut Topology, DrillError> {
-        self.topology.as_mut().ok_or(DrillError::NoTopology)
-    }
-
     /// Sleeps, unless the ground is lost.
     async fn sleep(&self, time: Duration) -> Result<(), DrillError> {
         self.ground
@@ -328,7 +298,7 @@ impl Drill {
 
     /// Starts the cluster, then observers, then the load: nothing that happens to the load is unobserved.
     async fn build(&mut self) -> Result<Running, DrillError> {
-        let topology = self.topology.clone().ok_or(DrillError::NoTopology)?;
+        let topology = self.setup.topology()?.clone();
         let plan = Plan::new(topology);
         let scenario = self.recorder.scenario();
         self.context.keep_plan(scenario, &plan)?;
@@ -340,7 +310,7 @@ impl Drill {
         }
         let (engine, labels) = (&self.context.engine, cluster.labels());
         let observers = Observers::start(&plan, cluster.access(), &self.recorder, engine, labels)?;
-        let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.load.clone())?;
+        let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.setup.load().clone())?;
         let injector = Injector::new(cluster.clone(), self.recorder.clone());
         let ground_watch = self.ground.watch(engine, &self.recorder, self.context.folder.clone());
         Ok(Running { plan, cluster, observers, workload: Some(workload), injector, watch, ground_watch })

@@ -8,6 +8,7 @@ use super::{Condition, Drill, DrillError};
 use crate::faults::Target;
 
 /// A fault that comes several times.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repetition {
     pub times: u32,
     /// The pause between two of them is drawn from these bounds; the fault is on for as long as another draw says.

@@ -1,7 +1,7 @@
 //! What faults of clocks share: which clocks can be set, and the proof of what they show.
 
 use super::{Aim, FaultError, Parameter, Place, Process, Takes};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 /// Where clocks can't be set.
 pub(super) const LIMITS: &str = "clocks must be prepared (`Given the clocks of the nodes can be set`, or `prepare: { \
@@ -21,7 +21,7 @@ const POSTGRESQL_WITHIN_S: f64 = 0.5;
 const AGENT_WITHIN_S: f64 = 1.5;
 
 /// The node whose clock can be set.
-pub(super) fn node(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<String, FaultError> {
+pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String, FaultError> {
     let host = aim.one_host(fault)?;
     match aim.parameters.service("service").unwrap_or(ServiceKind::Patroni) {
         ServiceKind::Patroni => {}
@@ -31,10 +31,10 @@ pub(super) fn node(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<
         }
         other => return Err(aim.refuse(fault, format!("the clock of {} is not prepared", other.name()))),
     }
-    if cluster.service(host, ServiceKind::Patroni).is_none() {
+    if !plan.runs(host, ServiceKind::Patroni) {
         return Err(aim.refuse(fault, format!("{host} runs no Patroni")));
     }
-    if !cluster.plan().topology.prepare.clocks {
+    if !plan.topology.prepare.clocks {
         let reason = "its clock is not prepared: write `Given the clocks of the nodes can be set` after the topology, or \
                       `prepare: { clocks: true }` into it";
         return Err(aim.refuse(fault, reason));

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, clock};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "clock_jump",
@@ -37,8 +37,8 @@ struct ClockJump {
     back: Option<JoinHandle<()>>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = clock::node(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = clock::node(KIND.name, plan, aim)?;
     let back_after = aim.parameters.duration("back_after").unwrap_or_default();
     if back_after < BACK_AFTER_AT_LEAST {
         return Err(aim.refuse(KIND.name, "its jump could not be seen if it jumped back in less than 3 s"));

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, clock};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "clock_offset",
@@ -23,8 +23,8 @@ struct ClockOffset {
     ahead_s: f64,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = clock::node(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = clock::node(KIND.name, plan, aim)?;
     Ok(Box::new(ClockOffset { node, ahead_s: clock::ahead_s(aim) }))
 }
 

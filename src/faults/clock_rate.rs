@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, clock, process};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "clock_rate",
@@ -34,8 +34,8 @@ struct ClockRate {
     rate: f64,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = clock::node(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = clock::node(KIND.name, plan, aim)?;
     let rate = aim.parameters.number("rate").unwrap_or_default();
     if !(0.1..=10.0).contains(&rate) || (rate - 1.0).abs() < 0.1 {
         return Err(aim.refuse(KIND.name, "the rate must be from 0.1 to 10, and at least 0.1 from 1"));

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "configuration_change",
@@ -31,7 +31,7 @@ struct ConfigurationChange {
     before: Value,
 }
 
-fn aim(_cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(_plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let key = aim.parameters.text("key").unwrap_or_default();
     let path: Vec<String> = key.split('.').map(str::to_owned).collect();
     if path.iter().any(String::is_empty) {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator};
 use crate::{
     cluster::{Cluster, Session},
+    plan::Plan,
     topology::ServiceKind,
 };
 
@@ -50,8 +51,8 @@ struct ConnectionsExhausted {
     holders: Vec<JoinHandle<()>>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = operator::node(KIND.name, plan, aim)?;
     let at_most = aim.parameters.number("at_most").unwrap_or_default();
     if at_most < 1.0 {
         return Err(aim.refuse(KIND.name, "it must be allowed to open a session"));

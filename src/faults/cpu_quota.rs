@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, process};
-use crate::{cluster::Cluster, engine::CpuAccount, topology::ServiceKind};
+use crate::{cluster::Cluster, engine::CpuAccount, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "cpu_quota",
@@ -39,8 +39,8 @@ struct CpuQuota {
     throttled_before: u64,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let (host, kind) = process::service_aimed_at(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let (host, kind) = process::service_aimed_at(KIND.name, plan, aim)?;
     let share = aim.parameters.number("share").unwrap_or_default();
     if share < LEAST_SHARE {
         return Err(aim.refuse(KIND.name, "the kernel takes no share below 1 % of a core"));

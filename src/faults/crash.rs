@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, Fault, FaultError, Parameter, Place, Takes, host};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 /// In which order several hosts come back.
 pub(super) const PARAMETERS: &[Parameter] = &[
@@ -27,7 +27,7 @@ pub(super) struct Crash {
 
 impl Crash {
     /// The end of the hosts that a fault is aimed at.
-    pub fn aimed(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<Self, FaultError> {
+    pub fn aimed(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<Self, FaultError> {
         let order = aim.parameters.hosts("order");
         let same = order.len() == aim.hosts.len() && order.iter().all(|host| aim.hosts.contains(host));
         if !order.is_empty() && !same {
@@ -36,7 +36,7 @@ impl Crash {
         let returns =
             if order.is_empty() { vec![aim.hosts.clone()] } else { order.into_iter().map(|host| vec![host]).collect() };
         Ok(Self {
-            services: host::services(cluster, &aim.hosts),
+            services: host::services(plan, &aim.hosts),
             hosts: aim.hosts.clone(),
             returns,
             apart: aim.parameters.duration("apart").unwrap_or_default(),

@@ -58,6 +58,7 @@ pub(super) struct Cuts {
     cuts: Vec<Cut>,
     manner: Manner,
     table: Table,
+    /// Of each host, once it is prepared.
     rules: BTreeMap<String, Rules>,
     /// The packets that each cut had stopped when it was last proven.
     last: Mutex<Vec<u64>>,
@@ -197,9 +198,13 @@ fn rules(cuts: &[Cut], manner: Manner, addresses: &Addresses) -> BTreeMap<String
 }
 
 impl Cuts {
-    pub(super) fn new(cluster: &Cluster, cuts: Vec<Cut>, manner: Manner) -> Self {
-        let rules = rules(&cuts, manner, &Addresses::of(cluster));
-        Self { cuts, manner, table: Table::new("cut"), rules, last: Mutex::default() }
+    pub(super) fn new(cuts: Vec<Cut>, manner: Manner) -> Self {
+        Self { cuts, manner, table: Table::new("cut"), rules: BTreeMap::new(), last: Mutex::default() }
+    }
+
+    /// Writes the rules, for the addresses that the hosts have now.
+    pub(super) fn prepare(&mut self, cluster: &Cluster) {
+        self.rules = rules(&self.cuts, self.manner, &Addresses::of(cluster));
     }
 
     pub(super) async fn inject(&self, cluster: &Cluster) -> Result<(), FaultError> {

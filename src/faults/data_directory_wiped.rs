@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator};
-use crate::{cluster::Cluster, engine::Shell, services::patroni::DATA_DIRECTORY, topology::ServiceKind};
+use crate::{cluster::Cluster, engine::Shell, plan::Plan, services::patroni::DATA_DIRECTORY, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "data_directory_wiped",
@@ -30,8 +30,8 @@ struct DataDirectoryWiped {
     files: Option<(u64, u64)>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = operator::node(KIND.name, plan, aim)?;
     Ok(Box::new(DataDirectoryWiped { aim: aim.clone(), node, shell: None, files: None }))
 }
 

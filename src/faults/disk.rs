@@ -8,7 +8,8 @@ use super::{Aim, Fault, FaultError, Parameter, Place, Takes};
 use crate::{
     cluster::{Cluster, DiskError},
     engine::{Shell, ShellOutput},
-    services::Storage,
+    plan::Plan,
+    services::{self, Storage},
     topology::ServiceKind,
 };
 
@@ -40,14 +41,15 @@ pub(super) struct Volume {
 
 impl Volume {
     /// The volume that the parameter `volume` names, on the aimed host.
-    pub fn aimed(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<Self, FaultError> {
+    pub fn aimed(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<Self, FaultError> {
         let host = aim.one_host(fault)?;
         let named = aim.parameters.text("volume").unwrap_or_default();
         let kind = if named == "DCS" { ServiceKind::Etcd } else { ServiceKind::Patroni };
-        if cluster.service(host, kind).is_none() {
+        if !plan.runs(host, kind) {
             return Err(aim.refuse(fault, format!("{host} does not run {}", kind.name())));
         }
-        let storage = cluster.prepared_disk(host, kind).ok_or_else(|| aim.refuse(fault, not_prepared(host)))?;
+        let storage =
+            services::prepared_storage(plan, host, kind).ok_or_else(|| aim.refuse(fault, not_prepared(host)))?;
         let prefix = if named == "WAL" { format!("{}/pg_wal", storage.data) } else { storage.data.to_owned() };
         Ok(Self { host: host.to_owned(), kind, storage, prefix })
     }

@@ -4,7 +4,7 @@ use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts,
     disk::{self, DiskFault, Shows, Volume},
 };
-use crate::cluster::Cluster;
+use crate::plan::Plan;
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "disk_stall",
@@ -18,8 +18,8 @@ pub(super) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let volume = Volume::aimed(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let volume = Volume::aimed(KIND.name, plan, aim)?;
     let on = format!("stall {}", volume.prefix);
     Ok(Box::new(DiskFault::new(volume, on, "resume", Shows::Hangs)))
 }

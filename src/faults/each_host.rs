@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, AimFault, Fault, FaultError, Place};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 /// Each host's own fault. All act at the same time, and only all of them together are proven.
 struct EachHost {
@@ -14,8 +14,8 @@ struct EachHost {
 }
 
 /// Aims a fault that takes one host at each of those that are meant.
-pub(super) fn aim(cluster: &Cluster, aim: &Aim, one: AimFault) -> Result<Box<dyn Fault>, FaultError> {
-    let faults = alone(aim).map(|aim| one(cluster, &aim)).collect::<Result<_, _>>()?;
+pub(super) fn aim(plan: &Plan, aim: &Aim, one: AimFault) -> Result<Box<dyn Fault>, FaultError> {
+    let faults = alone(aim).map(|aim| one(plan, &aim)).collect::<Result<_, _>>()?;
     Ok(Box::new(EachHost { faults }))
 }
 
@@ -65,6 +65,10 @@ impl Fault for EachHost {
 
     async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
         Ok(try_join_all(self.faults.iter().map(|fault| fault.bites(cluster))).await?.join("; "))
+    }
+
+    fn can_change(&self) -> bool {
+        self.faults.iter().all(|fault| fault.can_change())
     }
 
     async fn change(&mut self, cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cluster::{Cluster, wait_until},
     engine::{DISCARD_PORT, Pod},
+    plan::Plan,
     topology::ServiceKind,
 };
 
@@ -29,8 +30,8 @@ const SILENCE_TABLE: &str = "pgquake_silence";
 const SPEAK: &str = "nft delete table inet pgquake_silence 2>/dev/null || true";
 
 /// Every service of these hosts.
-pub(super) fn services(cluster: &Cluster, hosts: &[String]) -> Vec<(String, ServiceKind)> {
-    let of = |host: &String| cluster.services_on(host).map(|(kind, _)| (host.clone(), kind)).collect::<Vec<_>>();
+pub(super) fn services(plan: &Plan, hosts: &[String]) -> Vec<(String, ServiceKind)> {
+    let of = |host: &String| plan.services_on(host).into_iter().map(|kind| (host.clone(), kind)).collect::<Vec<_>>();
     hosts.iter().flat_map(of).collect()
 }
 

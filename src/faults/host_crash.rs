@@ -4,7 +4,7 @@ use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts,
     crash::{self, Crash},
 };
-use crate::cluster::Cluster;
+use crate::plan::Plan;
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_crash",
@@ -20,6 +20,6 @@ pub(super) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    Ok(Box::new(Crash::aimed(KIND.name, cluster, aim)?))
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    Ok(Box::new(Crash::aimed(KIND.name, plan, aim)?))
 }

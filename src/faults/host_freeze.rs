@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, process};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_freeze",
@@ -36,8 +36,8 @@ struct HostFreeze {
     services: Vec<(String, ServiceKind)>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let services = host::services(cluster, &aim.hosts);
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let services = host::services(plan, &aim.hosts);
     Ok(Box::new(HostFreeze { hosts: aim.hosts.clone(), services }))
 }
 

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::task::JoinHandle;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_reboot",
@@ -38,14 +38,14 @@ struct HostReboot {
     boot: Option<JoinHandle<Result<(), FaultError>>>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let down_for = aim.parameters.duration("down_for").unwrap_or_default();
     if down_for < DOWN_FOR_AT_LEAST {
         return Err(aim.refuse(KIND.name, "it must stay down for at least 1 s"));
     }
     Ok(Box::new(HostReboot {
         hosts: aim.hosts.clone(),
-        services: host::services(cluster, &aim.hosts),
+        services: host::services(plan, &aim.hosts),
         clean: aim.parameters.text("how").as_deref() == Some("shutdown"),
         down_for,
         grace: aim.parameters.duration("grace").unwrap_or_default(),

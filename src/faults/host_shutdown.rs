@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_shutdown",
@@ -28,10 +28,10 @@ struct HostShutdown {
     grace: Duration,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     Ok(Box::new(HostShutdown {
         hosts: aim.hosts.clone(),
-        services: host::services(cluster, &aim.hosts),
+        services: host::services(plan, &aim.hosts),
         grace: aim.parameters.duration("grace").unwrap_or_default(),
     }))
 }

@@ -6,7 +6,7 @@ use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
     link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
 };
-use crate::{cluster::Cluster, links::ToxicKind};
+use crate::{links::ToxicKind, plan::Plan};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_bandwidth",
@@ -20,8 +20,8 @@ pub(super) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    LinkFault::aimed(KIND.name, cluster, aim, shape)
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, plan, aim, shape)
 }
 
 fn shape(aim: &Aim) -> Result<Shape, FaultError> {

@@ -7,8 +7,8 @@ use super::{
     link::{self, LinkFault, Measure, Shape},
 };
 use crate::{
-    cluster::Cluster,
     links::{Stream, ToxicKind},
+    plan::Plan,
 };
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -29,8 +29,8 @@ pub(super) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    LinkFault::aimed(KIND.name, cluster, aim, shape)
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    LinkFault::aimed(KIND.name, plan, aim, shape)
 }
 
 fn shape(aim: &Aim) -> Result<Shape, FaultError> {

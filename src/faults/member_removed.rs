@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, operator, process};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "member_removed",
@@ -28,9 +28,9 @@ struct MemberRemoved {
     node: String,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, cluster, aim)?;
-    if cluster.plan().nodes.len() < 2 {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = operator::node(KIND.name, plan, aim)?;
+    if plan.nodes.len() < 2 {
         return Err(aim.refuse(KIND.name, "it is the only node"));
     }
     Ok(Box::new(MemberRemoved { node }))

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator};
 use crate::{
     cluster::{Cluster, Session},
+    plan::Plan,
     topology::ServiceKind,
 };
 
@@ -44,8 +45,8 @@ struct MemoryLimit {
     hungry: Option<JoinHandle<()>>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = operator::node(KIND.name, plan, aim)?;
     let limit_bytes = aim.parameters.bytes("limit").unwrap_or_default();
     if limit_bytes < LEAST_BYTES {
         return Err(aim.refuse(KIND.name, "Docker takes no limit below 6 MB"));

@@ -26,6 +26,7 @@ mod disk_stall;
 mod documentation;
 mod each_host;
 mod failover;
+mod foresight;
 mod host;
 mod host_crash;
 mod host_freeze;
@@ -74,16 +75,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use documentation::markdown;
+pub use foresight::{Foreseen, foresee};
 pub use injector::{Injected, Injector, InjectorError, Order};
 pub use parameter::{Parameter, ParameterError, Parameters, Takes};
 pub use place::Place;
 pub use process::Process;
-pub use target::{CLIENTS, Target};
+pub use target::{CLIENTS, Roles, Target};
 
 use crate::{
     cluster::{Cluster, DiskError, NotReady, ShapingError, operations::OperationError},
     engine::EngineError,
     links::ToxiproxyError,
+    plan::Plan,
     topology::ServiceKind,
 };
 
@@ -123,6 +126,25 @@ pub struct Aim {
 }
 
 impl Aim {
+    /// What a scenario's words mean while these roles hold.
+    pub fn new(
+        kind: &'static FaultKind,
+        plan: &Plan,
+        roles: &Roles,
+        target: &Target,
+        mut parameters: Parameters,
+    ) -> Result<Self, FaultError> {
+        let hosts = target.resolve(plan, roles, &[])?;
+        parameters.resolve(kind.parameters, plan, roles, &hosts)?;
+        let (words, meant) = (target.to_string(), hosts.join(", "));
+        let described = if words == meant { words } else { format!("{words} ({meant})") };
+        let aim = Aim { hosts, described, parameters };
+        if aim.hosts.iter().any(|host| host == CLIENTS) && !kind.reaches_clients {
+            return Err(aim.refuse(kind.name, "clients are no host of the topology"));
+        }
+        Ok(aim)
+    }
+
     /// The host, for a fault that takes one.
     pub fn one_host(&self, fault: &'static str) -> Result<&str, FaultError> {
         match self.hosts.as_slice() {
@@ -148,8 +170,9 @@ pub enum Hosts {
     Together,
 }
 
-/// Aims a fault, or says why it can't be applied there.
-pub type AimFault = fn(&Cluster, &Aim) -> Result<Box<dyn Fault>, FaultError>;
+/// Aims a fault, or says why it can't be applied there. The plan alone decides that, so that a scenario which asks for
+/// what can't be done is refused before anything starts; what only a cluster knows waits for [`Fault::prepare`].
+pub type AimFault = fn(&Plan, &Aim) -> Result<Box<dyn Fault>, FaultError>;
 
 /// Whether a fault stays by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,11 +203,11 @@ pub struct FaultKind {
 
 impl FaultKind {
     /// Aims it at all the hosts that are meant.
-    fn aimed(&self, cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    fn aimed(&self, plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
         match self.hosts {
-            Hosts::Each if aim.hosts.len() > 1 => each_host::aim(cluster, aim, self.aim),
+            Hosts::Each if aim.hosts.len() > 1 => each_host::aim(plan, aim, self.aim),
             Hosts::One if aim.hosts.len() > 1 => Err(aim.refuse(self.name, "it takes one host")),
-            _ => (self.aim)(cluster, aim),
+            _ => (self.aim)(plan, aim),
         }
     }
 }
@@ -204,7 +227,8 @@ pub trait Fault: Send + Sync {
         Vec::new()
     }
 
-    /// Looks at what was before, where the proof needs it for comparison. Changes nothing.
+    /// Looks at what only a running cluster knows: addresses, and what was before, where the proof needs it for
+    /// comparison. Changes nothing.
     async fn prepare(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
         Ok(())
     }
@@ -229,6 +253,11 @@ pub trait Fault: Send + Sync {
 
     /// The proof that it bites, or what is still missing.
     async fn bites(&self, cluster: &Cluster) -> Result<String, String>;
+
+    /// Whether it can take other parameters while it is on.
+    fn can_change(&self) -> bool {
+        false
+    }
 
     /// Takes other parameters while it is on.
     async fn change(&mut self, _cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {

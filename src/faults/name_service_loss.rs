@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, names::Nameless};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "name_service_loss",
@@ -24,8 +24,8 @@ struct NameServiceLoss {
     services: Vec<(String, ServiceKind)>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let services = host::services(cluster, &aim.hosts);
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let services = host::services(plan, &aim.hosts);
     Ok(Box::new(NameServiceLoss { nameless: Nameless::new(aim.hosts.clone()), services }))
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host};
-use crate::{cluster::Cluster, engine::Joined, topology::ServiceKind};
+use crate::{cluster::Cluster, engine::Joined, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "network_disconnect",
@@ -26,9 +26,9 @@ struct NetworkDisconnect {
     joined: Vec<Joined>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let host = aim.one_host(KIND.name)?.to_owned();
-    Ok(Box::new(NetworkDisconnect { services: host::services(cluster, &aim.hosts), host, joined: Vec::new() }))
+    Ok(Box::new(NetworkDisconnect { services: host::services(plan, &aim.hosts), host, joined: Vec::new() }))
 }
 
 impl NetworkDisconnect {

@@ -1,14 +1,14 @@
 //! What an operator's actions share: the node that they are aimed at, and who accepts writes after them.
 
 use super::{Aim, FaultError};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 /// The PostgreSQL node that an action is aimed at.
-pub(super) fn node(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<String, FaultError> {
+pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String, FaultError> {
     let host = aim.one_host(fault)?;
-    match cluster.service(host, ServiceKind::Patroni) {
-        Some(_) => Ok(host.to_owned()),
-        None => Err(aim.refuse(fault, format!("{host} runs no Patroni"))),
+    match plan.runs(host, ServiceKind::Patroni) {
+        true => Ok(host.to_owned()),
+        false => Err(aim.refuse(fault, format!("{host} runs no Patroni"))),
     }
 }
 

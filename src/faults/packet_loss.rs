@@ -9,7 +9,7 @@ use super::{
     Aim, CLIENTS, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host,
     nft::{Rules, Table},
 };
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "packet_loss",
@@ -47,11 +47,12 @@ struct PacketLoss {
     ways: Vec<(String, String)>,
     share: f64,
     table: Table,
+    /// Of each host, once it is prepared.
     rules: BTreeMap<String, Rules>,
     services: Vec<(String, ServiceKind)>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let share = aim.parameters.number("share").unwrap_or_default();
     let from = aim.parameters.hosts("from");
     if from.iter().any(|host| host == CLIENTS) {
@@ -70,15 +71,8 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     if ways.is_empty() {
         return Err(aim.refuse(KIND.name, "there is no other host on the other side"));
     }
-    let mut rules: BTreeMap<String, Rules> = BTreeMap::new();
-    for (index, (from, to)) in ways.iter().enumerate() {
-        let sources = host::pod(cluster, from)?.addresses().join(", ");
-        let own = rules.entry(to.clone()).or_default();
-        own.counters.extend([came(index), lost(index)]);
-        own.arriving.push(rule(&sources, index, share));
-    }
-    let services = host::services(cluster, &aim.hosts);
-    Ok(Box::new(PacketLoss { ways, share, table: Table::new("loss"), rules, services }))
+    let services = host::services(plan, &aim.hosts);
+    Ok(Box::new(PacketLoss { ways, share, table: Table::new("loss"), rules: BTreeMap::new(), services }))
 }
 
 fn came(index: usize) -> String {
@@ -129,6 +123,17 @@ impl Fault for PacketLoss {
 
     fn stands_on(&self) -> Vec<Place> {
         self.ways.iter().map(|(from, to)| Place::Path(from.clone(), to.clone())).collect()
+    }
+
+    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.rules.clear();
+        for (index, (from, to)) in self.ways.iter().enumerate() {
+            let sources = host::pod(cluster, from)?.addresses().join(", ");
+            let own = self.rules.entry(to.clone()).or_default();
+            own.counters.extend([came(index), lost(index)]);
+            own.arriving.push(rule(&sources, index, self.share));
+        }
+        Ok(())
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

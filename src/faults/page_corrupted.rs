@@ -9,6 +9,7 @@ use crate::{
         access::{LEDGER_INDEX, LEDGER_TABLE},
     },
     engine::Shell,
+    plan::Plan,
     services::patroni::{DATA_DIRECTORY, WAL_SEGMENT_BYTES},
     topology::ServiceKind,
 };
@@ -67,8 +68,8 @@ struct PageCorrupted {
     page: Option<Page>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = operator::node(KIND.name, plan, aim)?;
     let of = match aim.parameters.text("of").as_deref() {
         Some("WAL") => Of::Wal,
         Some("index") => Of::Index,

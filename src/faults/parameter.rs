@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Process, Target};
+use super::{Process, Roles, Target};
 use crate::{
-    cluster::Cluster,
+    plan::Plan,
     quantity,
     suggestion::{did_you_mean, one_of},
     topology::ServiceKind,
@@ -83,7 +83,7 @@ impl Takes {
         match self {
             Takes::Process => Process::parse(text).map(Value::Process),
             Takes::Service => services().find(|kind| kind.name() == text).map(Value::Service),
-            Takes::Hosts => Some(Value::Text(text.to_owned())),
+            Takes::Hosts => Target::read(text).map(Value::Target),
             Takes::Duration => quantity::duration(text).map(Value::Duration),
             Takes::Bytes => quantity::bytes(text).map(Value::Bytes),
             Takes::Share => quantity::share(text).map(Value::Number),
@@ -115,6 +115,9 @@ pub enum ParameterError {
 enum Value {
     Process(Process),
     Service(ServiceKind),
+    /// Hosts in the scenario's words.
+    Target(Target),
+    /// Hosts, once it is known who has which role.
     Hosts(Vec<String>),
     Duration(Duration),
     Bytes(u64),
@@ -152,19 +155,29 @@ impl Parameters {
         Ok(Self { values })
     }
 
-    /// Finds the hosts that parameters of the kind [`Takes::Hosts`] mean now.
-    pub(super) async fn resolve(
+    /// Finds the hosts that parameters of the kind [`Takes::Hosts`] mean while these roles hold.
+    pub(super) fn resolve(
         &mut self,
         table: &'static [Parameter],
-        cluster: &Cluster,
+        plan: &Plan,
+        roles: &Roles,
         aimed: &[String],
     ) -> Result<(), super::FaultError> {
         for row in table.iter().filter(|row| row.takes == Takes::Hosts) {
-            let Some(Value::Text(words)) = self.values.get(row.name) else { continue };
-            let hosts = Target::parse(words).resolve(cluster, aimed).await?;
+            let Some(Value::Target(target)) = self.values.get(row.name) else { continue };
+            let hosts = target.resolve(plan, roles, aimed)?;
             self.values.insert(row.name, Value::Hosts(hosts));
         }
         Ok(())
+    }
+
+    /// These targets, and those that parameters name.
+    pub(super) fn targets<'a>(&'a self, others: &[&'a Target]) -> Vec<&'a Target> {
+        let named = self.values.values().filter_map(|value| match value {
+            Value::Target(target) => Some(target),
+            _ => None,
+        });
+        others.iter().copied().chain(named).collect()
     }
 
     pub fn process(&self, name: &str) -> Option<Process> {

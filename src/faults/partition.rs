@@ -10,7 +10,7 @@ use super::{
     probe::ask,
     reach,
 };
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, services, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "partition",
@@ -49,7 +49,7 @@ struct Partition {
     services: Vec<(String, ServiceKind)>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let parameters = &aim.parameters;
     let text = |name| parameters.text(name).unwrap_or_default();
     let ways = match text("direction").as_str() {
@@ -60,29 +60,29 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let wanted = Cut::between(&aim.hosts, &parameters.hosts("from"), ways, &parameters.ports("ports"));
     let mut cuts = Vec::new();
     for cut in wanted {
-        cuts.extend(as_clients_can(cluster, aim, cut)?);
+        cuts.extend(as_clients_can(plan, aim, cut)?);
     }
     if cuts.is_empty() {
         return Err(aim.refuse(KIND.name, "there is nothing between it and the other side that could be cut"));
     }
-    let services = reach::services_hit(cluster.plan(), &cuts, &aim.hosts);
+    let services = reach::services_hit(plan, &cuts, &aim.hosts);
     let manner = if text("by") == "reject" { Manner::Reject } else { Manner::Drop };
     let hosts = aim.hosts.iter().filter(|host| *host != CLIENTS).cloned();
     let nameless = (text("names") == "lose").then(|| Nameless::new(hosts.collect()));
-    Ok(Box::new(Partition { cuts: Cuts::new(cluster, cuts, manner), nameless, services }))
+    Ok(Box::new(Partition { cuts: Cuts::new(cuts, manner), nameless, services }))
 }
 
 /// Between clients and a host there are only the ports of endpoints; without one there is nothing to cut.
-fn as_clients_can(cluster: &Cluster, aim: &Aim, cut: Cut) -> Result<Option<Cut>, FaultError> {
+fn as_clients_can(plan: &Plan, aim: &Aim, cut: Cut) -> Result<Option<Cut>, FaultError> {
     let host = match (cut.from.as_str(), cut.to.as_str()) {
         (CLIENTS, CLIENTS) => return Ok(None),
         (CLIENTS, host) | (host, CLIENTS) => host,
         _ => return Ok(Some(cut)),
     };
-    if let Some(port) = cut.ports.iter().find(|port| cluster.access().address(host, **port).is_none()) {
+    if let Some(port) = cut.ports.iter().find(|port| !services::published_ports(plan, host).contains_key(port)) {
         return Err(aim.refuse(KIND.name, format!("clients do not reach port {port} of {host}: it is not published")));
     }
-    let endpoints = cluster.plan().endpoints.iter().filter(|endpoint| endpoint.at.host == host);
+    let endpoints = plan.endpoints.iter().filter(|endpoint| endpoint.at.host == host);
     let ports =
         if cut.ports.is_empty() { endpoints.map(|endpoint| endpoint.at.port).collect() } else { cut.ports.clone() };
     Ok((!ports.is_empty()).then_some(Cut { ports, ..cut }))
@@ -101,6 +101,11 @@ impl Fault for Partition {
 
     fn takes_away(&self) -> Vec<Place> {
         self.cuts.paths_taken()
+    }
+
+    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.cuts.prepare(cluster);
+        Ok(())
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -7,7 +7,7 @@ use super::{
     cut::{Cut, Cuts, Manner},
     reach,
 };
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "partition_shape",
@@ -39,7 +39,7 @@ struct PartitionShape {
     services: Vec<(String, ServiceKind)>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let shape = aim.parameters.text("shape").unwrap_or_default();
     let pivot = aim.parameters.hosts("pivot");
     let mut hosts = aim.hosts.clone();
@@ -61,8 +61,8 @@ fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
         Cut::between(side(one), side(other), (true, true), &[])
     };
     let cuts: Vec<Cut> = pairs.into_iter().flat_map(both).collect();
-    let services = reach::services_hit(cluster.plan(), &cuts, &[]);
-    Ok(Box::new(PartitionShape { cuts: Cuts::new(cluster, cuts, Manner::Drop), services }))
+    let services = reach::services_hit(plan, &cuts, &[]);
+    Ok(Box::new(PartitionShape { cuts: Cuts::new(cuts, Manner::Drop), services }))
 }
 
 /// The pairs of hosts, by their places, that are kept apart; the pivot is at place 0.
@@ -106,6 +106,11 @@ impl Fault for PartitionShape {
 
     fn takes_away(&self) -> Vec<Place> {
         self.cuts.paths_taken()
+    }
+
+    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.cuts.prepare(cluster);
+        Ok(())
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "pause",
@@ -23,7 +23,7 @@ pub(super) const KIND: FaultKind = FaultKind {
 
 struct Pause;
 
-fn aim(_cluster: &Cluster, _aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(_plan: &Plan, _aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     Ok(Box::new(Pause))
 }
 

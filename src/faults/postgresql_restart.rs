@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "postgresql_restart",
@@ -28,8 +28,8 @@ struct PostgresqlRestart {
     started_at: String,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let node = operator::node(KIND.name, plan, aim)?;
     Ok(Box::new(PostgresqlRestart { aim: aim.clone(), node, started_at: String::new() }))
 }
 

@@ -5,7 +5,7 @@ use super::{
     crash::{self, Crash},
     disk,
 };
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{plan::Plan, services, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "power_loss",
@@ -22,17 +22,17 @@ pub(super) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let keeps_data = |host: &String| {
         let kinds = [ServiceKind::Patroni, ServiceKind::Etcd];
-        kinds.into_iter().find(|kind| cluster.service(host, *kind).is_some())
+        kinds.into_iter().find(|kind| plan.runs(host, *kind))
     };
     let keepers: Vec<_> = aim.hosts.iter().filter_map(|host| Some((host, keeps_data(host)?))).collect();
     if keepers.is_empty() {
         return Err(aim.refuse(KIND.name, "it keeps no data; host_crash does the same to it"));
     }
-    match keepers.into_iter().find(|(host, kind)| cluster.prepared_disk(host, *kind).is_none()) {
+    match keepers.into_iter().find(|(host, kind)| services::prepared_storage(plan, host, *kind).is_none()) {
         Some((host, _)) => Err(aim.refuse(KIND.name, disk::not_prepared(host))),
-        None => Ok(Box::new(Crash::aimed(KIND.name, cluster, aim)?)),
+        None => Ok(Box::new(Crash::aimed(KIND.name, plan, aim)?)),
     }
 }

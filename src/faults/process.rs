@@ -6,6 +6,7 @@ use super::{Aim, FaultError, Parameter, Takes};
 use crate::{
     cluster::{Cluster, wait_until},
     engine::{EngineError, Pod},
+    plan::Plan,
     topology::ServiceKind,
 };
 
@@ -130,26 +131,26 @@ pub(super) async fn state(pod: &Pod, pid: u32) -> Result<Option<char>, EngineErr
 }
 
 /// The process that the parameter `process` names, if the host runs its service.
-pub(super) fn aimed_at(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<(String, Process), FaultError> {
+pub(super) fn aimed_at(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<(String, Process), FaultError> {
     let host = aim.one_host(fault)?;
     let process = aim.parameters.process("process").ok_or_else(|| aim.refuse(fault, "it names no process"))?;
-    match cluster.service(host, process.service()) {
-        Some(_) => Ok((host.to_owned(), process)),
-        None => Err(aim.refuse(fault, format!("{host} does not run {}", process.word()))),
+    match plan.runs(host, process.service()) {
+        true => Ok((host.to_owned(), process)),
+        false => Err(aim.refuse(fault, format!("{host} does not run {}", process.word()))),
     }
 }
 
 /// The service that the parameter `service` names, if the host runs it.
 pub(super) fn service_aimed_at(
     fault: &'static str,
-    cluster: &Cluster,
+    plan: &Plan,
     aim: &Aim,
 ) -> Result<(String, ServiceKind), FaultError> {
     let host = aim.one_host(fault)?;
     let kind = aim.parameters.service("service").ok_or_else(|| aim.refuse(fault, "it names no service"))?;
-    match cluster.service(host, kind) {
-        Some(_) => Ok((host.to_owned(), kind)),
-        None => Err(aim.refuse(fault, format!("{host} does not run {}", kind.name()))),
+    match plan.runs(host, kind) {
+        true => Ok((host.to_owned(), kind)),
+        false => Err(aim.refuse(fault, format!("{host} does not run {}", kind.name()))),
     }
 }
 

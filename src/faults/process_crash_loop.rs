@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, process};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "process_crash_loop",
@@ -32,8 +32,8 @@ struct CrashLoop {
     at_most: Duration,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let (host, process) = process::aimed_at(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let (host, process) = process::aimed_at(KIND.name, plan, aim)?;
     if matches!(process, Process::Etcd | Process::Haproxy) {
         let reason = format!("nothing starts {} again after its death; use process_kill", process.word());
         return Err(aim.refuse(KIND.name, reason));

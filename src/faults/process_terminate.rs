@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process};
-use crate::{cluster::Cluster, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "process_terminate",
@@ -26,8 +26,8 @@ struct ProcessTerminate {
     pid: Option<u32>,
 }
 
-fn aim(cluster: &Cluster, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let (host, process) = process::aimed_at(KIND.name, cluster, aim)?;
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let (host, process) = process::aimed_at(KIND.name, plan, aim)?;
     if process == Process::Checkpointer {
         return Err(aim.refuse(KIND.name, "the checkpointer ignores SIGTERM"));
     }

@@ -1,9 +1,11 @@
 //! What a scenario can aim a fault at: hosts by name, or by the role that they have when the fault comes.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
+
+use regex::Regex;
 
 use super::FaultError;
-use crate::{cluster::Cluster, suggestion::did_you_mean, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, suggestion::did_you_mean, topology::ServiceKind};
 
 /// Hosts, each named or by its role: `the primary`, `node1 and node2`, `region eu`, `zone a`, `the rest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +64,7 @@ impl Target {
         format!("{part}(?:(?:, | and ){part})*")
     }
 
-    /// Reads what a step says. Any other word is taken for a host's name.
+    /// Reads what a step says at `{target}`. Any other word is taken for a host's name.
     pub fn parse(text: &str) -> Self {
         let listed = text.replace(" and ", ", ");
         let part = |words: &str| match ROLES.iter().find(|(role, _)| *role == words) {
@@ -81,11 +83,18 @@ impl Target {
         Self(vec![Part::Role(Role::Primary)])
     }
 
-    /// The hosts that it means now, each once. `the rest` is every host but those of `aimed`.
-    pub async fn resolve(&self, cluster: &Cluster, aimed: &[String]) -> Result<Vec<String>, FaultError> {
+    /// Reads a list of hosts that stands anywhere; `None` if it is none.
+    pub fn read(text: &str) -> Option<Self> {
+        static WHOLE: LazyLock<Option<Regex>> =
+            LazyLock::new(|| Regex::new(&format!("^(?:{})$", Target::pattern())).ok());
+        WHOLE.as_ref().is_some_and(|whole| whole.is_match(text)).then(|| Self::parse(text))
+    }
+
+    /// The hosts that it means while these roles hold, each once. `the rest` is every host but those of `aimed`.
+    pub fn resolve(&self, plan: &Plan, roles: &Roles, aimed: &[String]) -> Result<Vec<String>, FaultError> {
         let mut hosts = Vec::new();
         for part in &self.0 {
-            for host in part.resolve(cluster, aimed).await? {
+            for host in part.resolve(plan, roles, aimed)? {
                 if !hosts.contains(&host) {
                     hosts.push(host);
                 }
@@ -93,25 +102,28 @@ impl Target {
         }
         Ok(hosts)
     }
+
+    fn names(&self, role: Role) -> bool {
+        self.0.contains(&Part::Role(role))
+    }
 }
 
 impl Part {
-    async fn resolve(&self, cluster: &Cluster, aimed: &[String]) -> Result<Vec<String>, FaultError> {
+    fn resolve(&self, plan: &Plan, roles: &Roles, aimed: &[String]) -> Result<Vec<String>, FaultError> {
         match self {
             Part::Role(role) => {
-                let hosts = role.hosts(cluster, aimed).await;
+                let hosts = role.hosts(plan, roles, aimed);
                 if hosts.is_empty() { Err(FaultError::NoTarget(role.words().to_owned())) } else { Ok(hosts) }
             }
             Part::Region(name) => {
-                let regions = &cluster.plan().topology.regions;
+                let regions = &plan.topology.regions;
                 let names: Vec<&str> = regions.iter().map(|region| region.name.as_str()).collect();
                 let missing = || FaultError::NoTarget(format!("region `{name}` ({})", did_you_mean(name, &names)));
                 let region = regions.iter().find(|region| region.name == *name).ok_or_else(missing)?;
                 Ok(region.hosts.iter().map(|host| host.name.clone()).collect())
             }
             Part::Zone(name) => {
-                let placed =
-                    cluster.plan().topology.hosts().filter_map(|host| Some((host.zone.as_deref()?, &host.name)));
+                let placed = plan.topology.hosts().filter_map(|host| Some((host.zone.as_deref()?, &host.name)));
                 let placed: Vec<_> = placed.collect();
                 let here: Vec<String> =
                     placed.iter().filter(|(zone, _)| zone == name).map(|(_, host)| (*host).clone()).collect();
@@ -125,9 +137,9 @@ impl Part {
                 }
                 Ok(here)
             }
-            Part::Host(name) if cluster.pod(name).is_some() => Ok(vec![name.clone()]),
+            Part::Host(name) if plan.topology.hosts().any(|host| host.name == *name) => Ok(vec![name.clone()]),
             Part::Host(name) => {
-                let known: Vec<&str> = cluster.pods().map(|pod| pod.host.as_str()).collect();
+                let known: Vec<&str> = plan.topology.hosts().map(|host| host.name.as_str()).collect();
                 Err(FaultError::NoTarget(format!("host `{name}` ({})", did_you_mean(name, &known))))
             }
         }
@@ -139,28 +151,79 @@ impl Role {
         ROLES.iter().find(|(_, role)| *role == self).map_or("", |(words, _)| words)
     }
 
-    async fn hosts(self, cluster: &Cluster, aimed: &[String]) -> Vec<String> {
-        let plan = cluster.plan();
-        let with = |kind| plan.hosts_with(kind).map(str::to_owned).collect::<Vec<_>>();
-        let everything = || cluster.pods().map(|pod| pod.host.clone());
+    fn hosts(self, plan: &Plan, roles: &Roles, aimed: &[String]) -> Vec<String> {
+        let with = |kind| plan.hosts_with(kind).map(str::to_owned);
+        let everything = || plan.topology.hosts().map(|host| host.name.clone());
         match self {
-            Role::Primary => cluster.primary().await.into_iter().collect(),
-            Role::Standby => cluster.standbys().await.into_iter().take(1).collect(),
-            Role::Standbys => cluster.standbys().await,
-            Role::SynchronousStandby => cluster.synchronous_standby().await.into_iter().collect(),
-            Role::DcsLeader => cluster.dcs_leader().await.into_iter().collect(),
+            Role::Primary => roles.primary.iter().cloned().collect(),
+            Role::Standby => roles.standbys.iter().take(1).cloned().collect(),
+            Role::Standbys => roles.standbys.clone(),
+            Role::SynchronousStandby => roles.synchronous_standby.iter().cloned().collect(),
+            Role::DcsLeader => roles.dcs_leader.iter().cloned().collect(),
             Role::DcsFollower => {
-                let leader = cluster.dcs_leader().await;
-                let members = with(ServiceKind::Etcd).into_iter();
-                members.filter(|member| Some(member) != leader.as_ref()).take(1).collect()
+                with(ServiceKind::Etcd).filter(|member| Some(member) != roles.dcs_leader.as_ref()).take(1).collect()
             }
-            Role::DcsMembers => with(ServiceKind::Etcd),
+            Role::DcsMembers => with(ServiceKind::Etcd).collect(),
             Role::Nodes => plan.nodes.clone(),
-            Role::Proxy => with(ServiceKind::Haproxy).into_iter().take(1).collect(),
+            Role::Proxy => with(ServiceKind::Haproxy).take(1).collect(),
             Role::Everything => everything().collect(),
             Role::Rest => everything().filter(|host| !aimed.contains(host)).collect(),
             Role::Clients => vec![CLIENTS.to_owned()],
         }
+    }
+}
+
+/// Who has which role at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roles {
+    pub primary: Option<String>,
+    /// The first is `a standby`.
+    pub standbys: Vec<String>,
+    pub synchronous_standby: Option<String>,
+    pub dcs_leader: Option<String>,
+}
+
+impl Roles {
+    /// Asks a cluster for the roles that targets name, and no others: a fault must come at its instant.
+    pub async fn ask(cluster: &Cluster, targets: &[&Target]) -> Self {
+        let named = |role| targets.iter().any(|target| target.names(role));
+        let mut roles = Self::default();
+        if named(Role::Primary) {
+            roles.primary = cluster.primary().await;
+        }
+        if named(Role::Standby) || named(Role::Standbys) {
+            roles.standbys = cluster.standbys().await;
+        }
+        if named(Role::SynchronousStandby) {
+            roles.synchronous_standby = cluster.synchronous_standby().await;
+        }
+        if named(Role::DcsLeader) || named(Role::DcsFollower) {
+            roles.dcs_leader = cluster.dcs_leader().await;
+        }
+        roles
+    }
+
+    /// Every way in which the hosts of a plan can have the roles, while all of them live.
+    pub fn possible(plan: &Plan) -> Vec<Self> {
+        let members: Vec<&str> = plan.hosts_with(ServiceKind::Etcd).collect();
+        let mut found = Vec::new();
+        for primary in &plan.nodes {
+            let others: Vec<String> = plan.nodes.iter().filter(|node| *node != primary).cloned().collect();
+            // Any of the others can be the one that `a standby` or `the synchronous standby` means.
+            for first in 0..others.len().max(1) {
+                let mut standbys = others.clone();
+                standbys.rotate_left(first);
+                let synchronous_mode = plan.topology.settings.patroni.synchronous_mode;
+                let synchronous_standby = standbys.first().filter(|_| synchronous_mode).cloned();
+                found.extend(members.iter().map(|member| Self {
+                    primary: Some(primary.clone()),
+                    standbys: standbys.clone(),
+                    synchronous_standby: synchronous_standby.clone(),
+                    dcs_leader: Some((*member).to_owned()),
+                }));
+            }
+        }
+        found
     }
 }
 

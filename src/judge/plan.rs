@@ -139,6 +139,19 @@ impl Plan {
         self.links.iter().find(|link| link.from == from && link.to == to)
     }
 
+    /// Whether a host runs a service of this kind.
+    pub fn runs(&self, host: &str, kind: ServiceKind) -> bool {
+        self.services.iter().any(|service| service.host == host && service.kind == kind)
+    }
+
+    /// The kinds of service that a host runs, sorted.
+    pub fn services_on(&self, host: &str) -> Vec<ServiceKind> {
+        let here = self.services.iter().filter(|service| service.host == host);
+        let mut kinds: Vec<ServiceKind> = here.map(|service| service.kind).collect();
+        kinds.sort();
+        kinds
+    }
+
     /// The hosts that run this kind of service.
     pub fn hosts_with(&self, kind: ServiceKind) -> impl Iterator<Item = &str> {
         self.services.iter().filter(move |service| service.kind == kind).map(|service| service.host.as_str())

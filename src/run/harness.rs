@@ -1,7 +1,7 @@
 //! Runs feature files: from the command line, from `cargo test`, and from a user's own crate.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, PoisonError},
 };
@@ -21,13 +21,13 @@ use super::{
     folder::{FolderError, RunFolder},
     interrupt::{Interrupted, interrupted},
     progress::Progress,
-    writer::{Failures, panic_text},
+    writer::Failures,
 };
 use pgquake_judge::saved::{SavedError, SavedRun};
 
 use crate::{
     checks::Outcome,
-    drill::{Drill, DrillContext},
+    drill::{Drill, DrillContext, TopologySources},
     engine::{
         Engine, EngineError,
         images::ImageError,
@@ -36,8 +36,8 @@ use crate::{
     history::{Occurrence, Recorder, event::RunStarted, recorder::RecorderError},
     plan::Plan,
     report::ReportError,
-    steps::{self, Recorded, World},
-    topology::{self, TopologyError},
+    steps::{self, Recorded, World, panic_text},
+    topology::{self, Topology, TopologyError},
 };
 
 /// Runs scenarios and judges them.
@@ -52,8 +52,7 @@ use crate::{
 pub struct Harness {
     features: Vec<PathBuf>,
     narrow: Narrow,
-    topology: Option<String>,
-    topology_folders: Vec<PathBuf>,
+    topologies: TopologySources,
     steps: Collection<World>,
     out: PathBuf,
     seed: Option<u64>,
@@ -128,8 +127,7 @@ impl Harness {
         Self {
             features: vec![PathBuf::from("features")],
             narrow: Narrow { trials: 1, ..Narrow::default() },
-            topology: None,
-            topology_folders: vec![PathBuf::from("topologies")],
+            topologies: TopologySources { folders: vec![PathBuf::from("topologies")], for_every_scenario: None },
             steps: Collection::new(),
             out: PathBuf::from("reports"),
             seed: None,
@@ -164,13 +162,13 @@ impl Harness {
 
     /// The topology for every scenario, whatever its text names.
     pub fn topology(mut self, topology: Option<String>) -> Self {
-        self.topology = topology;
+        self.topologies.for_every_scenario = topology;
         self
     }
 
     /// Where topologies are looked for before the built-in ones.
     pub fn topologies<P: Into<PathBuf>>(mut self, folders: impl IntoIterator<Item = P>) -> Self {
-        self.topology_folders = folders.into_iter().map(Into::into).collect();
+        self.topologies.folders = folders.into_iter().map(Into::into).collect();
         self
     }
 
@@ -206,15 +204,23 @@ impl Harness {
 
     /// The scenarios that a run would take, checked but not run.
     pub fn list(&self) -> Result<Vec<PlannedScenario>, RunError> {
+        Ok(self.select()?.1.scenarios)
+    }
+
+    /// The steps, and the scenarios that are to run, checked as far as that can be done before anything starts.
+    fn select(&self) -> Result<(Collection<World>, Selection), RunError> {
+        if let Some(name) = &self.topologies.for_every_scenario {
+            topology::load(name, &self.topologies.folders)?;
+        }
         let collection = steps::add_to(self.steps.clone()).map_err(RunError::Steps)?;
-        Ok(feature_files::select(&self.features, &self.narrow, &collection)?.scenarios)
+        let selection = feature_files::select(&self.features, &self.narrow, &collection, &self.topologies)?;
+        Ok((collection, selection))
     }
 
     /// Runs, judges, writes the report. Whatever ends it, no container is left behind and what was recorded stays.
     pub async fn run(self) -> Result<RunResult, RunError> {
-        let collection = steps::add_to(self.steps.clone()).map_err(RunError::Steps)?;
-        let selection = feature_files::select(&self.features, &self.narrow, &collection)?;
-        let plans = self.plans(&selection)?;
+        let (collection, selection) = self.select()?;
+        let plans = plans(&selection);
         let engine = Engine::connect().await?;
         let folder = RunFolder::create(&self.out)?;
         let ownership = Ownership::of(&folder.run).map_err(RunError::Ownership)?;
@@ -222,10 +228,8 @@ impl Harness {
         let progress = Progress::new(false);
         let seed = self.seed.unwrap_or_else(rand::random);
         progress.say(&format!("run {} · seed {seed} · {}", folder.run, folder.path.display()));
-        for plan in &plans {
-            for warning in plan.topology.warnings() {
-                progress.say(&format!("warning: topology {}: {warning}", plan.topology.name));
-            }
+        for warning in warnings(&plans) {
+            progress.say(&warning);
         }
         let following = progress.follow(&recorder);
 
@@ -276,22 +280,10 @@ impl Harness {
         let image_progress = progress.clone();
         Arc::new(DrillContext {
             seed,
-            topology_folders: self.topology_folders.clone(),
-            topology_override: self.topology.clone(),
+            topologies: self.topologies.clone(),
             image_progress: Box::new(move |progress| image_progress.image(&progress)),
             ..DrillContext::new(engine.clone(), recorder.clone(), &folder.run, ownership.label(), &folder.path)
         })
-    }
-
-    /// The plans of the topologies that the scenarios name: read before anything starts, so that a mistake in one
-    /// costs no time.
-    fn plans(&self, selection: &Selection) -> Result<Vec<Plan>, RunError> {
-        let named = match &self.topology {
-            Some(topology) => vec![topology.clone()],
-            None => selection.topologies.clone(),
-        };
-        let load = |name: &String| Ok(Plan::new(topology::load(name, &self.topology_folders)?));
-        named.iter().map(load).collect()
     }
 
     /// Makes sure of the images, records the beginning and runs every scenario.
@@ -305,7 +297,7 @@ impl Harness {
     ) -> Result<(), RunError> {
         context.recorder.record(Occurrence::RunStarted(RunStarted {
             schema: crate::history::event::SCHEMA,
-            scenarios: 0,
+            scenarios: u32::try_from(selection.scenarios.len()).unwrap_or(u32::MAX),
             run: context.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: context.seed,
@@ -337,16 +329,18 @@ impl Harness {
                 if let Some(planned) = planned {
                     let drill = Drill::new(context, planned.number);
                     drill.recorder().record(Occurrence::ScenarioStarted(planned.started));
+                    // Before any step: one that fails must not hide that a target was missed.
+                    planned.expectations.into_iter().for_each(|expectation| drill.expect(expectation));
                     world.begin(drill);
                 }
             })
         })
         .after(|_, _, _, finished, world| {
-            let assertion = own_failure(finished);
+            let failure = failure(finished);
             Box::pin(async move {
                 if let Some(Ok(drill)) = world.map(World::drill) {
-                    if let Some(message) = assertion {
-                        drill.recorder().record(Occurrence::AssertionFailed { message });
+                    if let Some(failure) = failure {
+                        drill.recorder().record(failure);
                     }
                     drill.close().await;
                 }
@@ -358,14 +352,40 @@ impl Harness {
     }
 }
 
-/// What a step of the user's own said when it failed. pgquake's steps record their failures themselves.
-fn own_failure(finished: &ScenarioFinished) -> Option<String> {
+/// The plans of all topologies, as scenarios change them; each once.
+fn plans(selection: &Selection) -> Vec<Plan> {
+    let mut topologies: Vec<&Topology> = Vec::new();
+    for topology in &selection.topologies {
+        if !topologies.contains(&topology) {
+            topologies.push(topology);
+        }
+    }
+    topologies.into_iter().cloned().map(Plan::new).collect()
+}
+
+/// What to know of the topologies before believing what is found on them; each warning once.
+fn warnings(plans: &[Plan]) -> BTreeSet<String> {
+    let told = |plan: &Plan| {
+        let name = plan.topology.name.clone();
+        plan.topology.warnings().into_iter().map(move |warning| format!("warning: topology {name}: {warning}"))
+    };
+    plans.iter().flat_map(told).collect()
+}
+
+/// What the history is told of a scenario that cucumber ended early. Only a step of the user's own that fails asserts
+/// something about the system under test; pgquake's steps record their failures themselves.
+fn failure(finished: &ScenarioFinished) -> Option<Occurrence> {
+    let not_carried_out =
+        |text: &str, message| Some(Occurrence::StepFailed { text: format!("({text})"), line: 0, message });
     match finished {
         ScenarioFinished::StepFailed(_, _, StepError::Panic(why)) if (**why).is::<Recorded>() => None,
-        ScenarioFinished::StepFailed(_, _, StepError::Panic(why)) => Some(panic_text(&**why)),
-        ScenarioFinished::StepFailed(_, _, error) => Some(error.to_string()),
-        ScenarioFinished::BeforeHookFailed(why) => Some(panic_text(&**why)),
-        ScenarioFinished::StepPassed | ScenarioFinished::StepSkipped => None,
+        ScenarioFinished::StepFailed(_, _, StepError::Panic(why)) => {
+            Some(Occurrence::AssertionFailed { message: panic_text(&**why) })
+        }
+        ScenarioFinished::StepFailed(_, _, error) => not_carried_out("a step", error.to_string()),
+        ScenarioFinished::BeforeHookFailed(why) => not_carried_out("the scenario's beginning", panic_text(&**why)),
+        ScenarioFinished::StepSkipped => not_carried_out("a step", "no step matches it".to_owned()),
+        ScenarioFinished::StepPassed => None,
     }
 }
 

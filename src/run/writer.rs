@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cucumber::{
     Event, Writer, cli,
-    event::{Cucumber, Feature, Hook, Scenario, Step},
+    event::{Cucumber, Feature, Hook, Rule, Scenario, Step},
     parser,
     writer::Normalized,
 };
 
-use crate::steps::World;
+use crate::steps::{World, panic_text};
 
 /// Failures that cucumber saw. Cheap to clone; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +39,13 @@ impl Writer<World> for Failures {
             Ok(event) => event.into_inner(),
             Err(error) => return self.add(error.to_string()),
         };
-        let Cucumber::Feature(_, Feature::Scenario(scenario, event)) = event else { return };
+        let Cucumber::Feature(
+            _,
+            Feature::Scenario(scenario, event) | Feature::Rule(_, Rule::Scenario(scenario, event)),
+        ) = event
+        else {
+            return;
+        };
         match event.event {
             Scenario::Hook(which, Hook::Failed(_, why)) => {
                 self.add(format!("{}: the {which} hook panicked: {}", scenario.name, panic_text(&*why)));
@@ -50,11 +56,4 @@ impl Writer<World> for Failures {
             _ => {}
         }
     }
-}
-
-/// What a panic said, if it said it in words.
-pub(super) fn panic_text(why: &(dyn std::any::Any + Send)) -> String {
-    let text = why.downcast_ref::<String>().cloned();
-    text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "no message".to_owned())
 }

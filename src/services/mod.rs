@@ -8,6 +8,8 @@ mod haproxy;
 pub mod patroni;
 mod toxiproxy;
 
+use std::collections::BTreeMap;
+
 use crate::{credentials::Credentials, plan::Plan, topology::ServiceKind};
 
 pub use etcd::CLIENT_PORT as ETCD_CLIENT_PORT;
@@ -56,6 +58,24 @@ pub struct Rendered {
 
 /// Every service, by name.
 pub const ALL: &[Service] = &[etcd::SERVICE, haproxy::SERVICE, patroni::SERVICE, toxiproxy::SERVICE];
+
+/// The storage of a host's service, if it runs there and the plan puts it on a disk that can be broken.
+pub fn prepared_storage(plan: &Plan, host: &str, kind: ServiceKind) -> Option<Storage> {
+    let prepared = plan.topology.prepare.disks && plan.runs(host, kind);
+    service(kind).storage.filter(|_| prepared)
+}
+
+/// The ports of a host that observers, probers and clients reach, each with the port of 127.0.0.1 that it is to have
+/// (0: any).
+pub fn published_ports(plan: &Plan, host: &str) -> BTreeMap<u16, u16> {
+    let of_services = plan.services_on(host).into_iter().flat_map(|kind| service(kind).ports.iter().copied());
+    let mut ports: BTreeMap<u16, u16> = of_services.map(|port| (port, 0)).collect();
+    for endpoint in plan.endpoints.iter().map(|endpoint| &endpoint.at).filter(|at| at.host == host) {
+        let published = ports.entry(endpoint.port).or_default();
+        *published = endpoint.publish.unwrap_or(*published);
+    }
+    ports
+}
 
 /// The row of a kind.
 pub fn service(kind: ServiceKind) -> &'static Service {

@@ -1,23 +1,28 @@
 //! Gherkin steps. One file for each keyword, and for `When` one for each plane of faults; one row a step in its table. A
-//! step reads its words and calls the drill.
+//! step makes an [`Intent`] of its words; the walk before the start checks it, and the run has the drill carry it out.
 //!
 //! Architecture invariant: steps hold no logic of their own, and nothing but a run uses them.
 
 mod given;
+mod intent;
+mod rehearsal;
 mod then;
 mod when;
 mod words;
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::LazyLock};
 
 use cucumber::{
     gherkin::{self, StepType},
     step::{Collection, Context},
 };
 use cucumber_expressions::Expression;
-use futures::future::LocalBoxFuture;
+use futures::{FutureExt as _, future::LocalBoxFuture};
 
+pub(crate) use intent::Intent;
+pub(crate) use rehearsal::{At, Rehearsed, Wrong, rehearse};
 pub use words::WordError;
+pub(crate) use words::Words;
 
 use crate::{
     drill::{Drill, DrillError},
@@ -52,6 +57,8 @@ impl World {
 pub enum StepError {
     #[error("this step runs only within a run of pgquake")]
     OutsideRun,
+    #[error("the step panicked, which is a mistake in pgquake: {0}")]
+    Panicked(String),
     #[error(transparent)]
     Drill(#[from] DrillError),
     #[error(transparent)]
@@ -69,16 +76,11 @@ pub struct StepDefinition {
     pub expression: &'static str,
     /// What it does, in a sentence.
     pub help: &'static str,
-    run: RunStep,
+    read: ReadStep,
 }
 
-type RunStep = for<'a> fn(&'a mut Drill, Words) -> LocalBoxFuture<'a, Result<(), StepError>>;
-
-/// What a step's text says at its parameters, in their order, with the step itself.
-pub(crate) struct Words {
-    values: Vec<String>,
-    step: gherkin::Step,
-}
+/// Makes of a step's words what the step asks for.
+type ReadStep = fn(&Words<'_>) -> Result<Intent, WordError>;
 
 /// Parameters of pgquake's own: name and regular expression.
 static PARAMETERS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
@@ -97,12 +99,9 @@ pub fn all() -> impl Iterator<Item = &'static StepDefinition> {
     given::ALL.iter().chain(when::TABLES.iter().copied().flatten()).chain(then::ALL)
 }
 
-/// The topology that a step names, if it names one.
-pub(crate) fn topology_of(step: &gherkin::Step) -> Option<String> {
-    let definition = find(step).filter(|definition| definition.expression == given::TOPOLOGY)?;
-    let captured = definition.regex().ok()?.captures(&step.value)?;
-    captured.iter().skip(1).flatten().map(|group| group.as_str().to_owned()).find(|name| !name.is_empty())
-}
+/// Every row with the regular expression of its text.
+static COMPILED: LazyLock<Vec<(regex::Regex, &StepDefinition)>> =
+    LazyLock::new(|| all().filter_map(|definition| Some((definition.regex().ok()?, definition))).collect());
 
 /// Adds pgquake's steps to those of a user's own.
 pub(crate) fn add_to(collection: Collection<World>) -> Result<Collection<World>, String> {
@@ -133,25 +132,23 @@ impl StepDefinition {
     }
 }
 
-/// The function that cucumber calls for each of pgquake's steps: finds the row again and runs it.
+/// The function that cucumber calls for each of pgquake's steps: finds the row again and has it carried out.
 ///
-/// cucumber takes a panic for a failed step and goes on with the scenario's end; there is no other way to tell it.
+/// cucumber takes a panic for a failed step and goes on with the scenario's end; there is no other way to tell it. A
+/// panic that a step of pgquake's own did not mean says nothing of the system under test: it is recorded as a step that
+/// could not be carried out, and not as one of the user's that failed.
 fn dispatch<'a>(world: &'a mut World, context: Context) -> LocalBoxFuture<'a, ()> {
     Box::pin(async move {
         let line = context.step.position.line;
         let text = format!("{}{}", context.step.keyword, context.step.value);
-        let outcome = match find(&context.step) {
-            Some(definition) => {
-                let words = Words { values: values(&context), step: context.step };
-                match world.drill() {
-                    Ok(drill) => {
-                        drill.recorder().record(Occurrence::StepStarted { text: text.clone(), line });
-                        (definition.run)(drill, words).await
-                    }
-                    Err(error) => Err(error),
-                }
+        let outcome = match world.drill() {
+            Ok(drill) => {
+                drill.recorder().record(Occurrence::StepStarted { text: text.clone(), line });
+                let carried_out = async { read(&context.step).ok_or(StepError::OutsideRun)??.carry_out(drill).await };
+                let panicked = |why: Box<dyn std::any::Any + Send>| StepError::Panicked(panic_text(&*why));
+                AssertUnwindSafe(carried_out).catch_unwind().await.unwrap_or_else(|why| Err(panicked(why)))
             }
-            None => Err(StepError::OutsideRun),
+            Err(error) => Err(error),
         };
         if let Err(error) = outcome {
             if let Ok(drill) = world.drill() {
@@ -162,22 +159,32 @@ fn dispatch<'a>(world: &'a mut World, context: Context) -> LocalBoxFuture<'a, ()
     })
 }
 
-fn find(step: &gherkin::Step) -> Option<&'static StepDefinition> {
-    all().find(|definition| {
-        definition.keyword == step.ty && definition.regex().is_ok_and(|regex| regex.is_match(&step.value))
-    })
+/// What a panic said, if it said it in words.
+pub(crate) fn panic_text(why: &(dyn std::any::Any + Send)) -> String {
+    let text = why.downcast_ref::<String>().cloned();
+    text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// What one of pgquake's own steps asks for; `None`: the step is none of them.
+pub(crate) fn read(step: &gherkin::Step) -> Option<Result<Intent, WordError>> {
+    let (regex, definition) =
+        COMPILED.iter().find(|(regex, known)| known.keyword == step.ty && regex.is_match(&step.value))?;
+    Some(Words::new(values(regex, &step.value), step).read(definition))
 }
 
 /// The values of the parameters. A parameter with several groups (a string in one kind of quotes or the other)
 /// has groups named `__0_0`, `__0_1`, of which one is filled.
-fn values(context: &Context) -> Vec<String> {
+fn values(regex: &regex::Regex, text: &str) -> Vec<String> {
+    let Some(captures) = regex.captures(text) else { return Vec::new() };
     let mut values: Vec<String> = Vec::new();
     let mut last_parameter: Option<&str> = None;
-    for (name, value) in context.matches.iter().skip(1) {
-        let parameter = name.as_deref().and_then(|name| name.rsplit_once('_')).map(|(parameter, _)| parameter);
+    for (name, group) in regex.capture_names().zip(captures.iter()).skip(1) {
+        let value = group.map_or("", |group| group.as_str());
+        let parameter = name.and_then(|name| name.rsplit_once('_')).map(|(parameter, _)| parameter);
         match values.last_mut() {
             Some(last) if parameter.is_some() && parameter == last_parameter => last.push_str(value),
-            _ => values.push(value.clone()),
+            _ => values.push(value.to_owned()),
         }
         last_parameter = parameter;
     }
@@ -214,7 +221,12 @@ mod tests {
                 position: gherkin::LineCol { line: 1, col: 1 },
             };
             assert!(matches!(collection.find(&step), Ok(Some(_))), "{example}");
-            assert_eq!(find(&step).map(|found| found.expression), Some(definition.expression));
+            let found =
+                COMPILED.iter().filter(|(regex, known)| known.keyword == step.ty && regex.is_match(&step.value));
+            let found: Vec<&str> = found.map(|(_, known)| known.expression).collect();
+            assert_eq!(found, [definition.expression]);
+            let read = read(&step).unwrap();
+            assert!(read.is_ok() || example.contains("\"x\""), "{example}: {read:?}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Reading the words of a step.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
-use cucumber::gherkin::StepType;
+use cucumber::gherkin::{Step, StepType};
 
-use super::{StepDefinition, Words};
+use super::{Intent, StepDefinition, intent::FaultOrder};
 use crate::{
     faults::Target,
     history::event::{Bound, Expectation},
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A step's words can't be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WordError {
     #[error("the step has no value at place {0}")]
     Missing(usize),
@@ -23,10 +23,42 @@ pub enum WordError {
     #[error("`{0}` is no size: write it as 64 kB or 1 MB")]
     Size(String),
     #[error("a row of the step's table needs a name and a value")]
-    Table,
+    Table { row: usize },
+    #[error("the step's table names `{name}` twice")]
+    Twice { name: String, row: usize },
+    #[error("the step's text says `{name}` already")]
+    Said { name: String, row: usize },
+    #[error("this step takes no table")]
+    NeedlessTable,
+    #[error("this step takes no text below it")]
+    NeedlessText,
 }
 
-impl Words {
+/// What a step's text says at its parameters, in their order, with the step itself.
+pub(crate) struct Words<'a> {
+    values: Vec<String>,
+    step: &'a Step,
+    /// Whether the step's definition has asked for the table: what nobody reads must not stand there.
+    table_is_read: Cell<bool>,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(values: Vec<String>, step: &'a Step) -> Self {
+        Self { values, step, table_is_read: Cell::new(false) }
+    }
+
+    /// What the step asks for by its definition, if all that stands there was understood.
+    pub(super) fn read(&self, definition: &StepDefinition) -> Result<Intent, WordError> {
+        let intent = (definition.read)(self)?;
+        if self.step.table.is_some() && !self.table_is_read.get() {
+            return Err(WordError::NeedlessTable);
+        }
+        if self.step.docstring.is_some() {
+            return Err(WordError::NeedlessText);
+        }
+        Ok(intent)
+    }
+
     pub(super) fn text(&self, place: usize) -> Result<&str, WordError> {
         self.values.get(place).map(String::as_str).ok_or(WordError::Missing(place))
     }
@@ -54,37 +86,54 @@ impl Words {
         Ok(self.duration(place)?.as_secs_f64() * 1000.0)
     }
 
-    /// Parameters of a fault, from the places of the step's words.
-    pub(super) fn named(&self, places: &[(&str, usize)]) -> Result<BTreeMap<String, String>, WordError> {
-        places.iter().map(|(name, place)| Ok(((*name).to_owned(), self.text(*place)?.to_owned()))).collect()
-    }
-
     /// The rows of the step's table, as names and values.
     pub(super) fn table(&self) -> Result<BTreeMap<String, String>, WordError> {
-        let Some(table) = &self.step.table else { return Ok(BTreeMap::new()) };
-        let pair = |row: &Vec<String>| match row.as_slice() {
-            [name, value] => Ok((name.clone(), value.clone())),
-            _ => Err(WordError::Table),
-        };
-        table.rows.iter().map(pair).collect()
+        self.table_is_read.set(true);
+        let mut read = BTreeMap::new();
+        for (row, cells) in self.step.table.iter().flat_map(|table| &table.rows).enumerate() {
+            let [name, value] = cells.as_slice() else { return Err(WordError::Table { row }) };
+            if read.insert(name.clone(), value.clone()).is_some() {
+                return Err(WordError::Twice { name: name.clone(), row });
+            }
+        }
+        Ok(read)
     }
 
-    /// The rows of the step's table, with what its words say of the fault's parameters.
-    pub(super) fn parameters(&self, said: &[(&str, &str)]) -> Result<BTreeMap<String, String>, WordError> {
+    /// A fault at the hosts that stand at a place. `said` are the parameters that the step's text gives; the step's
+    /// table gives the others.
+    pub(super) fn fault(&self, name: &str, target: usize, said: &[(&str, &str)]) -> Result<Intent, WordError> {
+        self.fault_on(name, self.target(target)?, said)
+    }
+
+    /// A fault at a target that the step's text implies.
+    pub(super) fn fault_on(&self, name: &str, target: Target, said: &[(&str, &str)]) -> Result<Intent, WordError> {
+        Ok(Intent::Inject(self.order(name, target, said)?))
+    }
+
+    pub(super) fn order(&self, name: &str, target: Target, said: &[(&str, &str)]) -> Result<FaultOrder, WordError> {
         let mut parameters = self.table()?;
-        parameters.extend(said.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Ok(parameters)
+        for (name, value) in said {
+            if parameters.insert((*name).to_owned(), (*value).to_owned()).is_some() {
+                return Err(WordError::Said { name: (*name).to_owned(), row: self.row_of(name).unwrap_or_default() });
+            }
+        }
+        Ok(FaultOrder { fault: name.to_owned(), target, parameters })
     }
 
     /// What this step expects of a measure of a check.
-    pub(super) fn expectation(&self, check: &str, measure: &str, bound: Bound) -> Expectation {
-        Expectation {
+    pub(super) fn expect(&self, check: &str, measure: &str, bound: Bound) -> Result<Intent, WordError> {
+        Ok(Intent::Expect(Expectation {
             check: check.to_owned(),
             measure: measure.to_owned(),
             bound,
             text: self.step.value.clone(),
             line: self.step.position.line,
-        }
+        }))
+    }
+
+    /// The row of the step's table that begins with this name, counted from 0.
+    pub(super) fn row_of(&self, name: &str) -> Option<usize> {
+        self.step.table.as_ref()?.rows.iter().position(|row| row.first().is_some_and(|first| first == name))
     }
 }
 
@@ -93,7 +142,7 @@ pub(super) const fn step(
     keyword: StepType,
     expression: &'static str,
     help: &'static str,
-    run: super::RunStep,
+    read: super::ReadStep,
 ) -> StepDefinition {
-    StepDefinition { keyword, expression, help, run }
+    StepDefinition { keyword, expression, help, read }
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::{Injected, InjectorError, Order};
 use crate::{
     cluster::{Cluster, wait_until},
-    faults::{ALL, Aim, CLIENTS, Fault, FaultError, FaultKind, Lasts, Parameters, Place, find},
+    faults::{ALL, Aim, Fault, FaultError, FaultKind, Lasts, Parameters, Place, Roles, find},
     history::{Occurrence, Recorder, event::FaultInjecting},
     suggestion,
 };
@@ -87,8 +87,12 @@ impl Faults {
             move |source| InjectorError::Inject { fault: kind.name, target, source }
         };
         let words = order.target.to_string();
-        let aim = self.aim(kind, &order).await.map_err(failed(&words))?;
-        let mut fault = kind.aimed(&self.cluster, &aim).map_err(failed(&aim.described))?;
+        let parameters =
+            Parameters::read(kind.parameters, &order.parameters).map_err(|error| failed(&words)(error.into()))?;
+        let roles = Roles::ask(&self.cluster, &parameters.targets(&[order.target])).await;
+        let plan = self.cluster.plan();
+        let aim = Aim::new(kind, plan, &roles, order.target, parameters).map_err(failed(&words))?;
+        let mut fault = kind.aimed(plan, &aim).map_err(failed(&aim.described))?;
         fault.prepare(&self.cluster).await.map_err(failed(&aim.described))?;
         let lost = fault.takes_away();
         self.prove_what_it_overlays(kind.name, &lost, &aim.hosts).await;
@@ -128,21 +132,6 @@ impl Faults {
         Ok(Injected { number, primary_before })
     }
 
-    /// Finds what the scenario's words mean now.
-    async fn aim(&self, kind: &'static FaultKind, order: &Order<'_>) -> Result<Aim, FaultError> {
-        let mut parameters = Parameters::read(kind.parameters, &order.parameters)?;
-        let hosts = order.target.resolve(&self.cluster, &[]).await?;
-        parameters.resolve(kind.parameters, &self.cluster, &hosts).await?;
-        let words = order.target.to_string();
-        let meant = hosts.join(", ");
-        let described = if words == meant { words } else { format!("{words} ({meant})") };
-        let aim = Aim { hosts, described, parameters };
-        if aim.hosts.iter().any(|host| host == CLIENTS) && !kind.reaches_clients {
-            return Err(aim.refuse(kind.name, "clients are no host of the topology"));
-        }
-        Ok(aim)
-    }
-
     /// Injects the fault that was just aimed, and waits for the proof.
     async fn carry_out(&mut self) -> Result<(), InjectorError> {
         let Some(Active { number, kind, target, fault, confirmed, .. }) = self.active.last_mut() else { return Ok(()) };
@@ -179,7 +168,8 @@ impl Faults {
         let fault = &mut active.fault;
         let change = async {
             let mut parameters = Parameters::read(kind.parameters, given)?;
-            parameters.resolve(kind.parameters, cluster, &hosts).await?;
+            let roles = Roles::ask(cluster, &parameters.targets(&[])).await;
+            parameters.resolve(kind.parameters, cluster.plan(), &roles, &hosts)?;
             fault.change(cluster, &Aim { hosts, described: target.clone(), parameters }).await?;
             let what = format!("the proof that {} bites as changed", kind.name);
             Ok::<_, FaultError>(wait_until(&what, fault.confirmed_within(), || fault.bites(cluster)).await?)

@@ -13,6 +13,7 @@ use crate::{
     cluster::Cluster,
     faults::{Aim, Fault, FaultError, Place},
     links::{Stream, ToxicKind},
+    plan::Plan,
     services,
     topology::ServiceKind,
 };
@@ -89,12 +90,12 @@ impl LinkFault {
     /// The links that a fault is aimed at, with the toxics that its parameters say.
     pub fn aimed(
         fault: &'static str,
-        cluster: &Cluster,
+        plan: &Plan,
         aim: &Aim,
         shape: fn(&Aim) -> Result<Shape, FaultError>,
     ) -> Result<Box<dyn Fault>, FaultError> {
         let Shape { toxics, measure } = shape(aim)?;
-        let ways = super::ways(fault, cluster, aim)?;
+        let ways = super::ways(fault, plan, aim)?;
         let toxics = Toxics::new(fault, ways, share(aim), &toxics);
         Ok(Box::new(Self { fault, shape, toxics, measure: certain(measure, aim), before: BTreeMap::new() }))
     }
@@ -203,8 +204,12 @@ impl Fault for LinkFault {
         Ok(format!("{listed}; {}", judged?.join("; ")))
     }
 
+    fn can_change(&self) -> bool {
+        true
+    }
+
     async fn change(&mut self, cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
-        if super::ways(self.fault, cluster, aim)? != self.toxics.ways {
+        if super::ways(self.fault, cluster.plan(), aim)? != self.toxics.ways {
             return Err(aim.refuse(self.fault, "where it hits can't change; heal it, and inject another"));
         }
         let Shape { toxics, measure } = (self.shape)(aim)?;

@@ -11,6 +11,7 @@ use super::{Aim, FaultError, Parameter, Takes};
 use crate::{
     cluster::Cluster,
     links::{Stream, Toxic, ToxicKind, listener_name},
+    plan::Plan,
 };
 
 pub(super) use fault::{LinkFault, Measure, PADDING_BYTES, Shape};
@@ -38,13 +39,13 @@ pub(super) struct Way {
 }
 
 /// The listeners that a fault is aimed at.
-pub(super) fn ways(fault: &'static str, cluster: &Cluster, aim: &Aim) -> Result<Vec<Way>, FaultError> {
+pub(super) fn ways(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<Vec<Way>, FaultError> {
     let ports = aim.parameters.ports("ports");
     let far = aim.parameters.hosts("to");
     let mut ways = Vec::new();
     for from in &aim.hosts {
         for to in far.iter().filter(|to| *to != from) {
-            let link = cluster.plan().link(from, to).ok_or_else(|| {
+            let link = plan.link(from, to).ok_or_else(|| {
                 aim.refuse(
                     fault,
                     format!("the link from {from} to {to} is not shaped; write `Given every link is shaped`"),

@@ -12,6 +12,10 @@ pub enum SettingError {
     Unknown { name: String, hint: String },
     #[error("`{text}` can't be the Patroni setting `{name}`: {reason}")]
     Value { name: String, text: String, reason: String },
+    #[error("`{text}` can't be the PostgreSQL parameter `{name}`: {reason}")]
+    Postgresql { name: String, text: String, reason: String },
+    #[error("the settings do not go together: {0}")]
+    Together(String),
 }
 
 impl Topology {
@@ -34,13 +38,39 @@ impl Topology {
         };
         let mut changed = self.clone();
         changed.settings.patroni = serde_json::from_value(settings).map_err(|error| wrong(error.to_string()))?;
-        if let Some(problem) = validate::problems(&changed, None).into_iter().next() {
-            let help = problem.help.map(|help| format!(": {help}")).unwrap_or_default();
-            return Err(wrong(format!("{}{help}", problem.message)));
-        }
+        changed.takes_each_setting().map_err(wrong)?;
         *self = changed;
         Ok(())
     }
+
+    /// Sets a parameter of PostgreSQL on every node, as in `postgresql.conf`. The topology stays as it was when it can't
+    /// be set.
+    pub fn set_postgresql(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
+        let mut changed = self.clone();
+        changed.settings.postgresql.parameters.insert(name.to_owned(), text.to_owned());
+        let wrong = |reason| SettingError::Postgresql { name: name.to_owned(), text: text.to_owned(), reason };
+        changed.takes_each_setting().map_err(wrong)?;
+        *self = changed;
+        Ok(())
+    }
+
+    /// Whether the settings keep the rules that several of them share. Scenarios set one after the other, so this is
+    /// asked when all are set.
+    pub fn settings_go_together(&self) -> Result<(), SettingError> {
+        let shared = validate::problems(self, None).into_iter().find(|problem| problem.paths.len() > 1);
+        shared.map_or(Ok(()), |problem| Err(SettingError::Together(in_words(problem))))
+    }
+
+    /// Why a setting can't be used, whatever the others are.
+    fn takes_each_setting(&self) -> Result<(), String> {
+        let own = validate::problems(self, None).into_iter().find(|problem| problem.paths.len() == 1);
+        own.map_or(Ok(()), |problem| Err(in_words(problem)))
+    }
+}
+
+fn in_words(problem: validate::Problem) -> String {
+    let help = problem.help.map(|help| format!(": {help}")).unwrap_or_default();
+    format!("{}{help}", problem.message)
 }
 
 #[cfg(test)]
@@ -55,6 +85,16 @@ mod tests {
         topology.set_patroni("loop_wait_s", "5").unwrap();
         let patroni = &topology.settings.patroni;
         assert_eq!((patroni.failsafe_mode, patroni.primary_start_timeout_s, patroni.loop_wait_s), (true, 0, 5));
+    }
+
+    #[test]
+    fn settings_are_held_against_each_other_when_all_are_set() {
+        let mut topology = load("single-region", &[]).unwrap();
+        topology.set_patroni("ttl", "20").unwrap();
+        assert!(topology.settings_go_together().unwrap_err().to_string().contains("exceeds ttl_s"));
+        topology.set_patroni("loop_wait", "5").unwrap();
+        topology.set_patroni("retry_timeout", "5").unwrap();
+        topology.settings_go_together().unwrap();
     }
 
     #[test]

@@ -9,55 +9,30 @@ pub(super) const ALL: &[StepDefinition] = &[
         When,
         "the clock of {target} is set {duration} ahead",
         "Patroni and PostgreSQL see a time of day that is ahead, until it is healed",
-        |drill, words| {
-            Box::pin(async move {
-                let parameters = words.parameters(&[("by", words.text(1)?), ("direction", "ahead")])?;
-                Ok(drill.inject("clock_offset", &words.target(0)?, parameters).await?)
-            })
-        },
+        |words| words.fault("clock_offset", 0, &[("by", words.text(1)?), ("direction", "ahead")]),
     ),
     step(
         When,
         "the clock of {target} is set {duration} behind",
         "Patroni and PostgreSQL see a time of day that is behind, until it is healed",
-        |drill, words| {
-            Box::pin(async move {
-                let parameters = words.parameters(&[("by", words.text(1)?), ("direction", "behind")])?;
-                Ok(drill.inject("clock_offset", &words.target(0)?, parameters).await?)
-            })
-        },
+        |words| words.fault("clock_offset", 0, &[("by", words.text(1)?), ("direction", "behind")]),
     ),
     step(
         When,
         "the clock of {target} jumps {duration} ahead",
         "the time of day jumps, and back by itself (`back_after`)",
-        |drill, words| {
-            Box::pin(async move {
-                let parameters = words.parameters(&[("by", words.text(1)?), ("direction", "ahead")])?;
-                Ok(drill.inject("clock_jump", &words.target(0)?, parameters).await?)
-            })
-        },
+        |words| words.fault("clock_jump", 0, &[("by", words.text(1)?), ("direction", "ahead")]),
     ),
     step(
         When,
         "the clock of {target} jumps {duration} behind",
         "the time of day jumps, and back by itself (`back_after`)",
-        |drill, words| {
-            Box::pin(async move {
-                let parameters = words.parameters(&[("by", words.text(1)?), ("direction", "behind")])?;
-                Ok(drill.inject("clock_jump", &words.target(0)?, parameters).await?)
-            })
-        },
+        |words| words.fault("clock_jump", 0, &[("by", words.text(1)?), ("direction", "behind")]),
     ),
     step(
         When,
         "the clock of {target} goes at {string} of its rate",
         "the time of day drifts, until it is healed",
-        |drill, words| {
-            Box::pin(async move {
-                let parameters = words.parameters(&[("rate", words.text(1)?)])?;
-                Ok(drill.inject("clock_rate", &words.target(0)?, parameters).await?)
-            })
-        },
+        |words| words.fault("clock_rate", 0, &[("rate", words.text(1)?)]),
     ),
 ];

@@ -9,33 +9,18 @@ pub(super) const ALL: &[StepDefinition] = &[
         When,
         "a round trip from {target} to {target} takes {duration} longer",
         "all data of these links is delayed, half of the round trip each way",
-        |drill, words| {
-            Box::pin(async move {
-                let parameters = words.named(&[("to", 1), ("round_trip", 2)])?;
-                Ok(drill.inject("link_latency", &words.target(0)?, parameters).await?)
-            })
-        },
+        |words| words.fault("link_latency", 0, &[("to", words.text(1)?), ("round_trip", words.text(2)?)]),
     ),
     step(
         When,
         "the links from {target} to {target} carry {size} a second",
         "each connection of these links gets no more, each way",
-        |drill, words| {
-            Box::pin(async move {
-                let parameters = words.named(&[("to", 1), ("rate", 2)])?;
-                Ok(drill.inject("link_bandwidth", &words.target(0)?, parameters).await?)
-            })
-        },
+        |words| words.fault("link_bandwidth", 0, &[("to", words.text(1)?), ("rate", words.text(2)?)]),
     ),
     step(
         When,
         "the links from {target} to {target} swallow all data",
         "connections are accepted and stay open, and no byte passes",
-        |drill, words| {
-            Box::pin(async move {
-                let parameters = words.named(&[("to", 1)])?;
-                Ok(drill.inject("link_timeout", &words.target(0)?, parameters).await?)
-            })
-        },
+        |words| words.fault("link_timeout", 0, &[("to", words.text(1)?)]),
     ),
 ];

@@ -1,0 +1,307 @@
+//! Feature files: found, parsed and checked before anything is started, filtered by tags, repeated for trials.
+
+mod find;
+mod flatten;
+mod mistake;
+mod shape;
+mod tags;
+
+use std::path::{Path, PathBuf};
+
+use cucumber::{
+    gherkin::{Feature, GherkinEnv, LineCol, Scenario, Step, StepType, tagexpr::TagOperation},
+    step::Collection,
+    tag::Ext as _,
+};
+
+use crate::{
+    drill::TopologySources,
+    history::event::{Expectation, ScenarioStarted},
+    steps::{self, At, World, Wrong},
+    suggestion,
+    topology::Topology,
+};
+
+pub use mistake::{FeatureError, Mistake};
+
+use find::Found;
+use flatten::{Flat, flatten};
+use mistake::Source;
+
+/// One scenario (one trial) to run.
+#[derive(Debug, Clone)]
+pub struct PlannedScenario {
+    pub number: u32,
+    pub started: ScenarioStarted,
+    /// What its `Then`s expect.
+    pub expectations: Vec<Expectation>,
+}
+
+/// What to run.
+pub struct Selection {
+    /// Features for cucumber, with a scenario for each trial; a tag of each says its number.
+    pub features: Vec<Feature>,
+    pub scenarios: Vec<PlannedScenario>,
+    /// The topology of each scenario, as the scenario changes it.
+    pub topologies: Vec<Topology>,
+}
+
+/// What narrows the choice of scenarios.
+#[derive(Debug, Clone, Default)]
+pub struct Narrow {
+    pub tags: Option<String>,
+    /// Only scenarios whose name contains one of these; as `cargo test NAME` gives it.
+    pub names: Vec<String>,
+    pub trials: u32,
+}
+
+/// The tag that carries a scenario's number to the hook that begins it.
+const NUMBER_TAG: &str = "pgquake.number:";
+
+/// Finds, parses, checks and selects. Every scenario of the files is checked, also one that is not selected.
+///
+/// # Errors
+/// All mistakes of all files together; or that nothing is there, or nothing is left to run.
+pub fn select(
+    paths: &[PathBuf],
+    narrow: &Narrow,
+    collection: &Collection<World>,
+    topologies: &TopologySources,
+) -> Result<Selection, FeatureError> {
+    let expression = narrow.tags.as_deref().map(tag_expression).transpose()?;
+    let mut selection = Selection { features: Vec::new(), scenarios: Vec::new(), topologies: Vec::new() };
+    let mut all_mistakes: Vec<Mistake> = Vec::new();
+    for found in find::files(paths)? {
+        let text = std::fs::read_to_string(&found.path)
+            .map_err(|source| FeatureError::Io { path: found.path.clone(), source })?;
+        let source = Source::new(&found.path, text);
+        let mut mistakes = Vec::new();
+        let Some(mut feature) = parse(&source, &mut mistakes) else {
+            all_mistakes.extend(mistakes);
+            continue;
+        };
+        shape::check(&feature, &source, collection, &mut mistakes);
+        tags::check(&feature, &source, &mut mistakes);
+        let mut scenarios = flatten(&mut feature, &source, &mut mistakes);
+        let mut rehearsed = Vec::new();
+        for flat in &scenarios {
+            rehearsed.push(check(&feature, flat, &source, collection, topologies, &mut mistakes));
+        }
+        mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+        all_mistakes.extend(mistakes);
+        let by_line = at_lines(&scenarios, &found, &source)?;
+        let chosen = scenarios.drain(..).zip(rehearsed).zip(by_line).filter(|((flat, _), by_line)| {
+            let scenario = &flat.scenario;
+            let tags: Vec<&String> = feature.tags.iter().chain(&scenario.tags).collect();
+            let by_tag = expression.as_ref().is_none_or(|expression| expression.eval(&tags));
+            let by_name = narrow.names.is_empty() || narrow.names.iter().any(|name| scenario.name.contains(name));
+            by_tag && by_name && *by_line
+        });
+        for ((flat, rehearsed), _) in chosen.collect::<Vec<_>>() {
+            selection.topologies.extend(rehearsed.topology);
+            selection.add(&mut feature, &flat.scenario, &found.path, &rehearsed.expectations, narrow.trials.max(1));
+        }
+        if !feature.scenarios.is_empty() {
+            selection.features.push(feature);
+        }
+    }
+    match FeatureError::from_mistakes(without_repetitions(all_mistakes)) {
+        Some(error) => Err(error),
+        None if selection.scenarios.is_empty() => Err(nothing_left(narrow)),
+        None => Ok(selection),
+    }
+}
+
+impl Selection {
+    /// Adds every trial of a scenario.
+    fn add(
+        &mut self,
+        feature: &mut Feature,
+        scenario: &Scenario,
+        path: &Path,
+        expectations: &[Expectation],
+        trials: u32,
+    ) {
+        for trial in 1..=trials {
+            let number = u32::try_from(self.scenarios.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let started = describe(feature, scenario, path, trial, trials);
+            let mut repeated = scenario.clone();
+            repeated.tags.push(format!("{NUMBER_TAG}{number}"));
+            feature.scenarios.push(repeated);
+            self.scenarios.push(PlannedScenario { number, started, expectations: expectations.to_vec() });
+        }
+    }
+}
+
+fn nothing_left(narrow: &Narrow) -> FeatureError {
+    let by_tags = narrow.tags.iter().map(|tags| format!("the tags `{tags}`"));
+    let by_names = narrow.names.iter().map(|name| format!("the name `{name}`"));
+    let narrowed: Vec<String> = by_tags.chain(by_names).collect();
+    let narrowed = if narrowed.is_empty() { String::new() } else { format!(" with {}", narrowed.join(" and ")) };
+    FeatureError::Nothing { narrowed }
+}
+
+/// Each mistake once: a step of a background is walked through with every scenario, and a topology that can't be used
+/// is named by many.
+fn without_repetitions(mistakes: Vec<Mistake>) -> Vec<Mistake> {
+    let mut kept: Vec<Mistake> = Vec::new();
+    for mistake in mistakes {
+        if !kept.iter().any(|known| known.repeats(&mistake)) {
+            kept.push(mistake);
+        }
+    }
+    kept
+}
+
+/// The number that [`select`] gave to a scenario.
+pub fn number_of(scenario: &Scenario) -> Option<u32> {
+    scenario.tags.iter().find_map(|tag| tag.strip_prefix(NUMBER_TAG)?.parse().ok())
+}
+
+fn tag_expression(expression: &str) -> Result<TagOperation, FeatureError> {
+    expression
+        .parse()
+        .map_err(|error| FeatureError::TagExpression { expression: expression.to_owned(), message: format!("{error}") })
+}
+
+/// Which scenarios the lines pick that the user named: that of a row of examples, the scenario around a line, or all of
+/// the rule in whose head it stands.
+fn at_lines(scenarios: &[Flat], found: &Found, source: &Source) -> Result<Vec<bool>, FeatureError> {
+    let mut picked = vec![found.lines.is_empty(); scenarios.len()];
+    for line in &found.lines {
+        let around = |flat: &&Flat| flat.lines.contains(line);
+        let row = |flat: &&Flat| flat.is_row && flat.scenario.position.line == *line;
+        let head = |flat: &Flat| flat.rule_line.filter(|rule| source.first_line(*rule) <= *line);
+        let rule = scenarios.iter().filter_map(head).max();
+        let is_picked = |flat: &&Flat| {
+            if scenarios.iter().any(|flat| row(&flat)) {
+                row(flat)
+            } else if scenarios.iter().any(|flat| around(&flat)) {
+                around(flat)
+            } else {
+                rule.is_some() && flat.rule_line == rule
+            }
+        };
+        if !scenarios.iter().any(|flat| is_picked(&flat)) {
+            return Err(FeatureError::NoScenarioAt { path: found.path.clone(), line: *line });
+        }
+        scenarios.iter().zip(&mut picked).for_each(|(flat, picked)| *picked |= is_picked(&flat));
+    }
+    Ok(picked)
+}
+
+fn parse(source: &Source, mistakes: &mut Vec<Mistake>) -> Option<Feature> {
+    Feature::parse(source.text(), GherkinEnv::default())
+        .map_err(|error| {
+            let said = error.to_string();
+            let (line, column) = position(&said).unwrap_or((1, 1));
+            // The parser counts characters here, and bytes everywhere else.
+            let before: String = source.line(line).chars().take(column.saturating_sub(1)).collect();
+            let at = source.from(LineCol { line, col: before.len() + 1 });
+            let help = "see https://cucumber.io/docs/gherkin/reference for what a feature file may hold".to_owned();
+            let message = format!("failed to read the feature {}: {said}", source.file);
+            mistakes.push(source.mistake(at, message, Some(help)));
+        })
+        .ok()
+}
+
+/// gherkin's error tells its position only in words: "Error at 3:5: …".
+fn position(message: &str) -> Option<(usize, usize)> {
+    let (line, rest) = message.strip_prefix("Error at ")?.split_once(':')?;
+    let column = rest.split(':').next()?;
+    Some((line.parse().ok()?, column.trim().parse().ok()?))
+}
+
+/// Checks the steps of a scenario: that each is known, and that each can be carried out after those before it.
+fn check(
+    feature: &Feature,
+    flat: &Flat,
+    source: &Source,
+    collection: &Collection<World>,
+    topologies: &TopologySources,
+    mistakes: &mut Vec<Mistake>,
+) -> steps::Rehearsed {
+    let background = feature.background.iter().flat_map(|background| &background.steps);
+    let all: Vec<&Step> = background.chain(&flat.scenario.steps).collect();
+    for step in &all {
+        match collection.find(step) {
+            Ok(Some(_)) => {}
+            Ok(None) => mistakes.push(unknown_step(step, source, collection)),
+            Err(ambiguous) => {
+                let known = ambiguous.possible_matches.iter().map(|(regex, _)| format!("`{}`", regex.as_str()));
+                let help = format!("reword one of {}", known.collect::<Vec<_>>().join(" and "));
+                let message = format!("several steps match `{}`", step.value);
+                mistakes.push(source.mistake(source.from(step.position), message, Some(help)));
+            }
+        }
+    }
+    let mut rehearsed = steps::rehearse(all.iter().copied(), topologies);
+    for wrong in rehearsed.wrong.drain(..) {
+        let Some(step) = all.get(wrong.step) else { continue };
+        let row = flat.is_row && flat.scenario.steps.iter().any(|own| own.position == step.position);
+        let line = row.then_some(flat.scenario.position.line);
+        mistakes.push(misstep(step, wrong, line, source));
+    }
+    rehearsed
+}
+
+/// A step that can't be carried out, with the line of the examples that its words come from.
+fn misstep(step: &Step, wrong: Wrong, row_of_examples: Option<usize>, source: &Source) -> Mistake {
+    let at = match (wrong.at, &step.table) {
+        (At::Cell { row, column }, Some(table)) => {
+            let line = source.rows_from(table.position.line).get(row).copied().unwrap_or(table.position.line);
+            source.cell(line, column)
+        }
+        _ => source.from(step.position),
+    };
+    let message = match row_of_examples {
+        Some(line) => format!("{} (with the examples of line {line})", wrong.message),
+        None => wrong.message,
+    };
+    source.mistake(at, message, wrong.help).with_topology(wrong.topology)
+}
+
+fn unknown_step(step: &Step, source: &Source, collection: &Collection<World>) -> Mistake {
+    let other =
+        [(StepType::Given, "Given"), (StepType::When, "When"), (StepType::Then, "Then")].into_iter().find(|(ty, _)| {
+            let other = Step { ty: *ty, ..step.clone() };
+            matches!(collection.find(&other), Ok(Some(_)))
+        });
+    let known = steps::all().filter(|known| known.keyword == step.ty).map(|known| known.expression);
+    let hint = match (other, most_alike(&step.value, known)) {
+        (Some((_, keyword)), _) => format!("it is a `{keyword}`; `And` continues the kind of the step before it"),
+        (None, Some(meant)) => format!("did you mean `{meant}`? `pgquake list steps` shows all steps"),
+        (None, None) => "`pgquake list steps` shows all steps".to_owned(),
+    };
+    source.mistake(source.from(step.position), format!("there is no step `{}`", step.value), Some(hint))
+}
+
+/// The expression of which most words stand in a step, if that is at least half of them. Parameters don't count:
+/// they may be any word.
+fn most_alike<'a>(step: &str, expressions: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let typed: Vec<&str> = step.split_whitespace().collect();
+    let alike = |expression: &'a str| {
+        let words: Vec<&str> = expression.split_whitespace().filter(|word| !word.starts_with('{')).collect();
+        let found = words.iter().filter(|word| suggestion::nearest(word, typed.iter().copied()).is_some()).count();
+        (2 * found >= words.len()).then_some((found * 1000 / words.len().max(1), expression))
+    };
+    expressions.filter_map(alike).max_by_key(|(share, _)| *share).map(|(_, expression)| expression)
+}
+
+fn describe(feature: &Feature, scenario: &Scenario, path: &Path, trial: u32, trials: u32) -> ScenarioStarted {
+    let tags: Vec<String> = feature.tags.iter().chain(&scenario.tags).cloned().collect();
+    let after = |prefix: &str| -> Vec<String> {
+        tags.iter().filter_map(|tag| tag.strip_prefix(prefix)).map(str::to_owned).collect()
+    };
+    ScenarioStarted {
+        feature: feature.name.clone(),
+        name: scenario.name.clone(),
+        file: path.display().to_string(),
+        line: scenario.position.line,
+        claims: after("claim:"),
+        control: after("control:").into_iter().next(),
+        tags,
+        trial,
+        trials,
+    }
+}

@@ -1,0 +1,93 @@
+//! What a step asks for, as a value: read from its words before anything starts, checked by a walk through the scenario
+//! ([`super::rehearsal`]), and carried out in the run.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::StepError;
+use crate::{
+    drill::{Condition, Drill, Repetition, ShapedLinks},
+    faults::Target,
+    history::event::Expectation,
+    workload::LoadSpec,
+};
+
+/// What a step asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Intent {
+    /// This topology, by name or path.
+    Topology(String),
+    ShapeLinks(ShapedLinks),
+    PrepareDisks,
+    PrepareClocks,
+    PostgresqlParameter {
+        name: String,
+        value: String,
+    },
+    PatroniSetting {
+        name: String,
+        value: String,
+    },
+    Load(LoadSpec),
+    Inject(FaultOrder),
+    /// Inject and heal, again and again.
+    Repeat(FaultOrder, Repetition),
+    /// Give the fault of this name that is on other parameters.
+    Change {
+        fault: String,
+        parameters: BTreeMap<String, String>,
+    },
+    /// Heal every fault.
+    HealAll,
+    /// Heal the faults of this name.
+    HealNamed(String),
+    Wait(Condition),
+    /// Pause for a time between these that the seed draws.
+    Pause {
+        least: Duration,
+        most: Duration,
+    },
+    TakeOver,
+    Recover,
+    Rejoin,
+    /// Hold a measure of a check against a bound. Recorded when the scenario begins, not when the step comes: a step
+    /// that fails before it must not hide that the target was missed.
+    Expect(Expectation),
+}
+
+/// A fault as a scenario orders it, in its own words.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FaultOrder {
+    /// The fault's name in the table.
+    pub fault: String,
+    pub target: Target,
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Intent {
+    /// Has the drill do it.
+    pub(super) async fn carry_out(self, drill: &mut Drill) -> Result<(), StepError> {
+        match self {
+            Intent::Topology(name) => drill.choose_topology(&name)?,
+            Intent::ShapeLinks(which) => drill.shape_links(which)?,
+            Intent::PrepareDisks => drill.prepare_disks()?,
+            Intent::PrepareClocks => drill.prepare_clocks()?,
+            Intent::PostgresqlParameter { name, value } => drill.set_postgresql(&name, &value)?,
+            Intent::PatroniSetting { name, value } => drill.set_patroni(&name, &value)?,
+            Intent::Load(load) => drill.choose_load(load),
+            Intent::Inject(order) => drill.inject(&order.fault, &order.target, order.parameters).await?,
+            Intent::Repeat(order, repetition) => {
+                drill.repeat(&order.fault, &order.target, &order.parameters, &repetition).await?;
+            }
+            Intent::Change { fault, parameters } => drill.change(&fault, parameters).await?,
+            Intent::HealAll => drill.heal().await?,
+            Intent::HealNamed(fault) => drill.heal_named(&fault).await?,
+            Intent::Wait(condition) => drill.wait_for(condition).await?,
+            Intent::Pause { least, most } => drill.pause(least, most).await?,
+            Intent::TakeOver => drill.take_over().await?,
+            Intent::Recover => drill.recover().await?,
+            Intent::Rejoin => drill.rejoin().await?,
+            Intent::Expect(_) => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,357 @@
+//! A walk through a scenario before anything starts: each step's words are read, what it asks for is held against the
+//! topology and against the steps before it, and nothing is done. Topologies are changed and faults aimed by the
+//! functions of the run itself.
+
+use std::collections::BTreeMap;
+
+use cucumber::gherkin::Step;
+
+use super::{Intent, WordError, intent::FaultOrder};
+use crate::{
+    drill::{Condition, DrillError, Setup, ShapedLinks, TopologySources},
+    faults::{self, FaultError, FaultKind, ParameterError},
+    history::event::{Bound, Expectation},
+    plan::Plan,
+    suggestion::did_you_mean,
+    topology::{SettingError, Topology, TopologyError},
+};
+
+/// Something in a scenario that can't be carried out.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    /// The place of the step in the scenario, counted from 0.
+    pub step: usize,
+    pub at: At,
+    pub message: String,
+    pub help: Option<String>,
+    /// What is wrong with the topology that the step names, with its own lines.
+    pub topology: Option<TopologyError>,
+}
+
+/// Which part of a step is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum At {
+    Step,
+    /// A cell of the step's table, both counted from 0.
+    Cell {
+        row: usize,
+        column: usize,
+    },
+}
+
+/// What a scenario comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Rehearsed {
+    pub wrong: Vec<Wrong>,
+    /// Every expectation that a `Then` states, in their order.
+    pub expectations: Vec<Expectation>,
+    /// The topology as the scenario changes it, if that is known.
+    pub topology: Option<Topology>,
+}
+
+/// Walks through a scenario's steps, those of its background first.
+pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &TopologySources) -> Rehearsed {
+    let mut walk = Walk::new(sources);
+    for (index, step) in steps.enumerate() {
+        walk.index = index;
+        match super::read(step) {
+            None => walk.own_steps = true,
+            Some(Err(error)) => walk.misread(step, error),
+            Some(Ok(intent)) => walk.take(step, intent),
+        }
+    }
+    if !walk.runs {
+        walk.settings_go_together();
+    }
+    let topology = walk.setup.topology().ok().cloned();
+    Rehearsed { wrong: walk.wrong, expectations: walk.expectations, topology }
+}
+
+struct Walk<'a> {
+    sources: &'a TopologySources,
+    /// The place of the step under way.
+    index: usize,
+    setup: Setup,
+    /// The name of the topology, once a step has said it.
+    named: Option<String>,
+    /// The place of the last step that changed a setting.
+    last_setting: usize,
+    /// Whether the cluster runs by now.
+    runs: bool,
+    /// Whether a step of the user's own came, which may have done anything.
+    own_steps: bool,
+    /// Whether Patroni's configuration is changed while it runs.
+    reconfigured: bool,
+    /// Whether what the topology is can't be told, which was said already.
+    lost: bool,
+    faulted: bool,
+    /// Faults that are on, with the words that they were ordered in.
+    on: Vec<(&'static FaultKind, FaultOrder)>,
+    wrong: Vec<Wrong>,
+    expectations: Vec<Expectation>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(sources: &'a TopologySources) -> Self {
+        Self {
+            sources,
+            index: 0,
+            setup: Setup::default(),
+            named: None,
+            last_setting: 0,
+            runs: false,
+            own_steps: false,
+            reconfigured: false,
+            lost: false,
+            faulted: false,
+            on: Vec::new(),
+            wrong: Vec::new(),
+            expectations: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, at: At, message: impl Into<String>, help: Option<String>) {
+        self.wrong.push(Wrong { step: self.index, at, message: message.into(), help, topology: None });
+    }
+
+    fn add_here(&mut self, message: impl Into<String>) {
+        self.add(At::Step, message, None);
+    }
+
+    fn misread(&mut self, step: &Step, error: WordError) {
+        let last_column = |row: usize| {
+            let cells = step.table.iter().flat_map(|table| table.rows.get(row)).map(Vec::len).next();
+            cells.unwrap_or(1).saturating_sub(1)
+        };
+        let at = match &error {
+            WordError::Table { row } => At::Cell { row: *row, column: last_column(*row) },
+            WordError::Twice { row, .. } | WordError::Said { row, .. } => At::Cell { row: *row, column: 0 },
+            WordError::NeedlessTable => At::Cell { row: 0, column: 0 },
+            _ => At::Step,
+        };
+        self.add(at, error.to_string(), None);
+    }
+
+    fn take(&mut self, step: &Step, intent: Intent) {
+        match intent {
+            Intent::Topology(name) => self.choose(&name),
+            Intent::ShapeLinks(which) => self.set_up(|setup| setup.shape_links(which)),
+            Intent::PrepareDisks => self.set_up(Setup::prepare_disks),
+            Intent::PrepareClocks => self.set_up(Setup::prepare_clocks),
+            Intent::PostgresqlParameter { name, value } => self.set(|setup| setup.set_postgresql(&name, &value)),
+            Intent::PatroniSetting { name, value } => self.set(|setup| setup.set_patroni(&name, &value)),
+            Intent::Load(load) => {
+                if load.writers == 0 || load.rate_per_s == 0 {
+                    self.add_here("a load without writes proves nothing: both numbers must be at least 1");
+                }
+                self.set_up(|setup| {
+                    setup.choose_load(load);
+                    Ok(())
+                });
+            }
+            Intent::Inject(order) => {
+                self.begin();
+                if let Some(kind) = self.order(step, &order) {
+                    self.on.push((kind, order));
+                }
+            }
+            Intent::Repeat(order, repetition) => {
+                self.begin();
+                if repetition.times == 0 {
+                    self.add_here("a fault that comes 0 times is none");
+                }
+                self.order(step, &order);
+            }
+            Intent::Change { fault, parameters } => self.change(step, &fault, parameters),
+            Intent::HealAll => {
+                if !self.faulted && !self.own_steps {
+                    self.add_here("no fault was injected before this step");
+                }
+                self.on.clear();
+            }
+            Intent::HealNamed(fault) => {
+                self.is_on(&fault);
+                self.on.retain(|(kind, _)| kind.name != fault);
+            }
+            Intent::Wait(condition) => {
+                self.begin();
+                let needs_another = matches!(condition, Condition::Promoted | Condition::StandbyBehind { .. });
+                self.another_node(needs_another);
+            }
+            Intent::TakeOver => {
+                self.begin();
+                self.another_node(true);
+            }
+            Intent::Pause { .. } | Intent::Recover | Intent::Rejoin => self.begin(),
+            Intent::Expect(expectation) => {
+                if let Bound::Between(least, most) = expectation.bound
+                    && least > most
+                {
+                    self.add_here("the lower bound is above the upper one");
+                }
+                self.expectations.push(expectation);
+            }
+        }
+    }
+
+    fn choose(&mut self, name: &str) {
+        if let Some(named) = &self.named {
+            let message = format!("the scenario has a topology already: `{named}`");
+            return self.add(At::Step, message, Some("what was changed in it would be lost".to_owned()));
+        }
+        self.named = Some(name.to_owned());
+        let sources = self.sources;
+        self.set_up(|setup| setup.choose_topology(name, sources));
+    }
+
+    fn set(&mut self, change: impl FnOnce(&mut Setup) -> Result<(), DrillError>) {
+        self.last_setting = self.index;
+        self.set_up(change);
+    }
+
+    /// Changes what is built, which must not be built yet.
+    fn set_up(&mut self, change: impl FnOnce(&mut Setup) -> Result<(), DrillError>) {
+        if self.runs {
+            let help = "move it before the first `When`".to_owned();
+            return self.add(At::Step, "the cluster runs by then, and is as it was built", Some(help));
+        }
+        if self.lost {
+            return;
+        }
+        match change(&mut self.setup) {
+            Ok(()) => {}
+            Err(DrillError::NoTopology) => self.no_topology(),
+            Err(DrillError::Topology(error)) => {
+                self.lost = true;
+                let name = self.named.clone().unwrap_or_default();
+                let (message, help) = match &error {
+                    TopologyError::Unknown { help, .. } => (error.to_string(), Some(help.clone())),
+                    TopologyError::Unreadable { cause, help, .. } => (format!("{error}: {cause}"), help.clone()),
+                    _ => (format!("the topology `{name}` can't be used"), None),
+                };
+                let topology = (!error.mistakes().is_empty()).then_some(error);
+                self.wrong.push(Wrong { step: self.index, at: At::Step, message, help, topology });
+            }
+            Err(error) => self.add_here(error.to_string()),
+        }
+    }
+
+    /// A step of the user's own may have chosen one.
+    fn no_topology(&mut self) {
+        self.lost = true;
+        if !self.own_steps {
+            self.add_here(DrillError::NoTopology.to_string());
+        }
+    }
+
+    /// From here on the cluster runs.
+    fn begin(&mut self) {
+        if std::mem::replace(&mut self.runs, true) || self.lost {
+            return;
+        }
+        match self.setup.topology() {
+            Err(DrillError::NoTopology) => self.no_topology(),
+            _ => self.settings_go_together(),
+        }
+    }
+
+    fn settings_go_together(&mut self) {
+        if let Err(DrillError::Setting(error @ SettingError::Together(_))) = self.setup.topology() {
+            self.lost = true;
+            let (step, message) = (self.last_setting, error.to_string());
+            self.wrong.push(Wrong { step, at: At::Step, message, help: None, topology: None });
+        }
+    }
+
+    /// The plan by which faults are aimed, if it is known. What steps of the user's own may have changed is taken for
+    /// changed.
+    fn plan(&self) -> Option<Plan> {
+        let mut setup = self.setup.clone();
+        if self.own_steps {
+            let _ = setup.prepare_disks().and_then(|()| setup.prepare_clocks());
+            let _ = setup.shape_links(ShapedLinks::All);
+        }
+        let mut topology = setup.topology().ok()?.clone();
+        topology.settings.patroni.synchronous_mode |= self.own_steps || self.reconfigured;
+        Some(Plan::new(topology))
+    }
+
+    fn another_node(&mut self, needed: bool) {
+        if needed && !self.lost && self.plan().is_some_and(|plan| plan.nodes.len() < 2) {
+            self.add_here("there is one PostgreSQL node: nothing can take over or fall behind");
+        }
+    }
+
+    fn known_fault(&mut self, name: &str) -> Option<&'static FaultKind> {
+        let kind = faults::find(name);
+        if kind.is_none() {
+            let names: Vec<&str> = faults::ALL.iter().map(|kind| kind.name).collect();
+            let meant = crate::suggestion::nearest(name, names.iter().copied());
+            let question = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+            let help = format!("{question}`pgquake list faults` shows them all");
+            self.add(At::Step, format!("there is no fault `{name}`"), Some(help));
+        }
+        kind
+    }
+
+    /// Aims a fault, and returns its row if there is one.
+    fn order(&mut self, step: &Step, order: &FaultOrder) -> Option<&'static FaultKind> {
+        self.faulted = true;
+        let kind = self.known_fault(&order.fault)?;
+        self.reconfigured |= kind.name == "configuration_change";
+        let refused = match self.plan().filter(|_| !self.lost) {
+            Some(plan) => faults::foresee(kind, &plan, &order.target, &order.parameters).err(),
+            None => faults::Parameters::read(kind.parameters, &order.parameters).err().map(FaultError::from),
+        };
+        if let Some(error) = refused {
+            self.refused(step, kind, error);
+        }
+        Some(kind)
+    }
+
+    fn change(&mut self, step: &Step, fault: &str, parameters: BTreeMap<String, String>) {
+        let Some(kind) = self.is_on(fault) else { return };
+        let Some(at) = self.on.iter().rposition(|(on, _)| on.name == kind.name) else { return };
+        self.on[at].1.parameters.extend(parameters);
+        let order = self.on[at].1.clone();
+        let Some(plan) = self.plan().filter(|_| !self.lost) else { return };
+        match faults::foresee(kind, &plan, &order.target, &order.parameters) {
+            Ok(foreseen) if !foreseen.can_change => {
+                let help = "heal it, and inject it anew".to_owned();
+                self.add(At::Step, format!("{} can't be changed while it is on", kind.name), Some(help));
+            }
+            Ok(_) => {}
+            Err(error) => self.refused(step, kind, error),
+        }
+    }
+
+    /// The row of a fault that must be on by now.
+    fn is_on(&mut self, fault: &str) -> Option<&'static FaultKind> {
+        let kind = self.known_fault(fault)?;
+        if !self.own_steps && !self.on.iter().any(|(on, _)| on.name == kind.name) {
+            let on: Vec<&str> = self.on.iter().map(|(on, _)| on.name).collect();
+            let help = if on.is_empty() { "no fault is on by then".to_owned() } else { did_you_mean(fault, &on) };
+            self.add(At::Step, format!("no fault `{fault}` was injected before this step"), Some(help));
+        }
+        Some(kind)
+    }
+
+    fn refused(&mut self, step: &Step, kind: &FaultKind, error: FaultError) {
+        let row_of = |name: &str| {
+            let rows = step.table.as_ref().map(|table| table.rows.as_slice()).unwrap_or_default();
+            rows.iter().position(|row| row.first().is_some_and(|first| first == name))
+        };
+        let cell = |name: &str, column| row_of(name).map_or(At::Step, |row| At::Cell { row, column });
+        let at = match &error {
+            FaultError::Parameter(ParameterError::Unknown { name, .. }) => cell(name, 0),
+            FaultError::Parameter(ParameterError::Value { name, .. }) => cell(name, 1),
+            _ => At::Step,
+        };
+        let message = match &error {
+            FaultError::NotApplicable { .. } => error.to_string(),
+            FaultError::NoTarget(target) => format!("the topology has no {}", target.trim_start_matches("the ")),
+            _ => format!("{} can't be injected so: {error}", kind.name),
+        };
+        self.add(at, message, Some("`pgquake list faults` tells what each fault takes".to_owned()));
+    }
+}
