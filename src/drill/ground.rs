@@ -28,6 +28,9 @@ const GONE_AFTER: Duration = Duration::from_secs(3);
 /// An engine that takes connections and answers nothing for so long is as good as gone.
 const DUMB_AFTER: Duration = Duration::from_secs(10);
 
+/// Within this time the engine tells of all deaths of one cause.
+const TOLD_TOGETHER: Duration = Duration::from_millis(500);
+
 /// Whether the ground holds. Clones are the same ground.
 #[derive(Clone)]
 pub(super) struct Ground {
@@ -98,16 +101,30 @@ fn unexplained_death(recorder: Recorder) -> impl Future<Output = String> {
     let mut events = recorder.listen();
     async move {
         let mut deaths = Deaths::default();
-        loop {
+        let mut next = async || loop {
             match events.recv().await {
                 Ok(event) if event.scenario == recorder.scenario() => {
-                    if let Some(reason) = deaths.unexplained(&event) {
-                        return reason;
+                    if let Some(death) = deaths.unexplained(&event) {
+                        return death;
                     }
                 }
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return std::future::pending().await,
             }
+        };
+        let first = next().await;
+        // With a host all its services die, and the engine tells of them in any order: the host is the cause.
+        let cause = async {
+            loop {
+                let death = next().await;
+                if death.is_of_a_host {
+                    return death;
+                }
+            }
+        };
+        match first.is_of_a_host {
+            true => first.reason,
+            false => timeout(TOLD_TOGETHER, cause).await.unwrap_or(first).reason,
         }
     }
 }

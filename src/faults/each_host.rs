@@ -81,6 +81,17 @@ impl Fault for EachHost {
         first_failure(join_all(self.faults.iter_mut().map(|fault| fault.let_go(cluster, lost))).await)
     }
 
+    /// On the hosts alone where it does not bite any more.
+    async fn put_back(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        let all = self.faults.iter_mut().map(|fault| async move {
+            match super::injector::still_bites(cluster, fault.as_ref()).await {
+                Some(_) => Ok(()),
+                None => fault.put_back(cluster).await,
+            }
+        });
+        first_failure(join_all(all).await)
+    }
+
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         first_failure(join_all(self.faults.iter_mut().map(|fault| fault.heal(cluster))).await)
     }

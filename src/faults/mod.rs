@@ -97,6 +97,8 @@ pub enum FaultError {
     NotApplicable { fault: &'static str, target: String, reason: String },
     #[error("what was done to {0} can't be changed while it is on; heal it, and inject it anew")]
     Unchangeable(String),
+    #[error("what was done to {0} can't be changed now: a later fault has taken away what it stands on")]
+    Suspended(String),
     #[error("there is no {0} at the moment")]
     NoTarget(String),
     #[error(transparent)]
@@ -268,6 +270,19 @@ pub trait Fault: Send + Sync {
     /// here: a process that can't die, a disk that can't write back.
     async fn let_go(&mut self, _cluster: &Cluster, _lost: &[Place]) -> Result<(), FaultError> {
         Ok(())
+    }
+
+    /// Makes it bite again once what it stands on is back. What is left of it is undone first.
+    async fn put_back(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        self.heal(cluster).await?;
+        self.prepare(cluster).await?;
+        self.inject(cluster).await
+    }
+
+    /// Whether it can be undone while something that it stands on is away, because it holds in other places too: between
+    /// two hosts of a partition whose third is dead. Others would wake what is dead, and wait.
+    fn heals_while_suspended(&self) -> bool {
+        false
     }
 
     /// Undoes it, also when the injection failed half-way, or when there is nothing left to undo.

@@ -48,6 +48,10 @@ impl Fault for NameServiceLoss {
         self.nameless.bite(cluster).await
     }
 
+    fn heals_while_suspended(&self) -> bool {
+        true
+    }
+
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         self.nameless.heal(cluster).await
     }

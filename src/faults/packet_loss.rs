@@ -158,6 +158,10 @@ impl Fault for PacketLoss {
         Ok(proofs?.join(", "))
     }
 
+    fn heals_while_suspended(&self) -> bool {
+        true
+    }
+
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         self.table.remove(cluster, &self.hosts()).await
     }

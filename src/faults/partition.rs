@@ -126,6 +126,10 @@ impl Fault for Partition {
         Ok([vec![proof], names].concat().join("; "))
     }
 
+    fn heals_while_suspended(&self) -> bool {
+        true
+    }
+
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         // Both are tried: what one can't undo must not stay because of the other.
         let cuts = self.cuts.heal(cluster).await;

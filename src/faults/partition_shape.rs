@@ -121,6 +121,10 @@ impl Fault for PartitionShape {
         self.cuts.bite(cluster).await
     }
 
+    fn heals_while_suspended(&self) -> bool {
+        true
+    }
+
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         self.cuts.heal(cluster).await
     }

@@ -90,6 +90,15 @@ async fn what_a_later_fault_takes_away_is_put_back_with_its_host_or_service() {
     assert!(!bench.is_silent("node2", "node3", 9).await);
     assert_eq!(course(&bench, 7), OVERLAID);
 
+    // Healed while one of its hosts is dead: the others hear each other at once.
+    bench.inject("partition", "node2", &[("from", "node1 and node3")]).await;
+    bench.inject("host_crash", "node3", &[]).await;
+    bench.injector.heal_named("partition").await.unwrap();
+    assert_eq!(course(&bench, 9), ["confirmed", "suspended", "healed"]);
+    assert!(!bench.is_silent("node2", "node1", 9).await && bench.is_silent("node2", "node3", 9).await);
+    bench.heal().await;
+    assert!(!bench.is_silent("node2", "node3", 9).await);
+
     // A paused service under the death of its host: a frozen process would not die.
     bench.inject("container_pause", "node3", &[("service", "etcd")]).await;
     bench.inject("host_crash", "node3", &[]).await;
@@ -97,7 +106,7 @@ async fn what_a_later_fault_takes_away_is_put_back_with_its_host_or_service() {
     assert!(!bench.answers("node3", ETCD).await);
     bench.heal().await;
     bench.wait_for_answer("node3", ETCD, true).await;
-    assert_eq!(course(&bench, 9), OVERLAID);
+    assert_eq!(course(&bench, 11), OVERLAID);
 
     // Partitions over one another, and over a slow link.
     bench.inject("link_latency", "node3", &slow).await;
@@ -106,7 +115,7 @@ async fn what_a_later_fault_takes_away_is_put_back_with_its_host_or_service() {
     bench.inject("partition", "node3", &[("from", "the rest")]).await;
     bench.heal().await;
     assert!(!bench.is_silent("node2", "node3", 9).await && !bench.is_silent("node1", "node3", 9).await);
-    bench.finish(14, false).await;
+    bench.finish(16, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

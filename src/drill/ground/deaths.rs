@@ -11,6 +11,14 @@ const KILLED: i32 = 137;
 /// Those of what ended because it was told to.
 const TOLD_TO_END: [i32; 2] = [0, 143];
 
+/// A death that no fault explains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Death {
+    pub reason: String,
+    /// Of a holder: all services of the host die with it.
+    pub is_of_a_host: bool,
+}
+
 /// What faults have done so far.
 #[derive(Default)]
 pub(super) struct Deaths {
@@ -37,8 +45,8 @@ impl Touched {
 }
 
 impl Deaths {
-    /// Takes one more event in. Returns why a death is none that the scenario explains.
-    pub fn unexplained(&mut self, event: &Event) -> Option<String> {
+    /// Takes one more event in. Returns a death that the scenario does not explain.
+    pub fn unexplained(&mut self, event: &Event) -> Option<Death> {
         match &event.what {
             Occurrence::FaultInjecting(injecting) => {
                 let touched = Touched { injecting: injecting.clone(), healed_us: None };
@@ -54,7 +62,8 @@ impl Deaths {
             Occurrence::ContainerEvent { host, service, action, exit_status, .. } => match action.as_str() {
                 "die" => self.judge_death(event.at_us, host, service, *exit_status),
                 "oom" if !self.is_hit(event.at_us, host, service) => {
-                    Some(format!("the kernel killed a process of {service} on {host} for want of memory"))
+                    let reason = format!("the kernel killed a process of {service} on {host} for want of memory");
+                    Some(Death { reason, is_of_a_host: false })
                 }
                 _ => None,
             },
@@ -64,16 +73,17 @@ impl Deaths {
 
     /// No fault ends a holder: it is the host. A service may fail by itself after a fault that hit it, and that is what
     /// a scenario is about; but nobody is killed, or told to end, by himself.
-    fn judge_death(&self, at_us: u64, host: &str, service: &str, status: Option<i32>) -> Option<String> {
+    fn judge_death(&self, at_us: u64, host: &str, service: &str, status: Option<i32>) -> Option<Death> {
         let by_itself = status.is_some_and(|status| status != KILLED && !TOLD_TO_END.contains(&status));
         let was_hit = self.faults.values().any(|fault| fault.touches(host, service));
         let explained = self.is_hit(at_us, host, service) || (by_itself && was_hit);
         let told = status.map(|status| format!(" with status {status}")).unwrap_or_default();
-        match service {
-            "holder" => Some(format!("the container of host {host} ended{told}; no fault does that")),
-            _ if explained => None,
-            _ => Some(format!("the container of {service} on {host} ended{told}, and no fault had ended it")),
-        }
+        let is_of_a_host = service == "holder";
+        let reason = match is_of_a_host {
+            true => format!("the container of host {host} ended{told}; no fault does that"),
+            false => format!("the container of {service} on {host} ended{told}, and no fault had ended it"),
+        };
+        (is_of_a_host || !explained).then_some(Death { reason, is_of_a_host })
     }
 
     fn is_hit(&self, at_us: u64, host: &str, service: &str) -> bool {
@@ -137,7 +147,10 @@ mod tests {
         assert!(deaths.unexplained(&told(20, "node1", "holder", "die", None)).is_some(), "the host itself");
         deaths.unexplained(&healed(30, 1));
         let late = deaths.unexplained(&told(60_000_000, "node1", "etcd", "die", Some(137)));
-        assert_eq!(late.unwrap(), "the container of etcd on node1 ended with status 137, and no fault had ended it");
+        assert_eq!(
+            late.unwrap().reason,
+            "the container of etcd on node1 ended with status 137, and no fault had ended it"
+        );
         assert!(deaths.unexplained(&told(60_000_000, "node1", "etcd", "die", Some(0))).is_some(), "told to end");
     }
 

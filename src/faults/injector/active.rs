@@ -163,6 +163,10 @@ impl Faults {
             return Err(self.not_on(name));
         };
         let (kind, number, target) = (active.kind, active.number, active.target.clone());
+        if !active.suspended_by.is_empty() {
+            let source = FaultError::Suspended(target.clone());
+            return Err(InjectorError::Change { fault: kind.name, target, source });
+        }
         active.given.extend(changed.clone());
         let (cluster, given, hosts) = (&self.cluster, &active.given, active.hosts.clone());
         let fault = &mut active.fault;
@@ -207,11 +211,14 @@ impl Faults {
         for number in &numbers {
             let Some(at) = self.position(*number) else { continue };
             if !self.active[at].suspended_by.is_empty() {
-                self.active[at].healing_is_due = true;
-                continue;
+                self.heal_suspended(at).await;
+                if self.position(*number).is_some() {
+                    continue;
+                }
+            } else {
+                let healed = self.heal_at(at).await;
+                first_failure = first_failure.and(healed);
             }
-            let healed = self.heal_at(at).await;
-            first_failure = first_failure.and(healed);
             let released = self.release(*number, &numbers).await;
             first_failure = first_failure.and(released);
         }

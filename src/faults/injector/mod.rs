@@ -18,6 +18,7 @@ use crate::{
     history::Recorder,
 };
 use active::Faults;
+pub(super) use suspension::still_bites;
 
 /// How long to wait between two looks whether a fault that strikes once is over.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

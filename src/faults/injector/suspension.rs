@@ -94,6 +94,24 @@ impl Faults {
         first_failure
     }
 
+    /// Heals a suspended fault as far as it can be: at once where that is proven, else with the return of what it stands
+    /// on.
+    pub async fn heal_suspended(&mut self, at: usize) {
+        let (cluster, active) = (&self.cluster, &mut self.active[at]);
+        active.healing_is_due = true;
+        if !active.fault.heals_while_suspended() {
+            return;
+        }
+        let number = active.number;
+        self.recorder.record(Occurrence::FaultHealing { fault: number });
+        if active.fault.heal(cluster).await.is_ok()
+            && let Ok(Ok(evidence)) = timeout(SHOWN_WITHIN, active.fault.gone(cluster)).await
+        {
+            self.recorder.record(Occurrence::FaultHealed { fault: number, evidence });
+            self.active.remove(at);
+        }
+    }
+
     fn suspended_by(&self, by: u32) -> Vec<u32> {
         let suspended = self.active.iter().filter(|active| active.suspended_by.contains(&by));
         suspended.map(|active| active.number).collect()
@@ -116,25 +134,23 @@ impl Faults {
     }
 }
 
-/// Injects a fault again, unless it has outlived the loss of what it stands on: rules for packets stay when processes
-/// die. What is left of it is undone first.
+/// One look at whether a fault has outlived the loss of what it stands on: rules for packets stay when processes die.
+pub(in crate::faults) async fn still_bites(cluster: &Cluster, fault: &dyn Fault) -> Option<String> {
+    timeout(SHOWN_WITHIN, fault.bites(cluster)).await.ok()?.ok()
+}
+
+/// Makes a fault bite again, unless it has never ceased to.
 async fn put_back(cluster: &Cluster, fault: &mut dyn Fault) -> Result<String, String> {
-    if let Ok(Ok(evidence)) = timeout(SHOWN_WITHIN, fault.bites(cluster)).await {
+    if let Some(evidence) = still_bites(cluster, fault).await {
         return Ok(evidence);
     }
     let deadline = Instant::now() + fault.healed_within();
-    loop {
-        let injected = async {
-            fault.heal(cluster).await?;
-            fault.prepare(cluster).await?;
-            fault.inject(cluster).await
-        };
-        match injected.await {
-            Ok(()) => break,
-            // What it stands on may only just be back.
-            Err(error) if Instant::now() >= deadline => return Err(error.to_string()),
-            Err(_) => sleep(AGAIN_AFTER).await,
+    while let Err(error) = fault.put_back(cluster).await {
+        // What it stands on may only just be back.
+        if Instant::now() >= deadline {
+            return Err(error.to_string());
         }
+        sleep(AGAIN_AFTER).await;
     }
     let proven = wait_until("the proof that it bites", fault.confirmed_within(), || fault.bites(cluster)).await;
     proven.map_err(|missed| missed.reason)

@@ -218,6 +218,10 @@ impl Fault for LinkFault {
         self.toxics.change(cluster).await
     }
 
+    fn heals_while_suspended(&self) -> bool {
+        true
+    }
+
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         self.toxics.remove(cluster).await
     }
