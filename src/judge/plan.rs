@@ -69,7 +69,19 @@ pub struct Span {
 
 impl Span {
     fn plus(self, other: Span) -> Span {
-        Span { least_ms: self.least_ms + other.least_ms, most_ms: self.most_ms + other.most_ms }
+        let (least_ms, most_ms) =
+            (self.least_ms.saturating_add(other.least_ms), self.most_ms.saturating_add(other.most_ms));
+        Span { least_ms, most_ms }
+    }
+
+    /// When the later of two is over that begin together.
+    pub(crate) fn later(self, other: Span) -> Span {
+        Span { least_ms: self.least_ms.max(other.least_ms), most_ms: self.most_ms.max(other.most_ms) }
+    }
+
+    /// What is left of it after this time.
+    pub(crate) fn after(self, ms: u64) -> Span {
+        Span { least_ms: self.least_ms.saturating_sub(ms), most_ms: self.most_ms.saturating_sub(ms) }
     }
 }
 
@@ -150,6 +162,19 @@ impl Plan {
         let mut kinds: Vec<ServiceKind> = here.map(|service| service.kind).collect();
         kinds.sort();
         kinds
+    }
+
+    /// The time from a fault until the proxy marks the server of a dead primary DOWN, which takes `fall` checks that fail;
+    /// `None` without a proxy. A server that refuses them fails one in each interval, the first up to one interval away. The
+    /// check of a silent server waits for its timeout before the next interval begins, and HAProxy takes the interval for
+    /// the timeout where `timeout check` is not set: `inter 2s fall 30` was measured to take 119 s.
+    pub fn predicted_mark_down(&self) -> Option<Span> {
+        self.hosts_with(ServiceKind::Haproxy).next()?;
+        let settings = &self.topology.settings.haproxy;
+        let (inter_ms, fall) = (u64::from(settings.inter_ms), u64::from(settings.fall));
+        let (timeout_ms, first_ms) = (inter_ms, inter_ms);
+        let least_ms = inter_ms.saturating_mul(fall.saturating_sub(1));
+        Some(Span { least_ms, most_ms: (inter_ms + timeout_ms).saturating_mul(fall).saturating_add(first_ms) })
     }
 
     /// The hosts that run this kind of service.

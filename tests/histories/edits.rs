@@ -1,10 +1,12 @@
 //! Changes to a history, and what a verdict must say of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{Attempt, Milestone, SequenceRange},
+        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation, SequenceRange},
     },
     verdict::RunVerdict,
 };
@@ -57,4 +59,84 @@ pub fn assert_fails(verdict: &RunVerdict, check: &str) {
 
 pub fn is_attempt(what: &Occurrence, wanted: impl Fn(&Attempt) -> bool) -> bool {
     matches!(what, Occurrence::Attempt(attempt) if wanted(attempt))
+}
+
+/// The history with another fault, of the proxy.
+pub fn with_another_fault(events: Vec<Event>, injecting_ms: u64, effect_ms: u64) -> Vec<Event> {
+    let second = FaultInjecting {
+        fault: 2,
+        name: "service_kill".to_owned(),
+        target: "the proxy".to_owned(),
+        hosts: vec!["proxy1".to_owned()],
+        services: vec!["proxy1/haproxy".to_owned()],
+        parameters: BTreeMap::new(),
+        hands_over: false,
+        primary_before: None,
+        dcs_leader_before: None,
+    };
+    let events = with(events, injecting_ms, Occurrence::FaultInjecting(second));
+    let (effect_from_us, effect_to_us) = ((effect_ms + 100) * 1000, (effect_ms + 105) * 1000);
+    let evidence = "gone".to_owned();
+    let confirmed = Occurrence::FaultConfirmed { fault: 2, effect_from_us, effect_to_us, evidence };
+    with(events, effect_ms + 15, confirmed)
+}
+
+/// The history in which these attempts were refused; what they wrote is in no ledger.
+pub fn refused(mut events: Vec<Event>, which: impl Fn(&Attempt) -> bool) -> Vec<Event> {
+    let mut gone = BTreeSet::new();
+    for event in &mut events {
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && which(attempt)
+        {
+            gone.insert((attempt.client, attempt.sequence));
+            attempt.outcome = AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned() };
+        }
+    }
+    with_ledgers(events, |_, found| {
+        let rows = found.iter().flat_map(|range| (range.from..=range.to).map(|sequence| (range.client, sequence)));
+        let kept: Vec<_> = rows.filter(|row| !gone.contains(row)).collect();
+        *found = kept.into_iter().map(|(client, from)| SequenceRange { client, from, to: from }).collect();
+    })
+}
+
+/// The history in which everybody who writes through the endpoint is refused from one instant to another.
+pub fn unserved(events: Vec<Event>, from_ms: u64, to_ms: u64) -> Vec<Event> {
+    let span = (100 + from_ms) * 1000..(100 + to_ms) * 1000;
+    refused(events, |attempt| attempt.endpoint == "write" && span.contains(&attempt.started_us))
+}
+
+/// The history in which what starts at the write endpoint from one instant on is answered only at another.
+pub fn hung(mut events: Vec<Event>, from_ms: u64, to_ms: u64) -> Vec<Event> {
+    let span = (100 + from_ms) * 1000..(100 + to_ms) * 1000;
+    for event in &mut events {
+        if is_attempt(&event.what, |attempt| attempt.endpoint == "write" && span.contains(&attempt.started_us)) {
+            event.at_us = span.end;
+        }
+    }
+    number(events)
+}
+
+/// The history with a prober of the endpoint for reads. `answer` says who answers at an instant, on which timeline.
+pub fn with_reads(
+    mut events: Vec<Event>,
+    until_ms: u64,
+    answer: impl Fn(u64) -> Option<(&'static str, u32)>,
+) -> Vec<Event> {
+    for (sequence, ms) in (1..).zip((300..until_ms).step_by(50)) {
+        let outcome = match answer(ms) {
+            Some((node, timeline)) => AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: 0 },
+            None => AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned() },
+        };
+        let attempt = Attempt {
+            client_kind: ClientKind::Fresh,
+            endpoint: "read".to_owned(),
+            operation: Operation::Read,
+            client: 90,
+            sequence,
+            started_us: (100 + ms) * 1000,
+            outcome,
+        };
+        events.push(Event { seq: 0, at_us: (104 + ms) * 1000, scenario: 1, what: Occurrence::Attempt(attempt) });
+    }
+    number(events)
 }

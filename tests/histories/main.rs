@@ -6,8 +6,11 @@
 mod course;
 mod edits;
 mod loss;
+mod outages;
+mod phases;
 mod promotion;
 mod properties;
+mod reads;
 mod recovery;
 mod saved;
 mod soundness;

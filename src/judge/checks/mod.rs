@@ -6,6 +6,7 @@
 pub mod data_loss;
 pub mod faults_took_effect;
 pub mod finding;
+mod grouping;
 pub mod harness_was_sound;
 pub mod load_was_real;
 pub mod outage;

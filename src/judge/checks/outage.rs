@@ -8,8 +8,9 @@
 //! - **An attempt failed** (refused, or its fate is unknown). The outage begins when the first such attempt started,
 //!   but not before the fault can have taken effect. It ends with the first acknowledgement of the following
 //!   *uninterrupted run*: every attempt that starts within [`SETTLE_US`] from the run's first attempt on is
-//!   acknowledged. A lucky hit between failures ends nothing. Attempts that started earlier but hung, and were
-//!   acknowledged in the end, don't begin the run either.
+//!   acknowledged. A lucky hit between failures ends nothing, also if the next fault comes between it and the next
+//!   failure: an outage that has not settled by then is one with what follows. Attempts that started earlier but hung,
+//!   and were acknowledged in the end, don't begin the run either.
 //! - **Nothing was acknowledged for longer than [`STALL_US`]**, though in the end everything was: a stall. Without
 //!   this a database that hangs for as long as the client's patience would seem to have had no outage.
 //!
@@ -36,7 +37,7 @@ pub struct Outage {
     pub from_us: u64,
     /// The first acknowledgement of the uninterrupted run; `None`: it did not come.
     pub to_us: Option<u64>,
-    /// Whether the run after it was watched for [`SETTLE_US`], or up to the next fault.
+    /// Whether the run after it was watched for [`SETTLE_US`]: if not, it may have gone on.
     pub settled: bool,
     /// `seq` of the first attempt that was not served in time.
     pub first_seq: Option<u64>,
@@ -56,30 +57,29 @@ impl Outage {
 pub struct Window {
     pub from_us: u64,
     pub until_us: u64,
-    /// It ends because the next fault strikes. Attempts that were in flight then belong to that fault.
+    /// It ends because the next fault strikes. What becomes of the attempts that are in flight then may be that fault's
+    /// doing, so they show an outage of this window only if nothing was acknowledged for [`STALL_US`] before its end.
     pub ended_by_fault: bool,
 }
 
 /// The outages within the window, in the order of time. `attempts` are those of one prober, in the order of their
 /// start.
 pub fn outages(attempts: &[Tried<'_>], window: Window) -> Vec<Outage> {
-    let within: Vec<Tried<'_>> = attempts.iter().copied().filter(|tried| belongs(tried, window)).collect();
-    let mut found = failures(&within, window);
-    found.extend(stalls(&within, window));
+    let in_time = |tried: &Tried<'_>| tried.ended_us >= window.from_us && tried.started_us() < window.until_us;
+    let started: Vec<Tried<'_>> = attempts.iter().copied().filter(in_time).collect();
+    let in_flight = |tried: &Tried<'_>| window.ended_by_fault && tried.ended_us >= window.until_us;
+    let ended: Vec<Tried<'_>> = started.iter().copied().filter(|tried| !in_flight(tried)).collect();
+    let mut found = failures(&ended, window);
+    found.extend(stalls(&started, &ended, window));
     merge(found)
 }
 
-fn belongs(tried: &Tried<'_>, window: Window) -> bool {
-    let in_time = tried.ended_us >= window.from_us && tried.started_us() < window.until_us;
-    in_time && !(window.ended_by_fault && tried.ended_us >= window.until_us)
-}
-
-fn failures(within: &[Tried<'_>], window: Window) -> Vec<Outage> {
+fn failures(ended: &[Tried<'_>], window: Window) -> Vec<Outage> {
     let mut found = Vec::new();
     let mut index = 0;
-    while let Some(offset) = within[index..].iter().position(|tried| !tried.acknowledged()) {
+    while let Some(offset) = ended[index..].iter().position(|tried| !tried.acknowledged()) {
         let first = index + offset;
-        let (outage, next) = follow_failure(within, first, window);
+        let (outage, next) = follow_failure(ended, first, window);
         found.push(outage);
         index = next;
     }
@@ -87,74 +87,72 @@ fn failures(within: &[Tried<'_>], window: Window) -> Vec<Outage> {
 }
 
 /// The outage that begins with the failed attempt at `first`, and the index from which to look for the next.
-fn follow_failure(within: &[Tried<'_>], first: usize, window: Window) -> (Outage, usize) {
-    let from_us = within[first].started_us().max(window.from_us);
+fn follow_failure(ended: &[Tried<'_>], first: usize, window: Window) -> (Outage, usize) {
+    let from_us = ended[first].started_us().max(window.from_us);
     let mut last_failed = first;
     loop {
         let run = last_failed + 1;
-        let Some(run_first) = within.get(run).filter(|tried| tried.acknowledged()) else {
-            if run < within.len() {
+        let Some(run_first) = ended.get(run).filter(|tried| tried.acknowledged()) else {
+            if run < ended.len() {
                 last_failed = run;
                 continue;
             }
             let open =
-                Outage { from_us, to_us: None, settled: false, first_seq: Some(within[first].seq), last_seq: None };
-            return (open, within.len());
+                Outage { from_us, to_us: None, settled: false, first_seq: Some(ended[first].seq), last_seq: None };
+            return (open, ended.len());
         };
         let settled_us = run_first.started_us() + SETTLE_US;
-        let broken = within[run..].iter().position(|tried| !tried.acknowledged()).map(|offset| run + offset);
-        if let Some(broken) = broken.filter(|broken| within[*broken].started_us() < settled_us) {
+        let broken = ended[run..].iter().position(|tried| !tried.acknowledged()).map(|offset| run + offset);
+        if let Some(broken) = broken.filter(|broken| ended[*broken].started_us() < settled_us) {
             last_failed = broken;
             continue;
         }
-        let next = broken.unwrap_or(within.len());
+        let next = broken.unwrap_or(ended.len());
         // Attempts of the run overtake each other: the earliest acknowledgement counts, not the earliest start.
-        let recovery = within[run..next].iter().min_by_key(|tried| tried.ended_us);
-        let watched = window.ended_by_fault
-            || within.last().is_some_and(|tried| tried.started_us() + SETTLE_SLACK_US >= settled_us);
+        let recovery = ended[run..next].iter().min_by_key(|tried| tried.ended_us);
         let outage = Outage {
             from_us,
             to_us: recovery.map(|tried| tried.ended_us),
-            settled: watched,
-            first_seq: Some(within[first].seq),
+            settled: ended.last().is_some_and(|tried| tried.started_us() + SETTLE_SLACK_US >= settled_us),
+            first_seq: Some(ended[first].seq),
             last_seq: recovery.map(|tried| tried.seq),
         };
         return (outage, next);
     }
 }
 
-fn stalls(within: &[Tried<'_>], window: Window) -> Vec<Outage> {
-    let mut answers: Vec<&Tried<'_>> = within.iter().filter(|tried| tried.acknowledged()).collect();
+fn stalls(started: &[Tried<'_>], ended: &[Tried<'_>], window: Window) -> Vec<Outage> {
+    let mut answers: Vec<&Tried<'_>> = ended.iter().filter(|tried| tried.acknowledged()).collect();
     answers.sort_by_key(|tried| tried.ended_us);
     let mut found = Vec::new();
     let mut before_us = window.from_us;
     for answer in answers {
-        if answer.ended_us.saturating_sub(before_us) > STALL_US {
-            found.extend(stall(within, before_us, Some(answer)));
-        }
+        found.extend(stall(started, before_us, answer.ended_us, Some(answer.seq)));
         before_us = before_us.max(answer.ended_us);
     }
-    let last_start_us = within.last().map_or(window.from_us, Tried::started_us);
-    if last_start_us.saturating_sub(before_us) > STALL_US {
-        found.extend(stall(within, before_us, None));
-    }
+    let last_us = match window.ended_by_fault {
+        true => window.until_us,
+        false => started.last().map_or(window.from_us, Tried::started_us),
+    };
+    found.extend(stall(started, before_us, last_us, None));
     found
 }
 
-/// The stall after `before_us`, if an attempt waited in it: without one, nobody asked.
-fn stall(within: &[Tried<'_>], before_us: u64, end: Option<&Tried<'_>>) -> Option<Outage> {
-    let until_us = end.map_or(u64::MAX, |answer| answer.ended_us);
-    let waited = within.iter().find(|tried| tried.started_us() >= before_us && tried.started_us() < until_us)?;
-    let from_us = waited.started_us();
-    if end.is_some_and(|answer| answer.ended_us.saturating_sub(from_us) <= STALL_US) {
+/// The stall between two instants without an acknowledgement, if an attempt waited for long enough in it: without one,
+/// nobody asked. `answer` is the `seq` of the acknowledgement that ended it.
+fn stall(started: &[Tried<'_>], after_us: u64, until_us: u64, answer: Option<u64>) -> Option<Outage> {
+    if until_us.saturating_sub(after_us) <= STALL_US {
         return None;
     }
-    Some(Outage {
+    let first = started.partition_point(|tried| tried.started_us() < after_us);
+    let waited = started.get(first).filter(|tried| tried.started_us() < until_us)?;
+    let from_us = waited.started_us();
+    (until_us - from_us > STALL_US).then_some(Outage {
         from_us,
-        to_us: end.map(|answer| answer.ended_us),
-        settled: end.is_some(),
+        to_us: answer.map(|_| until_us),
+        settled: answer.is_some(),
         first_seq: Some(waited.seq),
-        last_seq: end.map(|answer| answer.seq),
+        last_seq: answer,
     })
 }
 

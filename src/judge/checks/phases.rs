@@ -11,19 +11,21 @@
 //! | promote | the first write that this node acknowledges directly (its own port, or a writer's session) |
 //! | restart | in place of these three, when the key never changed hands: the same node writes directly again |
 //! | route | the proxy's server for this node UP in the backend `write` |
+//! | mark down | the proxy's server for the old primary DOWN there, if that came last: until then it sends clients to both |
 //! | first write | the client's recovery (see [`crate::checks::outage`]) |
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Evidence,
-    outage::{Outage, Window, outages},
-    record::{FaultRecord, KeyChange, Tried, attempts, faults, leader_key, reached_us},
+    grouping::{Group, Watched, groups},
+    outage::Outage,
+    record::{FaultRecord, KeyChange, Tried, attempts, faults, leader_key},
 };
 use crate::{
     history::{
         Occurrence,
-        event::{ClientKind, Milestone, Operation},
+        event::{AttemptOutcome, ClientKind, Operation},
     },
     plan::Span,
     topology::ServiceKind,
@@ -49,7 +51,11 @@ pub struct Failover {
     pub recovered_us: Option<u64>,
     /// Whether that run was watched long enough to call it one.
     pub settled: bool,
-    /// Every outage between this fault and the next; the longest is the one that is cut into phases.
+    /// Whether clients had lost service before the first fault, so that the outage is not the fault's alone.
+    #[serde(default)]
+    pub began_before_fault: bool,
+    /// Every outage between this fault and the next; the longest is the one that is cut into phases. One that was open
+    /// when the load ended stands alone, after those that ended.
     pub outages: Vec<Outage>,
     /// Until when clients tried.
     pub watched_until_us: u64,
@@ -60,6 +66,10 @@ pub struct Failover {
     pub new_primary: Option<String>,
     /// The raft leader of the DCS was lost too: its successor grants the lease its full time again.
     pub dcs_leader_lost: bool,
+    /// When the proxy was seen to mark the old primary's server DOWN, if another node took over. Sessions through the proxy
+    /// that hang on a silent server are closed then.
+    #[serde(default)]
+    pub marked_down_us: Option<u64>,
     /// In the order of time, without gaps: they add up to the outage. Empty if there was no outage, or no end of it.
     pub phases: Vec<Phase>,
     /// What the settings predict for the whole outage, where they predict something.
@@ -96,6 +106,9 @@ pub enum PhaseName {
     Restart,
     /// A write is possible on the node to the proxy's server UP.
     Route,
+    /// The proxy's server for the new primary is UP to the one for the old primary DOWN: until then clients are sent to
+    /// either. Only where it took time.
+    MarkDown,
     /// The proxy's server is UP to the first acknowledged write of the client.
     FirstWrite,
 }
@@ -120,18 +133,20 @@ impl PhaseName {
             PhaseName::Promote => "promote",
             PhaseName::Restart => "restart",
             PhaseName::Route => "route",
+            PhaseName::MarkDown => "mark down",
             PhaseName::FirstWrite => "first write",
         }
     }
 
     /// The name of its measure.
-    pub fn measure(self) -> &'static str {
+    pub const fn measure(self) -> &'static str {
         match self {
             PhaseName::Detect => "detect_ms",
             PhaseName::Elect => "elect_ms",
             PhaseName::Promote => "promote_ms",
             PhaseName::Restart => "restart_ms",
             PhaseName::Route => "route_ms",
+            PhaseName::MarkDown => "mark_down_ms",
             PhaseName::FirstWrite => "first_write_ms",
         }
     }
@@ -171,41 +186,20 @@ pub fn failovers(evidence: &Evidence<'_>) -> Vec<Failover> {
     let mut faults = faults(evidence.events);
     faults.retain(|fault| fault.effect.is_some());
     faults.sort_by_key(|fault| fault.effect.map(|effect| (effect.from_us, effect.to_us)));
-    let load_until_us = reached_us(evidence.events, Milestone::LoadStopped).unwrap_or(u64::MAX);
+    let keys = leader_key(evidence.events);
     let mut found = Vec::new();
-    let mut first = 0;
-    while first < faults.len() {
-        let (group, window, spans) = group_of(&faults, first, &fresh, load_until_us);
-        let scene = Scene { evidence, all: &all, fresh: &fresh, keys: leader_key(evidence.events), faults: group };
-        found.push(scene.failover(window, spans));
-        first += group.len();
-    }
-    found
-}
-
-/// The faults that share an outage with the one at `first`: those that struck before it had ended.
-fn group_of<'f, 'e>(
-    faults: &'f [FaultRecord<'e>],
-    first: usize,
-    fresh: &[Tried<'_>],
-    load_until_us: u64,
-) -> (&'f [FaultRecord<'e>], Window, Vec<Outage>) {
-    let (from_us, mut effect_to_us) = faults[first].effect.map_or((0, 0), |effect| (effect.from_us, effect.to_us));
-    let mut after = first + 1;
-    loop {
-        let next_us = faults.get(after).and_then(|fault| fault.effect);
-        let until_us = next_us.map_or(load_until_us, |effect| effect.from_us);
-        let window = Window { from_us, until_us, ended_by_fault: next_us.is_some() };
-        let spans = outages(fresh, window);
-        let open = spans.last().is_some_and(|last| last.to_us.is_none()) || until_us <= effect_to_us;
-        match next_us {
-            Some(effect) if open => {
-                effect_to_us = effect_to_us.max(effect.to_us);
-                after += 1;
-            }
-            _ => return (&faults[first..after], window, spans),
+    for group in groups(&faults, &fresh, Watched::of(evidence.events)) {
+        let scene = Scene { evidence, all: &all, fresh: &fresh, keys: &keys, faults: group.faults };
+        let (ended, open): (Vec<Outage>, Vec<Outage>) =
+            group.outages.iter().copied().partition(|outage| outage.to_us.is_some());
+        if open.is_empty() || !ended.is_empty() {
+            found.push(scene.failover(&group, ended));
+        }
+        if !open.is_empty() {
+            found.push(scene.failover(&group, open));
         }
     }
+    found
 }
 
 /// What is needed to tell the course of one outage.
@@ -213,7 +207,7 @@ struct Scene<'s, 'e> {
     evidence: &'s Evidence<'e>,
     all: &'s [Tried<'e>],
     fresh: &'s [Tried<'e>],
-    keys: Vec<KeyChange<'e>>,
+    keys: &'s [KeyChange<'e>],
     faults: &'s [FaultRecord<'e>],
 }
 
@@ -221,23 +215,27 @@ struct Scene<'s, 'e> {
 type End = Option<(u64, u64)>;
 
 impl Scene<'_, '_> {
-    fn failover(&self, window: Window, spans: Vec<Outage>) -> Failover {
+    fn failover(&self, group: &Group<'_, '_>, outages: Vec<Outage>) -> Failover {
+        let window = group.window;
         let effects = self.faults.iter().filter_map(|fault| fault.effect);
+        let effect_from_us = effects.clone().next().map_or(window.from_us, |effect| effect.from_us);
         let last_start_us = self.fresh.last().map_or(window.from_us, Tried::started_us);
         let watched_until_us = window.until_us.min(last_start_us).max(window.from_us);
         let mut failover = Failover {
             faults: self.faults.iter().map(|fault| fault.injecting.fault).collect(),
-            effect_from_us: window.from_us,
-            effect_to_us: effects.clone().next().map_or(window.from_us, |effect| effect.to_us),
-            outage_from_us: window.from_us,
-            recovered_us: Some(window.from_us),
-            settled: true,
-            outages: spans,
+            effect_from_us,
+            effect_to_us: effects.clone().next().map_or(effect_from_us, |effect| effect.to_us),
+            outage_from_us: effect_from_us,
+            recovered_us: Some(effect_from_us),
+            settled: outages.iter().all(|outage| outage.settled),
+            began_before_fault: group.began_before_fault,
+            outages,
             watched_until_us,
             course: Course::NoOutage,
             old_primary: self.faults.iter().find_map(|fault| fault.injecting.primary_before.clone()),
             new_primary: None,
             dcs_leader_lost: false,
+            marked_down_us: None,
             phases: Vec::new(),
             predicted: None,
             evidence: effects.map(|effect| effect.seq).collect(),
@@ -278,7 +276,6 @@ impl Scene<'_, '_> {
     fn follow(&self, failover: &mut Failover, outage: Outage) {
         failover.outage_from_us = outage.from_us;
         failover.recovered_us = outage.to_us;
-        failover.settled = outage.settled;
         failover.evidence.extend(outage.first_seq);
         failover.evidence.extend(outage.last_seq);
         let recovery = self.all.iter().find(|tried| Some(tried.seq) == outage.last_seq);
@@ -291,11 +288,20 @@ impl Scene<'_, '_> {
         let ends = match self.taken_over(winner, failover, to_us) {
             Some((gone, held)) => {
                 failover.course = Course::Failover;
-                let direct = self.first_direct_write(winner, held.0, to_us);
+                let direct = self
+                    .first_direct_write(winner, held.0, to_us)
+                    .or_else(|| self.refused_until(winner, to_us).then_some((to_us, outage.last_seq?)));
                 let route = self.routed(winner, held.0.min(direct.map_or(to_us, |end| end.0)), span, false);
+                let down = self.marked_down(failover, winner);
+                failover.marked_down_us = down.map(|(at_us, _)| at_us);
+                let routed_us = route.and_then(|(_, end)| end).map(|(at_us, _)| at_us);
+                let came_last = |down: &(u64, u64)| {
+                    routed_us.is_some_and(|routed_us| (routed_us + 1..=to_us + TOLD_LATE_US).contains(&down.0))
+                };
+                let down = down.filter(came_last).map(|end| (PhaseName::MarkDown, Some(end)));
                 let ends =
                     [(PhaseName::Detect, Some(gone)), (PhaseName::Elect, Some(held)), (PhaseName::Promote, direct)];
-                Vec::from_iter(ends.into_iter().chain(route))
+                Vec::from_iter(ends.into_iter().chain(route).chain(down))
             }
             None => {
                 failover.course = Course::RestartInPlace;
@@ -333,8 +339,40 @@ impl Scene<'_, '_> {
     fn first_direct_write(&self, node: &str, from_us: u64, until_us: u64) -> End {
         let direct = self.all.iter().filter(|tried| is_direct_write(tried, node) && tried.acknowledged());
         let in_time =
-            direct.filter(|tried| (from_us.saturating_sub(HELD_LATE_US)..=until_us).contains(&tried.ended_us));
+            direct.filter(|tried| (from_us.saturating_sub(TOLD_LATE_US)..=until_us).contains(&tried.ended_us));
         in_time.map(|tried| (tried.ended_us, tried.seq)).min()
+    }
+
+    /// Whether the node itself refused direct writes until an instant, to the schedule of its prober. A proxy that has the
+    /// node UP before it is promoted (it leads, and still restores WAL) sends clients there: then one of them is the first
+    /// to write, and not the prober of the node, which tries less often.
+    fn refused_until(&self, node: &str, until_us: u64) -> bool {
+        let refused =
+            |tried: &Tried<'_>| matches!(&tried.attempt.outcome, AttemptOutcome::Refused { sqlstate: Some(_), .. });
+        let span = until_us.saturating_sub(TOLD_LATE_US)..=until_us;
+        let own = self.all.iter().filter(|tried| tried.is_fresh(node, Operation::Write));
+        own.filter(|tried| span.contains(&tried.started_us())).any(refused)
+    }
+
+    /// When the proxy was seen to mark the old primary's server DOWN, if another node took over.
+    fn marked_down(&self, failover: &Failover, winner: &str) -> Option<(u64, u64)> {
+        let old = failover.old_primary.as_deref().filter(|old| *old != winner)?;
+        let mut told = self.proxy_states(old).filter(|(at_us, ..)| *at_us >= failover.effect_from_us);
+        told.find(|(_, _, up)| !up).map(|(at_us, seq, _)| (at_us, seq))
+    }
+
+    /// What the proxy of the write endpoint tells of a server in its backend for writes: when, the event, whether it is UP.
+    fn proxy_states(&self, server: &str) -> impl Iterator<Item = (u64, u64, bool)> {
+        let entry = &self.evidence.plan.topology.endpoints.write.host;
+        let of_entry = move |proxy: &str| proxy == entry || proxy.split('/').next() == Some(entry);
+        self.evidence.events.iter().filter_map(move |event| match &event.what {
+            Occurrence::ProxyState { proxy, backend, server: told, up, .. }
+                if told == server && backend == WRITE && of_entry(proxy) =>
+            {
+                Some((event.at_us, event.seq, *up))
+            }
+            _ => None,
+        })
     }
 
     /// The first direct write of the node after the last that failed in the outage.
@@ -359,18 +397,12 @@ impl Scene<'_, '_> {
         must_have_been_down: bool,
     ) -> Option<(PhaseName, End)> {
         self.evidence.plan.hosts_with(ServiceKind::Haproxy).next()?;
-        let entry = &self.evidence.plan.topology.endpoints.write.host;
-        let of_entry = |proxy: &str| proxy == entry || proxy.split('/').next() == Some(entry);
         let mut down = !must_have_been_down;
-        for event in self.evidence.events {
-            let Occurrence::ProxyState { proxy, backend, server, up, .. } = &event.what else { continue };
-            if server != node || backend != WRITE || !of_entry(proxy) || event.at_us < span.0 {
-                continue;
-            }
+        for (at_us, seq, up) in self.proxy_states(node).filter(|(at_us, ..)| *at_us >= span.0) {
             down |= !up;
-            if *up && down && event.at_us >= from_us.min(span.1) {
+            if up && down && at_us >= from_us.min(span.1) {
                 // Told after the client's write, which shows that the server was up by then.
-                return Some((PhaseName::Route, Some((event.at_us.min(span.1), event.seq))));
+                return Some((PhaseName::Route, Some((at_us.min(span.1), seq))));
             }
         }
         Some((PhaseName::Route, None))
@@ -382,10 +414,14 @@ impl Scene<'_, '_> {
         let Some(old) = &failover.old_primary else { return };
         let patroni = ServiceKind::Patroni.name();
         let lost = self.faults.iter().any(|fault| fault.hits(old, patroni) && !fault.injecting.hands_over);
-        if failover.course != Course::Failover || !lost || !failover.at_once() {
+        if failover.course != Course::Failover || !lost || !failover.at_once() || failover.began_before_fault {
             return;
         }
-        failover.predicted = Some(predicted.outage(failover.dcs_leader_lost));
+        let marked_down = failover.phases.iter().any(|phase| phase.name == PhaseName::MarkDown);
+        let mark_down = self.evidence.plan.predicted_mark_down().filter(|_| marked_down);
+        let routed = predicted.outage(failover.dcs_leader_lost);
+        failover.predicted = Some(mark_down.map_or(routed, |mark_down| routed.later(mark_down)));
+        let from_us = failover.outage_from_us;
         for phase in &mut failover.phases {
             phase.predicted = match phase.name {
                 PhaseName::Detect if failover.dcs_leader_lost => Some(predicted.detect_with_dcs_leader),
@@ -393,14 +429,17 @@ impl Scene<'_, '_> {
                 PhaseName::Elect => Some(predicted.elect),
                 PhaseName::Promote => Some(predicted.promote),
                 PhaseName::Route => Some(predicted.route),
+                // Its clock began with the fault.
+                PhaseName::MarkDown => mark_down.map(|span| span.after(phase.from_us.saturating_sub(from_us) / 1000)),
                 PhaseName::Restart | PhaseName::FirstWrite => None,
             };
         }
     }
 }
 
-/// A watch may tell of the key a little later than the new primary's first write was seen.
-const HELD_LATE_US: u64 = 1_000_000;
+/// A watch may tell of the key, or of the proxy's server, a little later than a write that rests on it was seen; and a node's
+/// own prober tries twice a second.
+const TOLD_LATE_US: u64 = 1_000_000;
 /// An outage that begins later than this after the fault is not the plain loss of a primary.
 const AT_ONCE_US: u64 = 1_000_000;
 

@@ -1,76 +1,388 @@
-//! How long could clients not write after each fault, and where did the time go?
+//! How long could clients not write or read, and where did the time go?
 //!
-//! The outage is measured from outside, by fresh connections to the endpoint `write` (see
-//! [`crate::checks::outage`] for what counts), and cut into phases ([`crate::checks::phases`]).
+//! Outages are measured from outside, by fresh connections to the endpoint `write` (see [`crate::checks::outage`] for what
+//! counts); each is put down to the faults that it follows ([`crate::checks::grouping`]), and the longest of each cut into
+//! phases ([`crate::checks::phases`]). Reads are judged by their own outages ([`reads`]).
 //!
 //! From when on? The confirmation says that the fault took effect between two instants, and clients feel it at the
 //! first attempt that fails. The outage begins at that attempt, though not before the earlier of the two instants. So
 //! a wide bracket neither lengthens nor shortens the outage, and the error stays within the prober's schedule.
 //!
-//! Without an expectation the check passes when clients recovered, whatever the time, and states the figures. It fails
-//! when they did not within the plan's deadline for recovery, or within an upper bound that the scenario expects. If
-//! the watch ended sooner, or before the recovery had settled, it is inconclusive.
+//! - Without an expectation the check passes when clients recovered, whatever the time, and states the figures.
+//! - An outage that was open when the load ended, however short, fails if it outlasted the plan's deadline for recovery or an
+//!   upper bound that the scenario expects, and is inconclusive otherwise; so is one that had not settled.
+//! - An outage before the first fault makes the scenario inconclusive: no fault explains it. Of one in which the first fault
+//!   struck, no time is measured.
+//! - What is said of an outage (its length, its phases, the old primary's last write) must hold for each one that has it: a
+//!   fault without an outage has no phases. If none has it, the expectation is inconclusive. A bound on the least is asked
+//!   of the longest outage alone.
+//! - What is said of the scenario ([`OF_SCENARIO`]: outages in total, their number, the longest wait of one client, reads) is
+//!   held against all that came after the first fault.
+//! - What the harness's own error can explain is neither kept nor missed ([`doubt`]).
+
+mod clients;
+mod doubt;
+mod reads;
+mod words;
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    harness_was_sound::latest_timer,
-    outage::{Window, outages},
+    grouping::Watched,
+    outage::Window,
     phases::{Course, Failover, Phase, PhaseName, WRITE, failovers, milliseconds},
-    record::{FaultRecord, Tried, attempts, faults, reached_us},
+    record::{Tried, attempts, faults},
 };
 use crate::{
-    history::event::{Bound, ClientKind, Expectation, Milestone, Operation},
+    history::event::{Bound, Expectation, Operation},
     plan::Span,
-    quantity::written::value,
 };
+use clients::{longest_client_gap_ms, old_primary_writes_ms};
+use doubt::{HarnessError, doubted, edges, stood_still_ms};
+use reads::Reads;
+use words::{against, cause, story};
 
 const NAME: &str = "recovery_time";
 
+pub const WRITE_OUTAGE_MS: &str = "write_outage_ms";
+pub const TOTAL_OUTAGE_MS: &str = "total_outage_ms";
+pub const OUTAGES: &str = "outages";
+pub const LONGEST_CLIENT_GAP_MS: &str = "longest_client_gap_ms";
+pub const READ_OUTAGE_MS: &str = "read_outage_ms";
+pub const STALE_READ_MS: &str = "stale_read_ms";
+pub const OLD_PRIMARY_WRITES_MS: &str = "old_primary_writes_ms";
+const OUTAGE_ONSET_MS: &str = "outage_onset_ms";
+const OUTAGE_BEFORE_FAULT_MS: &str = "outage_before_fault_ms";
+const SESSIONS_CLOSED_MS: &str = "sessions_closed_ms";
+const NOT_RECOVERED_FOR_MS: &str = "not_recovered_for_ms";
+
 pub const CHECK: Check = Check {
     name: NAME,
-    question: "How long could clients not write after each fault, and in which phases was the time spent?",
+    question: "How long could clients not write or read after each fault, and in which phases was the time spent?",
     measures: &[
-        "write_outage_ms",
-        "detect_ms",
-        "elect_ms",
-        "promote_ms",
-        "restart_ms",
-        "route_ms",
-        "first_write_ms",
-        "total_outage_ms",
-        "outages",
-        "outage_onset_ms",
-        "longest_client_gap_ms",
-        "read_outage_ms",
-        "old_primary_writes_ms",
-        "not_recovered_for_ms",
+        WRITE_OUTAGE_MS,
+        PhaseName::Detect.measure(),
+        PhaseName::Elect.measure(),
+        PhaseName::Promote.measure(),
+        PhaseName::Restart.measure(),
+        PhaseName::Route.measure(),
+        PhaseName::MarkDown.measure(),
+        PhaseName::FirstWrite.measure(),
+        TOTAL_OUTAGE_MS,
+        OUTAGES,
+        OUTAGE_ONSET_MS,
+        OUTAGE_BEFORE_FAULT_MS,
+        LONGEST_CLIENT_GAP_MS,
+        READ_OUTAGE_MS,
+        STALE_READ_MS,
+        OLD_PRIMARY_WRITES_MS,
+        SESSIONS_CLOSED_MS,
+        NOT_RECOVERED_FOR_MS,
     ],
     safety: true,
     judge,
 };
 
+/// Measures of the scenario, and not of each outage.
+pub const OF_SCENARIO: &[&str] = &[TOTAL_OUTAGE_MS, OUTAGES, LONGEST_CLIENT_GAP_MS, READ_OUTAGE_MS, STALE_READ_MS];
+
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
     let all = attempts(evidence.events);
     let found = failovers(evidence);
-    if found.is_empty() {
-        return without_fault(evidence, &expectations);
-    }
-    if !all.iter().any(|tried| tried.is_fresh(WRITE, Operation::Write)) {
-        let summary = "no fresh client tried to write through the endpoint, so no outage could be seen";
-        return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
-    }
-    let outage_ms = |failover: &Failover| failover.outage_ms().unwrap_or(f64::INFINITY);
-    let worst = (0..found.len()).max_by(|one, other| outage_ms(&found[*one]).total_cmp(&outage_ms(&found[*other])));
-    let of_others: Vec<_> = expectations.iter().filter_map(|expectation| without_least(expectation)).collect();
-    let of_others: Vec<_> = of_others.iter().collect();
-    let mut findings = Vec::new();
-    for (index, failover) in found.iter().enumerate() {
-        let until_us = found.get(index + 1).map(|next| next.effect_from_us);
-        let expectations = if Some(index) == worst { &expectations } else { &of_others };
-        findings.extend(judge_one(evidence, failover, until_us, &all, expectations));
-    }
+    let scene = Scene { evidence, all: &all, found: &found, watched: Watched::of(evidence.events) };
+    let expectations: Vec<_> = evidence.expectations(NAME).collect();
+    let mut findings = match found.is_empty() {
+        true => scene.without_fault(&expectations),
+        false if !all.iter().any(|tried| tried.is_fresh(WRITE, Operation::Write)) => {
+            let summary = "no fresh client tried to write through the endpoint, so no outage could be seen";
+            vec![Finding::new(NAME, Outcome::Inconclusive, summary)]
+        }
+        false => scene.after_faults(&expectations),
+    };
+    findings.extend(scene.before_fault());
     findings
+}
+
+struct Scene<'s, 'e> {
+    evidence: &'s Evidence<'e>,
+    all: &'s [Tried<'e>],
+    found: &'s [Failover],
+    watched: Watched,
+}
+
+impl Scene<'_, '_> {
+    /// No fault is known to have taken effect: nothing to measure, which is a lack only if something was asked.
+    fn without_fault(&self, expectations: &[&Expectation]) -> Vec<Finding> {
+        let summary = match faults(self.evidence.events).is_empty() {
+            true if expectations.is_empty() => return Vec::new(),
+            true => "no fault was injected",
+            false => "no fault is known to have taken effect",
+        };
+        vec![Finding::new(NAME, Outcome::Inconclusive, format!("{summary}, so there is no outage to measure"))]
+    }
+
+    /// Outages that no fault explains, because they had settled before the first one struck (or none did).
+    fn before_fault(&self) -> Option<Finding> {
+        let first = self.found.first();
+        // One that was never confirmed may have struck all the same.
+        let injected_us = faults(self.evidence.events).iter().map(|fault| fault.injecting_us).min();
+        let fault_us = first.map(|failover| failover.effect_from_us).or(injected_us);
+        let fresh = self.all.iter().copied().filter(|tried| tried.is_fresh(WRITE, Operation::Write));
+        let fresh: Vec<_> = fresh.collect();
+        let mut before = self.watched.before_first_fault(&fresh, fault_us);
+        if first.is_some_and(|failover| failover.began_before_fault) {
+            before.pop();
+        }
+        let until_us = fault_us.or(fresh.last().map(Tried::started_us)).unwrap_or(self.watched.until_us);
+        let longest = before.into_iter().max_by_key(|outage| outage.length_us(until_us))?;
+        let outage_ms = milliseconds(longest.length_us(until_us));
+        let tail = match fault_us {
+            Some(_) => "began before the first fault: no fault explains it, and what came after can't be told from it",
+            None => "came without a fault",
+        };
+        let finding =
+            Finding::new(NAME, Outcome::Inconclusive, format!("an outage of {:.1} s {tail}", outage_ms / 1000.0));
+        let finding = finding.with_measure(Measure::new(OUTAGE_BEFORE_FAULT_MS, outage_ms));
+        Some(finding.with_evidence(longest.first_seq.into_iter().chain(longest.last_seq)))
+    }
+
+    fn after_faults(&self, expectations: &[&Expectation]) -> Vec<Finding> {
+        let error = HarnessError::of(self.evidence);
+        let fault_us = self.found.first().map_or(0, |failover| failover.effect_from_us);
+        let reads = Reads::of(self.evidence, self.all, self.watched, fault_us);
+        let of_scenario = self.of_scenario(fault_us, reads.as_ref());
+        let (scenario, own): (Vec<_>, Vec<_>) =
+            expectations.iter().copied().partition(|expectation| OF_SCENARIO.contains(&expectation.measure.as_str()));
+        let mut findings = self.of_outages(&own, &of_scenario, &error);
+        findings.extend(scenario.iter().map(|expectation| match &reads {
+            Some(reads) if [READ_OUTAGE_MS, STALE_READ_MS].contains(&expectation.measure.as_str()) => {
+                reads.held(expectation, &error)
+            }
+            _ => self.hold_scenario(expectation, &of_scenario, &error),
+        }));
+        findings.extend(reads.iter().flat_map(|reads| reads.doubts(expectations)));
+        findings
+    }
+
+    /// The outage that stands for the scenario: the longest that ended.
+    fn longest(&self) -> usize {
+        let outage_ms = |index: &usize| self.found[*index].outage_ms().unwrap_or(-1.0);
+        (0..self.found.len()).max_by(|one, other| outage_ms(one).total_cmp(&outage_ms(other))).unwrap_or(0)
+    }
+
+    /// What each outage shows; the longest tells the scenario's figures too.
+    fn of_outages(&self, own: &[&Expectation], of_scenario: &[Measure], error: &HarnessError) -> Vec<Finding> {
+        let longest = self.longest();
+        let mut findings = Vec::new();
+        for (index, failover) in self.found.iter().enumerate() {
+            let until_us = self.found[index + 1..].iter().find(|next| next.effect_from_us > failover.effect_from_us);
+            let until_us = until_us.map_or(self.watched.until_us, |next| next.effect_from_us);
+            let mut details = self.details(failover, until_us);
+            if index == longest {
+                details.extend_from_slice(of_scenario);
+            }
+            let asked = own.iter().filter(|expectation| is_asked(failover, &expectation.measure));
+            let asked: Vec<Expectation> = asked
+                .filter_map(|expectation| match index == longest {
+                    true => Some((*expectation).clone()),
+                    false => without_least(expectation),
+                })
+                .collect();
+            findings.extend(self.judge_one(failover, details, &asked, error));
+        }
+        let nobody = own.iter().filter(|own| !self.found.iter().any(|failover| is_asked(failover, &own.measure)));
+        findings.extend(nobody.map(|expectation| {
+            let summary = story(self.evidence, &self.found[longest]);
+            Finding::new(NAME, Outcome::Pass, summary).held_against(expectation)
+        }));
+        findings
+    }
+
+    fn judge_one(
+        &self,
+        failover: &Failover,
+        details: Vec<Measure>,
+        asked: &[Expectation],
+        error: &HarnessError,
+    ) -> Vec<Finding> {
+        if failover.began_before_fault {
+            return vec![self.began_before_fault(failover, details)];
+        }
+        let Some(outage_ms) = failover.outage_ms() else {
+            return vec![self.not_recovered(failover, details, asked, error)];
+        };
+        let predicted = failover.predicted.map(bounds);
+        let outage = Measure { name: WRITE_OUTAGE_MS.to_owned(), value: outage_ms, predicted };
+        let (outcome, doubt) = match failover.settled {
+            true => (Outcome::Pass, ""),
+            false => (Outcome::Inconclusive, "; the load ended before the recovery had settled"),
+        };
+        let told = format!("{}{doubt}", story(self.evidence, failover));
+        let base = Finding::new(NAME, outcome, told)
+            .with_measure(outage)
+            .with_details(details)
+            .with_evidence(failover.evidence.iter().copied());
+        if asked.is_empty() {
+            return vec![base];
+        }
+        let hold = |expectation: &Expectation| {
+            let mut finding = base.clone();
+            // The proxy had given the old primary up by the time the new one was UP: that cost nothing.
+            if expectation.measure == PhaseName::MarkDown.measure() && finding.value_of(&expectation.measure).is_none()
+            {
+                finding.details.push(Measure::new(&expectation.measure, 0.0));
+            }
+            let finding = finding.held_against(expectation);
+            let verdict = finding.measure.as_ref().map(|measure| against(measure, expectation)).unwrap_or_default();
+            error.applied_to(Finding { summary: format!("{}{verdict}", finding.summary), ..finding })
+        };
+        asked.iter().map(hold).collect()
+    }
+
+    /// The first fault struck in an outage: how long that was says nothing about the fault.
+    fn began_before_fault(&self, failover: &Failover, mut details: Vec<Measure>) -> Finding {
+        let outage = failover.outages.first();
+        let outage_ms = outage.map_or(0.0, |outage| milliseconds(outage.length_us(failover.watched_until_us)));
+        let from_us = outage.map_or(failover.effect_from_us, |outage| outage.from_us);
+        let summary = format!(
+            "an outage of {:.1} s began before the first fault, {:.1} s before {}: it is not the fault's alone, so no time \
+             can be judged",
+            outage_ms / 1000.0,
+            milliseconds(failover.effect_from_us.saturating_sub(from_us)) / 1000.0,
+            cause(self.evidence, failover)
+        );
+        details.retain(|measure| OF_SCENARIO.contains(&measure.name.as_str()));
+        Finding::new(NAME, Outcome::Inconclusive, summary)
+            .with_measure(Measure::new(OUTAGE_BEFORE_FAULT_MS, outage_ms))
+            .with_details(details)
+            .with_evidence(failover.evidence.iter().copied())
+    }
+
+    /// Clients never recovered while they tried. A failure if they tried for long enough to say so.
+    fn not_recovered(
+        &self,
+        failover: &Failover,
+        mut details: Vec<Measure>,
+        asked: &[Expectation],
+        error: &HarnessError,
+    ) -> Finding {
+        let (from_us, until_us) = (failover.outage_from_us, failover.watched_until_us);
+        let tried_ms = milliseconds(until_us.saturating_sub(from_us));
+        let expected = asked.iter().filter(|expectation| expectation.measure == WRITE_OUTAGE_MS);
+        let most = expected.filter_map(|expectation| Some((edges(expectation.bound).1?, expectation.bound)));
+        let tightest = most.min_by(|one, other| one.0.total_cmp(&other.0));
+        let deadline_ms = (self.evidence.plan.deadlines.recovered_s.saturating_mul(1000)) as f64 - PATIENCE_SLACK_MS;
+        let sure_ms = tried_ms - stood_still_ms(self.evidence, from_us, until_us);
+        let outlasted = sure_ms >= deadline_ms || tightest.is_some_and(|(most, _)| sure_ms > most);
+        let (outcome, tail) = match outlasted {
+            true if self.watched.ground_lost => (Outcome::Inconclusive, ", but the harness had lost its own ground"),
+            true if error.load_failed => (Outcome::Inconclusive, ", but the load itself had failed"),
+            true => (Outcome::Fail, ""),
+            false => (Outcome::Inconclusive, ", but they did not try for long enough to call it a failure"),
+        };
+        let (tried_s, cause) = (tried_ms / 1000.0, cause(self.evidence, failover));
+        let had_recovered = self.found.iter().any(|own| own.faults == failover.faults && own.outage_ms().is_some());
+        let summary = match had_recovered {
+            true => format!(
+                "clients lost service once more after {cause}, and had not got it back after {tried_s:.1} s{tail}"
+            ),
+            false => format!("clients could not write again within {tried_s:.1} s after {cause}{tail}"),
+        };
+        details.push(Measure::new(NOT_RECOVERED_FOR_MS, tried_ms));
+        let finding =
+            Finding::new(NAME, outcome, summary).with_details(details).with_evidence(failover.evidence.iter().copied());
+        Finding { target: tightest.map(|(_, bound)| bound), ..finding }
+    }
+
+    /// The scenario's figures, after the first fault.
+    fn of_scenario(&self, fault_us: u64, reads: Option<&Reads>) -> Vec<Measure> {
+        let window = Window { from_us: fault_us, until_us: self.watched.until_us, ended_by_fault: false };
+        let gap = longest_client_gap_ms(self.all, window).map(|gap| Measure::new(LONGEST_CLIENT_GAP_MS, gap));
+        let mut measures = vec![
+            Measure::new(TOTAL_OUTAGE_MS, milliseconds(self.lengths_us().sum())),
+            Measure::new(OUTAGES, self.lengths_us().count() as f64),
+        ];
+        measures.extend(gap);
+        measures.extend(reads.into_iter().flat_map(Reads::measures));
+        measures
+    }
+
+    fn lengths_us(&self) -> impl Iterator<Item = u64> {
+        self.found
+            .iter()
+            .flat_map(|failover| failover.outages.iter().map(|outage| outage.length_us(failover.watched_until_us)))
+    }
+
+    /// What is expected of all outages together.
+    fn hold_scenario(&self, expectation: &Expectation, of_scenario: &[Measure], error: &HarnessError) -> Finding {
+        let (count, total_s) = (self.lengths_us().count(), milliseconds(self.lengths_us().sum()) / 1000.0);
+        let spans = if count == 1 { "outage" } else { "outages" };
+        let summary = format!("after the first fault clients had {count} {spans} of writes, {total_s:.1} s in total");
+        let held = Finding::new(NAME, Outcome::Pass, summary).with_details(of_scenario.to_vec());
+        let held = held.with_evidence(self.found.iter().flat_map(|failover| failover.evidence.iter().copied()));
+        let held = held.held_against(expectation);
+        let verdict = held.measure.as_ref().map(|measure| against(measure, expectation)).unwrap_or_default();
+        let held = error.applied_to(Finding { summary: format!("{}{verdict}", held.summary), ..held });
+        let sure = self.lengths_us().filter(|us| milliseconds(*us) > error.late_ms).count();
+        match held.outcome {
+            Outcome::Fail if expectation.measure == OUTAGES && expectation.bound.holds(sure as f64) => {
+                doubted(held, &format!("only {sure} were longer than the harness's timers were late"))
+            }
+            Outcome::Fail if self.found[0].began_before_fault => doubted(held, "one began before the first fault"),
+            Outcome::Pass if self.found.iter().any(|failover| failover.course == Course::NotRecovered) => {
+                doubted(held, "clients could not write any more when the load ended")
+            }
+            _ => held,
+        }
+    }
+
+    /// What is known of one outage beside its length.
+    fn details(&self, failover: &Failover, until_us: u64) -> Vec<Measure> {
+        let phase = |phase: &Phase| Measure {
+            name: phase.name.measure().to_owned(),
+            value: phase.duration_ms(),
+            predicted: phase.predicted.map(bounds),
+        };
+        // A phase whose end nobody saw has no duration of its own. And detection counts from the fault: it is not what is
+        // left of it when clients lost service later.
+        let told = |phase: &&Phase| phase.seen && (failover.at_once() || phase.name != PhaseName::Detect);
+        let mut details: Vec<Measure> = failover.phases.iter().filter(told).map(phase).collect();
+        let onset_us = failover.outage_from_us.saturating_sub(failover.effect_to_us);
+        if failover.course != Course::NoOutage {
+            details.push(Measure::new(OUTAGE_ONSET_MS, milliseconds(onset_us)));
+        }
+        let old_primary_writes_ms = old_primary_writes_ms(failover, until_us, self.all);
+        details.extend(old_primary_writes_ms.map(|writes| Measure::new(OLD_PRIMARY_WRITES_MS, writes)));
+        details.extend(self.sessions_closed(failover));
+        details
+    }
+
+    /// From the fault until the proxy closed what sessions still hung on the old primary's server: the longest that a client
+    /// without patience of its own can wait there.
+    fn sessions_closed(&self, failover: &Failover) -> Option<Measure> {
+        let plan = self.evidence.plan;
+        let closed_us =
+            failover.marked_down_us.filter(|_| plan.topology.settings.haproxy.close_sessions_of_down_server)?;
+        let predicted = plan.predicted_mark_down().filter(|_| failover.predicted.is_some()).map(bounds);
+        let value = milliseconds(closed_us.saturating_sub(failover.effect_us()));
+        Some(Measure { name: SESSIONS_CLOSED_MS.to_owned(), value, predicted })
+    }
+}
+
+/// Whether an outage has what a measure tells, seen or not. One that never ended is asked for all: it has its own answer.
+fn is_asked(failover: &Failover, measure: &str) -> bool {
+    let replaced = failover.old_primary.is_some() && failover.new_primary != failover.old_primary;
+    match failover.course {
+        Course::NotRecovered => true,
+        Course::NoOutage => measure == WRITE_OUTAGE_MS,
+        Course::Failover if measure == OLD_PRIMARY_WRITES_MS => replaced,
+        Course::Failover if [SESSIONS_CLOSED_MS, PhaseName::MarkDown.measure()].contains(&measure) => {
+            failover.marked_down_us.is_some()
+        }
+        Course::Failover | Course::RestartInPlace => {
+            let of_phase = failover.phases.iter().any(|phase| phase.name.measure() == measure);
+            of_phase || [WRITE_OUTAGE_MS, OUTAGE_ONSET_MS].contains(&measure)
+        }
+    }
 }
 
 /// What is expected of an outage that is not the scenario's longest. That clients can't write for a time at least is said
@@ -84,269 +396,9 @@ fn without_least(expectation: &Expectation) -> Option<Expectation> {
     Some(Expectation { bound, ..expectation.clone() })
 }
 
-/// No fault is known to have taken effect: nothing to measure, which is a lack only if something was asked.
-fn without_fault(evidence: &Evidence<'_>, expectations: &[&Expectation]) -> Vec<Finding> {
-    let summary = match faults(evidence.events).is_empty() {
-        true => "no fault was injected",
-        false => "no fault is known to have taken effect",
-    };
-    if expectations.is_empty() && faults(evidence.events).is_empty() {
-        return Vec::new();
-    }
-    vec![Finding::new(NAME, Outcome::Inconclusive, format!("{summary}, so there is no outage to measure"))]
-}
-
-fn judge_one(
-    evidence: &Evidence<'_>,
-    failover: &Failover,
-    until_us: Option<u64>,
-    all: &[Tried<'_>],
-    expectations: &[&Expectation],
-) -> Vec<Finding> {
-    let details = details(evidence, failover, until_us, all);
-    if failover.outage_ms().is_none() {
-        return vec![not_recovered(evidence, failover, details, expectations)];
-    }
-    let outage = Measure {
-        name: "write_outage_ms".to_owned(),
-        value: failover.outage_ms().unwrap_or_default(),
-        predicted: failover.predicted.map(bounds),
-    };
-    let (outcome, doubt) = match failover.settled {
-        true => (Outcome::Pass, ""),
-        false => (Outcome::Inconclusive, "; the load ended before the recovery had settled"),
-    };
-    let base = Finding::new(NAME, outcome, String::new())
-        .with_measure(outage)
-        .with_details(details)
-        .with_evidence(failover.evidence.iter().copied());
-    let told = format!("{}{doubt}", story(evidence, failover));
-    if expectations.is_empty() {
-        return vec![Finding { summary: told, ..base }];
-    }
-    let hold = |expectation: &&Expectation| {
-        let finding = Finding { summary: told.clone(), ..base.clone() }.held_against(expectation);
-        let verdict = finding.measure.as_ref().map(|measure| against(measure, expectation)).unwrap_or_default();
-        Finding { summary: format!("{}{verdict}", finding.summary), ..finding }
-    };
-    let error_ms = latest_timer(evidence).map_or(0.0, |(late_us, _)| milliseconds(late_us));
-    expectations.iter().map(hold).map(|finding| within_error(finding, error_ms)).collect()
-}
-
-/// A value that lies no further from its target than the harness's own error neither keeps nor misses it for sure.
-fn within_error(finding: Finding, error_ms: f64) -> Finding {
-    let (Some(measure), Some(target)) = (&finding.measure, finding.target) else { return finding };
-    let edges = match target {
-        Bound::AtMost(edge) | Bound::AtLeast(edge) | Bound::Exactly(edge) => [edge, edge],
-        Bound::Between(least, most) => [least, most],
-    };
-    // An outage of nothing is no measurement of time: no attempt failed.
-    let measured = measure.value > 0.0;
-    if !measured || edges.iter().all(|edge| (measure.value - edge).abs() > error_ms) {
-        return finding;
-    }
-    let summary = format!(
-        "{}; that is within the harness's own error of {error_ms:.0} ms (its timers fired that late)",
-        finding.summary
-    );
-    Finding { outcome: Outcome::Inconclusive, summary, ..finding }
-}
-
-/// How a measure compares with what was expected of it.
-fn against(measure: &Measure, expectation: &Expectation) -> String {
-    let verb = if expectation.bound.holds(measure.value) { "keeps" } else { "misses" };
-    let by = match expectation.bound {
-        Bound::AtMost(most) | Bound::Between(_, most) if measure.value > most => {
-            format!(" by {}", value(&measure.name, measure.value - most))
-        }
-        Bound::AtLeast(least) | Bound::Between(least, _) if measure.value < least => {
-            format!(" by {}", value(&measure.name, least - measure.value))
-        }
-        _ => String::new(),
-    };
-    let bound = match expectation.bound {
-        Bound::AtMost(most) => format!("at most {}", value(&measure.name, most)),
-        Bound::AtLeast(least) => format!("at least {}", value(&measure.name, least)),
-        Bound::Between(least, most) => format!("{} to {}", value(&measure.name, least), value(&measure.name, most)),
-        Bound::Exactly(exact) => value(&measure.name, exact),
-    };
-    format!("; that {verb} the expected {bound}{by}")
-}
-
-/// Clients never recovered while they tried. A failure if they tried for long enough to say so.
-fn not_recovered(
-    evidence: &Evidence<'_>,
-    failover: &Failover,
-    mut details: Vec<Measure>,
-    expectations: &[&Expectation],
-) -> Finding {
-    let tried_ms = milliseconds(failover.watched_until_us.saturating_sub(failover.outage_from_us));
-    let expected = expectations.iter().filter(|expectation| expectation.measure == "write_outage_ms");
-    let most = expected.filter_map(|expectation| match expectation.bound {
-        Bound::AtMost(most) | Bound::Between(_, most) | Bound::Exactly(most) => Some((most, expectation.bound)),
-        Bound::AtLeast(_) => None,
-    });
-    let tightest = most.min_by(|one, other| one.0.total_cmp(&other.0));
-    let deadline_ms = (evidence.plan.deadlines.recovered_s * 1000) as f64 - PATIENCE_SLACK_MS;
-    let proven = tried_ms >= deadline_ms || tightest.is_some_and(|(most, _)| tried_ms > most);
-    let (outcome, tail) = match proven {
-        true => (Outcome::Fail, ""),
-        false => (Outcome::Inconclusive, ", but they did not try for long enough to call it a failure"),
-    };
-    let summary = format!(
-        "clients could not write again within {:.1} s after {}{tail}",
-        tried_ms / 1000.0,
-        cause(evidence, failover)
-    );
-    details.push(Measure::new("not_recovered_for_ms", tried_ms));
-    let finding =
-        Finding::new(NAME, outcome, summary).with_details(details).with_evidence(failover.evidence.iter().copied());
-    Finding { target: tightest.map(|(_, bound)| bound), ..finding }
-}
-
 /// The harness's own wait for recovery begins a little after the fault and ends a little before the load does.
 const PATIENCE_SLACK_MS: f64 = 1000.0;
 
-fn details(evidence: &Evidence<'_>, failover: &Failover, until_us: Option<u64>, all: &[Tried<'_>]) -> Vec<Measure> {
-    let phase = |phase: &Phase| Measure {
-        name: phase.name.measure().to_owned(),
-        value: phase.duration_ms(),
-        predicted: phase.predicted.map(bounds),
-    };
-    // A phase whose end nobody saw has no duration of its own. And detection counts from the fault: it is not what is
-    // left of it when clients lost service later.
-    let told = |phase: &&Phase| phase.seen && (failover.at_once() || phase.name != PhaseName::Detect);
-    let mut details: Vec<Measure> = failover.phases.iter().filter(told).map(phase).collect();
-    let lengths = failover.outages.iter().map(|outage| outage.length_us(failover.watched_until_us));
-    details.push(Measure::new("total_outage_ms", milliseconds(lengths.sum())));
-    details.push(Measure::new("outages", failover.outages.len() as f64));
-    let onset_us = failover.outage_from_us.saturating_sub(failover.effect_to_us);
-    if failover.course != Course::NoOutage {
-        details.push(Measure::new("outage_onset_ms", milliseconds(onset_us)));
-    }
-    let load_until_us = reached_us(evidence.events, Milestone::LoadStopped).unwrap_or(u64::MAX);
-    let window = Window {
-        from_us: failover.effect_from_us,
-        until_us: until_us.unwrap_or(load_until_us),
-        ended_by_fault: until_us.is_some(),
-    };
-    details.extend(longest_client_gap_ms(all, window).map(|gap| Measure::new("longest_client_gap_ms", gap)));
-    details.extend(read_outage_ms(all, window).map(|outage| Measure::new("read_outage_ms", outage)));
-    let old_primary_writes_ms = old_primary_writes_ms(failover, window.until_us, all);
-    details.extend(old_primary_writes_ms.map(|writes| Measure::new("old_primary_writes_ms", writes)));
-    details
-}
-
-/// How long after the fault the old primary still acknowledged writes, over whatever connection, on the timeline that it
-/// had before; `None` if no other node took over.
-fn old_primary_writes_ms(failover: &Failover, until_us: u64, all: &[Tried<'_>]) -> Option<f64> {
-    let old = failover.old_primary.as_deref().filter(|old| failover.new_primary.as_deref() != Some(old))?;
-    if !matches!(failover.course, Course::Failover | Course::NotRecovered) {
-        return None;
-    }
-    let own =
-        || all.iter().filter(|tried| tried.is_write() && tried.answered_by().is_some_and(|(node, _)| node == old));
-    let before = own().filter(|tried| tried.ended_us <= failover.effect_from_us);
-    let timeline = before.filter_map(|tried| tried.answered_by()).map(|(_, timeline)| timeline).max()?;
-    let same = |tried: &&Tried<'_>| tried.answered_by().is_some_and(|(_, on)| on == timeline);
-    let last_us = own().filter(|tried| tried.started_us() < until_us).filter(same).map(|tried| tried.ended_us).max()?;
-    Some(milliseconds(last_us.saturating_sub(failover.effect_us())))
-}
-
-/// The longest time between two acknowledgements in a row of any one writer of the load.
-fn longest_client_gap_ms(all: &[Tried<'_>], window: Window) -> Option<f64> {
-    let writers = || all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Writer && tried.is_write());
-    let mut clients: Vec<u32> = writers().map(|tried| tried.attempt.client).collect();
-    clients.sort_unstable();
-    clients.dedup();
-    let longest_of = |client: u32| {
-        let own = writers().filter(|tried| tried.attempt.client == client && tried.started_us() < window.until_us);
-        let last_us = own.clone().map(|tried| tried.ended_us).max()?;
-        let mut answers: Vec<u64> = own.filter(|tried| tried.acknowledged()).map(|tried| tried.ended_us).collect();
-        // A client that got no answer to the end waited until its last attempt ended.
-        answers.push(last_us);
-        answers.sort_unstable();
-        answers.windows(2).filter(|pair| pair[1] >= window.from_us).map(|pair| pair[1] - pair[0]).max()
-    };
-    clients.into_iter().filter_map(longest_of).max().map(milliseconds)
-}
-
-/// The longest outage of reads; `None` without a prober of the endpoint `read`, or if reads did not come back.
-fn read_outage_ms(all: &[Tried<'_>], window: Window) -> Option<f64> {
-    let reads: Vec<_> = all.iter().copied().filter(|tried| tried.is_fresh("read", Operation::Read)).collect();
-    reads.first()?;
-    let found = outages(&reads, window);
-    if found.iter().any(|outage| outage.to_us.is_none()) {
-        return None;
-    }
-    Some(milliseconds(found.iter().map(|outage| outage.length_us(0)).max().unwrap_or_default()))
-}
-
 fn bounds(span: Span) -> (f64, f64) {
     (span.least_ms as f64, span.most_ms as f64)
-}
-
-/// The faults in words.
-fn cause(evidence: &Evidence<'_>, failover: &Failover) -> String {
-    let faults = faults(evidence.events);
-    let own = faults.iter().filter(|fault| failover.faults.contains(&fault.injecting.fault));
-    let words = |fault: &FaultRecord<'_>| {
-        let process = fault.injecting.parameters.get("process").map(|process| format!(" ({process})"));
-        format!("{}{} of {}", fault.injecting.name, process.unwrap_or_default(), fault.injecting.target)
-    };
-    let named: Vec<_> = own.map(words).collect();
-    named.join(" and ")
-}
-
-/// What happened, with the figures and why it took so long.
-fn story(evidence: &Evidence<'_>, failover: &Failover) -> String {
-    let cause = cause(evidence, failover);
-    if failover.course == Course::NoOutage {
-        return format!("no write failed or stalled after {cause}");
-    }
-    let seconds = failover.outage_ms().unwrap_or_default() / 1000.0;
-    let node = failover.new_primary.as_deref().unwrap_or("an unknown node");
-    let how = match failover.course {
-        Course::RestartInPlace => format!("{node} accepted writes again without a failover"),
-        _ => format!("{node} took over"),
-    };
-    let mut told = format!("clients could not write for {seconds:.1} s after {cause}; {how}");
-    if let Some(longest) = failover.phases.iter().max_by_key(|phase| phase.to_us - phase.from_us) {
-        told +=
-            &format!("; the longest phase was {} with {:.1} s", longest.name.name(), longest.duration_ms() / 1000.0);
-        told += &longest.predicted.map(predicted_words).unwrap_or_default();
-        if longest.name == PhaseName::Detect && longest.predicted.is_some() && failover.dcs_leader_lost {
-            let ttl_s = evidence.plan.topology.settings.patroni.ttl_s;
-            told += &format!(
-                ", because the etcd leader was lost with the primary: its successor granted the lease its full ttl of \
-                 {ttl_s} s again"
-            );
-        }
-    }
-    let blind: Vec<_> = failover.phases.iter().filter(|phase| !phase.seen).map(|phase| phase.name.name()).collect();
-    if !blind.is_empty() {
-        told += &format!("; the end of {} was not seen and counts to the phase after it", blind.join(" and "));
-    }
-    told
-}
-
-fn predicted_words(span: Span) -> String {
-    format!(" (predicted {:.1}–{:.1} s)", span.least_ms as f64 / 1000.0, span.most_ms as f64 / 1000.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_nearer_to_its_target_than_the_harnesss_error_proves_nothing() {
-        let finding = |value: f64| Finding {
-            target: Some(Bound::AtMost(30_000.0)),
-            ..Finding::new(NAME, Outcome::Pass, "").with_measure(Measure::new("write_outage_ms", value))
-        };
-        assert_eq!(within_error(finding(29_950.0), 120.0).outcome, Outcome::Inconclusive);
-        assert_eq!(within_error(finding(30_100.0), 120.0).outcome, Outcome::Inconclusive);
-        assert_eq!(within_error(finding(29_800.0), 120.0).outcome, Outcome::Pass);
-        assert_eq!(within_error(finding(0.0), 40_000.0).outcome, Outcome::Pass);
-    }
 }

@@ -245,6 +245,7 @@ fn is_column(statistics: &Statistics, trials: &[&ScenarioVerdict]) -> bool {
         PhaseName::Promote,
         PhaseName::Restart,
         PhaseName::Route,
+        PhaseName::MarkDown,
         PhaseName::FirstWrite,
     ];
     phases.iter().any(|phase| phase.measure() == statistics.measure) || target(&statistics.measure, trials).is_some()
@@ -380,6 +381,7 @@ fn meaning(phase: PhaseName) -> &'static str {
         PhaseName::Promote => "key held \u{2192} direct write on the new primary",
         PhaseName::Restart => "fault \u{2192} direct write on the same node",
         PhaseName::Route => "direct write \u{2192} proxy has the server up",
+        PhaseName::MarkDown => "server up \u{2192} the old primary's server DOWN",
         PhaseName::FirstWrite => "server up \u{2192} the client's first write",
     }
 }

@@ -270,6 +270,7 @@ fn failover_found(number: u32, failover: Failover) -> phases::Failover {
         outage_from_us: effect_us,
         recovered_us: Some(at(failover.written_ms)),
         settled: true,
+        began_before_fault: false,
         outages: vec![Outage {
             from_us: effect_us,
             to_us: Some(at(failover.written_ms)),
@@ -282,6 +283,7 @@ fn failover_found(number: u32, failover: Failover) -> phases::Failover {
         old_primary: Some("node1".to_owned()),
         new_primary: Some("node2".to_owned()),
         dcs_leader_lost: false,
+        marked_down_us: None,
         phases: phases.to_vec(),
         predicted: Some(predicted.outage(false)),
         evidence: vec![7, 8, 9],

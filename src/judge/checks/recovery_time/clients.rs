@@ -1,0 +1,44 @@
+//! What single clients met with: the longest wait of one, and the last word of the old primary.
+
+use crate::{
+    checks::{
+        outage::Window,
+        phases::{Course, Failover, milliseconds},
+        record::Tried,
+    },
+    history::event::ClientKind,
+};
+
+/// How long after the fault the old primary still acknowledged writes, over whatever connection, on the timeline that it
+/// had before; `None` if no other node took over.
+pub(super) fn old_primary_writes_ms(failover: &Failover, until_us: u64, all: &[Tried<'_>]) -> Option<f64> {
+    let old = failover.old_primary.as_deref().filter(|old| failover.new_primary.as_deref() != Some(old))?;
+    if !matches!(failover.course, Course::Failover | Course::NotRecovered) {
+        return None;
+    }
+    let own =
+        || all.iter().filter(|tried| tried.is_write() && tried.answered_by().is_some_and(|(node, _)| node == old));
+    let before = own().filter(|tried| tried.ended_us <= failover.effect_from_us);
+    let timeline = before.filter_map(|tried| tried.answered_by()).map(|(_, timeline)| timeline).max()?;
+    let same = |tried: &&Tried<'_>| tried.answered_by().is_some_and(|(_, on)| on == timeline);
+    let last_us = own().filter(|tried| tried.started_us() < until_us).filter(same).map(|tried| tried.ended_us).max()?;
+    Some(milliseconds(last_us.saturating_sub(failover.effect_us())))
+}
+
+/// The longest time between two acknowledgements in a row of any one writer of the load.
+pub(super) fn longest_client_gap_ms(all: &[Tried<'_>], window: Window) -> Option<f64> {
+    let writers = || all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Writer && tried.is_write());
+    let mut clients: Vec<u32> = writers().map(|tried| tried.attempt.client).collect();
+    clients.sort_unstable();
+    clients.dedup();
+    let longest_of = |client: u32| {
+        let own = writers().filter(|tried| tried.attempt.client == client && tried.started_us() < window.until_us);
+        let last_us = own.clone().map(|tried| tried.ended_us).max()?;
+        let mut answers: Vec<u64> = own.filter(|tried| tried.acknowledged()).map(|tried| tried.ended_us).collect();
+        // A client that got no answer to the end waited until its last attempt ended.
+        answers.push(last_us);
+        answers.sort_unstable();
+        answers.windows(2).filter(|pair| pair[1] >= window.from_us).map(|pair| pair[1] - pair[0]).max()
+    };
+    clients.into_iter().filter_map(longest_of).max().map(milliseconds)
+}
