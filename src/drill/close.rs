@@ -1,5 +1,7 @@
-//! The end of a drill: whatever happened, faults are healed, nodes given the time to rejoin, ledgers read, and
-//! everything cleared away. Safety checks need this of every scenario, also of one whose step failed.
+//! The end of a drill: whatever happened, writes are given the time to recover, faults are healed, nodes given the time to
+//! rejoin, and writes to recover from that; then the load ends, ledgers are read, and everything is cleared away. Safety
+//! checks need this of every scenario, also of one whose step failed. Each wait for recovery and for return has the plan's
+//! deadline for it (`recovered_s`, `rejoined_s`).
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +48,7 @@ impl Drill {
         self.recorder.record(Occurrence::ScenarioEnded);
     }
 
-    /// Writes recover, faults are healed, nodes return.
+    /// Writes recover, faults are healed, nodes return, and writes recover from that.
     async fn come_to_rest(&mut self) {
         if let Err(error) = self.recover().await {
             self.note("the writes' recovery", &error);
@@ -64,6 +66,11 @@ impl Drill {
                 // Whether they should have come is for the checks to say.
                 Ok(()) | Err(DrillError::NotReady(_)) => {}
                 Err(error) => self.note("the nodes' return", &error),
+            }
+            // Healing and return are watched as the fault was: an outage that they begin is not cut off by the load's end.
+            self.clients_have_more_to_get_over();
+            if let Err(error) = self.recover().await {
+                self.note("the writes' recovery after the healing", &error);
             }
         }
     }

@@ -225,9 +225,21 @@ impl Drill {
 
     /// Heals every fault that is on.
     pub async fn heal(&mut self) -> Result<(), DrillError> {
-        match &self.running {
-            Some(running) => self.ground.hold(running.injector.heal_all()).await,
-            None => Ok(()),
+        let Some(running) = &self.running else { return Ok(()) };
+        let was_on = running.injector.is_on().await;
+        let healed = self.ground.hold(running.injector.heal_all()).await;
+        if was_on {
+            self.rejoined = None;
+            self.clients_have_more_to_get_over();
+        }
+        healed
+    }
+
+    /// Clients may lose service by what mends a fault, too: by its healing, or by the return of a node.
+    fn clients_have_more_to_get_over(&mut self) {
+        if self.last_fault_us.is_some() {
+            self.last_fault_us = Some(self.recorder.now_us());
+            self.recovered = false;
         }
     }
 
@@ -246,7 +258,10 @@ impl Drill {
     /// Heals the faults of this name that are on.
     pub async fn heal_named(&mut self, fault: &str) -> Result<(), DrillError> {
         let ground = self.ground.clone();
-        ground.hold(self.running().await?.injector.heal_named(fault)).await
+        let healed = ground.hold(self.running().await?.injector.heal_named(fault)).await;
+        self.rejoined = None;
+        self.clients_have_more_to_get_over();
+        healed
     }
 
     /// Waits a random part of the agent's loop: a fault at a fixed moment would meet the lease in the same phase
