@@ -17,15 +17,16 @@ pub struct Repetition {
 }
 
 impl Drill {
-    /// Waits until the history shows, after the beginning of the last fault, that the condition holds.
-    pub async fn wait_for(&mut self, condition: Condition) -> Result<(), DrillError> {
+    /// Waits until the history shows, after the beginning of the last fault, that the condition holds: for `within`, or for
+    /// the plan's deadline for recovery.
+    pub async fn wait_for(&mut self, condition: Condition, within: Option<Duration>) -> Result<(), DrillError> {
         let after_us = self.fault_began_us;
         if after_us.is_none() {
             self.reach_steady_state().await?;
         }
         let ground = self.ground.clone();
         let running = self.running().await?;
-        let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
+        let deadline = within.unwrap_or(Duration::from_secs(running.plan.deadlines.recovered_s));
         ground.hold(running.watch.wait(condition, after_us.unwrap_or_default(), deadline)).await
     }
 

@@ -40,7 +40,11 @@ pub(crate) enum Intent {
     HealAll,
     /// Heal the faults of this name.
     HealNamed(String),
-    Wait(Condition),
+    /// Wait for a condition; `within` a time that the step states, or the plan's deadline for recovery.
+    Wait {
+        condition: Condition,
+        within: Option<Duration>,
+    },
     /// Pause for a time between these that the seed draws.
     Pause {
         least: Duration,
@@ -81,7 +85,7 @@ impl Intent {
             Intent::Change { fault, parameters } => drill.change(&fault, parameters).await?,
             Intent::HealAll => drill.heal().await?,
             Intent::HealNamed(fault) => drill.heal_named(&fault).await?,
-            Intent::Wait(condition) => drill.wait_for(condition).await?,
+            Intent::Wait { condition, within } => drill.wait_for(condition, within).await?,
             Intent::Pause { least, most } => drill.pause(least, most).await?,
             Intent::TakeOver => drill.take_over().await?,
             Intent::Recover => drill.recover().await?,

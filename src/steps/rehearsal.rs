@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
                 self.is_on(&fault);
                 self.on.retain(|(kind, _)| kind.name != fault);
             }
-            Intent::Wait(condition) => {
+            Intent::Wait { condition, .. } => {
                 self.begin();
                 let needs_another = matches!(condition, Condition::Promoted | Condition::StandbyBehind { .. });
                 self.another_node(needs_another);

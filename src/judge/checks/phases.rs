@@ -125,7 +125,18 @@ pub struct Phase {
 }
 
 impl PhaseName {
-    /// The name in reports.
+    /// Every phase, in the order in which they can come.
+    pub const ALL: [PhaseName; 7] = [
+        PhaseName::Detect,
+        PhaseName::Elect,
+        PhaseName::Promote,
+        PhaseName::Restart,
+        PhaseName::Route,
+        PhaseName::MarkDown,
+        PhaseName::FirstWrite,
+    ];
+
+    /// The name in reports, and in steps.
     pub fn name(self) -> &'static str {
         match self {
             PhaseName::Detect => "detect",

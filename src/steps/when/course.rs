@@ -1,10 +1,12 @@
 //! `When`: any fault by its name, and waiting for what must come after it.
 
+use std::time::Duration;
+
 use cucumber::gherkin::StepType::When;
 
 use crate::{
     drill::{Condition, Repetition},
-    steps::{Intent, StepDefinition, words::step},
+    steps::{Intent, StepDefinition, WordError, words::step},
 };
 
 pub(super) const ALL: &[StepDefinition] = &[
@@ -31,19 +33,37 @@ pub(super) const ALL: &[StepDefinition] = &[
         |words| Ok(Intent::Change { fault: words.text(0)?.to_owned(), parameters: words.table()? }),
     ),
     step(When, "the leader key is gone", "waits until the leader key has expired or was given up", |_| {
-        Ok(Intent::Wait(Condition::LeaderKeyGone))
+        wait(Condition::LeaderKeyGone, None)
     }),
+    step(
+        When,
+        "the leader key is gone, within {duration}",
+        "the same with a deadline of its own; without one it is the plan's for recovery",
+        |words| wait(Condition::LeaderKeyGone, Some(words.duration(0)?)),
+    ),
     step(When, "a node has taken the leader key", "waits until a node is elected; it may not be promoted yet", |_| {
-        Ok(Intent::Wait(Condition::LeaderElected))
+        wait(Condition::LeaderElected, None)
+    }),
+    step(When, "a node has taken the leader key, within {duration}", "the same with a deadline of its own", |words| {
+        wait(Condition::LeaderElected, Some(words.duration(0)?))
     }),
     step(When, "a standby is promoted", "waits until another node than before is a primary", |_| {
-        Ok(Intent::Wait(Condition::Promoted))
+        wait(Condition::Promoted, None)
+    }),
+    step(When, "a standby is promoted, within {duration}", "the same with a deadline of its own", |words| {
+        wait(Condition::Promoted, Some(words.duration(0)?))
     }),
     step(
         When,
         "a standby is {size} behind",
-        "waits until a standby has replayed so much less than the primary has written",
-        |words| Ok(Intent::Wait(Condition::StandbyBehind { lag_bytes: words.bytes(0)? })),
+        "waits until a standby has replayed this much less than the primary has written",
+        |words| wait(Condition::StandbyBehind { lag_bytes: words.bytes(0)? }, None),
+    ),
+    step(
+        When,
+        "a standby is {size} behind, within {duration}",
+        "the same with a deadline of its own: at the load's rate WAL may grow slowly",
+        |words| wait(Condition::StandbyBehind { lag_bytes: words.bytes(0)? }, Some(words.duration(1)?)),
     ),
     step(
         When,
@@ -70,3 +90,7 @@ pub(super) const ALL: &[StepDefinition] = &[
         Ok(Intent::Rejoin)
     }),
 ];
+
+fn wait(condition: Condition, within: Option<Duration>) -> Result<Intent, WordError> {
+    Ok(Intent::Wait { condition, within })
+}
