@@ -19,7 +19,8 @@ Feature: Damaged data
 
   # Recovery ends at the damaged page and takes it for the end of the WAL. Patroni starts the primary again in place, so
   # what was acknowledged after that page is gone on it (122 rows, 519 ms). The standbys have it, are ahead of their primary
-  # on its own timeline, and never follow it again: this scenario fails, and is right to.
+  # on its own timeline, and never follow it again. No failover explains the loss, so no bound allows it: this scenario
+  # fails, and is right to.
   @claim:RPO-5-ASYNC @claim:RECOVER-REWIND
   Scenario: The last page of the primary's WAL is corrupted and PostgreSQL dies
     Given the topology "single-region"

@@ -9,8 +9,12 @@ use rand::{Rng, distr::Alphanumeric};
 pub const CLIENT_ROLE: &str = "pgquake";
 /// The database with the ledger.
 pub const DATABASE: &str = "postgres";
-/// The ledger: `(client int, sequence bigint, primary key (client, sequence))`.
+/// The ledger: a row for each write.
 pub const LEDGER_TABLE: &str = "pgquake.ledger";
+/// Its columns: which write of which client it is, what it says, and a hash over these three, by which a row that
+/// changed is found.
+pub const LEDGER_COLUMNS: &str =
+    "client int, sequence bigint, content text NOT NULL, payload bytea NOT NULL, PRIMARY KEY (client, sequence)";
 /// The index of its primary key.
 pub const LEDGER_INDEX: &str = "pgquake.ledger_pkey";
 /// A setting of each node that holds its name: `current_setting('pgquake.node')`.

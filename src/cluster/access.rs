@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-pub use crate::credentials::{CLIENT_ROLE, Credentials, DATABASE, LEDGER_INDEX, LEDGER_TABLE, NODE_SETTING};
+pub use crate::credentials::{
+    CLIENT_ROLE, Credentials, DATABASE, LEDGER_COLUMNS, LEDGER_INDEX, LEDGER_TABLE, NODE_SETTING,
+};
 
 /// Published ports and credentials. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Rendered, Service, Storage, etcd};
 use crate::{
-    credentials::{CLIENT_ROLE, Credentials, LEDGER_TABLE},
+    credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE},
     plan::Plan,
     topology::{PatroniSettings, ServiceKind},
 };
@@ -160,7 +160,7 @@ fn first_start(plan: &Plan, host: &str, credentials: &Credentials) -> String {
          ALTER ROLE {CLIENT_ROLE} SET log_min_messages = fatal;\n\
          GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {CLIENT_ROLE};\n\
          CREATE SCHEMA pgquake AUTHORIZATION {CLIENT_ROLE};\n\
-         CREATE TABLE {LEDGER_TABLE} (client int, sequence bigint, PRIMARY KEY (client, sequence));\n\
+         CREATE TABLE {LEDGER_TABLE} ({LEDGER_COLUMNS});\n\
          ALTER TABLE {LEDGER_TABLE} OWNER TO {CLIENT_ROLE};\n",
         superuser = credentials.superuser_password,
         replication = credentials.replication_password,

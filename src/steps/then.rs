@@ -139,6 +139,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     }),
     step(
         Then,
+        "at most {int} writes of unknown fate are missing",
+        "writes whose answer never came, and that are not there in the end; a client must ask for each of them",
+        |words| words.expect("data_loss", "unknown_missing_rows", Bound::AtMost(words.number(0)?.into())),
+    ),
+    step(
+        Then,
         "no node that is more than {size} behind is promoted",
         "how much of the old primary's WAL a node lacked when it was elected",
         |words| PROMOTED_BEHIND.bounded(words, Bound::AtMost(words.bytes(0)? as f64)),

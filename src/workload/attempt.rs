@@ -9,6 +9,7 @@ use tokio_postgres::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::ledger::ledger_row;
 use crate::{
     cluster::{
         access::{LEDGER_TABLE, NODE_SETTING},
@@ -24,9 +25,10 @@ use crate::{
 pub(super) fn statement(operation: Operation, client: u32, sequence: u64) -> String {
     match operation {
         Operation::Write => format!(
-            "INSERT INTO {LEDGER_TABLE} (client, sequence) VALUES ({client}, {sequence}) \
+            "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} \
              RETURNING current_setting('{NODE_SETTING}'), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, \
-             substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+             substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)",
+            ledger_row(client, sequence)
         ),
         Operation::Read => format!(
             "SELECT current_setting('{NODE_SETTING}'), 0, CASE WHEN pg_is_in_recovery() \

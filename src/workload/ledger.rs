@@ -1,23 +1,58 @@
 //! Reads which writes each node holds, after all nodes have rejoined.
+//!
+//! The rows are read from the table itself: an index can answer for rows that the table has lost. Then the index is asked
+//! in the same snapshot, so that what one of them lacks is found. Every row holds what can be worked out from its client
+//! and sequence, so that one that changed, or was replaced as a whole, is found too.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use futures::future::join_all;
-use tokio::time::timeout;
-use tokio_postgres::SimpleQueryMessage;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use crate::{
     cluster::{
         Access, NODE, NODE_TIMELINE, Session,
-        access::LEDGER_TABLE,
+        access::{LEDGER_INDEX, LEDGER_TABLE},
         session::{SessionError, explain},
     },
-    history::{Occurrence, Recorder, event::SequenceRange},
+    history::{
+        Occurrence, Recorder,
+        event::{LedgerCounts, Role, SequenceRange},
+        rows::Rows,
+    },
     plan::{Plan, PlannedEndpoint},
 };
 
-/// How long reading one node's ledger may take.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one look at one node's ledger may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
+/// A look that got no answer, or lost its session, is taken again within this time.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
+/// Nodes that differ, or can't be reached, are looked at again for this long: what differs then is no lag of a moment.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+/// The time between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A scan of the table itself, by one process.
+const SCAN_TABLE: &str = "SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = off; \
+    SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL max_parallel_workers_per_gather = 0";
+/// A scan of the index, and of the table only where the index can't tell whether a row is visible.
+const SCAN_INDEX: &str =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on";
+
+/// What the client of a write puts into its row, in SQL.
+const CONTENT: &str = "'write ' || sequence || ' of client ' || client";
+/// The hash over a row, in SQL; see [`ledger_row`].
+const PAYLOAD: &str = "sha256(convert_to(client || '/' || sequence || '/' || content, 'UTF8'))";
+
+/// The row of a write, as an SQL list of the ledger's columns.
+pub(super) fn ledger_row(client: u32, sequence: u64) -> String {
+    let content = format!("write {sequence} of client {client}");
+    let payload = Sha256::digest(format!("{client}/{sequence}/{content}"));
+    format!("({client}, {sequence}, '{content}', '\\x{payload:x}')")
+}
 
 /// Why a ledger could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -28,64 +63,215 @@ enum LedgerError {
     Session(#[from] SessionError),
     #[error("failed to read {LEDGER_TABLE}: {}", explain(.0))]
     Query(#[from] tokio_postgres::Error),
-    #[error("no answer within {} s", READ_TIMEOUT.as_secs())]
+    #[error("no answer within {} s", LOOK_TIMEOUT.as_secs())]
     Timeout,
-    #[error("the answer is not the ranges that were asked for")]
+    #[error("the node changed its role or timeline while it was read")]
+    Changed,
+    #[error("the answer is not what was asked for")]
     Answer,
+    #[error("the table would not be read, but its index: {plan}")]
+    NotTheTable { plan: String },
 }
 
-/// Reads the ledger of every node, side by side, and records what each holds, or that it could not be read.
+impl LedgerError {
+    /// For how long it is worth to look again.
+    fn look_again_within(&self) -> Duration {
+        match self {
+            LedgerError::Timeout | LedgerError::Changed => ANSWERED_WITHIN,
+            // What PostgreSQL finds damaged (class XX) stays so.
+            LedgerError::Query(error) if error.code().is_some_and(|code| code.code().starts_with("XX")) => {
+                Duration::ZERO
+            }
+            LedgerError::Query(_) => ANSWERED_WITHIN,
+            LedgerError::Session(_) => SETTLED_WITHIN,
+            LedgerError::Unpublished { .. } | LedgerError::Answer | LedgerError::NotTheTable { .. } => Duration::ZERO,
+        }
+    }
+}
+
+/// What a node holds.
+struct Ledger {
+    state: State,
+    found: Vec<SequenceRange>,
+    counts: LedgerCounts,
+}
+
+/// What a node was when it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    role: Role,
+    timeline: u32,
+    /// The position that a standby has replayed, or that a primary's next record will have.
+    lsn: u64,
+}
+
+/// Reads the ledger of every node, side by side, and records what each holds, or that it could not be read. While nodes
+/// differ or don't answer, they are read again within a deadline; the last look is recorded.
 ///
 /// Call it when every node has rejoined and replayed: a row that is not there yet is not a lost one.
 pub async fn read_ledgers(plan: &Plan, access: &Access, recorder: &Recorder) {
-    let nodes = plan.endpoints.iter().filter(|endpoint| plan.nodes.contains(&endpoint.name));
-    join_all(nodes.map(|node| async {
-        let read = timeout(READ_TIMEOUT, read(node, access)).await.unwrap_or(Err(LedgerError::Timeout));
+    let nodes: Vec<_> = plan.endpoints.iter().filter(|endpoint| plan.nodes.contains(&endpoint.name)).collect();
+    let begun = Instant::now();
+    let mut looks = interval(LOOK_AGAIN);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let read = loop {
+        looks.tick().await;
+        let read = join_all(nodes.iter().map(|node| async {
+            timeout(LOOK_TIMEOUT, read(node, access)).await.unwrap_or(Err(LedgerError::Timeout))
+        }))
+        .await;
+        if begun.elapsed() >= look_again_within(&read) {
+            break read;
+        }
+    };
+    for (node, read) in nodes.into_iter().zip(read) {
+        let node = node.name.clone();
         recorder.record(match read {
-            Ok((timeline, found)) => Occurrence::LedgerRead { node: node.name.clone(), timeline, found, counts: None },
-            Err(error) => Occurrence::LedgerUnread { node: node.name.clone(), reason: error.to_string() },
+            Ok(Ledger { state: State { role, timeline, lsn }, found, counts }) => {
+                let (counts, role, lsn) = (Some(counts), Some(role), Some(lsn));
+                Occurrence::LedgerRead { node, timeline, found, counts, role, lsn }
+            }
+            Err(error) => Occurrence::LedgerUnread { node, reason: error.to_string() },
         });
-    }))
-    .await;
+    }
 }
 
-async fn read(node: &PlannedEndpoint, access: &Access) -> Result<(u32, Vec<SequenceRange>), LedgerError> {
-    let address = access
-        .address(&node.at.host, node.at.port)
-        .ok_or_else(|| LedgerError::Unpublished { host: node.at.host.clone(), port: node.at.port })?;
+/// For how long it is worth to look again at all nodes.
+fn look_again_within(read: &[Result<Ledger, LedgerError>]) -> Duration {
+    let unread = read.iter().filter_map(|read| read.as_ref().err()).map(LedgerError::look_again_within).max();
+    let mut found = read.iter().filter_map(|read| read.as_ref().ok()).map(|ledger| &ledger.found);
+    let first = found.next();
+    let differ = found.any(|other| Some(other) != first);
+    unread.unwrap_or_default().max(if differ { SETTLED_WITHIN } else { Duration::ZERO })
+}
+
+async fn read(node: &PlannedEndpoint, access: &Access) -> Result<Ledger, LedgerError> {
+    let (host, port) = (&node.at.host, node.at.port);
+    let address: SocketAddr =
+        access.address(host, port).ok_or_else(|| LedgerError::Unpublished { host: host.clone(), port })?;
     let session = Session::open(address, &access.credentials.client_password, "pgquake-ledger").await?;
-    // One statement, so that timeline and rows are of one moment. Rows of one client whose sequence minus position
-    // is equal follow each other without a gap.
+    // A standby has replayed at least what it had before its rows were read, and a primary has written at most what it had
+    // after: so a standby that is not behind lacks nothing by lag.
+    let before = state(&session).await?;
+    session.simple_query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let (found, mut counts) = table(&session).await?;
+    let indexed = index(&session).await?;
+    session.simple_query("COMMIT").await?;
+    let after = state(&session).await?;
+    session.close().await;
+    if (before.role, before.timeline) != (after.role, after.timeline) {
+        return Err(LedgerError::Changed);
+    }
+    let (table, index) = (Rows::new(&found), Rows::new(&indexed));
+    counts.missing_in_index = table.missing_in(&index);
+    counts.missing_in_table = index.missing_in(&table);
+    let state = if before.role == Role::Standby { before } else { after };
+    Ok(Ledger { state, found, counts })
+}
+
+async fn state(session: &Session) -> Result<State, LedgerError> {
     let answer = session
         .simple_query(&format!(
-            "SELECT NULL, {NODE_TIMELINE}, NULL FROM {NODE} \
-             UNION ALL \
-             (SELECT client::text, min(sequence)::text, max(sequence)::text FROM \
-               (SELECT client, sequence, \
-                       sequence - row_number() OVER (PARTITION BY client ORDER BY sequence) AS island \
-                FROM {LEDGER_TABLE}) AS rows \
-              GROUP BY client, island ORDER BY client, min(sequence))"
+            "SELECT {NODE_TIMELINE}, standby, CASE WHEN standby THEN pg_last_wal_replay_lsn() \
+             ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn FROM {NODE}"
         ))
         .await?;
-    session.close().await;
-    parse(&answer).ok_or(LedgerError::Answer)
+    let state = |row: &SimpleQueryRow| {
+        let role = if cell::<String>(row, 1)? == "t" { Role::Standby } else { Role::Primary };
+        Some(State { role, timeline: cell(row, 0)?, lsn: cell(row, 2)? })
+    };
+    rows(&answer).next().and_then(state).ok_or(LedgerError::Answer)
 }
 
-fn parse(answer: &[SimpleQueryMessage]) -> Option<(u32, Vec<SequenceRange>)> {
-    let mut timeline = None;
-    let mut found = Vec::new();
-    for message in answer {
-        let SimpleQueryMessage::Row(row) = message else { continue };
-        let cell = |index| row.try_get(index).ok().flatten();
-        match cell(0) {
-            None => timeline = Some(cell(1)?.parse().ok()?),
-            Some(client) => found.push(SequenceRange {
-                client: client.parse().ok()?,
-                from: cell(1)?.parse().ok()?,
-                to: cell(2)?.parse().ok()?,
-            }),
-        }
+/// The distinct rows of the table, how many there are in all, and how many are not what was written.
+async fn table(session: &Session) -> Result<(Vec<SequenceRange>, LedgerCounts), LedgerError> {
+    // Rows of one client whose sequence minus position is equal follow each other without a gap.
+    let statement = format!(
+        "SELECT client, min(sequence), max(sequence), sum(copies), sum(changed) FROM \
+           (SELECT *, sequence - row_number() OVER (PARTITION BY client ORDER BY sequence) AS island FROM \
+             (SELECT client, sequence, count(*) AS copies, count(*) FILTER (WHERE \
+                content IS DISTINCT FROM {CONTENT} OR payload IS DISTINCT FROM {PAYLOAD}) AS changed \
+              FROM {LEDGER_TABLE} GROUP BY client, sequence) AS writes) AS islands \
+         GROUP BY client, island"
+    );
+    session.simple_query(SCAN_TABLE).await?;
+    let plan = explained(session, &statement).await?;
+    if !plan.contains("Seq Scan on") || plan.contains("Index") {
+        return Err(LedgerError::NotTheTable { plan });
     }
+    let answer = session.simple_query(&statement).await?;
+    let mut counts = LedgerCounts::default();
+    for row in rows(&answer) {
+        counts.rows += cell::<u64>(row, 3).ok_or(LedgerError::Answer)?;
+        counts.changed_rows += cell::<u64>(row, 4).ok_or(LedgerError::Answer)?;
+    }
+    Ok((ranges(&answer)?, counts))
+}
+
+/// The distinct rows that the index of the primary key leads to; none if there is no such index.
+async fn index(session: &Session) -> Result<Vec<SequenceRange>, LedgerError> {
+    let statement = format!(
+        "SELECT client, min(sequence), max(sequence) FROM \
+           (SELECT client, sequence, sequence - dense_rank() OVER (PARTITION BY client ORDER BY sequence) AS island \
+            FROM {LEDGER_TABLE}) AS islands \
+         GROUP BY client, island"
+    );
+    session.simple_query(SCAN_INDEX).await?;
+    let name = LEDGER_INDEX.rsplit('.').next().unwrap_or(LEDGER_INDEX);
+    if !explained(session, &statement).await?.contains(&format!("using {name}")) {
+        return Ok(Vec::new());
+    }
+    ranges(&session.simple_query(&statement).await?)
+}
+
+/// How PostgreSQL means to carry a statement out.
+async fn explained(session: &Session, statement: &str) -> Result<String, LedgerError> {
+    let answer = session.simple_query(&format!("EXPLAIN (COSTS OFF) {statement}")).await?;
+    let lines: Vec<_> = rows(&answer).filter_map(|row| row.get(0)).map(str::trim).collect();
+    Ok(lines.join("; "))
+}
+
+fn rows(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
+    answer.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
+}
+
+fn cell<T: std::str::FromStr>(row: &SimpleQueryRow, index: usize) -> Option<T> {
+    row.try_get(index).ok()??.parse().ok()
+}
+
+/// The ranges in the first three columns of an answer, sorted.
+fn ranges(answer: &[SimpleQueryMessage]) -> Result<Vec<SequenceRange>, LedgerError> {
+    let range = |row| Some(SequenceRange { client: cell(row, 0)?, from: cell(row, 1)?, to: cell(row, 2)? });
+    let mut found: Vec<_> = rows(answer).map(range).collect::<Option<_>>().ok_or(LedgerError::Answer)?;
     found.sort_by_key(|range| (range.client, range.from));
-    Some((timeline?, found))
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_holds_what_its_client_and_sequence_make_it() {
+        let row = ledger_row(7, 12);
+        assert!(row.starts_with(r"(7, 12, 'write 12 of client 7', '\x"), "{row}");
+        assert_eq!(row.len(), r"(7, 12, 'write 12 of client 7', '\x')".len() + 64);
+        assert_ne!(ledger_row(1, 11), ledger_row(11, 1));
+    }
+
+    #[test]
+    fn damage_is_not_looked_at_again_but_silence_and_differences_are() {
+        let ledger = |to| {
+            let state = State { role: Role::Standby, timeline: 1, lsn: 1 };
+            let found = vec![SequenceRange { client: 1, from: 1, to }];
+            Ok(Ledger { state, found, counts: LedgerCounts::default() })
+        };
+        assert_eq!(look_again_within(&[ledger(5), ledger(5)]), Duration::ZERO);
+        assert_eq!(look_again_within(&[ledger(5), ledger(6)]), SETTLED_WITHIN);
+        assert_eq!(look_again_within(&[ledger(5), Err(LedgerError::Timeout), ledger(6)]), ANSWERED_WITHIN);
+        assert_eq!(look_again_within(&[ledger(5), Err(LedgerError::Answer)]), Duration::ZERO);
+    }
 }

@@ -88,7 +88,9 @@ pub(super) async fn run(client: Client, first: Instant, schedule: Schedule) -> R
             tokio::select! {
                 biased;
                 () = client.load.stop.cancelled() => return drain(in_flight).await,
-                Some(ended) = in_flight.join_next() => ended?,
+                Some(ended) = in_flight.join_next() => if let Err(failure) = ended {
+                    return drain(in_flight).await.and(Err(failure));
+                },
                 () = sleep_until(due) => break,
                 // What fails now is not left to a calm period that has just begun.
                 () = client.target.attention.notified() => {
@@ -109,9 +111,11 @@ async fn probe(client: Arc<Client>, sequence: u64, due_us: u64) {
     }
 }
 
+/// Waits for every attempt in flight, also after one of them failed: what was sent must be recorded.
 async fn drain(mut in_flight: JoinSet<()>) -> Result<(), JoinError> {
+    let mut first_failure = Ok(());
     while let Some(ended) = in_flight.join_next().await {
-        ended?;
+        first_failure = first_failure.and(ended);
     }
-    Ok(())
+    first_failure
 }

@@ -419,7 +419,10 @@ impl Happening<'_> {
         let timeline = if self.course.key.is_some() { 2 } else { 1 };
         for node in NODES {
             let (node, found) = (node.to_owned(), found.clone());
-            self.at(self.course.stop_ms + 100, Occurrence::LedgerRead { node, timeline, found, counts: None });
+            self.at(
+                self.course.stop_ms + 100,
+                Occurrence::LedgerRead { node, timeline, found, counts: None, role: None, lsn: None },
+            );
         }
     }
 }

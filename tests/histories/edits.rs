@@ -20,9 +20,24 @@ pub fn clean() -> Vec<Event> {
     run(&[Course::default()])
 }
 
-/// The history with these events left out.
+/// The history with these events left out, and with the attempts among them the rows that they wrote.
 pub fn without(events: Vec<Event>, unwanted: impl Fn(&Occurrence) -> bool) -> Vec<Event> {
-    number(events.into_iter().filter(|event| !unwanted(&event.what)).collect())
+    let (left_out, kept): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| unwanted(&event.what));
+    let ids = left_out.iter().filter_map(|event| match &event.what {
+        Occurrence::Attempt(attempt) => Some((attempt.client, attempt.sequence)),
+        _ => None,
+    });
+    let ids: BTreeSet<_> = ids.collect();
+    number(with_ledgers(kept, |_, found| {
+        let spared = |range: &SequenceRange| {
+            let SequenceRange { client, from, to } = *range;
+            let own = (from..=to).filter(|sequence| !ids.contains(&(client, *sequence)));
+            own.map(|sequence| SequenceRange { client, from: sequence, to: sequence }).collect::<Vec<_>>()
+        };
+        if !ids.is_empty() {
+            *found = found.iter().flat_map(spared).collect();
+        }
+    }))
 }
 
 /// The history with this added to the scenario.
@@ -38,6 +53,33 @@ pub fn with_ledgers(mut events: Vec<Event>, change: impl Fn(&str, &mut Vec<Seque
         }
     }
     events
+}
+
+/// The nodes of every history here.
+pub const ALL: &[&str] = &["node1", "node2", "node3"];
+
+/// The ledgers of these nodes without the rows of acknowledged writes as described by node, timeline and position.
+pub fn losing(events: Vec<Event>, nodes: &[&str], lost: impl Fn(&str, u32, u64) -> bool) -> Vec<Event> {
+    let ids: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            Occurrence::Attempt(attempt) => match &attempt.outcome {
+                AttemptOutcome::Acknowledged { node, timeline, lsn } if lost(node, *timeline, *lsn) => {
+                    Some((attempt.client, attempt.sequence))
+                }
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    assert!(!ids.is_empty(), "nothing would be lost");
+    with_ledgers(events, |node, found| {
+        if nodes.contains(&node) {
+            let rows = found.iter().flat_map(|range| (range.from..=range.to).map(|sequence| (range.client, sequence)));
+            let kept = rows.filter(|id| !ids.contains(id));
+            *found = kept.map(|(client, own)| SequenceRange { client, from: own, to: own }).collect();
+        }
+    })
 }
 
 pub fn is_milestone(what: &Occurrence, wanted: Milestone) -> bool {

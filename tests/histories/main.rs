@@ -5,6 +5,7 @@
 
 mod course;
 mod edits;
+mod ledgers;
 mod loss;
 mod outages;
 mod phases;

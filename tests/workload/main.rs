@@ -1,5 +1,6 @@
 //! The workload against a real PostgreSQL: what it measures and what it records are true.
 
+mod damage;
 mod gate;
 mod postgres;
 mod prober;

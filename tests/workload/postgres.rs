@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pgquake::{
-    cluster::{Access, Credentials},
+    cluster::{Access, Credentials, access::LEDGER_COLUMNS},
     engine::images::{self, ImageKind},
     plan::Plan,
     topology::{Endpoint, Endpoints, Host, Region, ServiceKind, Topology},
@@ -38,7 +38,7 @@ impl Postgres {
 SET scram_iterations = 16;
 CREATE ROLE pgquake LOGIN PASSWORD '{PASSWORD}' IN ROLE pg_monitor, pg_signal_backend;
 CREATE SCHEMA pgquake AUTHORIZATION pgquake;
-CREATE TABLE pgquake.ledger (client int, sequence bigint, PRIMARY KEY (client, sequence));
+CREATE TABLE pgquake.ledger ({LEDGER_COLUMNS});
 ALTER TABLE pgquake.ledger OWNER TO pgquake;
 GRANT EXECUTE ON FUNCTION pg_read_file(text) TO pgquake;
 SQL

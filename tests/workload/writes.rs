@@ -7,7 +7,7 @@ use pgquake::{
     cluster::Access,
     history::{
         Occurrence, Recorder,
-        event::{Attempt, AttemptOutcome, ClientKind},
+        event::{Attempt, AttemptOutcome, ClientKind, LedgerCounts},
         read_history,
     },
     plan::Plan,
@@ -15,8 +15,8 @@ use pgquake::{
 };
 
 /// A PostgreSQL, or two, and where what happens is recorded.
-struct Drill {
-    postgres: Postgres,
+pub struct Drill {
+    pub postgres: Postgres,
     plan: Plan,
     access: Access,
     recorder: Recorder,
@@ -24,7 +24,7 @@ struct Drill {
 }
 
 impl Drill {
-    async fn start(with_standby: bool) -> Self {
+    pub async fn start(with_standby: bool) -> Self {
         let postgres = Postgres::start(with_standby).await;
         let mut nodes = vec![("node1", postgres.port)];
         nodes.extend(postgres.standby_port.map(|port| ("node2", port)));
@@ -36,7 +36,7 @@ impl Drill {
     }
 
     /// A load in its steady state.
-    async fn load(&self) -> Workload {
+    pub async fn load(&self) -> Workload {
         let spec = LoadSpec { writers: 2, rate_per_s: 25, endpoint: "write".to_owned() };
         let load = Workload::start(&self.plan, &self.access, &self.recorder, spec).unwrap();
         load.wait_for_steady_state(Duration::from_secs(30)).await.unwrap();
@@ -74,13 +74,21 @@ impl Drill {
 
     /// Every write of a node's ledger, as the product reads it.
     async fn ledger(&self, node: &str) -> BTreeSet<(u32, u64)> {
+        self.counted_ledger(node).await.0
+    }
+
+    /// Every write of a node's ledger, and what else was counted, as the product reads it.
+    pub async fn counted_ledger(&self, node: &str) -> (BTreeSet<(u32, u64)>, LedgerCounts) {
         read_ledgers(&self.plan, &self.access, &self.recorder).await;
-        let ranges = self.recorded().into_iter().rev().find_map(|what| match what {
-            Occurrence::LedgerRead { node: read, timeline: 1, found, .. } if read == node => Some(found),
+        let read = self.recorded().into_iter().rev().find_map(|what| match what {
+            Occurrence::LedgerRead { node: read, timeline: 1, found, counts: Some(counts), .. } if read == node => {
+                Some((found, counts))
+            }
             _ => None,
         });
-        let ranges = ranges.unwrap_or_else(|| panic!("the ledger of {node} was not read"));
-        ranges.into_iter().flat_map(|range| (range.from..=range.to).map(move |write| (range.client, write))).collect()
+        let (ranges, counts) = read.unwrap_or_else(|| panic!("the ledger of {node} was not read"));
+        let writes = ranges.into_iter().flat_map(|range| (range.from..=range.to).map(move |own| (range.client, own)));
+        (writes.collect(), counts)
     }
 }
 

@@ -1,42 +1,50 @@
 //! Which acknowledged writes are missing after all nodes have rejoined?
 //!
 //! A write is lost when its client got the confirmation of its commit and the final primary does not hold it. A write
-//! whose fate is unknown (the connection broke around COMMIT) is neither lost nor kept, and counted apart. A write that
-//! was refused must not be there: if it is, the database or the harness lies, and that is a failure of its own. So is
-//! a standby that holds other rows than the primary.
+//! whose fate is unknown (the connection broke around COMMIT) is neither lost nor kept, and counted apart.
 //!
 //! # What is a failure without an expectation
 //!
+//! - A lost write that no failover explains, in every mode and whatever the scenario allows. Asynchronous replication
+//!   excuses only what was acknowledged on a timeline that was left, behind the place where the final primary's history
+//!   left it (see [`crate::checks::lost_writes`]).
 //! - With `synchronous_mode` any loss: an RPO of 0 is what it promises.
 //! - Without it, a loss that reaches back more than [`ASYNC_RPO_MS`]: the documented claim RPO-5-ASYNC. A smaller loss
-//!   passes with its figures in the summary: asynchronous replication promises no more.
+//!   passes with its figures in the summary: asynchronous replication promises no more. A scenario that states what it
+//!   expects of an asynchronous topology is judged by that instead.
+//! - A write that was refused and is there: the database or the harness lies.
+//! - On any node: rows that nobody wrote, rows that are there twice, rows whose content is not what was written, a table
+//!   and an index that differ.
+//! - A standby that holds other rows than the primary, once this can't be lag (see [`crate::checks::divergence`]).
 //!
-//! A scenario that states what it expects of an asynchronous topology is judged by that instead.
+//! What could not be read leaves the rest in doubt and hides no failure.
 //!
 //! # How a loss is measured
 //!
 //! In rows; in time, from the acknowledgement of the earliest lost write to the fault's effect (see
-//! [`Failover::effect_us`]) or the last lost acknowledgement, whichever is later; and in WAL bytes, from the place where
-//! the new timeline left the old one (its history file tells it) to the highest position at which a lost write was
-//! acknowledged on the old one.
-
-use std::collections::BTreeMap;
+//! [`Failover::effect_us`]) or the last lost acknowledgement, whichever is later, and never less than the lost write
+//! itself took; and in WAL bytes, from the place where the final primary's history left the old timeline to the highest
+//! position at which a lost write was acknowledged on it.
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
+    ancestry::Ancestry,
+    divergence::{self, Divergence},
+    ledgers::{Ledger, Ledgers},
+    lost_writes::{Cause, LostWrite, lost_writes},
     phases::{Failover, failovers, milliseconds},
     record::{Tried, attempts, reached_us},
-    rows::Rows,
 };
 use crate::{
     history::{
-        Event, Occurrence,
-        event::{AttemptOutcome, Bound, Milestone},
+        Occurrence,
+        event::{AttemptOutcome, Bound, Milestone, SequenceRange},
+        rows::Rows,
     },
     quantity::written::number,
 };
 
-const NAME: &str = "data_loss";
+pub(super) const NAME: &str = "data_loss";
 
 pub const CHECK: Check = Check {
     name: NAME,
@@ -45,6 +53,8 @@ pub const CHECK: Check = Check {
         "lost_rows",
         "lost_ms",
         "lost_wal_bytes",
+        "unexcused_rows",
+        "superseded_rows",
         "acknowledged_rows",
         "unknown_rows",
         "unknown_found_rows",
@@ -52,6 +62,9 @@ pub const CHECK: Check = Check {
         "refused_but_kept_rows",
         "diverged_rows",
         "unrecorded_rows",
+        "repeated_rows",
+        "changed_rows",
+        "index_mismatch_rows",
     ],
     safety: true,
     judge,
@@ -61,84 +74,29 @@ pub const CHECK: Check = Check {
 pub const ASYNC_RPO_MS: f64 = 5000.0;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let inconclusive = |why: String| Finding::new(NAME, Outcome::Inconclusive, why);
+    let Some(stopped_us) = reached_us(evidence.events, Milestone::LoadStopped) else {
+        return vec![inconclusive("the load had not ended, so no ledger was final".to_owned())];
+    };
     let all = attempts(evidence.events);
     let writes: Vec<Tried<'_>> = all.into_iter().filter(Tried::is_write).collect();
-    let ledgers = match Ledgers::read(evidence, &writes) {
-        Ok(ledgers) => ledgers,
-        Err(doubt) => return vec![Finding::new(NAME, Outcome::Inconclusive, doubt)],
-    };
-    let primary = &ledgers.rows[ledgers.primary];
-    let loss = Loss::new(evidence, &writes, primary);
-    let unread = ledgers.unread.iter().map(|doubt| Finding::new(NAME, Outcome::Inconclusive, doubt.as_str()));
-    if loss.lost.is_empty() && !ledgers.unread.is_empty() {
-        return unread.collect();
-    }
-    let divergence = ledgers.divergence();
-    let mut findings = judge_loss(evidence, &ledgers, &loss, divergence.iter().map(|(_, rows)| rows).sum());
-    findings.extend(judge_refused(&loss));
-    if !divergence.is_empty() {
-        findings.push(judge_divergence(evidence, &ledgers, &divergence));
-    }
-    findings.extend(unread);
-    findings
-}
-
-/// What each node holds in the end.
-struct Ledgers<'a> {
-    primary: &'a str,
-    rows: BTreeMap<&'a str, Rows>,
-    /// Of whom nothing is known, with the reason: a loss on the primary is one all the same, but no loss is no proof.
-    unread: Vec<String>,
-    evidence: Vec<u64>,
-}
-
-impl<'a> Ledgers<'a> {
-    /// The ledgers of all nodes, or why they prove nothing.
-    fn read(evidence: &Evidence<'a>, writes: &[Tried<'_>]) -> Result<Self, String> {
+    let ledgers = Ledgers::read(evidence, &writes, stopped_us);
+    let mut findings = Vec::new();
+    let mut doubts = ledgers.doubts.clone();
+    if let Some((client, sequence)) = written_twice(&writes) {
+        doubts.push(format!("two attempts are both write {sequence} of client {client}: rows can't be told apart"));
+    } else {
         if !writes.iter().any(Tried::acknowledged) {
-            return Err("no write was acknowledged, so none could be lost".to_owned());
+            doubts.push("no write was acknowledged, so none could be lost".to_owned());
+        } else if let Some(primary) = ledgers.primary {
+            findings.extend(judge_primary(evidence, &writes, &ledgers, primary, doubts.is_empty()));
         }
-        if let Some((client, sequence)) = written_twice(writes) {
-            return Err(format!("two attempts are both write {sequence} of client {client}: rows can't be told apart"));
-        }
-        let stopped_us = reached_us(evidence.events, Milestone::LoadStopped)
-            .ok_or("the load had not ended, so no ledger was final")?;
-        let (mut rows, mut timelines, mut seqs) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let mut unread: BTreeMap<&str, &str> = BTreeMap::new();
-        for event in evidence.events.iter().filter(|event| event.at_us >= stopped_us) {
-            match &event.what {
-                Occurrence::LedgerRead { node, timeline, found, .. } => {
-                    rows.insert(node.as_str(), Rows::new(found));
-                    timelines.insert(node.as_str(), *timeline);
-                    unread.remove(node.as_str());
-                    seqs.push(event.seq);
-                }
-                Occurrence::LedgerUnread { node, reason } => {
-                    rows.remove(node.as_str());
-                    unread.insert(node, reason);
-                }
-                _ => {}
-            }
-        }
-        let nodes = evidence.plan.nodes.iter().map(String::as_str).filter(|node| !rows.contains_key(node));
-        let unread: Vec<String> = nodes
-            .map(|node| {
-                let reason = unread.get(node).map(|reason| format!(": {reason}")).unwrap_or_default();
-                format!("the ledger of {node} was not read{reason}, so what it holds is unknown")
-            })
-            .collect();
-        let nobody = "it is not known which node was primary in the end, so whose rows count is unknown";
-        let primary =
-            final_primary(evidence.events, &timelines).ok_or_else(|| unread.first().map_or(nobody, String::as_str))?;
-        Ok(Self { primary, rows, unread, evidence: seqs })
+        findings.extend(judge_refused(&writes, &ledgers));
+        findings.extend(judge_unrecorded(evidence, &writes, &ledgers));
     }
-
-    /// Standbys that hold other rows than the primary, with the number of rows that differ.
-    fn divergence(&self) -> Vec<(&'a str, u64)> {
-        let primary = &self.rows[self.primary];
-        let differs = |(node, rows): (&&'a str, &Rows)| (*node, primary.missing_in(rows) + rows.missing_in(primary));
-        self.rows.iter().map(differs).filter(|(_, rows)| *rows > 0).collect()
-    }
+    findings.extend(judge_damage(&ledgers));
+    findings.extend(doubts.into_iter().map(inconclusive));
+    findings
 }
 
 fn written_twice(writes: &[Tried<'_>]) -> Option<(u32, u64)> {
@@ -147,73 +105,133 @@ fn written_twice(writes: &[Tried<'_>]) -> Option<(u32, u64)> {
     ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
-/// The node that was primary when the ledgers were read; of several, the one on the highest timeline.
-fn final_primary<'a>(events: &'a [Event], timelines: &BTreeMap<&'a str, u32>) -> Option<&'a str> {
-    let last_read_us = events
-        .iter()
-        .filter(|event| matches!(event.what, Occurrence::LedgerRead { .. }))
-        .map(|event| event.at_us)
-        .max()?;
-    let mut primaries: BTreeMap<&str, bool> = BTreeMap::new();
-    for event in events.iter().filter(|event| event.at_us <= last_read_us) {
-        if let Occurrence::NodeState(state) = &event.what {
-            primaries.insert(&state.node, state.is_primary());
-        }
-    }
-    let primary = |node: &&&str| primaries.get(**node) == Some(&true);
-    timelines.keys().filter(primary).max_by_key(|node| timelines[**node]).copied()
+/// What the final primary's ledger says of the writes, and how those of the standbys differ from it. Unless all is
+/// `proven`, that nothing is lost is no pass.
+fn judge_primary(
+    evidence: &Evidence<'_>,
+    writes: &[Tried<'_>],
+    ledgers: &Ledgers<'_>,
+    primary: &str,
+    proven: bool,
+) -> Vec<Finding> {
+    let Some((node, ledger)) = ledgers.read.get_key_value(primary) else { return Vec::new() };
+    let ancestry = Ancestry::new(evidence.events, writes, node, ledgers.timeline);
+    let divergence = Divergence::new(evidence, writes, ledgers, ledger, &ancestry);
+    let loss = Loss::new(evidence, writes, &ledger.rows, &ancestry);
+    let mut findings = loss.judge(evidence, ledgers, &divergence);
+    findings.retain(|finding| proven || !loss.lost.is_empty() || finding.outcome != Outcome::Pass);
+    findings.extend(divergence.finding(node, ledgers));
+    findings
 }
 
-/// What became of each write.
+/// What became of the writes.
 struct Loss<'w, 'e> {
     acknowledged: u64,
-    lost: Vec<&'w Tried<'e>>,
+    lost: Vec<LostWrite<'w, 'e>>,
     unknown: u64,
     unknown_found: u64,
-    refused_but_kept: Vec<&'w Tried<'e>>,
-    /// Rows that no recorded attempt wrote.
-    unrecorded: u64,
     lost_ms: f64,
+    /// `None` if it is not known of every lost write how far behind the switch it lay.
     lost_wal_bytes: Option<u64>,
 }
 
 impl<'w, 'e> Loss<'w, 'e> {
-    fn new(evidence: &Evidence<'_>, writes: &'w [Tried<'e>], primary: &Rows) -> Self {
-        let kept = |tried: &Tried<'_>| primary.contains(tried.attempt.client, tried.attempt.sequence);
-        let (mut acknowledged, mut unknown, mut unknown_found, mut recorded) = (0, 0, 0, 0);
-        let (mut lost, mut refused_but_kept) = (Vec::new(), Vec::new());
-        for tried in writes {
-            let kept = kept(tried);
-            recorded += u64::from(kept);
-            match &tried.attempt.outcome {
-                AttemptOutcome::Acknowledged { .. } => {
-                    acknowledged += 1;
-                    lost.extend((!kept).then_some(tried));
-                }
-                AttemptOutcome::Refused { .. } => refused_but_kept.extend(kept.then_some(tried)),
-                AttemptOutcome::Unknown { .. } => {
-                    unknown += 1;
-                    unknown_found += u64::from(kept);
-                }
-            }
+    fn new(evidence: &Evidence<'_>, writes: &'w [Tried<'e>], kept: &Rows, ancestry: &Ancestry<'e>) -> Self {
+        let is_kept = |tried: &&Tried<'_>| kept.contains(tried.attempt.client, tried.attempt.sequence);
+        let unknown = writes.iter().filter(|tried| matches!(tried.attempt.outcome, AttemptOutcome::Unknown { .. }));
+        let lost = lost_writes(writes, kept, ancestry);
+        let beyond = lost.iter().map(|write| match write.cause {
+            Cause::Failover { beyond_bytes } => beyond_bytes,
+            Cause::Unexcused(_) | Cause::Undecided(_) => None,
+        });
+        Self {
+            acknowledged: writes.iter().filter(|tried| tried.acknowledged()).count() as u64,
+            unknown: unknown.clone().count() as u64,
+            unknown_found: unknown.filter(is_kept).count() as u64,
+            lost_ms: lost_ms(evidence, &lost),
+            lost_wal_bytes: beyond.collect::<Option<Vec<_>>>().map(|bytes| bytes.into_iter().max().unwrap_or(0)),
+            lost,
         }
-        let lost_ms = lost_ms(evidence, &lost);
-        let lost_wal_bytes = lost_wal_bytes(evidence.events, &lost);
-        let unrecorded = primary.count() - recorded;
-        Self { acknowledged, lost, unknown, unknown_found, refused_but_kept, unrecorded, lost_ms, lost_wal_bytes }
     }
 
-    fn details(&self, diverged: u64) -> Vec<Measure> {
+    /// How many writes are lost because of a failover.
+    fn superseded(&self) -> usize {
+        self.lost.iter().filter(|write| matches!(write.cause, Cause::Failover { .. })).count()
+    }
+
+    fn unexcused(&self) -> impl Iterator<Item = (&LostWrite<'w, 'e>, &str)> {
+        self.lost.iter().filter_map(|write| match &write.cause {
+            Cause::Unexcused(reason) => Some((write, reason.as_str())),
+            _ => None,
+        })
+    }
+
+    fn undecided(&self) -> impl Iterator<Item = (&LostWrite<'w, 'e>, &str)> {
+        self.lost.iter().filter_map(|write| match &write.cause {
+            Cause::Undecided(reason) => Some((write, reason.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The loss held against what the scenario expects, or else against what the mode of replication promises.
+    fn judge(&self, evidence: &Evidence<'_>, ledgers: &Ledgers<'_>, divergence: &Divergence) -> Vec<Finding> {
+        let sample = [self.lost.first(), self.lost.last()].into_iter().flatten().map(|write| write.tried.seq);
+        let base = Finding::new(NAME, Outcome::Pass, self.summary())
+            .with_measure(Measure::new("lost_rows", self.lost.len() as f64))
+            .with_details(self.details(divergence))
+            .with_evidence(ledgers.evidence().chain(sample));
+        let (of_loss, others): (Vec<_>, Vec<_>) =
+            evidence.expectations(NAME).partition(|expectation| expectation.measure.starts_with("lost_"));
+        let mut findings: Vec<_> =
+            of_loss.into_iter().map(|expectation| base.clone().held_against(expectation)).collect();
+        let synchronous = evidence.plan.topology.settings.patroni.synchronous_mode;
+        let worst = findings.iter().map(|finding| finding.outcome).max();
+        if worst.is_none() || self.needs_no_expectation(synchronous) {
+            // A bound that is kept would read as if it excused this loss.
+            findings.retain(|finding| finding.outcome != Outcome::Pass);
+            let own = self.held_to_promise(base.clone(), synchronous, worst.is_some());
+            findings.extend(Some(own).filter(|own| worst.is_none_or(|worst| own.outcome > worst)));
+        }
+        findings.extend(others.into_iter().map(|expectation| base.clone().held_against(expectation)));
+        findings
+    }
+
+    /// Whether something is lost that no expectation can allow, or that may be.
+    fn needs_no_expectation(&self, synchronous: bool) -> bool {
+        if synchronous { !self.lost.is_empty() } else { self.superseded() < self.lost.len() }
+    }
+
+    /// Held to what holds without any expectation; `asked`: the scenario states how much may be lost by a failover.
+    fn held_to_promise(&self, base: Finding, synchronous: bool, asked: bool) -> Finding {
+        if self.unexcused().next().is_some() {
+            return base.held_to("unexcused_rows", Bound::Exactly(0.0));
+        }
+        let undecided = self.undecided().next().is_some();
+        let (measure, bound, promise) = match synchronous {
+            true => ("lost_rows", Bound::Exactly(0.0), "; synchronous_mode promises that none is"),
+            false if asked && undecided => ("unexcused_rows", Bound::Exactly(0.0), ""),
+            false => ("lost_ms", Bound::AtMost(ASYNC_RPO_MS), "; that is more than the documented 5 s"),
+        };
+        let mut own = base.held_to(measure, bound);
+        if own.outcome == Outcome::Fail {
+            own.summary += promise;
+        } else if undecided {
+            own.outcome = Outcome::Inconclusive;
+        }
+        own
+    }
+
+    fn details(&self, divergence: &Divergence) -> Vec<Measure> {
         let mut details = vec![Measure::new("lost_ms", self.lost_ms)];
         details.extend(self.lost_wal_bytes.map(|bytes| Measure::new("lost_wal_bytes", bytes as f64)));
         details.extend([
+            Measure::new("unexcused_rows", self.unexcused().count() as f64),
+            Measure::new("superseded_rows", self.superseded() as f64),
             Measure::new("acknowledged_rows", self.acknowledged as f64),
             Measure::new("unknown_rows", self.unknown as f64),
             Measure::new("unknown_found_rows", self.unknown_found as f64),
             Measure::new("unknown_missing_rows", (self.unknown - self.unknown_found) as f64),
-            Measure::new("refused_but_kept_rows", self.refused_but_kept.len() as f64),
-            Measure::new("diverged_rows", diverged as f64),
-            Measure::new("unrecorded_rows", self.unrecorded as f64),
+            Measure::new("diverged_rows", divergence.rows() as f64),
         ]);
         details
     }
@@ -234,95 +252,112 @@ impl<'w, 'e> Loss<'w, 'e> {
             Some(bytes) => format!("{} bytes of WAL", number(bytes as f64)),
             None => "an unknown amount of WAL".to_owned(),
         };
+        let unexcused = self.unexcused().next().map(|(write, reason)| {
+            format!("; no failover explains {} of them: {write} {reason}", self.unexcused().count())
+        });
+        let undecided = self.undecided().next().map(|(write, reason)| {
+            format!("; whether a failover explains {} of them is not known: {write} {reason}", self.undecided().count())
+        });
         format!(
-            "{} of {} acknowledged writes are lost: the last {:.0} ms, {bytes}{unknown}",
+            "{} of {} acknowledged writes are lost: the last {:.0} ms, {bytes}{}{}{unknown}",
             self.lost.len(),
             self.acknowledged,
-            self.lost_ms
+            self.lost_ms.ceil(),
+            unexcused.unwrap_or_default(),
+            undecided.unwrap_or_default(),
         )
     }
 }
 
-fn lost_ms(evidence: &Evidence<'_>, lost: &[&Tried<'_>]) -> f64 {
-    let (Some(first_us), Some(last_us)) =
-        (lost.iter().map(|tried| tried.ended_us).min(), lost.iter().map(|tried| tried.ended_us).max())
-    else {
-        return 0.0;
-    };
-    let fault_us = failovers(evidence).iter().map(Failover::effect_us).filter(|at_us| *at_us >= first_us).min();
-    milliseconds(last_us.max(fault_us.unwrap_or(0)) - first_us)
+/// See "How a loss is measured" above.
+fn lost_ms(evidence: &Evidence<'_>, lost: &[LostWrite<'_, '_>]) -> f64 {
+    let Some(first) = lost.iter().map(|write| write.tried).min_by_key(|tried| tried.ended_us) else { return 0.0 };
+    let last_us = lost.iter().map(|write| write.tried.ended_us).max().unwrap_or(first.ended_us);
+    let effects = failovers(evidence);
+    let fault_us = effects.iter().map(Failover::effect_us).filter(|at_us| *at_us >= first.ended_us).min();
+    let span_us = last_us.max(fault_us.unwrap_or(0)) - first.ended_us;
+    let write_us = first.ended_us.saturating_sub(first.started_us());
+    milliseconds(span_us.max(write_us).max(1))
 }
 
-/// `None` if a timeline with lost writes has no known end, or an acknowledgement had no position.
-fn lost_wal_bytes(events: &[Event], lost: &[&Tried<'_>]) -> Option<u64> {
-    let mut highest: BTreeMap<u32, u64> = BTreeMap::new();
-    for tried in lost {
-        if let AttemptOutcome::Acknowledged { timeline, lsn, .. } = &tried.attempt.outcome {
-            let own = highest.entry(*timeline).or_default();
-            *own = (*own).max(*lsn);
-        }
-    }
-    let left_at = |old: u32| {
-        events.iter().filter_map(move |event| match &event.what {
-            Occurrence::TimelineSwitch { parent, switch_lsn, .. } if *parent == old => Some(*switch_lsn),
-            _ => None,
-        })
+/// Writes that were refused, and that a node holds.
+fn judge_refused(writes: &[Tried<'_>], ledgers: &Ledgers<'_>) -> Option<Finding> {
+    let held = |tried: &&Tried<'_>| {
+        let mut all = ledgers.read.values();
+        all.any(|ledger| ledger.rows.contains(tried.attempt.client, tried.attempt.sequence))
     };
-    let bytes = highest.into_iter().map(|(timeline, lsn)| {
-        let switch_lsn = left_at(timeline).min().filter(|_| lsn > 0)?;
-        Some(lsn.saturating_sub(switch_lsn))
-    });
-    bytes.sum()
-}
-
-fn judge_loss(evidence: &Evidence<'_>, ledgers: &Ledgers<'_>, loss: &Loss<'_, '_>, diverged: u64) -> Vec<Finding> {
-    let lost = Measure::new("lost_rows", loss.lost.len() as f64);
-    let sample = [loss.lost.first(), loss.lost.last()].into_iter().flatten().map(|tried| tried.seq);
-    let base = Finding::new(NAME, Outcome::Pass, loss.summary())
-        .with_measure(lost)
-        .with_details(loss.details(diverged))
-        .with_evidence(ledgers.evidence.iter().copied().chain(sample));
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
-    let asked = expectations.iter().any(|expectation| expectation.measure.starts_with("lost_"));
-    let mut findings: Vec<_> = expectations.iter().map(|expectation| base.clone().held_against(expectation)).collect();
-    let (measure, bound, promise) = match evidence.plan.topology.settings.patroni.synchronous_mode {
-        true => ("lost_rows", Bound::Exactly(0.0), "; synchronous_mode promises that none is"),
-        false => ("lost_ms", Bound::AtMost(ASYNC_RPO_MS), "; that is more than the documented 5 s"),
-    };
-    let synchronous = measure == "lost_rows";
-    if !asked || (synchronous && !loss.lost.is_empty()) {
-        let mut own = base.held_to(measure, bound);
-        if own.outcome == Outcome::Fail {
-            own.summary += promise;
-        }
-        findings.push(own);
-    }
-    findings
-}
-
-fn judge_refused(loss: &Loss<'_, '_>) -> Option<Finding> {
-    let first = loss.refused_but_kept.first()?;
-    let count = loss.refused_but_kept.len();
+    let refused = writes.iter().filter(|tried| matches!(tried.attempt.outcome, AttemptOutcome::Refused { .. }));
+    let kept: Vec<_> = refused.filter(held).collect();
+    let first = kept.first()?;
     let summary = format!(
-        "{count} writes were refused but kept, the first of them write {} of client {}: the refusal was not true",
-        first.attempt.sequence, first.attempt.client
+        "{} writes were refused but kept, the first of them write {} of client {}: the refusal was not true",
+        kept.len(),
+        first.attempt.sequence,
+        first.attempt.client
     );
-    let finding = Finding::new(NAME, Outcome::Fail, summary)
-        .with_measure(Measure::new("refused_but_kept_rows", count as f64))
-        .with_evidence(loss.refused_but_kept.iter().take(10).map(|tried| tried.seq));
-    Some(Finding { target: Some(Bound::Exactly(0.0)), ..finding })
+    let finding = Finding::new(NAME, Outcome::Pass, summary)
+        .with_measure(Measure::new("refused_but_kept_rows", kept.len() as f64))
+        .with_evidence(kept.iter().take(10).map(|tried| tried.seq).chain(ledgers.evidence()));
+    Some(finding.held_to("refused_but_kept_rows", Bound::Exactly(0.0)))
 }
 
-/// Nodes differ: a failure once every node had rejoined and replayed; before that it may be mere lag.
-fn judge_divergence(evidence: &Evidence<'_>, ledgers: &Ledgers<'_>, divergence: &[(&str, u64)]) -> Finding {
-    let rejoined = reached_us(evidence.events, Milestone::Rejoined).is_some();
-    let nodes: Vec<_> = divergence.iter().map(|(node, rows)| format!("{node} by {rows} rows")).collect();
-    let tail = if rejoined { "" } else { "; not every node had rejoined, so it may have been lag" };
-    let summary = format!("ledgers differ from that of the primary {}: {}{tail}", ledgers.primary, nodes.join(", "));
-    let outcome = if rejoined { Outcome::Fail } else { Outcome::Inconclusive };
-    let rows: u64 = divergence.iter().map(|(_, rows)| rows).sum();
-    let finding = Finding::new(NAME, outcome, summary)
-        .with_measure(Measure::new("diverged_rows", rows as f64))
-        .with_evidence(ledgers.evidence.iter().copied());
-    Finding { target: Some(Bound::Exactly(0.0)), ..finding }
+/// Rows that no recorded attempt wrote. Every attempt is recorded when it ends, and the load ends when all have; only a
+/// client of the load that broke may have left one out.
+fn judge_unrecorded(evidence: &Evidence<'_>, writes: &[Tried<'_>], ledgers: &Ledgers<'_>) -> Option<Finding> {
+    let ids = writes.iter().map(|tried| (tried.attempt.client, tried.attempt.sequence));
+    let ranges: Vec<_> = ids.map(|(client, sequence)| SequenceRange { client, from: sequence, to: sequence }).collect();
+    let recorded = Rows::new(&ranges);
+    let unrecorded = |ledger: &Ledger| ledger.rows.missing_in(&recorded);
+    let (node, ledger) = ledgers.read.iter().max_by_key(|(_, ledger)| unrecorded(ledger))?;
+    let (client, sequence) = ledger.rows.first_missing_in(&recorded)?;
+    let rows = unrecorded(ledger);
+    let broke = evidence
+        .events
+        .iter()
+        .find(|event| matches!(&event.what, Occurrence::StepFailed { text, .. } if text == LOAD_BROKE));
+    let tail = if broke.is_some() { "; a client of the load broke, which may have written them" } else { "" };
+    let summary = format!(
+        "{node} holds {rows} rows that nobody wrote, the first of them row {sequence} of client {client}{tail}"
+    );
+    let finding = Finding::new(NAME, Outcome::Pass, summary)
+        .with_measure(Measure::new("unrecorded_rows", rows as f64))
+        .with_evidence([ledger.seq].into_iter().chain(broke.map(|event| event.seq)))
+        .held_to("unrecorded_rows", Bound::Exactly(0.0));
+    Some(if broke.is_some() { Finding { outcome: Outcome::Inconclusive, ..finding } } else { finding })
+}
+
+/// What the drill notes when a client of the load has failed by an error of pgquake's own.
+const LOAD_BROKE: &str = "(the load)";
+
+/// What is wrong within a ledger, whoever wrote its rows.
+fn judge_damage(ledgers: &Ledgers<'_>) -> Vec<Finding> {
+    type Count = fn(&Ledger) -> u64;
+    let kinds: [(&str, &str, Count); 3] = [
+        ("repeated_rows", "are there more than once", |ledger| ledger.repeated_rows),
+        ("changed_rows", "are not what was written", |ledger| ledger.counts.changed_rows),
+        ("index_mismatch_rows", "are in the table or in its index alone", |ledger| {
+            ledger.counts.missing_in_index.saturating_add(ledger.counts.missing_in_table)
+        }),
+    ];
+    let judge = |(measure, words, count): (&str, &str, Count)| {
+        let damaged: Vec<_> = ledgers.read.iter().filter(|(_, ledger)| count(ledger) > 0).collect();
+        let worst = damaged.iter().map(|(_, ledger)| count(ledger)).max()?;
+        let nodes: Vec<_> = damaged.iter().map(|(node, ledger)| format!("{} on {node}", count(ledger))).collect();
+        let finding = Finding::new(NAME, Outcome::Pass, format!("rows {words}: {}", nodes.join(", ")))
+            .with_measure(Measure::new(measure, worst as f64))
+            .with_evidence(damaged.iter().map(|(_, ledger)| ledger.seq));
+        Some(finding.held_to(measure, Bound::Exactly(0.0)))
+    };
+    kinds.into_iter().filter_map(judge).collect()
+}
+
+/// Whether a failure of this check is what two writers lead to by themselves: all that is lost, or that differs, was
+/// acknowledged on a timeline that was left.
+pub fn follows_from_two_writers(finding: &Finding) -> bool {
+    let of = match finding.measure.as_ref().map(|measure| measure.name.as_str()) {
+        Some(divergence::ROWS) => divergence::ROWS,
+        Some(measure) if measure.starts_with("lost_") => "lost_rows",
+        _ => return false,
+    };
+    finding.check == NAME && finding.value_of("superseded_rows").is_some_and(|rows| finding.value_of(of) == Some(rows))
 }

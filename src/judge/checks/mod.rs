@@ -3,12 +3,16 @@
 //! Architecture invariant: no clock, no network, no Docker, no randomness. A check that runs on a saved history
 //! gives the same findings.
 
+pub mod ancestry;
 pub mod data_loss;
+pub mod divergence;
 pub mod faults_took_effect;
 pub mod finding;
 mod grouping;
 pub mod harness_was_sound;
+pub mod ledgers;
 pub mod load_was_real;
+pub mod lost_writes;
 pub mod outage;
 pub mod phases;
 pub mod promotion;
@@ -17,7 +21,6 @@ pub mod record;
 pub mod recovery_time;
 pub mod reigns;
 pub mod rejoin;
-pub mod rows;
 pub mod single_writer;
 
 pub use finding::{Finding, Measure, Outcome};

@@ -141,6 +141,13 @@ pub enum Occurrence {
         /// What else was counted; `None` in histories of schema 1.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         counts: Option<LedgerCounts>,
+        /// What the node was when it was read; `None` in histories of schema 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<Role>,
+        /// The WAL position that a primary had written when its rows had been read, or that a standby had replayed
+        /// before they were; `None` in histories of schema 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lsn: Option<u64>,
     },
     /// The ledger of a node could not be read: what it holds stays unknown.
     LedgerUnread {

@@ -5,6 +5,7 @@
 
 pub mod event;
 pub mod reader;
+pub mod rows;
 
 pub use event::{Event, Occurrence};
 pub use reader::{HistoryError, read_history};

@@ -2,7 +2,10 @@
 
 use super::{ClaimState, ClaimTrial, ClaimVerdict, ScenarioVerdict, Statistics, TrialValue, statistics::measured};
 use crate::{
-    checks::{Finding, Outcome, faults_took_effect, harness_was_sound, load_was_real, ran_to_the_end, recovery_time},
+    checks::{
+        Finding, Outcome, data_loss, faults_took_effect, harness_was_sound, load_was_real, ran_to_the_end,
+        recovery_time,
+    },
     claims::{self, Claim, ClaimTarget},
     history::event::{Bound, ScenarioStarted},
     quantity::written::value,
@@ -77,9 +80,12 @@ fn try_one(target: &ClaimTarget, verdict: &ScenarioVerdict) -> ClaimTrial {
     let sound = !SOUND.iter().any(|check| doubted(check));
     let whole = !doubted(ran_to_the_end::CHECK.name) && !doubted(&target.check);
     let exact = !values.iter().any(|value| within_error(*value, target, verdict));
+    // What no failover explains is no measure of what failovers lose.
+    let unexcused = target.check == data_loss::CHECK.name
+        && measured(verdict, &target.check, "unexcused_rows").any(|measure| measure.value > 0.0);
     let kept = match (missed, sound && exact) {
         (true, true) => Some(false),
-        (false, true) if whole && !values.is_empty() => Some(true),
+        (false, true) if whole && !unexcused && !values.is_empty() => Some(true),
         _ => None,
     };
     let own = verdict.findings.iter().filter(|finding| finding.check == target.check);

@@ -213,7 +213,10 @@ pub fn scenario(number: u32, started: ScenarioStarted, failover: Failover) -> Ve
     history.at(64_000, Occurrence::Reached { milestone: Milestone::Rejoined });
     history.at(70_000, Occurrence::Reached { milestone: Milestone::LoadStopped });
     let found = vec![SequenceRange { client: 1, from: 1, to: 5 }];
-    history.at(72_000, Occurrence::LedgerRead { node: "node2".to_owned(), timeline: 2, found, counts: None });
+    history.at(
+        72_000,
+        Occurrence::LedgerRead { node: "node2".to_owned(), timeline: 2, found, counts: None, role: None, lsn: None },
+    );
     history.at(END_MS, Occurrence::ScenarioEnded);
     finish(history.events)
 }
