@@ -118,3 +118,58 @@ fn the_schema_is_the_one_that_editors_find_beside_the_topologies() {
     let beside: serde_json::Value = serde_json::from_str(include_str!("../topologies/topology.schema.json")).unwrap();
     assert_eq!(schema, beside);
 }
+
+/// A run's folder whose history has these lines.
+fn saved_run(lines: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("history.jsonl"), lines.join("\n")).unwrap();
+    folder
+}
+
+const RUN_STARTED: &str = r#"{"seq":1,"at_us":0,"scenario":0,"kind":"run_started","run":"r","version":"1","seed":1,"started_at":"","machine":{},"versions":{},"arguments":[]}"#;
+const RUN_ENDED: &str = r#"{"seq":2,"at_us":9,"scenario":0,"kind":"run_ended","interrupted":null}"#;
+
+#[test]
+fn check_writes_no_report_and_names_none() {
+    let folder = saved_run(&[RUN_STARTED, RUN_ENDED]);
+    let output = pgquake(folder.path()).args(["check", "."]).assert().code(3).get_output().clone();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    says(&said, &["no scenario was recorded"]);
+    assert!(!said.contains("report.html") && !folder.path().join("report.html").exists(), "{said}");
+    let output = pgquake(folder.path()).args(["report", "."]).assert().code(3).get_output().clone();
+    says(&String::from_utf8_lossy(&output.stdout), &["report.html"]);
+    assert!(folder.path().join("report.html").exists());
+}
+
+#[test]
+fn what_cannot_be_understood_in_a_saved_run_is_named_with_its_place() {
+    let refused = |folder: &tempfile::TempDir, parts: &[&str]| {
+        let output = pgquake(folder.path()).args(["check", "."]).assert().code(3).get_output().clone();
+        let said = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        says(&said, parts);
+    };
+    let newer = RUN_STARTED.replace("\"run\":", "\"schema\":99,\"more\":1,\"run\":");
+    refused(&saved_run(&[&newer, RUN_ENDED]), &["has schema 99", "use a newer one"]);
+    let unknown = RUN_ENDED.replace("null}", "null,\"more\":1}");
+    refused(&saved_run(&[RUN_STARTED, &unknown]), &["history.jsonl:2:", "unknown field `more`"]);
+    let folder = saved_run(&[RUN_STARTED, RUN_ENDED]);
+    for (plan, parts) in [
+        ("{\"1\":{\"schema\":99}}", &["plan.json", "has schema 99"][..]),
+        ("{\"1\":\n {\"more\":1}}", &["plan.json:2:", "unknown field `more`"]),
+        ("no JSON", &["plan.json:1:"]),
+        ("[]", &["plan.json:1:", "invalid type"]),
+    ] {
+        fs::write(folder.path().join("plan.json"), plan).unwrap();
+        refused(&folder, parts);
+    }
+}
+
+#[test]
+fn a_broken_line_is_named_and_the_rest_is_judged() {
+    let folder = saved_run(&[RUN_STARTED, &format!("{}{RUN_ENDED}", &RUN_ENDED[..20]), "\u{0}\u{0}"]);
+    let output = pgquake(folder.path()).args(["check", "."]).assert().code(3).get_output().clone();
+    says(
+        &String::from_utf8_lossy(&output.stdout),
+        &["line 2 of the history is broken", "line 3 of the history is broken"],
+    );
+}

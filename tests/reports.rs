@@ -6,8 +6,8 @@ use pgquake_judge::{
     checks::Outcome,
     history::{Event, Occurrence, event::RunStarted, read_history},
     plan::Plan,
-    report::{ReportInput, terminal, write_all},
-    verdict::{RunVerdict, judge},
+    report::{ReportInput, ScenarioRecord, terminal, write_all},
+    verdict::{Judge, RunVerdict},
 };
 
 /// Text as it stands in HTML.
@@ -71,13 +71,18 @@ fn every_saved_history_becomes_reports_that_agree_with_its_verdict() {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let events = read_history(&path).expect("the history is whole");
         let plans = BTreeMap::from([(1, plan.clone())]);
-        let verdict = judge(&plans, &events);
+        let mut records = BTreeMap::new();
+        let mut judge = Judge::new(&plans, |verdict, own| {
+            records.insert(verdict.number, ScenarioRecord::new(plans.get(&verdict.number), verdict, own));
+        });
+        events.iter().for_each(|event| judge.take(event.clone()));
+        let verdict = judge.finish((&[], 0));
         let run = started(&events);
-        let input = ReportInput { verdict: &verdict, plans: &plans, events: &events, run: &run };
+        let input = ReportInput { verdict: &verdict, plans: &plans, records: &records, run: &run };
         let folder = kept.as_deref().unwrap_or(scratch.path()).join(format!("saved_{name}"));
         fs::create_dir_all(&folder).expect("a folder for the reports");
         write_all(&folder, &input).expect("every format is written");
-        let summary = terminal::summary(&input, &folder.join("report.html"), true);
+        let summary = terminal::summary(&input, Some(&folder.join("report.html")), true);
         hold(&name, &folder, &verdict, &summary);
         seen += 1;
     }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Exit, exit::Failure, print};
-use crate::run::{Harness, SavedError, SavedRun};
+use crate::{
+    checks::Outcome,
+    run::{Harness, SavedError, SavedRun},
+};
 
 /// The scenario that runs when the command line names none.
 const DEFAULT_TAGS: &str = "@default";
@@ -62,12 +65,11 @@ pub(super) async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         return Ok(Exit::Pass);
     }
     let result = harness.run().await?;
-    print(&result.saved.summary(super::plain()));
+    print(&result.saved.summary(&result.files, super::plain()));
     if let Some(error) = &result.report_error {
         eprintln!("{error}");
-        return Ok(Exit::Inconclusive);
     }
-    Ok(if result.interrupted.is_some() { Exit::Inconclusive } else { result.outcome().into() })
+    Ok(exit(result.outcome(), result.report_error.is_none()))
 }
 
 /// Judges a saved run again, and writes its report anew if that is wanted.
@@ -76,9 +78,17 @@ pub(super) fn check(folder: &Path, write_report: bool) -> Result<Exit, Failure> 
         SavedError::NoRun(_) => Failure::wrong(error),
         _ => Failure::harness(error),
     })?;
-    if write_report {
-        saved.write_report().map_err(Failure::harness)?;
+    let written = if write_report { saved.write_report() } else { Ok(Vec::new()) };
+    let files = written.as_ref().map_or_else(|error| error.written.as_slice(), Vec::as_slice);
+    print(&saved.summary(files, super::plain()));
+    if let Err(error) = &written {
+        eprintln!("{error}");
     }
-    print(&saved.summary(super::plain()));
-    Ok(saved.verdict.outcome.into())
+    Ok(exit(saved.verdict.outcome, written.is_ok()))
+}
+
+/// The exit code of a verdict, the same for `run`, `check` and `report`: an interruption is in the verdict already, as
+/// a doubt. Where the report could not be written, a pass is none.
+fn exit(outcome: Outcome, report_is_written: bool) -> Exit {
+    if report_is_written { outcome.into() } else { outcome.max(Outcome::Inconclusive).into() }
 }

@@ -33,9 +33,10 @@ struct Shared {
 }
 
 struct Log {
-    file: File,
+    file: Box<dyn Write + Send>,
     seq: u64,
-    /// The first failure to write. Recording goes on in memory, and the run is inconclusive.
+    /// The first failure to write. After it nothing is written, so that the file ends in at most one partial line;
+    /// recording goes on in memory, and the run is inconclusive.
     failure: Option<String>,
 }
 
@@ -55,12 +56,13 @@ impl Recorder {
             .append(true)
             .open(path)
             .map_err(|source| RecorderError { path: path.to_owned(), source })?;
+        Ok(Self::onto(Box::new(file), path))
+    }
+
+    fn onto(file: Box<dyn Write + Send>, path: &Path) -> Self {
         let (listeners, _) = broadcast::channel(LISTENER_BACKLOG);
         let log = Mutex::new(Log { file, seq: 0, failure: None });
-        Ok(Self {
-            shared: Arc::new(Shared { origin: Instant::now(), path: path.to_owned(), log, listeners }),
-            scenario: 0,
-        })
+        Self { shared: Arc::new(Shared { origin: Instant::now(), path: path.to_owned(), log, listeners }), scenario: 0 }
     }
 
     /// The same history, with events that belong to this scenario.
@@ -101,12 +103,12 @@ impl Recorder {
         let mut log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.seq += 1;
         let event = Event { seq: log.seq, at_us: self.now_us(), scenario: self.scenario, what };
-        let written = serde_json::to_vec(&event).map_err(std::io::Error::other).and_then(|mut line| {
-            line.push(b'\n');
-            log.file.write_all(&line)
-        });
-        if let (Err(error), None) = (written, &log.failure) {
-            log.failure = Some(format!("failed to write {}: {error}", self.shared.path.display()));
+        if log.failure.is_none() {
+            let written = serde_json::to_vec(&event).map_err(std::io::Error::other).and_then(|mut line| {
+                line.push(b'\n');
+                log.file.write_all(&line)
+            });
+            log.failure = written.err().map(|error| format!("failed to write {}: {error}", self.shared.path.display()));
         }
         // Nobody listening is no failure.
         let _ = self.shared.listeners.send(Arc::new(event));
@@ -140,5 +142,40 @@ mod tests {
         assert_eq!(events.iter().map(|event| (event.seq, event.scenario)).collect::<Vec<_>>(), [(1, 0), (2, 2)]);
         assert_eq!(events[1].what, Occurrence::TimerLate { late_us: 7 });
         assert!(events[0].at_us <= events[1].at_us);
+    }
+
+    /// A disk that takes no more than some bytes of one write, and has space again afterwards.
+    struct FullOnce {
+        file: File,
+        takes: Option<usize>,
+    }
+
+    impl Write for FullOnce {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            match self.takes.take() {
+                Some(0) => Err(std::io::ErrorKind::StorageFull.into()),
+                Some(takes) => {
+                    self.takes = Some(0);
+                    self.file.write(&bytes[..takes.min(bytes.len())])
+                }
+                None => self.file.write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_behind_a_line_that_was_written_in_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let file = FullOnce { file: File::create(&path).unwrap(), takes: Some(20) };
+        let recorder = Recorder::onto(Box::new(file), &path);
+        assert_eq!(recorder.record(Occurrence::TimerLate { late_us: 7 }), 1);
+        assert_eq!(recorder.record(Occurrence::RunEnded { interrupted: None }), 2);
+        assert!(recorder.failure().unwrap().contains("failed to write"));
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 20);
     }
 }

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod quantity;
 pub mod report;
 pub mod saved;
+pub mod schema;
 pub mod suggestion;
 pub mod topology;
 pub mod verdict;

@@ -6,11 +6,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::topology::{Endpoint, ServiceKind, Topology};
+use crate::{
+    schema::{SCHEMA, first_schema, is_first_schema},
+    topology::{Endpoint, ServiceKind, Topology},
+};
 
 /// A topology, worked out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
+    /// See [`SCHEMA`].
+    #[serde(default = "first_schema", skip_serializing_if = "is_first_schema")]
+    pub schema: u32,
     pub topology: Topology,
     /// Services in the order of the topology; [`Plan::start_order`] says what waits for what.
     pub services: Vec<PlannedService>,
@@ -26,6 +33,7 @@ pub struct Plan {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlannedService {
     pub host: String,
     pub kind: ServiceKind,
@@ -33,6 +41,7 @@ pub struct PlannedService {
 
 /// A directed link whose connections go through the Toxiproxy of the host at which it begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ShapedLink {
     pub from: String,
     pub to: String,
@@ -43,6 +52,7 @@ pub struct ShapedLink {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlannedEndpoint {
     /// `write`, `read` or a node's name.
     pub name: String,
@@ -51,6 +61,7 @@ pub struct PlannedEndpoint {
 
 /// How long the harness waits for a condition before it says what did not come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Deadlines {
     pub cluster_ready_s: u64,
     pub steady_state_s: u64,
@@ -62,12 +73,14 @@ pub struct Deadlines {
 
 /// A span of time that settings predict, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Span {
     pub least_ms: u64,
     pub most_ms: u64,
 }
 
 impl Span {
+    /// The sum; a saved plan may say anything, so it stops at the largest number.
     fn plus(self, other: Span) -> Span {
         let (least_ms, most_ms) =
             (self.least_ms.saturating_add(other.least_ms), self.most_ms.saturating_add(other.most_ms));
@@ -92,6 +105,7 @@ impl Span {
 /// time again (etcd's lessor "promotes" leases to make up for a slow election), so the key then lives for the
 /// election plus the whole ttl.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PredictedFailover {
     /// Fault to key gone, when the etcd leader survives.
     pub detect: Span,
@@ -135,7 +149,7 @@ impl Plan {
             rejoined_s: worst_ms.div_ceil(1000) * 2 + 60,
         };
         let endpoints = planned_endpoints(&topology, &nodes);
-        Self { topology, services, nodes, endpoints, links, deadlines, predicted }
+        Self { schema: SCHEMA, topology, services, nodes, endpoints, links, deadlines, predicted }
     }
 
     /// The kinds of service that the topology needs, each once.

@@ -17,18 +17,19 @@
 
 mod claims;
 mod control;
+mod doubts;
+mod judge;
 mod statistics;
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+pub use judge::{Judge, judge};
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     checks::{
-        self, Check, Evidence, Finding, Outcome,
+        Check, Evidence, Finding, Outcome,
         phases::{Failover, failovers},
     },
     claims::Claim,
@@ -166,75 +167,7 @@ pub struct ClaimTrial {
 /// The check name of findings that the verdict itself makes.
 const VERDICT: &str = "verdict";
 
-/// Judges a history. `plans` has the plan of each scenario by its number.
-pub fn judge(plans: &BTreeMap<u32, Plan>, events: &[Event]) -> RunVerdict {
-    judge_with(plans, events, checks::ALL)
-}
-
-fn judge_with(plans: &BTreeMap<u32, Plan>, events: &[Event], table: &[Check]) -> RunVerdict {
-    let mut by_scenario: BTreeMap<u32, Vec<Event>> = plans.keys().map(|number| (*number, Vec::new())).collect();
-    for event in events.iter().filter(|event| event.scenario != 0) {
-        by_scenario.entry(event.scenario).or_default().push(event.clone());
-    }
-    let scenarios: Vec<ScenarioVerdict> = by_scenario
-        .into_iter()
-        .map(|(number, own)| judge_scenario(number, plans.get(&number), with_events_of_the_run(own, events), table))
-        .collect();
-    let mut doubts = doubts_of_the_run(events);
-    if scenarios.is_empty() {
-        doubts.push("no scenario was recorded".to_owned());
-    }
-    doubts.extend(claims::unknown(&scenarios));
-    let worst = scenarios.iter().map(|scenario| scenario.outcome).max().unwrap_or(Outcome::Inconclusive);
-    RunVerdict {
-        outcome: if doubts.is_empty() { worst } else { worst.max(Outcome::Inconclusive) },
-        doubts,
-        groups: statistics::groups(&scenarios, table),
-        claims: claims::judge(&scenarios),
-        scenarios,
-    }
-}
-
-/// Adds what the run recorded for all its scenarios (its timers) while this one ran.
-fn with_events_of_the_run(mut own: Vec<Event>, events: &[Event]) -> Vec<Event> {
-    if let (Some(first), Some(last)) = (own.first().map(|event| event.at_us), own.last().map(|event| event.at_us)) {
-        let of_the_run = |event: &&Event| event.scenario == 0 && (first..=last).contains(&event.at_us);
-        let shared = events.iter().filter(of_the_run);
-        own.extend(shared.filter(|event| matches!(event.what, Occurrence::TimerLate { .. })).cloned());
-    }
-    own.sort_by_key(|event| event.seq);
-    own
-}
-
-/// Why the run as a whole proves less than its scenarios say.
-fn doubts_of_the_run(events: &[Event]) -> Vec<String> {
-    let mut doubts = Vec::new();
-    if let Some(pair) = events.windows(2).find(|pair| pair[1].seq != pair[0].seq + 1) {
-        doubts.push(format!("the history has a gap between event {} and event {}", pair[0].seq, pair[1].seq));
-    } else if events.first().is_some_and(|first| first.seq != 1) {
-        doubts.push("the history's beginning is missing".to_owned());
-    }
-    if let Some(pair) = events.windows(2).find(|pair| pair[1].at_us < pair[0].at_us) {
-        doubts.push(format!("the history's clock went back at event {}", pair[1].seq));
-    }
-    for event in events.iter().filter(|event| event.scenario == 0) {
-        if let Occurrence::StepFailed { text, message, .. } = &event.what {
-            doubts.push(format!("the run itself failed at {text}: {message}"));
-        }
-    }
-    let ended = events.iter().find_map(|event| match &event.what {
-        Occurrence::RunEnded { interrupted } => Some(interrupted),
-        _ => None,
-    });
-    match ended {
-        Some(Some(reason)) => doubts.push(format!("the run was interrupted: {reason}")),
-        Some(None) => {}
-        None => doubts.push("the history breaks off before the end of the run".to_owned()),
-    }
-    doubts
-}
-
-fn judge_scenario(number: u32, plan: Option<&Plan>, events: Vec<Event>, table: &[Check]) -> ScenarioVerdict {
+fn judge_scenario(number: u32, plan: Option<&Plan>, events: &[Event], table: &[Check]) -> ScenarioVerdict {
     let scenario = events.iter().find_map(|event| match &event.what {
         Occurrence::ScenarioStarted(started) => Some(started.clone()),
         _ => None,
@@ -244,7 +177,7 @@ fn judge_scenario(number: u32, plan: Option<&Plan>, events: Vec<Event>, table: &
         _ if events.is_empty() => (inconclusive("nothing was recorded of this scenario"), Vec::new()),
         None => (inconclusive("the scenario's plan is missing, so nothing can be judged"), Vec::new()),
         Some(plan) => {
-            let evidence = Evidence { plan, events: &events };
+            let evidence = Evidence { plan, events };
             let drawn = catch_unwind(AssertUnwindSafe(|| failovers(&evidence))).unwrap_or_default();
             (run_checks(&evidence, table), drawn)
         }
@@ -276,6 +209,8 @@ fn run_checks(evidence: &Evidence<'_>, table: &[Check]) -> Vec<Finding> {
     }
     let unjudged = unjudged_expectations(evidence, &findings);
     findings.extend(unjudged);
+    findings.extend(doubts::contradictions(evidence));
+    doubts::without_order(evidence, &mut findings);
     findings
 }
 

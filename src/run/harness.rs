@@ -91,7 +91,7 @@ pub struct RunResult {
     pub saved: SavedRun,
     /// The signal that ended it early, if one did.
     pub interrupted: Option<Interrupted>,
-    /// Files of the report.
+    /// The files of the report that were written.
     pub files: Vec<PathBuf>,
     /// A format that could not be written.
     pub report_error: Option<ReportError>,
@@ -110,7 +110,7 @@ impl RunResult {
 
     /// The verdict in plain text.
     pub fn summary(&self) -> String {
-        self.saved.summary(true)
+        self.saved.summary(&self.files, true)
     }
 }
 
@@ -416,7 +416,7 @@ fn finish(folder: &RunFolder, interrupted: Option<Interrupted>) -> Result<RunRes
     let saved = SavedRun::read(&folder.path)?;
     let (files, report_error) = match saved.write_report() {
         Ok(files) => (files, None),
-        Err(error) => (Vec::new(), Some(error)),
+        Err(error) => (error.written.clone(), Some(error)),
     };
     Ok(RunResult { saved, interrupted, files, report_error })
 }

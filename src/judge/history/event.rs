@@ -4,25 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The schema of the histories and plans that this version writes. It rises when the meaning of a field changes, or a
-/// reader of the schema before would misjudge what a new one holds. Histories without a number have schema 1.
-pub const SCHEMA: u32 = 2;
-
-/// The schema of a file that names none.
-pub(crate) fn first_schema() -> u32 {
-    1
-}
-
-fn is_first_schema(schema: &u32) -> bool {
-    *schema == first_schema()
-}
+pub use crate::schema::SCHEMA;
+use crate::schema::{first_schema, is_first_schema};
 
 fn is_unknown(scenarios: &u32) -> bool {
     *scenarios == 0
 }
 
-/// One line of the history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One line of the history. How it is read stands in [`super::line`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// Position in the history, counted from 1; the id by which findings point at their evidence.
     pub seq: u64,
@@ -35,9 +25,22 @@ pub struct Event {
     pub what: Occurrence,
 }
 
+/// Declares [`Occurrence`] and its twin, by which [`super::line`] reads it: serde takes one tag for both ways.
+macro_rules! occurrences {
+    ($(#[$about:meta])* pub enum Occurrence { $($variants:tt)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        pub enum Occurrence { $($variants)* }
+
+        #[derive(Deserialize)]
+        #[serde(remote = "Occurrence", rename_all = "snake_case", deny_unknown_fields)]
+        pub(super) enum KnownOccurrence { $($variants)* }
+    };
+}
+
+occurrences! {
 /// What happened. Internally tagged: `{"kind": "leader_key", …}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Occurrence {
     // ---- the run and its scenarios
     RunStarted(RunStarted),
@@ -225,9 +228,11 @@ pub enum Occurrence {
         late_us: u64,
     },
 }
+}
 
 /// The first event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RunStarted {
     /// See [`SCHEMA`].
     #[serde(default = "first_schema", skip_serializing_if = "is_first_schema")]
@@ -251,7 +256,25 @@ pub struct RunStarted {
     pub scenarios: u32,
 }
 
+impl RunStarted {
+    /// In place of a beginning that can't be read.
+    pub fn unknown() -> Self {
+        Self {
+            schema: SCHEMA,
+            run: "unknown".to_owned(),
+            version: String::new(),
+            seed: 0,
+            started_at: String::new(),
+            machine: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            arguments: Vec::new(),
+            scenarios: 0,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ScenarioStarted {
     pub feature: String,
     pub name: String,
@@ -270,6 +293,7 @@ pub struct ScenarioStarted {
 
 /// A target that a scenario states for a measure of a check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Expectation {
     /// The check that judges it, for example `recovery_time`.
     pub check: String,
@@ -318,6 +342,7 @@ pub enum Milestone {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FaultInjecting {
     /// Number of the fault in the scenario, counted from 1.
     pub fault: u32,
@@ -360,6 +385,7 @@ pub enum Operation {
 
 /// One attempt of a client, from its start to its outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Attempt {
     pub client_kind: ClientKind,
     /// `write`, `read`, or a node's name: where the client connects.
@@ -376,7 +402,7 @@ pub struct Attempt {
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AttemptOutcome {
     /// The server confirmed the commit (or answered the read).
     Acknowledged {
@@ -399,6 +425,7 @@ pub enum AttemptOutcome {
 
 /// What a ledger table holds beside its distinct rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LedgerCounts {
     /// Rows of the table, each occurrence counted.
     pub rows: u64,
@@ -412,6 +439,7 @@ pub struct LedgerCounts {
 
 /// Writes `from..=to` of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SequenceRange {
     pub client: u32,
     pub from: u64,
@@ -427,6 +455,7 @@ pub enum Role {
 
 /// What SQL shows of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NodeState {
     pub node: String,
     /// Whether the node answered; if not, the rest is empty.

@@ -4,8 +4,10 @@
 //! report) reads it; they meet nowhere else. That is why a saved run can be judged again, offline.
 
 pub mod event;
+mod line;
 pub mod reader;
 pub mod rows;
 
 pub use event::{Event, Occurrence};
-pub use reader::{HistoryError, read_history};
+pub(crate) use reader::without_place;
+pub use reader::{BrokenLine, HistoryError, HistoryReader, read_history};

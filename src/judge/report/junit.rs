@@ -1,6 +1,6 @@
 //! `junit.xml`: a test suite a feature, a test case a scenario and trial, for CI systems.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -13,16 +13,11 @@ use crate::{checks::Outcome, verdict::ScenarioVerdict};
 pub const FORMAT: Format = Format { name: "junit", file: "junit.xml", render };
 
 fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
-    let mut durations: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
-    for event in input.events {
-        let (_, end_us) = durations.entry(event.scenario).or_insert((event.at_us, event.at_us));
-        *end_us = event.at_us.max(*end_us);
-    }
     let mut suites: Vec<TestSuite> = Vec::new();
     for scenario in &input.verdict.scenarios {
-        let (from_us, to_us) = durations.get(&scenario.number).copied().unwrap_or_default();
+        let duration_us = input.records.get(&scenario.number).map_or(0, |record| record.duration_us);
         let mut case = test_case(scenario);
-        case.set_time(Duration::from_micros(to_us.saturating_sub(from_us)));
+        case.set_time(Duration::from_micros(duration_us));
         let feature = scenario.scenario.as_ref().map_or("unknown feature", |started| &started.feature);
         if let Some(suite) = suites.iter_mut().find(|suite| suite.name.as_str() == feature) {
             suite.add_test_case(case);

@@ -10,12 +10,14 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 mod page;
+mod record;
 #[cfg(test)]
 mod sample;
 mod strip;
 pub mod terminal;
 
 pub use figures::bound as bound_in_words;
+pub use record::ScenarioRecord;
 
 use std::{
     collections::BTreeMap,
@@ -24,11 +26,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    history::{Event, event::RunStarted},
-    plan::Plan,
-    verdict::RunVerdict,
-};
+use crate::{history::event::RunStarted, plan::Plan, verdict::RunVerdict};
 
 /// What a report is made from.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +34,8 @@ pub struct ReportInput<'a> {
     pub verdict: &'a RunVerdict,
     /// The plan of each scenario, by its number, as [`crate::verdict::judge`] takes them.
     pub plans: &'a BTreeMap<u32, Plan>,
-    /// The whole history of the run.
-    pub events: &'a [Event],
+    /// What is shown of each scenario's events, by its number.
+    pub records: &'a BTreeMap<u32, ScenarioRecord>,
     pub run: &'a RunStarted,
 }
 
@@ -189,7 +187,7 @@ mod tests {
             write_all(&folder, &sample.input()).unwrap();
             let html = folder.join("report.html");
             for (file, plain) in [("terminal.txt", true), ("terminal.ansi", false)] {
-                fs::write(folder.join(file), terminal::summary(&sample.input(), &html, plain)).unwrap();
+                fs::write(folder.join(file), terminal::summary(&sample.input(), Some(&html), plain)).unwrap();
             }
         }
     }

@@ -11,10 +11,10 @@ use super::{
 const WORD: usize = 12;
 
 /// Words the outcome of a run: each scenario with its expectations, phases and trials, then the claims, the
-/// outcome, and where the HTML report is.
+/// outcome, and where the HTML report is, if it was written.
 ///
 /// `plain` is for a file, a pipe or `NO_COLOR`: nothing but ASCII, no colours.
-pub fn summary(input: &ReportInput<'_>, html: &Path, plain: bool) -> String {
+pub fn summary(input: &ReportInput<'_>, html: Option<&Path>, plain: bool) -> String {
     let page = Page::new(input, false);
     let paint = Paint { plain };
     let mut out = String::new();
@@ -41,7 +41,9 @@ pub fn summary(input: &ReportInput<'_>, html: &Path, plain: bool) -> String {
         let _ = writeln!(out, "{} {}: {}", paint.bold("not proven:"), row.scenario, row.reason);
     }
     let _ = writeln!(out, "{} {}", paint.word(page.outcome), page.headline);
-    let _ = writeln!(out, "{:WORD$} {}", "report", html.display());
+    if let Some(html) = html {
+        let _ = writeln!(out, "{:WORD$} {}", "report", html.display());
+    }
     if plain { ascii(&out) } else { out }
 }
 
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn plain_is_ascii_and_tells_outcome_target_and_phases() {
-        let text = summary(&sample::Run::host_kill().input(), Path::new("reports/x/report.html"), true);
+        let text = summary(&sample::Run::host_kill().input(), Some(Path::new("reports/x/report.html")), true);
         assert!(text.is_ascii() && !text.contains('\u{1b}'));
         for part in [
             "FAIL         The primary's host dies",
@@ -168,14 +170,15 @@ mod tests {
 
     #[test]
     fn what_is_inconclusive_says_why() {
-        let text = summary(&sample::Run::inconclusive().input(), Path::new("r.html"), true);
+        let text = summary(&sample::Run::inconclusive().input(), None, true);
         assert!(text.contains("INCONCLUSIVE Nothing failed, but not everything was proven."), "{text}");
         assert!(text.contains("the observer of node2 was lost"), "{text}");
+        assert!(!text.contains("\nreport "), "{text}");
     }
 
     #[test]
     fn colours_only_where_they_are_wanted() {
         let sample = sample::Run::two_writers();
-        assert!(summary(&sample.input(), Path::new("r.html"), false).contains("\u{1b}[1;32mPASS"));
+        assert!(summary(&sample.input(), None, false).contains("\u{1b}[1;32mPASS"));
     }
 }

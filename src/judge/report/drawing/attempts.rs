@@ -95,7 +95,7 @@ fn attempts(
             AttemptOutcome::Unknown { .. } => bucket.unknown += 1,
         }
     }
-    let stride = (usual_gap_us(started_us) * BUCKETS).div_ceil(to_us - from_us).max(1);
+    let stride = usual_gap_us(started_us).saturating_mul(BUCKETS).div_ceil(to_us - from_us).max(1);
     Attempts { buckets, stride: stride as usize }
 }
 

@@ -104,17 +104,20 @@ impl Axis {
     }
 
     /// Round times relative to the origin, at most a dozen, with where they are.
-    fn ticks(&self) -> Vec<(i64, f64)> {
+    fn ticks(&self) -> Vec<(i128, f64)> {
         let span_s = (self.to_us - self.from_us) / 1_000_000;
         let step_s =
             [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].into_iter().find(|step| span_s / step <= 12).unwrap_or(1800);
-        let first = (self.from_us as i64 - self.origin_us as i64).div_euclid(step_s as i64 * 1_000_000);
+        // Differences of any two times, and any time itself, fit into these.
+        let (from_us, to_us, origin_us) =
+            (i128::from(self.from_us), i128::from(self.to_us), i128::from(self.origin_us));
+        let first = (from_us - origin_us).div_euclid(i128::from(step_s) * 1_000_000);
         (first..)
-            .map(|number| number * step_s as i64)
-            .map(|at_s| (at_s, self.origin_us as i64 + at_s * 1_000_000))
-            .skip_while(|(_, at_us)| *at_us < self.from_us as i64)
-            .take_while(|(_, at_us)| *at_us <= self.to_us as i64)
-            .map(|(at_s, at_us)| (at_s, self.x(at_us as u64)))
+            .map(|number| number * i128::from(step_s))
+            .map(|at_s| (at_s, origin_us + at_s * 1_000_000))
+            .skip_while(|(_, at_us)| *at_us < from_us)
+            .take_while(|(_, at_us)| *at_us <= to_us)
+            .map(|(at_s, at_us)| (at_s, self.x(u64::try_from(at_us).unwrap_or_default())))
             .collect()
     }
 }

@@ -18,6 +18,8 @@ use crate::{
 const LEAD_IN_US: u64 = 5_000_000;
 /// Time shown after the last thing of interest.
 const LEAD_OUT_US: u64 = 4_000_000;
+/// No more than this is drawn, whatever times a history names.
+const LONGEST_US: u64 = 24 * 3600 * 1_000_000;
 /// A rejoin that comes later than this after the recovery is named in a note and not drawn.
 const REJOIN_DRAWN_WITHIN_US: u64 = 30_000_000;
 /// A node that was not seen for this long was not watched.
@@ -164,21 +166,21 @@ fn window(
     phases: &[PhaseMark],
     notes: &mut Vec<String>,
 ) -> (u64, u64) {
-    let from_us = origin_us.saturating_sub(LEAD_IN_US).max(first_us);
+    let from_us = origin_us.saturating_sub(LEAD_IN_US).max(first_us).min(u64::MAX - LONGEST_US);
     let recovered_us =
         phases.iter().map(|phase| phase.to_us).chain(reached(events, Milestone::Recovered)).max().unwrap_or(last_us);
     let overlap_us = overlaps(&acknowledged_writes(events)).last().map_or(0, |(_, to_us)| *to_us);
     let shown_us = recovered_us.max(overlap_us);
     let after = |at_us: u64| at_us.saturating_sub(origin_us) as f64 / 1e6;
     let shown_us = match reached(events, Milestone::Rejoined) {
-        Some(at_us) if at_us <= shown_us + REJOIN_DRAWN_WITHIN_US => shown_us.max(at_us),
+        Some(at_us) if at_us <= shown_us.saturating_add(REJOIN_DRAWN_WITHIN_US) => shown_us.max(at_us),
         Some(at_us) => {
             notes.push(format!("Every node had rejoined at +{:.1} s, which is not drawn.", after(at_us)));
             shown_us
         }
         None => shown_us,
     };
-    let to_us = (shown_us + LEAD_OUT_US).min(last_us).max(from_us + 1_000_000);
+    let to_us = shown_us.saturating_add(LEAD_OUT_US).min(last_us).clamp(from_us + 1_000_000, from_us + LONGEST_US);
     (from_us, to_us)
 }
 
@@ -278,7 +280,7 @@ fn node_lane(place: usize, node: &str, events: &[&Event], acknowledged: &BTreeMa
             _ => {}
         }
     }
-    if let Some(last_us) = seen_us.filter(|last_us| to_us > last_us + UNWATCHED_AFTER_US) {
+    if let Some(last_us) = seen_us.filter(|last_us| *last_us < to_us.saturating_sub(UNWATCHED_AFTER_US)) {
         states.push((last_us, Style::Unwatched, vec!["not watched".to_owned()]));
     }
     let writes = acknowledged.get(node).map(|times| runs(times, WRITES_GAP_US)).unwrap_or_default();

@@ -13,7 +13,7 @@ pub use scenario::{NOT_MEASURED, ScenarioBlock, TrialBlock};
 use super::{ReportInput, figures};
 use crate::{
     checks::Outcome,
-    history::event::{Occurrence, RunStarted},
+    history::event::RunStarted,
     verdict::{ClaimState, ClaimVerdict, RunVerdict, ScenarioVerdict},
 };
 
@@ -253,10 +253,7 @@ fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
 
 /// How long clusters took to be ready: the span over the scenarios.
 fn startup(input: &ReportInput<'_>) -> String {
-    let times = input.events.iter().filter_map(|event| match event.what {
-        Occurrence::ClusterReady { startup_ms } => Some(startup_ms as f64),
-        _ => None,
-    });
+    let times = input.records.values().flat_map(|record| &record.startups_ms).map(|startup_ms| *startup_ms as f64);
     let times: Vec<_> = times.collect();
     let least = times.iter().copied().reduce(f64::min);
     let most = times.iter().copied().reduce(f64::max);

@@ -1,21 +1,16 @@
 //! Scenarios and their trials, worded.
 
-use std::collections::BTreeMap;
-
 use super::{Prose, evidence, outcome_word, prose, reason, sentence};
 use crate::{
     checks::{
         Finding, Measure, Outcome,
         phases::{Course, Failover, Phase, PhaseName},
     },
-    history::{
-        Event,
-        event::{Bound, Expectation, Occurrence},
-    },
+    history::event::{Bound, Expectation},
     plan::Span,
     report::{
-        ReportInput,
-        drawing::{PhaseMark, Timeline, draw},
+        ReportInput, ScenarioRecord,
+        drawing::{Timeline, draw},
         figures,
         strip::{self, Dot},
     },
@@ -148,37 +143,21 @@ pub struct Drawing {
 }
 
 pub fn blocks(input: &ReportInput<'_>, with_drawings: bool) -> Vec<ScenarioBlock> {
-    let mut by_scenario: BTreeMap<u32, Vec<&Event>> = BTreeMap::new();
-    for event in input.events {
-        by_scenario.entry(event.scenario).or_default().push(event);
-    }
-    input
-        .verdict
-        .groups
-        .iter()
-        .enumerate()
-        .map(|(place, group)| block(input, group, place, &by_scenario, with_drawings))
-        .collect()
+    input.verdict.groups.iter().enumerate().map(|(place, group)| block(input, group, place, with_drawings)).collect()
 }
 
-fn block(
-    input: &ReportInput<'_>,
-    group: &ScenarioGroup,
-    place: usize,
-    by_scenario: &BTreeMap<u32, Vec<&Event>>,
-    with_drawings: bool,
-) -> ScenarioBlock {
+fn block(input: &ReportInput<'_>, group: &ScenarioGroup, place: usize, with_drawings: bool) -> ScenarioBlock {
     let trials: Vec<_> =
         input.verdict.scenarios.iter().filter(|scenario| group.scenarios.contains(&scenario.number)).collect();
-    let none = Vec::new();
-    let events_of = |scenario: &ScenarioVerdict| by_scenario.get(&scenario.number).unwrap_or(&none);
+    let none = ScenarioRecord::default();
+    let record_of = |scenario: &ScenarioVerdict| input.records.get(&scenario.number).unwrap_or(&none);
     let (columns, others): (Vec<_>, Vec<_>) = group.statistics.iter().partition(|one| is_column(one, &trials));
     let shown = trials.iter().max_by(|a, b| severity(a).partial_cmp(&severity(b)).unwrap_or(std::cmp::Ordering::Equal));
     let shown = shown.map(|scenario| scenario.number);
     let blocks = trials.iter().map(|scenario| TrialBlock {
         shown: shown == Some(scenario.number),
         cells: columns.iter().map(|column| cell(column, scenario.number)).collect(),
-        ..trial(input, scenario, events_of(scenario), with_drawings)
+        ..trial(scenario, record_of(scenario), with_drawings)
     });
     ScenarioBlock {
         id: format!("scenario-{}", place + 1),
@@ -191,7 +170,7 @@ fn block(
             && trials.iter().all(|scenario| scenario.control.as_ref().is_some_and(|control| control.caught)),
         open: group.outcome != Outcome::Pass || input.verdict.groups.len() == 1,
         control: control(&trials),
-        steps: trials.first().map(|scenario| steps(events_of(scenario))).unwrap_or_default(),
+        steps: trials.first().map(|scenario| record_of(scenario).steps.clone()).unwrap_or_default(),
         trial_count: trials.len(),
         strips: strips(group, &trials, place),
         main_statistics: columns.iter().map(|statistics| statistics_line(statistics, &trials)).collect(),
@@ -219,14 +198,6 @@ fn control(trials: &[&ScenarioVerdict]) -> String {
         "Negative control: this system is known to be bad, and the scenario passes only if {check} fails with evidence. \
          Outcome: {told}"
     )
-}
-
-fn steps(events: &[&Event]) -> Vec<String> {
-    let texts = events.iter().filter_map(|event| match &event.what {
-        Occurrence::StepStarted { text, .. } => Some(text.clone()),
-        _ => None,
-    });
-    texts.collect()
 }
 
 /// The target that findings of the trials hold this measure against.
@@ -288,11 +259,11 @@ fn strips(group: &ScenarioGroup, trials: &[&ScenarioVerdict], place: usize) -> V
         .collect()
 }
 
-fn trial(input: &ReportInput<'_>, scenario: &ScenarioVerdict, events: &[&Event], with_drawings: bool) -> TrialBlock {
+fn trial(scenario: &ScenarioVerdict, record: &ScenarioRecord, with_drawings: bool) -> TrialBlock {
     let failovers: Vec<_> = scenario.failovers.iter().map(failover_rows).collect();
     let sums: Vec<_> = failovers.iter().map(|failover| failover.sum.as_str()).filter(|sum| !sum.is_empty()).collect();
     let name = scenario.scenario.as_ref().map_or("", |started| started.name.as_str());
-    let drawn = with_drawings.then(|| drawing(input, scenario, events, name)).flatten();
+    let drawn = record.timeline.as_ref().filter(|_| with_drawings);
     TrialBlock {
         id: format!("trial-{}", scenario.number),
         trial: scenario.scenario.as_ref().map_or(scenario.number, |started| started.trial),
@@ -300,32 +271,29 @@ fn trial(input: &ReportInput<'_>, scenario: &ScenarioVerdict, events: &[&Event],
         gist: if sums.is_empty() { prose::line(&reason(scenario)) } else { sums.join("; ") },
         shown: false,
         cells: Vec::new(),
-        failed_steps: failed_steps(scenario, events),
-        expectations: expectations(scenario, events),
+        failed_steps: failed_steps(scenario, record),
+        expectations: expectations(scenario, record),
         findings: scenario.findings.iter().map(|finding| finding_line(scenario, finding)).collect(),
         failovers,
-        drawing: drawn,
+        drawing: drawn.map(|timeline| drawing(timeline, scenario.number, name)),
     }
 }
 
-fn failed_steps(scenario: &ScenarioVerdict, events: &[&Event]) -> Vec<FailedStep> {
+fn failed_steps(scenario: &ScenarioVerdict, record: &ScenarioRecord) -> Vec<FailedStep> {
     let file = scenario.scenario.as_ref().map_or("", |started| started.file.as_str());
-    let failed = events.iter().filter_map(|event| match &event.what {
-        Occurrence::StepFailed { text, line, message } => {
-            Some(FailedStep { place: format!("{file}:{line}"), text: text.clone(), message: Prose::of(message) })
-        }
-        _ => None,
+    let failed = record.failed_steps.iter().map(|step| FailedStep {
+        place: format!("{file}:{}", step.line),
+        text: step.text.clone(),
+        message: Prose::of(&step.message),
     });
     failed.collect()
 }
 
 /// Every expectation that the scenario stated, with the finding that judged it.
-fn expectations(scenario: &ScenarioVerdict, events: &[&Event]) -> Vec<ExpectationLine> {
-    let stated = events.iter().filter_map(|event| match &event.what {
-        Occurrence::Expected(expectation) => Some(expectation),
-        _ => None,
-    });
-    stated
+fn expectations(scenario: &ScenarioVerdict, record: &ScenarioRecord) -> Vec<ExpectationLine> {
+    record
+        .expectations
+        .iter()
         .map(|expectation| {
             let finding = scenario.findings.iter().find(|finding| judges(finding, expectation));
             let measured = finding.and_then(|finding| finding.measure.as_ref()).map(figures::measure);
@@ -473,25 +441,7 @@ fn fixed_range(span: Span) -> String {
     format!("{}\u{2013}{}", fixed_seconds(span.least_ms as f64), fixed_seconds(span.most_ms as f64))
 }
 
-fn drawing(input: &ReportInput<'_>, scenario: &ScenarioVerdict, events: &[&Event], name: &str) -> Option<Drawing> {
-    let plan = input.plans.get(&scenario.number)?;
-    let phases = scenario.failovers.iter().flat_map(|failover| &failover.phases).map(|phase| PhaseMark {
-        name: phase.name.name().to_owned(),
-        from_us: phase.from_us,
-        to_us: phase.to_us,
-    });
-    let origin_us = scenario.failovers.first().map(|failover| failover.effect_from_us);
-    let mut timeline = Timeline::new(plan, events, origin_us, phases.collect())?;
-    timeline.overlap_ms = overlap_ms(scenario);
-    let svg = draw(&timeline, &format!("drawing-{}", scenario.number), &format!("Timeline of: {name}"));
-    Some(Drawing { svg, notes: timeline.notes })
-}
-
-/// What the check measured as the overlap of two writers.
-fn overlap_ms(scenario: &ScenarioVerdict) -> Option<f64> {
-    scenario
-        .findings
-        .iter()
-        .filter(|finding| finding.check == "single_writer")
-        .find_map(|finding| finding.value_of("overlap_ms"))
+fn drawing(timeline: &Timeline, number: u32, name: &str) -> Drawing {
+    let svg = draw(timeline, &format!("drawing-{number}"), &format!("Timeline of: {name}"));
+    Drawing { svg, notes: timeline.notes.clone() }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use history::{FAULT_AT_MS, Failover, HOST_KILL, TWO_WRITERS, plan, scenario, started};
 
-use super::ReportInput;
+use super::{ReportInput, ScenarioRecord};
 use crate::{
     checks::{
         Finding, Measure, Outcome,
@@ -54,13 +54,13 @@ const TRIALS: [Failover; 3] = [
 pub struct Run {
     pub verdict: RunVerdict,
     pub plans: BTreeMap<u32, Plan>,
-    pub events: Vec<Event>,
+    pub records: BTreeMap<u32, ScenarioRecord>,
     pub run: RunStarted,
 }
 
 impl Run {
     pub fn input(&self) -> ReportInput<'_> {
-        ReportInput { verdict: &self.verdict, plans: &self.plans, events: &self.events, run: &self.run }
+        ReportInput { verdict: &self.verdict, plans: &self.plans, records: &self.records, run: &self.run }
     }
 
     pub fn every() -> Vec<(&'static str, Run)> {
@@ -99,7 +99,8 @@ impl Run {
         events.push(of_the_run(300_000_000, Occurrence::RunEnded { interrupted: None }));
         let events = history::finish(events);
         let plans = BTreeMap::from([(1, plan()), (2, plan())]);
-        Run { verdict: verdict::judge(&plans, &events), plans, events, run: history::run() }
+        let verdict = verdict::judge(&plans, &events);
+        Run { records: records(&plans, &verdict, &events), verdict, plans, run: history::run() }
     }
 
     /// A negative control that is caught.
@@ -306,12 +307,17 @@ fn run(judged: Vec<(ScenarioVerdict, Vec<Event>)>, claims: Vec<ClaimVerdict>) ->
         statistics: all_statistics(&scenarios),
     };
     let plans = scenarios.iter().map(|scenario| (scenario.number, plan())).collect();
-    Run {
-        verdict: RunVerdict { outcome, doubts: Vec::new(), scenarios, groups: vec![group], claims },
-        plans,
-        events: history::finish(events.concat()),
-        run: history::run(),
-    }
+    let verdict = RunVerdict { outcome, doubts: Vec::new(), scenarios, groups: vec![group], claims };
+    let records = records(&plans, &verdict, &history::finish(events.concat()));
+    Run { verdict, plans, records, run: history::run() }
+}
+
+fn records(plans: &BTreeMap<u32, Plan>, verdict: &RunVerdict, events: &[Event]) -> BTreeMap<u32, ScenarioRecord> {
+    let record = |scenario: &ScenarioVerdict| {
+        let own: Vec<_> = events.iter().filter(|event| event.scenario == scenario.number).cloned().collect();
+        (scenario.number, ScenarioRecord::new(plans.get(&scenario.number), scenario, &own))
+    };
+    verdict.scenarios.iter().map(record).collect()
 }
 
 fn all_statistics(scenarios: &[ScenarioVerdict]) -> Vec<Statistics> {

@@ -1,0 +1,121 @@
+//! What makes a history itself doubtful: gaps, a clock that went back, events that can't be as they say.
+
+use super::VERDICT;
+use crate::{
+    checks::{Evidence, Finding, Outcome},
+    history::{BrokenLine, Event, Occurrence},
+};
+
+/// Why the run as a whole proves less than its scenarios say, gathered as its events are read. Of each kind of doubt
+/// the first is told.
+#[derive(Default)]
+pub(super) struct Doubts {
+    /// `seq` and `at_us` of the event before.
+    before: Option<(u64, u64)>,
+    gap: Option<String>,
+    clock: Option<String>,
+    late: Option<String>,
+    failed: Vec<String>,
+    /// What the run's end says of an interruption, when it came.
+    ended: Option<Option<String>>,
+}
+
+impl Doubts {
+    pub(super) fn take(&mut self, event: &Event) {
+        match self.before {
+            None if event.seq != 1 => self.gap = Some("the history's beginning is missing".to_owned()),
+            Some((seq, _)) if seq.checked_add(1) != Some(event.seq) && self.gap.is_none() => {
+                self.gap = Some(format!("the history has a gap between event {seq} and event {}", event.seq));
+            }
+            _ => {}
+        }
+        if self.before.is_some_and(|(_, at_us)| event.at_us < at_us) && self.clock.is_none() {
+            self.clock = Some(format!("the history's clock went back at event {}", event.seq));
+        }
+        self.before = Some((event.seq, event.at_us));
+        match &event.what {
+            Occurrence::StepFailed { text, message, .. } if event.scenario == 0 => {
+                self.failed.push(format!("the run itself failed at {text}: {message}"));
+            }
+            Occurrence::RunEnded { interrupted } if self.ended.is_none() => self.ended = Some(interrupted.clone()),
+            _ => {}
+        }
+    }
+
+    /// Takes an event of a scenario that has been judged.
+    pub(super) fn take_late(&mut self, event: &Event) {
+        self.late.get_or_insert_with(|| {
+            format!("event {} belongs to scenario {}, which had ended before it", event.seq, event.scenario)
+        });
+    }
+
+    pub(super) fn of_the_run(self, (broken, broken_count): (&[BrokenLine], u64)) -> Vec<String> {
+        let mut doubts: Vec<String> = self.gap.into_iter().chain(self.clock).chain(self.late).collect();
+        doubts.extend(self.failed);
+        match self.ended {
+            Some(Some(reason)) => doubts.push(format!("the run was interrupted: {reason}")),
+            Some(None) => {}
+            None => doubts.push("the history breaks off before the end of the run".to_owned()),
+        }
+        doubts.extend(broken.iter().map(|BrokenLine { line, column, reason }| {
+            format!("line {line} of the history is broken at column {column}, and left out: {reason}")
+        }));
+        let others = broken_count.saturating_sub(broken.len() as u64);
+        if others > 0 {
+            doubts.push(format!("{others} more lines of the history are broken, and left out"));
+        }
+        doubts
+    }
+}
+
+/// Events of a scenario that contradict themselves or the plan: findings that leave it unproven at best.
+pub(super) fn contradictions(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for kind in [attempt_ends_before_it_starts, effect_outside_of_its_proof, trial_out_of_range] {
+        let mut found = evidence.events.iter().filter_map(|event| kind(event).map(|why| (event.seq, why)));
+        if let Some((seq, why)) = found.next() {
+            let more = match found.count() {
+                0 => String::new(),
+                more => format!(", and {more} more like it"),
+            };
+            let summary = format!("the history contradicts itself: event {seq}: {why}{more}");
+            findings.push(Finding::new(VERDICT, Outcome::Inconclusive, summary).with_evidence([seq]));
+        }
+    }
+    findings
+}
+
+fn attempt_ends_before_it_starts(event: &Event) -> Option<String> {
+    let Occurrence::Attempt(attempt) = &event.what else { return None };
+    (attempt.started_us > event.at_us)
+        .then(|| format!("attempt {} of client {} ended before it started", attempt.sequence, attempt.client))
+}
+
+fn effect_outside_of_its_proof(event: &Event) -> Option<String> {
+    let Occurrence::FaultConfirmed { fault, effect_from_us, effect_to_us, .. } = &event.what else { return None };
+    let ordered = effect_from_us <= effect_to_us && *effect_to_us <= event.at_us;
+    (!ordered).then(|| {
+        format!(
+            "fault {fault} took effect between {effect_from_us} and {effect_to_us} us, by a proof of {} us",
+            event.at_us
+        )
+    })
+}
+
+fn trial_out_of_range(event: &Event) -> Option<String> {
+    let Occurrence::ScenarioStarted(started) = &event.what else { return None };
+    let (trial, trials) = (started.trial, started.trials);
+    (trial == 0 || trial > trials).then(|| format!("it is trial {trial} of {trials}"))
+}
+
+/// Where the clock of a scenario's events goes back, no order and no span of time is proven, so nothing that was found
+/// by them fails or passes.
+pub(super) fn without_order(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    let Some(pair) = evidence.events.windows(2).find(|pair| pair[1].at_us < pair[0].at_us) else { return };
+    for finding in findings.iter_mut() {
+        finding.outcome = Outcome::Inconclusive;
+    }
+    let summary =
+        format!("the clock went back at event {}, so that no order of events and no time is proven", pair[1].seq);
+    findings.push(Finding::new(VERDICT, Outcome::Inconclusive, summary).with_evidence([pair[1].seq]));
+}

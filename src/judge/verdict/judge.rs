@@ -1,0 +1,121 @@
+//! Judges a history as it is read: scenario by scenario, so that memory grows with the largest scenario and not with
+//! the run.
+
+use std::collections::BTreeMap;
+
+use super::{RunVerdict, ScenarioVerdict, claims, doubts::Doubts, judge_scenario, statistics};
+use crate::{
+    checks::{self, Check, Outcome},
+    history::{BrokenLine, Event, Occurrence},
+    plan::Plan,
+};
+
+/// Takes the events of a run, in the order in which they were recorded, and judges each scenario at its end.
+pub struct Judge<'j> {
+    plans: &'j BTreeMap<u32, Plan>,
+    table: &'j [Check],
+    /// Is shown each scenario's verdict with the events that it was judged by.
+    shown: Box<dyn FnMut(&ScenarioVerdict, &[Event]) + 'j>,
+    /// The events of scenarios that have not ended.
+    open: BTreeMap<u32, Vec<Event>>,
+    /// What was recorded for all scenarios that ran at the time, since the oldest of those that are open began.
+    timers: Vec<Event>,
+    doubts: Doubts,
+    judged: BTreeMap<u32, ScenarioVerdict>,
+}
+
+impl<'j> Judge<'j> {
+    /// A judge by these plans, of each scenario by its number. `shown` sees each scenario when it is judged, in the
+    /// order in which they ended.
+    pub fn new(plans: &'j BTreeMap<u32, Plan>, shown: impl FnMut(&ScenarioVerdict, &[Event]) + 'j) -> Self {
+        Self::by(checks::ALL, plans, shown)
+    }
+
+    fn by(
+        table: &'j [Check],
+        plans: &'j BTreeMap<u32, Plan>,
+        shown: impl FnMut(&ScenarioVerdict, &[Event]) + 'j,
+    ) -> Self {
+        Self {
+            plans,
+            table,
+            shown: Box::new(shown),
+            open: BTreeMap::new(),
+            timers: Vec::new(),
+            doubts: Doubts::default(),
+            judged: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the next event.
+    pub fn take(&mut self, event: Event) {
+        self.doubts.take(&event);
+        let number = event.scenario;
+        if number == 0 {
+            if matches!(event.what, Occurrence::TimerLate { .. }) && !self.open.is_empty() {
+                self.timers.push(event);
+            }
+        } else if self.judged.contains_key(&number) {
+            self.doubts.take_late(&event);
+        } else {
+            let ended = matches!(event.what, Occurrence::ScenarioEnded);
+            self.open.entry(number).or_default().push(event);
+            if ended {
+                self.judge(number);
+            }
+        }
+    }
+
+    /// The verdict on the run. Scenarios that did not end are judged by what there is of them, also those of which a
+    /// plan tells and no event.
+    ///
+    /// `broken` are the lines of the history that could not be read, and how many there are in all.
+    pub fn finish(mut self, broken: (&[BrokenLine], u64)) -> RunVerdict {
+        for number in self.plans.keys() {
+            if !self.judged.contains_key(number) {
+                self.open.entry(*number).or_default();
+            }
+        }
+        while let Some(number) = self.open.keys().next().copied() {
+            self.judge(number);
+        }
+        let scenarios: Vec<ScenarioVerdict> = self.judged.into_values().collect();
+        let mut doubts = self.doubts.of_the_run(broken);
+        if scenarios.is_empty() {
+            doubts.push("no scenario was recorded".to_owned());
+        }
+        doubts.extend(claims::unknown(&scenarios));
+        let worst = scenarios.iter().map(|scenario| scenario.outcome).max().unwrap_or(Outcome::Inconclusive);
+        RunVerdict {
+            outcome: if doubts.is_empty() { worst } else { worst.max(Outcome::Inconclusive) },
+            doubts,
+            groups: statistics::groups(&scenarios, self.table),
+            claims: claims::judge(&scenarios),
+            scenarios,
+        }
+    }
+
+    /// Judges a scenario by its events and lets go of them.
+    fn judge(&mut self, number: u32) {
+        let mut events = self.open.remove(&number).unwrap_or_default();
+        if let (Some(first), Some(last)) = (events.first(), events.last()) {
+            let ran_us = first.at_us..=last.at_us;
+            events.extend(self.timers.iter().filter(|timer| ran_us.contains(&timer.at_us)).cloned());
+        }
+        events.sort_by_key(|event| event.seq);
+        let oldest_us = self.open.values().filter_map(|events| events.first()).map(|event| event.at_us).min();
+        self.timers.retain(|timer| oldest_us.is_some_and(|oldest_us| timer.at_us >= oldest_us));
+        let verdict = judge_scenario(number, self.plans.get(&number), &events, self.table);
+        (self.shown)(&verdict, &events);
+        self.judged.insert(number, verdict);
+    }
+}
+
+/// Judges a history that is in memory. `plans` has the plan of each scenario by its number.
+pub fn judge(plans: &BTreeMap<u32, Plan>, events: &[Event]) -> RunVerdict {
+    let mut judge = Judge::new(plans, |_, _| {});
+    for event in events {
+        judge.take(event.clone());
+    }
+    judge.finish((&[], 0))
+}
