@@ -1,7 +1,7 @@
 //! Writes the history. The only clock of a run.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -128,6 +128,8 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::history::read_history;
 

@@ -1,6 +1,6 @@
 //! Made-up runs of many scenarios: what passes, fails, could not be proven, and controls, by turns.
 
-use super::{FAULT_AT_MS, HOST_KILL, Run, TRIALS, TWO_WRITERS, history, judged, run, started};
+use super::{FAULT_AT_MS, HOST_KILL, Run, TRIALS, TWO_WRITERS, judged, run, started};
 use crate::{
     checks::{Finding, Outcome},
     history::event::Occurrence,
@@ -21,10 +21,9 @@ impl Run {
             whole.verdict.scenarios.extend(one.verdict.scenarios);
             whole.verdict.groups.extend(one.verdict.groups);
             whole.plans.extend(one.plans);
-            whole.events.extend(one.events);
+            whole.records.extend(one.records);
         }
         whole.verdict.claims = Run::host_kill().verdict.claims;
-        whole.events = history::finish(whole.events);
         whole
     }
 }
