@@ -152,6 +152,18 @@ impl Plan {
         Self { schema: SCHEMA, topology, services, nodes, endpoints, links, deadlines, predicted }
     }
 
+    /// Whether nodes, services and endpoints are those of its topology, and every predicted span is one. A saved plan
+    /// that was put together otherwise says nothing of the cluster that ran.
+    pub fn fits_its_topology(&self) -> bool {
+        let made = Self::new(self.topology.clone());
+        let PredictedFailover { detect, detect_with_dcs_leader, elect, promote, route } = &self.predicted;
+        let spans = [detect, detect_with_dcs_leader, elect, promote, route];
+        self.nodes == made.nodes
+            && self.services == made.services
+            && self.endpoints == made.endpoints
+            && spans.iter().all(|span| span.least_ms <= span.most_ms)
+    }
+
     /// The kinds of service that the topology needs, each once.
     pub fn kinds(&self) -> Vec<ServiceKind> {
         let mut kinds: Vec<_> = self.services.iter().map(|service| service.kind).collect();
@@ -271,6 +283,18 @@ mod tests {
         let plan = Plan::new(load("single-region", &[]).expect("a built-in topology"));
         assert!(plan.links.is_empty());
         assert!(!plan.kinds().contains(&ServiceKind::Toxiproxy));
+    }
+
+    #[test]
+    fn a_plan_that_lacks_a_node_or_has_a_span_of_no_length_does_not_fit() {
+        let plan = Plan::new(load("single-region", &[]).expect("a built-in topology"));
+        assert!(plan.fits_its_topology());
+        let mut lacking = plan.clone();
+        lacking.nodes.pop();
+        assert!(!lacking.fits_its_topology());
+        let mut reversed = plan;
+        reversed.predicted.detect = Span { least_ms: u64::MAX, most_ms: 0 };
+        assert!(!reversed.fits_its_topology());
     }
 
     #[test]

@@ -210,7 +210,7 @@ fn run_checks(evidence: &Evidence<'_>, table: &[Check]) -> Vec<Finding> {
     let unjudged = unjudged_expectations(evidence, &findings);
     findings.extend(unjudged);
     findings.extend(doubts::contradictions(evidence));
-    doubts::without_order(evidence, &mut findings);
+    doubts::without_ground(evidence, &mut findings);
     findings
 }
 

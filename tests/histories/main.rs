@@ -5,6 +5,7 @@
 
 mod course;
 mod edits;
+mod hostile;
 mod ledgers;
 mod loss;
 mod outages;

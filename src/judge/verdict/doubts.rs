@@ -108,14 +108,22 @@ fn trial_out_of_range(event: &Event) -> Option<String> {
     (trial == 0 || trial > trials).then(|| format!("it is trial {trial} of {trials}"))
 }
 
-/// Where the clock of a scenario's events goes back, no order and no span of time is proven, so nothing that was found
-/// by them fails or passes.
-pub(super) fn without_order(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
-    let Some(pair) = evidence.events.windows(2).find(|pair| pair[1].at_us < pair[0].at_us) else { return };
-    for finding in findings.iter_mut() {
-        finding.outcome = Outcome::Inconclusive;
+/// Where the clock of a scenario's events goes back, no order and no span of time is proven; where its plan is not that
+/// of its topology, nobody knows what ran. Nothing that was found there fails or passes.
+pub(super) fn without_ground(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    let back = evidence.events.windows(2).find(|pair| pair[1].at_us < pair[0].at_us);
+    let back = back.map(|pair| {
+        let why =
+            format!("the clock went back at event {}, so that no order of events and no time is proven", pair[1].seq);
+        Finding::new(VERDICT, Outcome::Inconclusive, why).with_evidence([pair[1].seq])
+    });
+    let unfit = (!evidence.plan.fits_its_topology()).then(|| {
+        let why = "the scenario's plan contradicts its own topology, so that nothing is proven by it";
+        Finding::new(VERDICT, Outcome::Inconclusive, why)
+    });
+    let own: Vec<Finding> = back.into_iter().chain(unfit).collect();
+    if !own.is_empty() {
+        findings.iter_mut().for_each(|finding| finding.outcome = Outcome::Inconclusive);
+        findings.extend(own);
     }
-    let summary =
-        format!("the clock went back at event {}, so that no order of events and no time is proven", pair[1].seq);
-    findings.push(Finding::new(VERDICT, Outcome::Inconclusive, summary).with_evidence([pair[1].seq]));
 }
