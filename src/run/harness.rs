@@ -420,3 +420,69 @@ fn finish(folder: &RunFolder, interrupted: Option<Interrupted>) -> Result<RunRes
     };
     Ok(RunResult { saved, interrupted, files, report_error })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{any::Any, sync::Mutex};
+
+    use cucumber::step::Context;
+    use futures::future::LocalBoxFuture;
+
+    use super::*;
+
+    static NOTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    fn note<'a>(_world: &'a mut World, context: Context) -> LocalBoxFuture<'a, ()> {
+        Box::pin(async move { NOTED.lock().unwrap().push(context.step.value) })
+    }
+
+    const RULES: &str = "Feature: Ours\n  Background:\n    Given note the feature\n  Rule: First\n    Background:\n      \
+                         Given note the rule\n    Scenario: Within\n      Given note the scenario\n    \
+                         Scenario Outline: Rows\n      Given note <row>\n      Examples:\n        | row |\n        | a |\n";
+
+    /// In trials, too, and after both backgrounds.
+    #[tokio::test]
+    async fn steps_of_rules_are_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rules.feature");
+        std::fs::write(&file, RULES).unwrap();
+        let steps = Collection::new().given(None, regex::Regex::new("^note .*$").unwrap(), note);
+        let narrow = Narrow { trials: 2, ..Narrow::default() };
+        let selection = feature_files::select(&[file], &narrow, &steps, &TopologySources::default()).unwrap();
+        let places: Vec<(u32, usize)> =
+            selection.scenarios.iter().map(|scenario| (scenario.number, scenario.started.line)).collect();
+        assert_eq!(places, [(1, 7), (2, 7), (3, 13), (4, 13)]);
+        let failures = Failures::default();
+        Cucumber::<World, _, Vec<gherkin::Feature>, _, _, cli::Empty>::custom(
+            Ready,
+            cucumber::runner::Basic::default(),
+            failures.clone(),
+        )
+        .with_default_cli()
+        .steps(steps)
+        .max_concurrent_scenarios(1)
+        .run(selection.features)
+        .await;
+        assert_eq!(failures.take(), [""; 0]);
+        let once = ["note the feature", "note the rule"];
+        let ran = NOTED.lock().unwrap();
+        for (trial, last) in ran.chunks(3).zip(["note the scenario", "note the scenario", "note a", "note a"]) {
+            assert_eq!(trial, [once[0], once[1], last]);
+        }
+        assert_eq!(ran.len(), 12);
+    }
+
+    #[test]
+    fn only_a_step_of_the_users_own_that_fails_is_a_failure_of_the_system() {
+        let panicked = |why: Arc<dyn Any + Send>| ScenarioFinished::StepFailed(None, None, StepError::Panic(why));
+        assert_eq!(failure(&panicked(Arc::new(Recorded))), None);
+        let own = failure(&panicked(Arc::new("node1 still leads".to_owned())));
+        assert_eq!(own, Some(Occurrence::AssertionFailed { message: "node1 still leads".to_owned() }));
+        let unknown = ScenarioFinished::StepFailed(None, None, StepError::NotFound);
+        let hook = ScenarioFinished::BeforeHookFailed(Arc::new("no memory"));
+        for finished in [unknown, hook, ScenarioFinished::StepSkipped] {
+            assert!(matches!(failure(&finished), Some(Occurrence::StepFailed { .. })), "{finished:?}");
+        }
+        assert_eq!(failure(&ScenarioFinished::StepPassed), None);
+    }
+}

@@ -27,6 +27,18 @@ fn a_step_that_was_not_carried_out_is_inconclusive() {
 }
 
 #[test]
+fn a_target_that_was_missed_fails_though_a_step_failed_before_its_then() {
+    let judged = |most_ms| {
+        let expected = vec![("recovery_time", "write_outage_ms", Bound::AtMost(most_ms))];
+        let (text, message) = ("every node has rejoined".to_owned(), "no answer within 60 s".to_owned());
+        let failed = Occurrence::StepFailed { text, line: 9, message };
+        verdict_of(&with(run(&[Course { expected, ..Course::default() }]), 5300, failed)).outcome
+    };
+    assert_eq!(judged(500.0), Outcome::Fail);
+    assert_eq!(judged(5000.0), Outcome::Inconclusive);
+}
+
+#[test]
 fn late_timers_are_inconclusive_while_the_load_runs_and_also_when_the_run_records_them() {
     assert_unproven(&verdict_of(&with(clean(), 3000, Occurrence::TimerLate { late_us: 300_000 })), "harness_was_sound");
     let mut events = with(clean(), 3000, Occurrence::TimerLate { late_us: 300_000 });
