@@ -9,21 +9,32 @@
 //!   inconclusive.
 //! - A scenario with a `@control:CHECK` tag runs a system that is known to be bad. It passes only if exactly that
 //!   check fails, with evidence ([`ControlVerdict::caught`]). Failures that are the direct consequence of the
-//!   defect (the table [`CONSEQUENCES`]) are listed and don't count against it; any other failure does, for then
+//!   defect (see `control.rs`) are listed and don't count against it; any other failure does, for then
 //!   the system is bad in a way that the control does not mean.
-//! - A claim is refuted when one trial missed it, provided the load, the faults and the harness of that trial were
-//!   sound. It is confirmed when at least one trial decided it and every trial that bears on it kept it, without
-//!   any doubt. Otherwise it is undecided.
+//! - A claim is decided only by trials in which what it is about happened, and whose load, faults and harness were sound.
+//!   Without a share it is universal: one such trial that missed it refutes it, and no number of trials confirms it; the
+//!   summary says which share of failovers is proven to keep it. With a share it is confirmed or refuted when the exact
+//!   bounds ([`bounds`]) at 95 % confidence say so. A trial that proves nothing counts as a miss against a confirmation,
+//!   and as kept against a refutation.
+//! - Where the ground of the harness was lost, what came after is no evidence ([`ground`]).
 
+pub mod bounds;
 mod claims;
 mod control;
 mod doubts;
+mod ground;
+mod happened;
 mod judge;
+mod planned;
 mod statistics;
 
+pub use happened::MEMBER_REMOVED;
 pub use judge::{Judge, judge};
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,14 +43,13 @@ use crate::{
         Check, Evidence, Finding, Outcome,
         phases::{Failover, failovers},
     },
-    claims::Claim,
-    history::{Event, Occurrence, event::ScenarioStarted},
+    claims::{Claim, Subject},
+    history::{
+        Event, Occurrence,
+        event::{RunStarted, ScenarioStarted},
+    },
     plan::Plan,
 };
-
-/// Checks whose failure follows by itself from the failure of another: two writers mean that what one of them
-/// acknowledged is rewound away.
-pub const CONSEQUENCES: &[(&str, &[&str])] = &[("single_writer", &["data_loss"])];
 
 /// What a whole run showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +81,9 @@ pub struct ScenarioVerdict {
     pub worst_finding: Outcome,
     pub control: Option<ControlVerdict>,
     pub findings: Vec<Finding>,
+    /// What happened in it that claims are about.
+    #[serde(default)]
+    pub happened: BTreeSet<Subject>,
     /// The outage after each fault with its phases, for drawing.
     pub failovers: Vec<Failover>,
 }
@@ -112,11 +125,17 @@ pub struct Statistics {
     /// What the settings predict, least and most, the same for all trials or else the widest of them.
     pub predicted: Option<(f64, f64)>,
     pub minimum: f64,
+    /// It is only known to be at least that: of a trial that never recovered. So for the others.
+    pub minimum_at_least: bool,
     /// The middle value; of an even count the mean of the two in the middle.
     pub median: f64,
-    /// The 95th percentile by nearest rank: the smallest value that at least 95 % of the trials don't exceed.
-    pub p95: f64,
+    pub median_at_least: bool,
+    /// With 95 % confidence the 95th percentile is at least this, by order statistics ([`bounds`]).
+    pub p95_at_least: Option<f64>,
+    /// With 95 % confidence the 95th percentile is at most this. There is none below 59 trials.
+    pub p95_at_most: Option<f64>,
     pub maximum: f64,
+    pub maximum_at_least: bool,
     pub trials: Vec<TrialValue>,
 }
 
@@ -127,6 +146,9 @@ pub struct TrialValue {
     pub scenario: u32,
     pub trial: u32,
     pub value: f64,
+    /// The value is only known to be at least this: what was measured had not come to an end.
+    #[serde(default)]
+    pub at_least: bool,
 }
 
 /// What the run says of a claim.
@@ -147,7 +169,7 @@ pub struct ClaimVerdict {
     pub summary: String,
     /// Each trial that bears on it.
     pub trials: Vec<ClaimTrial>,
-    /// Over the trials that decided.
+    /// Over the trials that were about it and sound.
     pub statistics: Option<Statistics>,
 }
 
@@ -158,7 +180,12 @@ pub struct ClaimTrial {
     pub scenario: u32,
     pub trial: u32,
     pub value: Option<f64>,
-    /// `None`: it decides nothing.
+    /// The value is only known to be at least this.
+    #[serde(default)]
+    pub at_least: bool,
+    /// What the claim is about happened in it. If not, it is no trial of the claim.
+    pub about: bool,
+    /// `None`: it proves nothing.
     pub kept: Option<bool>,
     /// `seq` of the events that show it.
     pub evidence: Vec<u64>,
@@ -167,19 +194,35 @@ pub struct ClaimTrial {
 /// The check name of findings that the verdict itself makes.
 const VERDICT: &str = "verdict";
 
-fn judge_scenario(number: u32, plan: Option<&Plan>, events: &[Event], table: &[Check]) -> ScenarioVerdict {
+fn judge_scenario(
+    number: u32,
+    plan: Option<&Plan>,
+    run: Option<&RunStarted>,
+    events: &[Event],
+    table: &[Check],
+) -> ScenarioVerdict {
     let scenario = events.iter().find_map(|event| match &event.what {
         Occurrence::ScenarioStarted(started) => Some(started.clone()),
         _ => None,
     });
     let inconclusive = |why: &str| vec![Finding::new(VERDICT, Outcome::Inconclusive, why)];
-    let (mut findings, failovers) = match plan {
-        _ if events.is_empty() => (inconclusive("nothing was recorded of this scenario"), Vec::new()),
-        None => (inconclusive("the scenario's plan is missing, so nothing can be judged"), Vec::new()),
+    let (mut findings, happened, failovers) = match plan {
+        _ if events.is_empty() => (inconclusive("nothing was recorded of this scenario"), BTreeSet::new(), Vec::new()),
+        None => {
+            let why = "the scenario's plan is missing, so nothing can be judged";
+            (inconclusive(why), BTreeSet::new(), Vec::new())
+        }
+        Some(_) if planned::mixed(events).is_some() => {
+            (planned::mixed(events).into_iter().collect(), BTreeSet::new(), Vec::new())
+        }
         Some(plan) => {
-            let evidence = Evidence { plan, events };
+            let events = ground::evidence(events);
+            let evidence = Evidence { plan, run, events: &events };
             let drawn = catch_unwind(AssertUnwindSafe(|| failovers(&evidence))).unwrap_or_default();
-            (run_checks(&evidence, table), drawn)
+            let findings = run_checks(&evidence, table);
+            let happened =
+                catch_unwind(AssertUnwindSafe(|| happened::happened(&evidence, &drawn, &findings))).unwrap_or_default();
+            (findings, happened, drawn)
         }
     };
     if let Some(scenario) = &scenario {
@@ -196,6 +239,7 @@ fn judge_scenario(number: u32, plan: Option<&Plan>, events: &[Event], table: &[C
         control: control.map(|(control, _)| control),
         scenario,
         findings,
+        happened,
         failovers,
     }
 }
@@ -275,7 +319,7 @@ mod tests {
             prepare: Default::default(),
             claims: Vec::new(),
         });
-        let evidence = Evidence { plan: &plan, events: &[] };
+        let evidence = Evidence { plan: &plan, run: None, events: &[] };
         let findings = run_checks(&evidence, &[row("sound", pass), row("broken", broken)]);
         let outcomes: Vec<_> = findings.iter().map(|finding| (finding.check.as_str(), finding.outcome)).collect();
         assert_eq!(outcomes, [("sound", Outcome::Pass), ("broken", Outcome::Inconclusive)]);

@@ -3,13 +3,16 @@
 //! `saved` holds files as a run leaves them; after a change of the format: `UPDATE=1 cargo test --test histories`.
 //! The others have many more, which are made on the spot.
 
+mod claims;
 mod course;
 mod edits;
+mod ground;
 mod hostile;
 mod ledgers;
 mod loss;
 mod outages;
 mod phases;
+mod planned;
 mod promotion;
 mod properties;
 mod reads;
@@ -17,6 +20,7 @@ mod recovery;
 mod saved;
 mod soundness;
 mod suspension;
+mod watchers;
 mod writers;
 
 use pgquake_judge::{

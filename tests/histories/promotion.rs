@@ -42,12 +42,15 @@ fn what_a_promoted_node_lacked_fails_what_was_expected_and_refutes_the_claim() {
     };
     let most = value(finding(&lacking(1_000_000), "promotion"), BEHIND);
     for (bytes, outcome, state) in
-        [(1_000_000, Outcome::Pass, ClaimState::Confirmed), (1_000_000 + 1_048_576, Outcome::Fail, ClaimState::Refuted)]
+        [(1_000_000, Outcome::Pass, ClaimState::Undecided), (1_000_000 + 1_048_576, Outcome::Fail, ClaimState::Refuted)]
     {
         let verdict = lacking(bytes);
         let own = finding(&verdict, "promotion");
         assert_eq!((own.outcome, value(own, BEHIND)), (outcome, most + (bytes - 1_000_000) as f64));
-        assert_eq!(verdict.claims[0].state, state);
+        assert_eq!(
+            (verdict.claims[0].state, verdict.claims[0].trials[0].kept),
+            (state, Some(outcome == Outcome::Pass))
+        );
     }
 }
 

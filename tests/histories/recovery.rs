@@ -41,7 +41,7 @@ fn trials(outages_ms: &[u64], claims: &[&'static str]) -> Vec<Event> {
 }
 
 #[test]
-fn a_claim_is_refuted_by_one_trial_that_missed_it_and_confirmed_by_all_that_kept_it() {
+fn a_claim_is_refuted_by_one_trial_that_missed_it_and_says_what_trials_that_kept_it_prove() {
     let verdict = verdict_of(&trials(&[24_004, 31_804, 28_804], &["RTO-30", "RTO-30-60"]));
     let claim = |id: &str| verdict.claims.iter().find(|claim| claim.claim.id == id).unwrap();
     assert_eq!(claim("RTO-30").state, ClaimState::Refuted);
@@ -49,13 +49,21 @@ fn a_claim_is_refuted_by_one_trial_that_missed_it_and_confirmed_by_all_that_kept
         claim("RTO-30").trials.iter().map(|trial| trial.kept).collect::<Vec<_>>(),
         [Some(true), Some(false), Some(true)]
     );
-    assert!(claim("RTO-30").summary.contains("1 of 3 trials missed"), "{}", claim("RTO-30").summary);
-    assert_eq!(claim("RTO-30-60").state, ClaimState::Confirmed);
+    assert!(
+        claim("RTO-30").summary.contains("missed in 1 of 3: at least 1 % and at most 87 %"),
+        "{}",
+        claim("RTO-30").summary
+    );
+    assert_eq!(claim("RTO-30-60").state, ClaimState::Undecided);
+    let summary = &claim("RTO-30-60").summary;
+    assert!(summary.starts_with("kept in 3 of 3: at least 36 % at 95 % confidence"), "{summary}");
+    assert!(summary.ends_with("95th percentile at least 28.8 s (n = 3)"), "{summary}");
     // Nothing was expected by a step, so the scenario itself passes: refuting a claim is a result.
     assert_eq!(verdict.outcome, Outcome::Pass);
     assert_eq!(verdict.groups.len(), 1);
     let outage = verdict.groups[0].statistics.iter().find(|own| own.measure == "write_outage_ms").unwrap();
-    assert_eq!((outage.minimum, outage.median, outage.p95, outage.maximum), (24_004.0, 28_804.0, 31_804.0, 31_804.0));
+    assert_eq!((outage.minimum, outage.median, outage.maximum), (24_004.0, 28_804.0, 31_804.0));
+    assert_eq!((outage.p95_at_least, outage.p95_at_most), (Some(28_804.0), None));
     assert!(finding(&verdict, "recovery_time").claims.contains(&"RTO-30".to_owned()));
 }
 
@@ -74,10 +82,12 @@ fn a_value_within_the_harness_s_own_error_of_the_bound_decides_no_claim() {
         (30_084, 120_000, ClaimState::Undecided),
         (29_964, 120_000, ClaimState::Undecided),
         (30_084, 20_000, ClaimState::Refuted),
-        (29_964, 20_000, ClaimState::Confirmed),
+        (29_964, 20_000, ClaimState::Undecided),
     ] {
         let verdict = verdict_of(&with(trials(&[outage_ms], &["RTO-30"]), 3000, late(late_us)));
-        assert_eq!(verdict.claims[0].state, state, "{outage_ms} ms, timers {late_us} us late");
+        let claim = &verdict.claims[0];
+        assert_eq!(claim.state, state, "{outage_ms} ms, timers {late_us} us late");
+        assert_eq!(claim.trials[0].kept.is_some(), late_us == 20_000, "{outage_ms} ms, timers {late_us} us late");
     }
 }
 

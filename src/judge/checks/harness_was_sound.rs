@@ -1,7 +1,8 @@
 //! Can the harness's own eyes and clock be trusted?
 //!
-//! Every observer must have given signs of life to the end, every node and the leader key must have been seen, and the
-//! harness's own timers must have fired in time: on a starved machine a slow harness looks like a slow database.
+//! Every observer that the plan implies ([`crate::checks::watchers`]) must have given signs of life from the steady state
+//! to the end, whether it was ever heard of or not. Every node and the leader key must have been seen, and the harness's
+//! own timers must have fired in time: on a starved machine a slow harness looks like a slow database.
 //! An observer whose target is dead is still alive and says so; silence means that the observer itself is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
     phases::{failovers, milliseconds},
-    record::watched_span,
+    record::{reached_us, watched_span},
+    watchers::{implied, sign_of_life},
 };
 use crate::{
     history::{Event, Occurrence, event::Milestone},
@@ -37,9 +39,16 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let (_, until_us) = watched_span(evidence.events);
     let mut doubts = lost_observers(evidence, until_us);
     let silence = silences(evidence, until_us);
-    let longest_us = silence.iter().map(|(_, us)| *us).max();
-    doubts.extend(silence.into_iter().filter(|(_, us)| *us > SILENCE_US).map(|(name, us)| {
-        (format!("the observer {name} gave no sign of life for {:.1} s", milliseconds(us) / 1000.0), None)
+    let longest_us = silence.iter().filter_map(|(_, us)| *us).max();
+    doubts.extend(silence.into_iter().filter_map(|(name, us)| {
+        let told = match us {
+            None => format!("the observer {name} never gave a sign of life"),
+            Some(us) if us > SILENCE_US => {
+                format!("the observer {name} gave no sign of life for {:.1} s", milliseconds(us) / 1000.0)
+            }
+            Some(_) => return None,
+        };
+        Some((told, None))
     }));
     doubts.extend(unseen(evidence).into_iter().map(|what| (format!("{what} was never seen by an observer"), None)));
     let late = latest_timer(evidence);
@@ -75,21 +84,27 @@ fn lost_observers(evidence: &Evidence<'_>, until_us: u64) -> Vec<Doubt> {
     lost.collect()
 }
 
-/// The longest silence of each observer, from its first sign of life to the end.
-fn silences(evidence: &Evidence<'_>, until_us: u64) -> Vec<(String, u64)> {
-    let mut alive: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
-    for event in evidence.events.iter().filter(|event| event.at_us <= until_us) {
-        if let Occurrence::ObserverAlive { observer, target } = &event.what {
-            let (last_us, longest_us) = alive.entry((observer, target)).or_insert((event.at_us, 0));
-            *longest_us = (*longest_us).max(event.at_us - *last_us);
-            *last_us = event.at_us;
-        }
+/// The longest silence of each observer, from the steady state (or its first sign of life, if that came sooner) to the
+/// end; `None`: it never gave a sign.
+fn silences(evidence: &Evidence<'_>, until_us: u64) -> Vec<(String, Option<u64>)> {
+    // Without a steady state the scenario may have ended before observers were started.
+    let steady_us = reached_us(evidence.events, Milestone::SteadyState).filter(|steady_us| *steady_us <= until_us);
+    let implied = implied(evidence);
+    let mut alive: BTreeMap<(&str, &str), Option<(u64, u64)>> = BTreeMap::new();
+    if steady_us.is_some() {
+        alive.extend(implied.iter().map(|(observer, target)| ((*observer, target.as_str()), None)));
     }
+    for event in evidence.events.iter().filter(|event| event.at_us <= until_us) {
+        let Some(watch) = sign_of_life(&event.what) else { continue };
+        let first_us = steady_us.map_or(event.at_us, |steady_us| steady_us.min(event.at_us));
+        let (last_us, longest_us) = alive.entry(watch).or_default().get_or_insert((first_us, 0));
+        *longest_us = (*longest_us).max(event.at_us.saturating_sub(*last_us));
+        *last_us = event.at_us;
+    }
+    let silence = |(last_us, longest_us): (u64, u64)| longest_us.max(until_us.saturating_sub(last_us));
     alive
         .into_iter()
-        .map(|((observer, target), (last_us, longest_us))| {
-            (format!("{observer} of {target}"), longest_us.max(until_us.saturating_sub(last_us)))
-        })
+        .map(|((observer, target), signs)| (format!("{observer} of {target}"), signs.map(silence)))
         .collect()
 }
 

@@ -5,15 +5,18 @@
 //! of the write endpoint that started attempts at most [`CLOSE_SCHEDULE_US`] apart from each fault until writes had
 //! recovered, at most [`CALM_SCHEDULE_US`] apart at other times, and left none out until the load ended, and whose attempts were acknowledged before the fault, [`LEAST_PROBED_SHARE`] of them in the same two seconds:
 //! an outage that was there before the fault (of a starved machine, which serves held sessions and no new ones) is
-//! none of the fault's. The limits follow from what is measured: the schedule bounds the error of an outage, and the writers' rate
+//! none of the fault's; fresh connections to every other endpoint, never [`SILENCE_US`] apart; and on every endpoint a
+//! session that was opened before the fault. The limits follow from what is measured: the schedule bounds the error of an outage, and the writers' rate
 //! the loss that can be seen.
 
 use std::collections::BTreeMap;
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
+    harness_was_sound::SILENCE_US,
     phases::{WRITE, milliseconds},
     record::{Tried, attempts, faults, reached_us},
+    watchers::{FIRST_RELEASE, tried, version},
 };
 use crate::history::{
     Event, Occurrence,
@@ -64,6 +67,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     doubts.extend(writers.doubt());
     doubts.extend(prober.doubt());
+    doubts.extend(untried(evidence, &all, (steady_us, end_us), fault));
     let summary = match doubts.is_empty() {
         true => format!(
             "{} writes of {} writers were acknowledged before the fault; the prober started attempts every {:.0} ms",
@@ -87,6 +91,36 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         return vec![finding];
     }
     expectations.iter().map(|expectation| finding.clone().held_against(expectation)).collect()
+}
+
+/// Endpoints that nobody tried as the plan implies: by fresh connections to the end, and before the fault by a session
+/// that is held through it. An old primary that still takes writes may show itself to an old session alone.
+fn untried(
+    evidence: &Evidence<'_>,
+    all: &[Tried<'_>],
+    (steady_us, end_us): (u64, u64),
+    fault_us: Option<u64>,
+) -> Vec<String> {
+    let holds_sessions = version(evidence) >= FIRST_RELEASE;
+    let before_us = fault_us.unwrap_or(end_us);
+    let mut doubts = Vec::new();
+    for (endpoint, operation) in tried(evidence.plan) {
+        let own =
+            || all.iter().filter(|tried| tried.attempt.endpoint == endpoint && tried.attempt.operation == operation);
+        let held = |tried: &Tried<'_>| tried.attempt.client_kind == ClientKind::Held && tried.started_us() <= before_us;
+        if holds_sessions && !own().any(held) {
+            doubts.push(format!("no session with {endpoint} was opened before the fault and held"));
+        }
+        let starts = own().filter(|tried| tried.is_fresh(endpoint, operation)).map(Tried::started_us);
+        let mut edges: Vec<u64> = starts.filter(|at_us| *at_us > steady_us).collect();
+        edges.extend([steady_us, end_us]);
+        edges.sort_unstable();
+        let longest_us = edges.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
+        if longest_us > SILENCE_US {
+            doubts.push(format!("no fresh client tried {endpoint} for {:.1} s", milliseconds(longest_us) / 1000.0));
+        }
+    }
+    doubts
 }
 
 /// The writers of the load before the first fault.

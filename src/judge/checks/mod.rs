@@ -22,13 +22,14 @@ pub mod recovery_time;
 pub mod reigns;
 pub mod rejoin;
 pub mod single_writer;
+pub mod watchers;
 
 pub use finding::{Finding, Measure, Outcome};
 
 use crate::{
     history::{
         Event,
-        event::{Expectation, Occurrence, ScenarioStarted},
+        event::{Expectation, Occurrence, RunStarted, ScenarioStarted},
     },
     plan::Plan,
 };
@@ -36,6 +37,8 @@ use crate::{
 /// What a check may look at: the plan and the events of one scenario, in the order of the clock.
 pub struct Evidence<'a> {
     pub plan: &'a Plan,
+    /// What the run says of itself; `None` if the history's beginning is missing.
+    pub run: Option<&'a RunStarted>,
     pub events: &'a [Event],
 }
 

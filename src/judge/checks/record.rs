@@ -168,6 +168,10 @@ pub fn reached_us(events: &[Event], wanted: Milestone) -> Option<u64> {
     })
 }
 
+/// The harness notices within this time that it has lost its own ground. What failed to the end in this time before the
+/// loss was noticed may have failed for that reason.
+pub const GROUND_NOTICED_WITHIN_US: u64 = 10_000_000;
+
 /// The span in which the scenario's evidence was gathered: from the steady state (or the start) to the last ledger
 /// that was read, the end of the load, or whatever came last. What is taken down afterwards proves nothing.
 pub fn watched_span(events: &[Event]) -> (u64, u64) {

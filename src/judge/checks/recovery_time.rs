@@ -30,7 +30,7 @@ use super::{
     grouping::Watched,
     outage::Window,
     phases::{Course, Failover, Phase, PhaseName, WRITE, failovers, milliseconds},
-    record::{Tried, attempts, faults},
+    record::{GROUND_NOTICED_WITHIN_US, Tried, attempts, faults},
 };
 use crate::{
     history::event::{Bound, Expectation, Operation},
@@ -271,10 +271,11 @@ impl Scene<'_, '_> {
         let most = expected.filter_map(|expectation| Some((edges(expectation.bound).1?, expectation.bound)));
         let tightest = most.min_by(|one, other| one.0.total_cmp(&other.0));
         let deadline_ms = (self.evidence.plan.deadlines.recovered_s.saturating_mul(1000)) as f64 - PATIENCE_SLACK_MS;
-        let sure_ms = tried_ms - stood_still_ms(self.evidence, from_us, until_us);
+        let doubtful_us = if self.watched.ground_lost { GROUND_NOTICED_WITHIN_US } else { 0 };
+        let sure_ms = tried_ms - stood_still_ms(self.evidence, from_us, until_us) - milliseconds(doubtful_us);
         let outlasted = sure_ms >= deadline_ms || tightest.is_some_and(|(most, _)| sure_ms > most);
         let (outcome, tail) = match outlasted {
-            true if self.watched.ground_lost => (Outcome::Inconclusive, ", but the harness had lost its own ground"),
+            false if self.watched.ground_lost => (Outcome::Inconclusive, ", but the harness had lost its own ground"),
             true if error.load_failed => (Outcome::Inconclusive, ", but the load itself had failed"),
             true => (Outcome::Fail, ""),
             false => (Outcome::Inconclusive, ", but they did not try for long enough to call it a failure"),
@@ -287,7 +288,7 @@ impl Scene<'_, '_> {
             ),
             false => format!("clients could not write again within {tried_s:.1} s after {cause}{tail}"),
         };
-        details.push(Measure::new(NOT_RECOVERED_FOR_MS, tried_ms));
+        details.push(Measure::new(NOT_RECOVERED_FOR_MS, if doubtful_us > 0 { sure_ms.max(0.0) } else { tried_ms }));
         let finding =
             Finding::new(NAME, outcome, summary).with_details(details).with_evidence(failover.evidence.iter().copied());
         Finding { target: tightest.map(|(_, bound)| bound), ..finding }

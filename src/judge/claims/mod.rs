@@ -59,6 +59,53 @@ pub struct ClaimTarget {
     /// One of that check's measures.
     pub measure: String,
     pub bound: Bound,
+    /// What the claim is about: a trial in which none of these happened decides nothing.
+    pub about: Vec<Subject>,
+    /// The share of failovers, from 0 to 1, that has to keep the bound. Then it is decided at 95 % confidence whether so
+    /// many do. `None`: the promise is universal, so one miss refutes it and no number of trials confirms it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+}
+
+/// What can happen in a trial that claims are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A fault took effect.
+    Fault,
+    /// Clients could not write after a fault.
+    Outage,
+    /// After an outage that followed a fault another node led.
+    Failover,
+    /// A node was promoted, with an outage or without.
+    Promotion,
+    /// The primary was made to hand over in order.
+    Switchover,
+    /// The old primary of a failover that was not in order came back, so that what it had written alone had to be rewound.
+    Rewind,
+    /// The primary lived on, and its network was broken, while another node took over.
+    CutOff,
+    /// Faults hit every node, so that none was left to lead.
+    AllDown,
+    /// A node was taken out of the cluster.
+    MemberRemoved,
+}
+
+impl Subject {
+    /// As words that follow "there was".
+    pub fn words(self) -> &'static str {
+        match self {
+            Subject::Fault => "a fault",
+            Subject::Outage => "an outage after a fault",
+            Subject::Failover => "a failover",
+            Subject::Promotion => "a promotion",
+            Subject::Switchover => "a switchover",
+            Subject::Rewind => "a failover whose old primary came back",
+            Subject::CutOff => "a failover from a primary that was cut off",
+            Subject::AllDown => "an outage with every node hit",
+            Subject::MemberRemoved => "a node taken out of the cluster",
+        }
+    }
 }
 
 static CLAIMS: LazyLock<Vec<Claim>> = LazyLock::new(|| match parse() {

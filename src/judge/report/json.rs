@@ -17,7 +17,7 @@ use crate::{
 pub const FORMAT: Format = Format { name: "json", file: "report.json", render };
 
 /// The version of the keys in `report.json`.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What `report.json` holds.
 #[derive(Debug, Serialize)]
@@ -104,7 +104,7 @@ mod tests {
         let sample = sample::Run::host_kill();
         let text = render(&sample.input()).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["schema_version"], 1);
+        assert_eq!(value["schema_version"], SCHEMA_VERSION);
         assert_eq!(serde_json::from_str::<RunVerdict>(&text).unwrap(), sample.verdict);
     }
 }

@@ -61,7 +61,7 @@ fn scenario(out: &mut String, block: &ScenarioBlock, paint: Paint) {
             let kept = if row.kept.is_empty() { String::new() } else { format!("; {} kept {}", row.kept, row.target) };
             let _ = writeln!(
                 out,
-                "{:WORD$} {}: min {}, median {}, p95 {}, max {}{kept}",
+                "{:WORD$} {}: min {}, median {}, 95th percentile {}, max {}{kept}",
                 "", row.name, row.least, row.median, row.p95, row.most
             );
         }

@@ -1,6 +1,10 @@
 //! The documented claims, over all trials that bear on them.
 
-use super::{ClaimState, ClaimTrial, ClaimVerdict, ScenarioVerdict, Statistics, TrialValue, statistics::measured};
+use super::{
+    ClaimState, ClaimTrial, ClaimVerdict, ScenarioVerdict, Statistics, TrialValue,
+    bounds::{self, CONFIDENCE, at_least_in_words as percent},
+    statistics::{longest, measured, values},
+};
 use crate::{
     checks::{
         Finding, Outcome, data_loss, faults_took_effect, harness_was_sound, load_was_real, ran_to_the_end,
@@ -8,7 +12,6 @@ use crate::{
     },
     claims::{self, Claim, ClaimTarget},
     history::event::{Bound, ScenarioStarted},
-    quantity::written::value,
 };
 
 /// Without these a trial proves nothing, neither for a claim nor against it.
@@ -54,92 +57,189 @@ fn judge_one(claim: &Claim, scenarios: &[&ScenarioVerdict]) -> ClaimVerdict {
         let state = ClaimState::Undecided;
         return ClaimVerdict { claim: claim.clone(), state, summary, trials: Vec::new(), statistics: None };
     };
-    let trials: Vec<ClaimTrial> = scenarios.iter().map(|verdict| try_one(target, verdict)).collect();
-    let missed = trials.iter().filter(|trial| trial.kept == Some(false)).count();
-    let kept = trials.iter().filter(|trial| trial.kept == Some(true)).count();
-    let state = match (missed, kept) {
-        (0, kept) if kept == trials.len() => ClaimState::Confirmed,
-        (0, _) => ClaimState::Undecided,
-        _ => ClaimState::Refuted,
-    };
-    let values = trials.iter().filter(|trial| trial.kept.is_some()).filter_map(|trial| {
-        trial.value.map(|value| TrialValue { scenario: trial.scenario, trial: trial.trial, value })
-    });
-    let statistics = Statistics::of(&target.measure, None, values.collect());
-    let summary = summary(target, state, (missed, kept, trials.len()), statistics.as_ref());
+    let tried: Vec<(ClaimTrial, Option<TrialValue>)> =
+        scenarios.iter().map(|verdict| try_one(target, verdict)).collect();
+    let (trials, values): (Vec<_>, Vec<_>) = tried.into_iter().unzip();
+    let tally = Tally::of(&trials);
+    let state = tally.state(target.share);
+    let statistics = Statistics::of(&target.measure, None, values.into_iter().flatten().collect());
+    let summary = summary(target, &tally, statistics.as_ref());
     ClaimVerdict { claim: claim.clone(), state, summary, trials, statistics }
 }
 
-fn try_one(target: &ClaimTarget, verdict: &ScenarioVerdict) -> ClaimTrial {
-    let values: Vec<f64> = measured(verdict, &target.check, &target.measure).map(|measure| measure.value).collect();
-    let missing = values.iter().copied().find(|value| !target.bound.holds(*value));
-    let missed = missing.is_some() || never_came(target, verdict);
+/// The trials that are about a claim, counted by what they say of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tally {
+    kept: u64,
+    missed: u64,
+    /// They prove nothing: a miss for whoever would confirm the claim, and kept for whoever would refute it.
+    unproven: u64,
+}
+
+impl Tally {
+    fn of(trials: &[ClaimTrial]) -> Self {
+        let mut tally = Self::default();
+        for trial in trials.iter().filter(|trial| trial.about) {
+            match trial.kept {
+                Some(true) => tally.kept += 1,
+                Some(false) => tally.missed += 1,
+                None => tally.unproven += 1,
+            }
+        }
+        tally
+    }
+
+    fn all(self) -> u64 {
+        self.kept + self.missed + self.unproven
+    }
+
+    /// The share of failovers that is proven to keep the target.
+    fn kept_at_least(self) -> f64 {
+        1.0 - bounds::share_at_most(self.missed + self.unproven, self.all(), CONFIDENCE)
+    }
+
+    /// The share of failovers that is proven to miss the target.
+    fn missed_at_least(self) -> f64 {
+        bounds::share_at_least(self.missed, self.all(), CONFIDENCE)
+    }
+
+    /// By the share that was asked for; without one the claim is universal.
+    fn state(self, share: Option<f64>) -> ClaimState {
+        match share {
+            None if self.missed > 0 => ClaimState::Refuted,
+            None => ClaimState::Undecided,
+            Some(share) if self.kept_at_least() >= share => ClaimState::Confirmed,
+            Some(share) if self.missed_at_least() > 1.0 - share => ClaimState::Refuted,
+            Some(_) => ClaimState::Undecided,
+        }
+    }
+}
+
+/// What one trial says of a claim, and its value for the figures: of trials that were about it and sound.
+fn try_one(target: &ClaimTarget, verdict: &ScenarioVerdict) -> (ClaimTrial, Option<TrialValue>) {
+    let about = target.about.iter().any(|subject| verdict.happened.contains(subject));
+    let values = values(verdict, &target.check, &target.measure);
     let doubted = |check: &str| {
         verdict.findings.iter().any(|finding| finding.check == check && finding.outcome == Outcome::Inconclusive)
     };
-    let sound = !SOUND.iter().any(|check| doubted(check));
-    let whole = !doubted(ran_to_the_end::CHECK.name) && !doubted(&target.check);
-    let exact = !values.iter().any(|value| within_error(*value, target, verdict));
+    let sound = about && !SOUND.iter().any(|check| doubted(check));
+    let whole = ![ran_to_the_end::CHECK.name, super::VERDICT, &target.check].into_iter().any(doubted);
+    let error_ms = error_ms(target, verdict);
+    let said: Vec<Option<bool>> = values.iter().map(|value| keeps(value, target.bound, error_ms)).collect();
+    // Of several values one that misses the bound for sure is a miss, whatever the others are.
+    let missing = said.iter().position(|kept| *kept == Some(false));
     // What no failover explains is no measure of what failovers lose.
     let unexcused = target.check == data_loss::CHECK.name
         && measured(verdict, &target.check, "unexcused_rows").any(|measure| measure.value > 0.0);
-    let kept = match (missed, sound && exact) {
-        (true, true) => Some(false),
-        (false, true) if whole && !unexcused && !values.is_empty() => Some(true),
-        _ => None,
+    let whole = whole && !unexcused;
+    let kept = match missing {
+        _ if !sound => None,
+        Some(_) => Some(false),
+        None if whole && !said.is_empty() && said.iter().all(|kept| *kept == Some(true)) => Some(true),
+        None => None,
     };
+    let value = missing.map(|index| values[index].clone()).or_else(|| longest(values));
     let own = verdict.findings.iter().filter(|finding| finding.check == target.check);
     let mut evidence: Vec<u64> = own.flat_map(|finding| finding.evidence.iter().copied()).collect();
     evidence.sort_unstable();
     evidence.dedup();
-    ClaimTrial {
+    let trial = ClaimTrial {
         scenario: verdict.number,
         trial: verdict.scenario.as_ref().map_or(1, |scenario| scenario.trial),
-        value: missing.or_else(|| values.into_iter().max_by(f64::total_cmp)),
+        value: value.as_ref().map(|value| value.value),
+        at_least: value.as_ref().is_some_and(|value| value.at_least),
+        about,
         kept,
         evidence,
-    }
+    };
+    (trial, value.filter(|_| sound))
 }
 
-/// Whether a measured time lies no further from the claim's bound than the harness's timers were late: then it decides
-/// nothing, as in `recovery_time` for what a scenario expects. An outage of nothing is no measurement of time.
-fn within_error(value: f64, target: &ClaimTarget, verdict: &ScenarioVerdict) -> bool {
-    let sound = harness_was_sound::CHECK.name;
-    let error_ms = measured(verdict, sound, "timer_late_ms").map(|measure| measure.value).fold(0.0, f64::max);
-    let edges = match target.bound {
+/// Whether a value keeps a bound; `None` where it lies no further from it than the harness's own error, or is open.
+fn keeps(value: &TrialValue, bound: Bound, error_ms: f64) -> Option<bool> {
+    let edges = match bound {
         Bound::AtMost(edge) | Bound::AtLeast(edge) | Bound::Exactly(edge) => [edge, edge],
         Bound::Between(least, most) => [least, most],
     };
+    // An outage of nothing is no measurement of time.
+    let near = value.value > 0.0 && edges.iter().any(|edge| (value.value - edge).abs() <= error_ms);
+    value.keeps(bound).filter(|_| !near)
+}
+
+/// How late the harness's timers were, in milliseconds, where a time is measured by them; else a negative number, for
+/// then no value is near.
+fn error_ms(target: &ClaimTarget, verdict: &ScenarioVerdict) -> f64 {
     let is_time = target.check == recovery_time::CHECK.name && target.measure.ends_with("_ms");
-    is_time && value > 0.0 && edges.iter().any(|edge| (value - edge).abs() <= error_ms)
+    let late = measured(verdict, harness_was_sound::CHECK.name, "timer_late_ms").map(|measure| measure.value);
+    if is_time { late.fold(0.0, f64::max) } else { -1.0 }
 }
 
-/// An outage that did not end has no length, but it surely was longer than the time for which it was watched.
-fn never_came(target: &ClaimTarget, verdict: &ScenarioVerdict) -> bool {
-    let most = match target.bound {
-        Bound::AtMost(most) | Bound::Between(_, most) | Bound::Exactly(most) => most,
-        Bound::AtLeast(_) => return false,
+fn summary(target: &ClaimTarget, tally: &Tally, statistics: Option<&Statistics>) -> String {
+    let Tally { kept, missed, unproven } = *tally;
+    let all = tally.all();
+    if all == 0 {
+        let subjects: Vec<&str> = target.about.iter().map(|subject| subject.words()).collect();
+        return format!("no trial was about it: in none there was {}", subjects.join(" or "));
+    }
+    let confidence = percent(CONFIDENCE);
+    let kept_at_least = percent(tally.kept_at_least());
+    let nothing = match unproven {
+        0 => String::new(),
+        1 => ", and one proves nothing".to_owned(),
+        more => format!(", and {more} prove nothing"),
     };
-    target.check == recovery_time::CHECK.name
-        && target.measure == "write_outage_ms"
-        && measured(verdict, &target.check, "not_recovered_for_ms").any(|measure| measure.value > most)
-}
-
-fn summary(
-    target: &ClaimTarget,
-    state: ClaimState,
-    (missed, kept, all): (usize, usize, usize),
-    statistics: Option<&Statistics>,
-) -> String {
-    let told = match state {
-        ClaimState::Confirmed => format!("confirmed: {kept} of {all} trials kept the target"),
-        ClaimState::Refuted => format!("refuted: {missed} of {all} trials missed the target"),
-        ClaimState::Undecided => format!("undecided: {kept} of {all} trials kept the target, the others prove nothing"),
+    let told = if missed > 0 {
+        let least = percent(tally.missed_at_least());
+        let most = bounds::at_most_in_words(1.0 - tally.kept_at_least());
+        format!(
+            "missed in {missed} of {all}{nothing}: at least {least} and at most {most} miss it, each at {confidence} confidence"
+        )
+    } else {
+        format!("kept in {kept} of {all}{nothing}: at least {kept_at_least} at {confidence} confidence")
     };
+    let asked = target.share.map(|share| format!("; {} is asked for", percent(share))).unwrap_or_default();
     let figures = statistics.filter(|figures| figures.trials.len() > 1).map(|figures| {
-        let [minimum, median, p95, maximum] = [figures.minimum, figures.median, figures.p95, figures.maximum]
-            .map(|figure| value(&target.measure, figure));
-        format!("; minimum {minimum}, median {median}, p95 {p95}, maximum {maximum}")
+        let [least, middle, most, p95] = [figures.least(), figures.middle(), figures.most(), figures.p95()];
+        format!("; minimum {least}, median {middle}, maximum {most}; 95th percentile {p95}")
     });
-    told + &figures.unwrap_or_default()
+    told + &asked + &figures.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(kept: u64, missed: u64, unproven: u64) -> Tally {
+        Tally { kept, missed, unproven }
+    }
+
+    #[test]
+    fn a_universal_claim_is_refuted_by_one_miss_and_never_confirmed() {
+        assert_eq!(tally(1, 0, 0).state(None), ClaimState::Undecided);
+        assert_eq!(tally(100_000, 0, 0).state(None), ClaimState::Undecided);
+        assert_eq!(tally(0, 0, 1).state(None), ClaimState::Undecided);
+        assert_eq!(tally(1000, 1, 5).state(None), ClaimState::Refuted);
+        assert_eq!(Tally::default().state(None), ClaimState::Undecided);
+    }
+
+    #[test]
+    fn a_share_is_confirmed_or_refuted_at_its_confidence() {
+        assert_eq!(tally(10, 0, 0).state(Some(0.70)), ClaimState::Confirmed);
+        assert_eq!(tally(10, 0, 0).state(Some(0.75)), ClaimState::Undecided);
+        assert_eq!(tally(58, 0, 0).state(Some(0.95)), ClaimState::Undecided);
+        assert_eq!(tally(59, 0, 0).state(Some(0.95)), ClaimState::Confirmed);
+        assert_eq!(tally(92, 1, 0).state(Some(0.95)), ClaimState::Confirmed);
+        // 6 misses of 10: at least 30 % miss.
+        assert_eq!(tally(4, 6, 0).state(Some(0.70)), ClaimState::Refuted);
+        assert_eq!(tally(4, 6, 0).state(Some(0.60)), ClaimState::Undecided);
+        assert_eq!(Tally::default().state(Some(0.01)), ClaimState::Undecided);
+    }
+
+    #[test]
+    fn a_trial_that_proves_nothing_counts_against_either() {
+        assert_eq!(tally(92, 0, 1).state(Some(0.95)), ClaimState::Confirmed);
+        assert_eq!(tally(91, 0, 1).state(Some(0.95)), ClaimState::Undecided);
+        assert_eq!(tally(0, 2, 2).state(Some(0.95)), ClaimState::Refuted);
+        assert_eq!(tally(0, 2, 12).state(Some(0.95)), ClaimState::Undecided);
+    }
 }

@@ -1,7 +1,13 @@
 //! Negative controls: a system that is known to be bad, which one check must catch.
 
-use super::{CONSEQUENCES, ControlVerdict};
-use crate::checks::{Check, Finding, Outcome};
+use super::ControlVerdict;
+use crate::checks::{Check, Finding, Outcome, data_loss, single_writer};
+
+/// Whether a failure follows by itself from the defect that the control means, and from nothing else: where two nodes
+/// write, what the superseded one acknowledged is rewound away, or stays behind on it. Any other row is a defect of its own.
+fn follows_from(check: &str, finding: &Finding) -> bool {
+    check == single_writer::CHECK.name && data_loss::follows_from_two_writers(finding)
+}
 
 /// Judges a scenario with a `@control:CHECK` tag by its findings.
 ///
@@ -9,10 +15,8 @@ use crate::checks::{Check, Finding, Outcome};
 /// in doubt. In doubt, the control is inconclusive: a check that fails on a run that went wrong has shown nothing.
 pub(super) fn judge(check: &str, findings: &[Finding], table: &[Check]) -> (ControlVerdict, Outcome) {
     let failed = |name: &str| findings.iter().any(|finding| finding.check == name && finding.outcome == Outcome::Fail);
-    let consequences_of =
-        |name: &str| CONSEQUENCES.iter().find(|(cause, _)| *cause == name).map_or(&[][..], |row| row.1);
-    let allowed =
-        |finding: &&Finding| finding.check == check || consequences_of(check).contains(&finding.check.as_str());
+    let is_consequence = |finding: &&Finding| finding.outcome == Outcome::Fail && follows_from(check, finding);
+    let allowed = |finding: &&Finding| finding.check == check || is_consequence(finding);
     let others: Vec<&Finding> = findings.iter().filter(|finding| !allowed(finding)).collect();
     let of_others = |outcome: Outcome| others.iter().find(move |finding| finding.outcome == outcome);
     let shown = findings
@@ -34,18 +38,27 @@ pub(super) fn judge(check: &str, findings: &[Finding], table: &[Check]) -> (Cont
     } else {
         (Outcome::Fail, format!("not caught: {check} did not fail on a system that is known to be bad"))
     };
-    let listed = consequences_of(check).iter().filter(|name| failed(name)).map(|name| (*name).to_owned());
+    let mut consequences: Vec<String> = findings.iter().filter(is_consequence).map(|own| own.check.clone()).collect();
+    consequences.dedup();
     let caught = outcome == Outcome::Pass;
-    (ControlVerdict { check: check.to_owned(), caught, reason, consequences: listed.collect() }, outcome)
+    (ControlVerdict { check: check.to_owned(), caught, reason, consequences }, outcome)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::ALL;
+    use crate::checks::{ALL, Measure};
 
     fn finding(check: &str, outcome: Outcome) -> Finding {
         Finding::new(check, outcome, "summary").with_evidence([1])
+    }
+
+    /// A failure of data_loss by so many rows, of which a superseded writer had acknowledged some.
+    fn gone(measure: &str, rows: f64, superseded: Option<f64>) -> Finding {
+        let details = [("lost_rows", Some(rows)), ("superseded_rows", superseded)];
+        let details = details.iter().filter(|(name, _)| *name != measure);
+        let details = details.filter_map(|(name, value)| Some(Measure::new(name, (*value)?))).collect();
+        finding("data_loss", Outcome::Fail).with_measure(Measure::new(measure, rows)).with_details(details)
     }
 
     fn outcome_of(findings: &[Finding]) -> Outcome {
@@ -56,13 +69,33 @@ mod tests {
     fn only_the_check_itself_and_its_consequences_may_fail() {
         let caught = finding("single_writer", Outcome::Fail);
         assert_eq!(outcome_of(&[caught.clone(), finding("rejoin", Outcome::Pass)]), Outcome::Pass);
-        let (control, outcome) = judge("single_writer", &[caught.clone(), finding("data_loss", Outcome::Fail)], ALL);
+        let of_the_superseded = gone("lost_rows", 7.0, Some(7.0));
+        let (control, outcome) = judge("single_writer", &[caught.clone(), of_the_superseded], ALL);
         assert_eq!(
             (outcome, control.caught, control.consequences),
             (Outcome::Pass, true, vec!["data_loss".to_owned()])
         );
         assert_eq!(outcome_of(&[caught.clone(), finding("rejoin", Outcome::Fail)]), Outcome::Fail);
         assert_eq!(outcome_of(&[caught, finding("load_was_real", Outcome::Inconclusive)]), Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn rows_that_no_superseded_writer_acknowledged_are_no_consequence_of_two_writers() {
+        let caught = finding("single_writer", Outcome::Fail);
+        let with = |other: Finding| outcome_of(&[caught.clone(), other]);
+        assert_eq!(with(gone("diverged_rows", 19.0, Some(19.0))), Outcome::Pass);
+        for other in [
+            gone("diverged_rows", 19.0, Some(0.0)),
+            gone("lost_rows", 7.0, Some(6.0)),
+            gone("unexcused_rows", 7.0, Some(7.0)),
+            gone("refused_but_kept_rows", 1.0, None),
+            gone("lost_rows", 7.0, None),
+        ] {
+            assert_eq!(with(other.clone()), Outcome::Fail, "{other:?}");
+        }
+        // Of another defect nothing follows by itself.
+        let rejoin = finding("rejoin", Outcome::Fail);
+        assert_eq!(judge("rejoin", &[rejoin, gone("lost_rows", 7.0, Some(7.0))], ALL).1, Outcome::Fail);
     }
 
     #[test]

@@ -37,6 +37,9 @@ impl Doubts {
             Occurrence::StepFailed { text, message, .. } if event.scenario == 0 => {
                 self.failed.push(format!("the run itself failed at {text}: {message}"));
             }
+            Occurrence::GroundLost { reason } if event.scenario == 0 => {
+                self.failed.push(format!("the run lost the ground that it stands on: {reason}"));
+            }
             Occurrence::RunEnded { interrupted } if self.ended.is_none() => self.ended = Some(interrupted.clone()),
             _ => {}
         }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{RunVerdict, ScenarioVerdict, claims, doubts::Doubts, judge_scenario, statistics};
+use super::{RunVerdict, ScenarioVerdict, claims, doubts::Doubts, judge_scenario, planned, statistics};
 use crate::{
     checks::{self, Check, Outcome},
-    history::{BrokenLine, Event, Occurrence},
+    history::{BrokenLine, Event, Occurrence, event::RunStarted},
     plan::Plan,
 };
 
@@ -19,7 +19,9 @@ pub struct Judge<'j> {
     /// The events of scenarios that have not ended.
     open: BTreeMap<u32, Vec<Event>>,
     /// What was recorded for all scenarios that ran at the time, since the oldest of those that are open began.
-    timers: Vec<Event>,
+    shared: Vec<Event>,
+    /// What the run says of itself.
+    run: Option<RunStarted>,
     doubts: Doubts,
     judged: BTreeMap<u32, ScenarioVerdict>,
 }
@@ -41,7 +43,8 @@ impl<'j> Judge<'j> {
             table,
             shown: Box::new(shown),
             open: BTreeMap::new(),
-            timers: Vec::new(),
+            shared: Vec::new(),
+            run: None,
             doubts: Doubts::default(),
             judged: BTreeMap::new(),
         }
@@ -52,8 +55,12 @@ impl<'j> Judge<'j> {
         self.doubts.take(&event);
         let number = event.scenario;
         if number == 0 {
-            if matches!(event.what, Occurrence::TimerLate { .. }) && !self.open.is_empty() {
-                self.timers.push(event);
+            match event.what {
+                Occurrence::RunStarted(started) => self.run = self.run.take().or(Some(started)),
+                Occurrence::TimerLate { .. } | Occurrence::GroundLost { .. } if !self.open.is_empty() => {
+                    self.shared.push(event);
+                }
+                _ => {}
             }
         } else if self.judged.contains_key(&number) {
             self.doubts.take_late(&event);
@@ -81,6 +88,7 @@ impl<'j> Judge<'j> {
         }
         let scenarios: Vec<ScenarioVerdict> = self.judged.into_values().collect();
         let mut doubts = self.doubts.of_the_run(broken);
+        doubts.extend(planned::missing(self.run.as_ref(), &scenarios));
         if scenarios.is_empty() {
             doubts.push("no scenario was recorded".to_owned());
         }
@@ -100,12 +108,12 @@ impl<'j> Judge<'j> {
         let mut events = self.open.remove(&number).unwrap_or_default();
         if let (Some(first), Some(last)) = (events.first(), events.last()) {
             let ran_us = first.at_us..=last.at_us;
-            events.extend(self.timers.iter().filter(|timer| ran_us.contains(&timer.at_us)).cloned());
+            events.extend(self.shared.iter().filter(|event| ran_us.contains(&event.at_us)).cloned());
         }
         events.sort_by_key(|event| event.seq);
         let oldest_us = self.open.values().filter_map(|events| events.first()).map(|event| event.at_us).min();
-        self.timers.retain(|timer| oldest_us.is_some_and(|oldest_us| timer.at_us >= oldest_us));
-        let verdict = judge_scenario(number, self.plans.get(&number), &events, self.table);
+        self.shared.retain(|event| oldest_us.is_some_and(|oldest_us| event.at_us >= oldest_us));
+        let verdict = judge_scenario(number, self.plans.get(&number), self.run.as_ref(), &events, self.table);
         (self.shown)(&verdict, &events);
         self.judged.insert(number, verdict);
     }

@@ -2,28 +2,114 @@
 
 use std::collections::BTreeMap;
 
-use super::{ScenarioGroup, ScenarioVerdict, Statistics, TrialValue};
-use crate::checks::{Check, Measure, Outcome};
+use super::{
+    ScenarioGroup, ScenarioVerdict, Statistics, TrialValue,
+    bounds::{self, CONFIDENCE},
+};
+use crate::{
+    checks::{Check, Measure, Outcome},
+    history::event::Bound,
+    quantity::written,
+};
+
+/// The quantile whose bounds are told beside the figures.
+const QUANTILE: f64 = 0.95;
+
+/// Measures that have no value where their end never came, and the measure of the same check that says how long it had
+/// not come by then.
+const OPEN_ENDED: &[(&str, &str)] = &[("write_outage_ms", "not_recovered_for_ms")];
+
+impl TrialValue {
+    /// Whether it keeps a bound; `None`: it is known only that the value is at least this, which decides nothing here.
+    pub fn keeps(&self, bound: Bound) -> Option<bool> {
+        match bound {
+            _ if !self.at_least => Some(bound.holds(self.value)),
+            Bound::AtMost(most) | Bound::Between(_, most) | Bound::Exactly(most) if self.value > most => Some(false),
+            Bound::AtLeast(least) if self.value >= least => Some(true),
+            _ => None,
+        }
+    }
+}
 
 impl Statistics {
     /// The figures of a measure; `None` without a trial.
     pub fn of(measure: &str, predicted: Option<(f64, f64)>, trials: Vec<TrialValue>) -> Option<Self> {
-        let mut sorted: Vec<f64> = trials.iter().map(|trial| trial.value).collect();
-        sorted.sort_by(f64::total_cmp);
-        let (minimum, maximum) = (*sorted.first()?, *sorted.last()?);
-        let upper = sorted[sorted.len() / 2];
-        let lower = sorted[(sorted.len() - 1) / 2];
-        let rank = (sorted.len() * 95).div_ceil(100).max(1);
-        let measure = measure.to_owned();
+        let sorted = Sorted::new(&trials);
+        let count = trials.len();
+        let (minimum, minimum_at_least) = sorted.figure(0)?;
+        let (maximum, maximum_at_least) = sorted.figure(count - 1)?;
+        let (lower, upper) = (sorted.figure((count - 1) / 2)?, sorted.figure(count / 2)?);
+        let bounded = |rank: Option<u64>| sorted.figure(usize::try_from(rank?.checked_sub(1)?).ok()?);
+        let most = bounded(bounds::rank_at_most(count as u64, QUANTILE, CONFIDENCE));
         Some(Self {
-            measure,
+            measure: measure.to_owned(),
             predicted,
             minimum,
-            median: (lower + upper) / 2.0,
-            p95: sorted[rank - 1],
+            minimum_at_least,
+            median: (lower.0 + upper.0) / 2.0,
+            median_at_least: lower.1 || upper.1,
+            p95_at_least: bounded(bounds::rank_at_least(count as u64, QUANTILE, CONFIDENCE)).map(|(value, _)| value),
+            p95_at_most: most.filter(|(_, at_least)| !at_least).map(|(value, _)| value),
             maximum,
+            maximum_at_least,
             trials,
         })
+    }
+
+    /// What the trials say of the 95th percentile, for people.
+    pub fn p95(&self) -> String {
+        let worded = |figure: f64| written::value(&self.measure, figure);
+        let told = match (self.p95_at_least, self.p95_at_most) {
+            (Some(least), Some(most)) => format!("{} to {}", worded(least), worded(most)),
+            (Some(least), None) => format!("at least {}", worded(least)),
+            (None, Some(most)) => format!("at most {}", worded(most)),
+            (None, None) => "unknown".to_owned(),
+        };
+        format!("{told} (n = {})", self.trials.len())
+    }
+
+    /// The smallest value, for people.
+    pub fn least(&self) -> String {
+        self.worded(self.minimum, self.minimum_at_least)
+    }
+
+    /// The middle value, for people.
+    pub fn middle(&self) -> String {
+        self.worded(self.median, self.median_at_least)
+    }
+
+    /// The largest value, for people.
+    pub fn most(&self) -> String {
+        self.worded(self.maximum, self.maximum_at_least)
+    }
+
+    /// A value of this measure in words, also one of which only the least is known.
+    pub fn worded(&self, value: f64, at_least: bool) -> String {
+        format!("{}{}", if at_least { "more than " } else { "" }, written::value(&self.measure, value))
+    }
+}
+
+/// The values of trials in order, twice: each as small and as large as it can be.
+struct Sorted {
+    least: Vec<f64>,
+    most: Vec<f64>,
+}
+
+impl Sorted {
+    fn new(trials: &[TrialValue]) -> Self {
+        let sorted = |value: fn(&TrialValue) -> f64| {
+            let mut values: Vec<f64> = trials.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        let most = |trial: &TrialValue| if trial.at_least { f64::INFINITY } else { trial.value };
+        Self { least: sorted(|trial| trial.value), most: sorted(most) }
+    }
+
+    /// The value at this place, and whether it is only known to be at least that.
+    fn figure(&self, place: usize) -> Option<(f64, bool)> {
+        let (least, most) = (*self.least.get(place)?, *self.most.get(place)?);
+        Some((least, most > least))
     }
 }
 
@@ -64,20 +150,38 @@ fn group(trials: &[&ScenarioVerdict], table: &[Check]) -> Option<ScenarioGroup> 
 
 fn over_trials(trials: &[&ScenarioVerdict], check: &str, measure: &str) -> Option<Statistics> {
     let mut predicted: Option<(f64, f64)> = None;
-    let mut values = Vec::new();
-    for trial in trials {
-        let own: Vec<&Measure> = measured(trial, check, measure).collect();
-        for (least, most) in own.iter().filter_map(|own| own.predicted) {
-            let (low, high) = predicted.unwrap_or((least, most));
-            predicted = Some((low.min(least), high.max(most)));
-        }
-        // A scenario with several faults has a value for each; the worst stands for it.
-        if let Some(value) = own.iter().map(|own| own.value).max_by(f64::total_cmp) {
-            let number = trial.scenario.as_ref().map_or(1, |scenario| scenario.trial);
-            values.push(TrialValue { scenario: trial.number, trial: number, value });
-        }
+    for (least, most) in trials.iter().flat_map(|trial| measured(trial, check, measure)).filter_map(|own| own.predicted)
+    {
+        let (low, high) = predicted.unwrap_or((least, most));
+        predicted = Some((low.min(least), high.max(most)));
     }
-    Statistics::of(measure, predicted, values)
+    Statistics::of(
+        measure,
+        predicted,
+        trials.iter().filter_map(|trial| longest(values(trial, check, measure))).collect(),
+    )
+}
+
+/// The one value that stands for a trial with several faults: the largest. Where one of them is open it may be larger
+/// still.
+pub(super) fn longest(values: Vec<TrialValue>) -> Option<TrialValue> {
+    let at_least = values.iter().any(|value| value.at_least);
+    let largest = values.into_iter().max_by(|one, other| one.value.total_cmp(&other.value))?;
+    Some(TrialValue { at_least, ..largest })
+}
+
+/// Every value of a measure in a trial, with those of which only the least is known.
+pub(super) fn values(trial: &ScenarioVerdict, check: &str, measure: &str) -> Vec<TrialValue> {
+    let number = trial.scenario.as_ref().map_or(1, |scenario| scenario.trial);
+    let value = |value: f64, at_least: bool| TrialValue { scenario: trial.number, trial: number, value, at_least };
+    let mut found: Vec<TrialValue> =
+        measured(trial, check, measure).map(|measure| value(measure.value, false)).collect();
+    let open = OPEN_ENDED.iter().find(|(ended, _)| *ended == measure);
+    if let Some((_, not_yet)) = open {
+        let own = trial.findings.iter().filter(|finding| finding.check == check);
+        found.extend(own.filter_map(|finding| finding.value_of(not_yet)).map(|least| value(least, true)));
+    }
+    found
 }
 
 /// The values of a measure that the check's findings stand by.
@@ -101,33 +205,71 @@ mod tests {
     use super::*;
 
     fn statistics(values: &[f64]) -> Statistics {
-        let trial = |(index, value): (usize, &f64)| TrialValue {
-            scenario: index as u32 + 1,
-            trial: index as u32 + 1,
+        let exact: Vec<_> = values.iter().map(|value| (*value, false)).collect();
+        of(&exact)
+    }
+
+    fn of(values: &[(f64, bool)]) -> Statistics {
+        let trial = |(number, (value, at_least)): (u32, &(f64, bool))| TrialValue {
+            scenario: number,
+            trial: number,
             value: *value,
+            at_least: *at_least,
         };
-        Statistics::of("write_outage_ms", None, values.iter().enumerate().map(trial).collect()).unwrap()
+        Statistics::of("write_outage_ms", None, (1..).zip(values).map(trial).collect()).unwrap()
     }
 
     #[test]
-    fn the_nearest_rank_of_known_values() {
-        // The fourteen outages measured by hand, in seconds.
+    fn the_95th_percentile_is_told_as_what_it_is() {
+        // The fourteen outages measured by hand, in milliseconds.
         let by_hand = [24.0, 25.1, 25.1, 27.4, 27.4, 27.7, 28.8, 28.8, 28.8, 30.4, 30.5, 31.7, 31.7, 31.8];
         let found = statistics(&by_hand);
-        assert_eq!((found.minimum, found.median, found.p95, found.maximum), (24.0, 28.8, 31.8, 31.8));
-        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
-        assert_eq!((statistics(&hundred).median, statistics(&hundred).p95), (50.5, 95.0));
-        assert_eq!(statistics(&[7.0]).p95, 7.0);
+        assert_eq!((found.minimum, found.median, found.maximum), (24.0, 28.8, 31.8));
+        // P(Bin(14, 0.95) ≤ 10) = 0.4 %, P(… ≤ 11) = 3.0 %, P(… ≤ 12) = 15 %.
+        assert_eq!((found.p95_at_least, found.p95_at_most), (Some(31.7), None));
+        let of_count = |count: u32| statistics(&(1..=count).map(f64::from).collect::<Vec<_>>());
+        assert_eq!((of_count(58).p95_at_most, of_count(59).p95_at_most), (None, Some(59.0)));
+        assert_eq!(of_count(93).p95_at_most, Some(92.0));
+        assert_eq!(of_count(10).p95(), "at least 8 ms (n = 10)");
+        assert_eq!(of_count(93).p95(), "85 ms to 92 ms (n = 93)");
+    }
+
+    #[test]
+    fn a_trial_that_never_ended_is_in_every_figure() {
+        let found = of(&[(27.0, false), (33.0, true)]);
+        assert_eq!((found.minimum, found.minimum_at_least), (27.0, false));
+        assert_eq!((found.median, found.median_at_least), (30.0, true));
+        assert_eq!((found.maximum, found.maximum_at_least, found.most().as_str()), (33.0, true, "more than 33 ms"));
+        // It may be the longest although others were watched for longer.
+        let found = of(&[(10.0, true), (20.0, false), (30.0, false)]);
+        assert_eq!((found.minimum, found.minimum_at_least), (10.0, true));
+        assert_eq!((found.median, found.median_at_least), (20.0, true));
+        assert_eq!((found.maximum, found.maximum_at_least), (30.0, true));
+        let mut sixty: Vec<_> = (1..60).map(|value| (f64::from(value), false)).collect();
+        sixty.push((5.0, true));
+        assert_eq!(of(&sixty).p95_at_most, None);
+    }
+
+    #[test]
+    fn what_is_known_only_from_below_decides_only_what_it_can() {
+        let open = TrialValue { scenario: 1, trial: 1, value: 33.0, at_least: true };
+        assert_eq!(open.keeps(Bound::AtMost(30.0)), Some(false));
+        assert_eq!(open.keeps(Bound::AtMost(40.0)), None);
+        assert_eq!(open.keeps(Bound::AtLeast(30.0)), Some(true));
+        assert_eq!(open.keeps(Bound::Between(20.0, 30.0)), Some(false));
+        assert_eq!(open.keeps(Bound::Between(20.0, 40.0)), None);
+        assert_eq!(open.keeps(Bound::Exactly(0.0)), Some(false));
+        let known = TrialValue { at_least: false, ..open };
+        assert_eq!((known.keeps(Bound::AtMost(40.0)), known.keeps(Bound::AtMost(30.0))), (Some(true), Some(false)));
     }
 
     proptest! {
         #[test]
-        fn figures_are_in_order(values in prop::collection::vec(0.0..1e6f64, 1..50)) {
-            let found = statistics(&values);
-            prop_assert!(found.minimum <= found.median && found.median <= found.p95.max(found.median));
-            prop_assert!(found.p95 <= found.maximum && found.minimum <= found.p95);
-            let within = values.iter().filter(|value| **value <= found.p95).count();
-            prop_assert!(within * 100 >= values.len() * 95);
+        fn figures_are_in_order(values in prop::collection::vec((0.0..1e6f64, any::<bool>()), 1..80)) {
+            let found = of(&values);
+            prop_assert!(found.minimum <= found.median && found.median <= found.maximum);
+            let within = |bound: Option<f64>| bound.is_none_or(|bound| (found.minimum..=found.maximum).contains(&bound));
+            prop_assert!(within(found.p95_at_least) && within(found.p95_at_most));
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{ReportInput, figures};
 use crate::{
     checks::Outcome,
     history::event::RunStarted,
-    verdict::{ClaimState, ClaimVerdict, RunVerdict, ScenarioVerdict},
+    verdict::{ClaimState, ClaimVerdict, RunVerdict, ScenarioVerdict, bounds},
 };
 
 /// Names of evidence that a finding lists before it says how many more there are.
@@ -299,15 +299,9 @@ pub fn claim_word(state: ClaimState) -> &'static str {
 
 fn claim_line(verdict: &ClaimVerdict) -> ClaimLine {
     let claim = &verdict.claim;
-    let decided: Vec<_> = verdict.trials.iter().filter_map(|trial| trial.kept).collect();
-    let kept = decided.iter().filter(|kept| **kept).count();
     let measured = verdict.statistics.as_ref().map(|statistics| match statistics.trials.len() {
-        1 => figures::value(&statistics.measure, statistics.median),
-        _ => format!(
-            "median {} ({})",
-            figures::value(&statistics.measure, statistics.median),
-            figures::range(&statistics.measure, (statistics.minimum, statistics.maximum))
-        ),
+        1 => statistics.middle(),
+        _ => format!("median {} ({} to {})", statistics.middle(), statistics.least(), statistics.most()),
     });
     ClaimLine {
         id: claim.id.clone(),
@@ -319,13 +313,24 @@ fn claim_line(verdict: &ClaimVerdict) -> ClaimLine {
         ),
         measured: measured.unwrap_or_else(|| "nothing".to_owned()),
         why: verdict.summary.clone(),
-        trials: match (decided.len(), verdict.trials.len()) {
-            (0, bearing) => format!("0 of {bearing} decided"),
-            (decided, bearing) if decided == bearing => format!("{kept} of {decided} kept it"),
-            (decided, bearing) => format!("{kept} of {decided} kept it, {} undecided", bearing - decided),
-        },
+        trials: claim_trials(verdict),
         verdict: claim_word(verdict.state),
     }
+}
+
+/// How many trials say what of a claim, and what share of failovers that proves to keep it.
+fn claim_trials(verdict: &ClaimVerdict) -> String {
+    let about: Vec<_> = verdict.trials.iter().filter(|trial| trial.about).map(|trial| trial.kept).collect();
+    let count = |kept: Option<bool>| about.iter().filter(|own| **own == kept).count() as u64;
+    let (all, kept, missed) = (about.len() as u64, count(Some(true)), count(Some(false)));
+    if all == 0 {
+        return "none was about it".to_owned();
+    }
+    let told = match missed {
+        0 => format!("kept in {kept} of {all}: at least {} at 95 %", bounds::kept_at_least_in_words(all - kept, all)),
+        _ => format!("kept in {kept} of {all}, missed in {missed}"),
+    };
+    if kept + missed < all { format!("{told}; {} proved nothing", all - kept - missed) } else { told }
 }
 
 /// `seq 12, 15, 98–120`, cut after some.

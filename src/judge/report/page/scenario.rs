@@ -224,22 +224,21 @@ fn is_column(statistics: &Statistics, trials: &[&ScenarioVerdict]) -> bool {
 
 fn cell(column: &Statistics, scenario: u32) -> String {
     let value = column.trials.iter().find(|trial| trial.scenario == scenario);
-    value.map(|trial| figures::value(&column.measure, trial.value)).unwrap_or_default()
+    value.map(|trial| column.worded(trial.value, trial.at_least)).unwrap_or_default()
 }
 
 fn statistics_line(statistics: &Statistics, trials: &[&ScenarioVerdict]) -> StatisticsLine {
-    let worded = |value| figures::value(&statistics.measure, value);
     let bound = target(&statistics.measure, trials);
     let kept = bound.map(|bound| {
-        let kept = statistics.trials.iter().filter(|trial| bound.holds(trial.value)).count();
+        let kept = statistics.trials.iter().filter(|trial| trial.keeps(bound) == Some(true)).count();
         format!("{kept} of {}", statistics.trials.len())
     });
     StatisticsLine {
         name: figures::name(&statistics.measure),
-        least: worded(statistics.minimum),
-        median: worded(statistics.median),
-        p95: worded(statistics.p95),
-        most: worded(statistics.maximum),
+        least: statistics.least(),
+        median: statistics.middle(),
+        p95: statistics.p95(),
+        most: statistics.most(),
         target: bound.map(|bound| figures::bound(&statistics.measure, bound)).unwrap_or_default(),
         predicted: statistics.predicted.map(|span| figures::range(&statistics.measure, span)).unwrap_or_default(),
         kept: kept.unwrap_or_default(),

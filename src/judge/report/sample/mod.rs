@@ -172,21 +172,12 @@ fn predicted_outage() -> Option<(f64, f64)> {
 }
 
 fn value(trial: u32, value: f64) -> TrialValue {
-    TrialValue { scenario: trial, trial, value }
+    TrialValue { scenario: trial, trial, value, at_least: false }
 }
 
 fn statistics(measure: &str, values: &[f64], predicted: Option<(f64, f64)>) -> Statistics {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    Statistics {
-        measure: measure.to_owned(),
-        predicted,
-        minimum: sorted[0],
-        median: sorted[sorted.len() / 2],
-        p95: sorted[sorted.len() - 1],
-        maximum: sorted[sorted.len() - 1],
-        trials: (1..).zip(values).map(|(trial, one)| value(trial, *one)).collect(),
-    }
+    let trials = (1..).zip(values).map(|(trial, one)| value(trial, *one)).collect();
+    Statistics::of(measure, predicted, trials).unwrap()
 }
 
 fn claim(id: &str, state: ClaimState, statistics: Statistics, keeps: impl Fn(f64) -> bool) -> ClaimVerdict {
@@ -194,6 +185,8 @@ fn claim(id: &str, state: ClaimState, statistics: Statistics, keeps: impl Fn(f64
         scenario: trial.scenario,
         trial: trial.trial,
         value: Some(trial.value),
+        at_least: false,
+        about: true,
         kept: Some(keeps(trial.value)),
         evidence: vec![12, 80],
     });
@@ -237,6 +230,7 @@ fn judged(number: u32, started: ScenarioStarted, failover: Failover) -> (Scenari
         worst_finding: outcome,
         control: None,
         findings: vec![recovery, loss, load],
+        happened: BTreeSet::new(),
         failovers: vec![found],
     };
     (verdict, events)

@@ -1,0 +1,88 @@
+//! What happened in a trial that claims are about: a claim is decided only by a trial in which it was put to the test.
+
+use std::collections::BTreeSet;
+
+use super::{Failover, Finding};
+use crate::{
+    checks::{
+        Evidence,
+        phases::Course,
+        promotion,
+        record::{FaultRecord, faults},
+    },
+    claims::Subject,
+    history::{Occurrence, event::NodeState},
+    topology::ServiceKind,
+};
+
+/// The name of the fault that takes a node out of the cluster.
+pub const MEMBER_REMOVED: &str = "member_removed";
+
+/// Every [`Subject`] of a trial.
+pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings: &[Finding]) -> BTreeSet<Subject> {
+    let faults: Vec<FaultRecord<'_>> =
+        faults(evidence.events).into_iter().filter(|fault| fault.effect.is_some()).collect();
+    let own = |failover: &&Failover| !failover.faults.is_empty();
+    let mut found = BTreeSet::new();
+    let mut when = |subject: Subject, is_so: bool| {
+        if is_so {
+            found.insert(subject);
+        }
+    };
+    when(Subject::Fault, !faults.is_empty());
+    when(Subject::Switchover, faults.iter().any(|fault| fault.injecting.hands_over));
+    when(Subject::MemberRemoved, faults.iter().any(|fault| fault.injecting.name == MEMBER_REMOVED));
+    let outage = failovers.iter().filter(own).any(|failover| failover.course != Course::NoOutage);
+    when(Subject::Outage, outage);
+    let took_over: Vec<&Failover> =
+        failovers.iter().filter(own).filter(|failover| failover.course == Course::Failover).collect();
+    when(Subject::Failover, !took_over.is_empty());
+    when(Subject::Promotion, !took_over.is_empty() || was_promoted(findings));
+    when(Subject::Rewind, took_over.iter().any(|failover| had_to_rewind(evidence, &faults, failover)));
+    when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));
+    let patroni = ServiceKind::Patroni.name();
+    let hit = |node: &String| faults.iter().any(|fault| fault.hits(node, patroni));
+    when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
+    found
+}
+
+fn was_promoted(findings: &[Finding]) -> bool {
+    let own = findings.iter().filter(|finding| finding.check == promotion::CHECK.name);
+    own.filter_map(|finding| finding.value_of("promotions")).any(|promotions| promotions > 0.0)
+}
+
+/// Whether the old primary came back after another node had taken over from it against its will. One that hands over in
+/// order stops before the other begins and has nothing to rewind.
+fn had_to_rewind(evidence: &Evidence<'_>, faults: &[FaultRecord<'_>], failover: &Failover) -> bool {
+    let (Some(old), Some(recovered_us)) = (replaced(failover), failover.recovered_us) else { return false };
+    let in_order = faults_of(faults, failover).any(|fault| fault.injecting.hands_over);
+    !in_order && states_of(evidence, old).any(|(at_us, state)| at_us > recovered_us && state.reachable)
+}
+
+/// Whether the old primary was seen alive between the fault and the recovery, by a fault that hit no process of it.
+fn was_cut_off(evidence: &Evidence<'_>, faults: &[FaultRecord<'_>], failover: &Failover) -> bool {
+    let (Some(old), Some(recovered_us)) = (replaced(failover), failover.recovered_us) else { return false };
+    let of_its_network = |fault: &&FaultRecord<'_>| fault.injecting.services.is_empty() && fault.touches(old);
+    let span_us = failover.effect_to_us..=recovered_us;
+    faults_of(faults, failover).any(|fault| of_its_network(&fault))
+        && states_of(evidence, old).any(|(at_us, state)| span_us.contains(&at_us) && state.reachable)
+}
+
+/// The old primary, if another node leads after the outage.
+fn replaced(failover: &Failover) -> Option<&str> {
+    failover.old_primary.as_deref().filter(|old| failover.new_primary.as_deref() != Some(old))
+}
+
+fn faults_of<'f, 'e>(
+    faults: &'f [FaultRecord<'e>],
+    failover: &'f Failover,
+) -> impl Iterator<Item = &'f FaultRecord<'e>> {
+    faults.iter().filter(|fault| failover.faults.contains(&fault.injecting.fault))
+}
+
+fn states_of<'e>(evidence: &Evidence<'e>, node: &str) -> impl Iterator<Item = (u64, &'e NodeState)> {
+    evidence.events.iter().filter_map(move |event| match &event.what {
+        Occurrence::NodeState(state) if state.node == node => Some((event.at_us, state)),
+        _ => None,
+    })
+}

@@ -1,0 +1,78 @@
+//! What was to come and did not, and what came twice: by what the run says of itself and not by what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ScenarioVerdict, VERDICT};
+use crate::{
+    checks::{Finding, Outcome},
+    history::{Event, Occurrence, event::RunStarted},
+};
+
+/// Names of what is missing that one doubt tells.
+const TOLD: usize = 10;
+
+/// Scenarios and trials that the run was to have and of which the history holds nothing, and trials that it holds twice.
+pub(super) fn missing(run: Option<&RunStarted>, scenarios: &[ScenarioVerdict]) -> Vec<String> {
+    let planned = run.map_or(0, |run| run.scenarios);
+    let there: BTreeSet<u32> =
+        scenarios.iter().filter(|verdict| verdict.scenario.is_some()).map(|verdict| verdict.number).collect();
+    let mut doubts = Vec::new();
+    let (absent, count) = absent(&there, planned);
+    if count > 0 {
+        doubts.push(format!(
+            "the run was to have {planned} scenarios, and {} never began",
+            listed("number", absent, count)
+        ));
+    }
+    if let Some(beyond) = there.iter().find(|number| planned > 0 && **number > planned) {
+        doubts.push(format!("the run was to have {planned} scenarios, and the history holds a number {beyond}"));
+    }
+    doubts.extend(trials(scenarios));
+    doubts
+}
+
+/// Of each scenario the trials that are missing or there twice.
+fn trials(scenarios: &[ScenarioVerdict]) -> Vec<String> {
+    let mut grouped: BTreeMap<(&str, usize, &str, &str), Vec<(u32, u32)>> = BTreeMap::new();
+    for verdict in scenarios {
+        if let Some(own) = &verdict.scenario {
+            let key = (own.file.as_str(), own.line, own.name.as_str(), verdict.topology.as_str());
+            grouped.entry(key).or_default().push((own.trial, own.trials));
+        }
+    }
+    let mut doubts = Vec::new();
+    for ((.., name, _), own) in grouped {
+        let trials = own.iter().map(|(_, trials)| *trials).max().unwrap_or(0);
+        let there: BTreeSet<u32> = own.iter().map(|(trial, _)| *trial).collect();
+        let (absent, count) = absent(&there, trials);
+        if count > 0 {
+            doubts.push(format!("of {trials} trials of {name:?} {} never began", listed("trial", absent, count)));
+        }
+        if there.len() < own.len() {
+            doubts.push(format!("the history holds a trial of {name:?} twice"));
+        }
+    }
+    doubts
+}
+
+/// The first numbers up to `last` that are not there, and how many there are in all.
+fn absent(there: &BTreeSet<u32>, last: u32) -> (Vec<u32>, usize) {
+    let count = last as usize - there.range(1..=last.max(1)).count().min(last as usize);
+    ((1..=last).filter(|number| !there.contains(number)).take(TOLD).collect(), count)
+}
+
+fn listed(word: &str, absent: Vec<u32>, count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    let named: Vec<String> = absent.iter().map(u32::to_string).collect();
+    let more = count - absent.len();
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{word}{plural} {}{tail}", named.join(", "))
+}
+
+/// A second beginning under one number: the events of two trials can't be told apart, so nothing is proven by them.
+pub(super) fn mixed(events: &[Event]) -> Option<Finding> {
+    let mut began = events.iter().filter(|event| matches!(event.what, Occurrence::ScenarioStarted(_)));
+    let (first, second) = (began.next()?, began.next()?);
+    let summary = "two scenarios began under this number, so that their events can't be told apart";
+    Some(Finding::new(VERDICT, Outcome::Inconclusive, summary).with_evidence([first.seq, second.seq]))
+}
