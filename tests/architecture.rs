@@ -1,10 +1,13 @@
-//! Holds the map of ARCHITECTURE.md against the code: who may use whom, and how long a file may be.
+//! Holds the map of ARCHITECTURE.md against the code: who may use whom, how long a file may be, and what the judging half
+//! expects of the acting half, which it can't see.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
+
+use pgquake::{checks::watchers, faults, observers, verdict};
 
 /// Each module with what it may use. `*` is everything; nobody may use a module that uses everything.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -183,4 +186,16 @@ fn the_reader_of_imports_reads_lists_and_paths() {
     let text = "use crate::{\n    cluster::{Cluster, wait_until},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
     let used: Vec<String> = used_by(text).into_iter().collect();
     assert_eq!(used, ["cluster", "plan", "topology"]);
+}
+
+#[test]
+fn the_judging_half_expects_the_observers_that_run() {
+    let run: Vec<_> = observers::ALL.iter().map(|observer| observer.name).collect();
+    let expected: Vec<_> = watchers::ALL.iter().map(|watcher| watcher.observer).collect();
+    assert_eq!(run, expected);
+}
+
+#[test]
+fn the_fault_that_claims_on_members_name_exists() {
+    assert!(faults::ALL.iter().any(|kind| kind.name == verdict::MEMBER_REMOVED));
 }

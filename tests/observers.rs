@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pgquake::{
+    checks::watchers,
     cluster::{Cluster, Startup},
     engine::{
         Engine,
@@ -71,7 +72,7 @@ async fn watch_a_cluster(engine: Engine, owner: String) {
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
     let mut events = Events(recorder.listen());
     let observers = Observers::start(&plan, cluster.access(), &recorder, &engine, cluster.labels()).unwrap();
-    first_sight(&mut events).await;
+    first_sight(&plan, &mut events).await;
     switchover(&cluster, &mut events).await;
     death_of_a_standby(&cluster, &mut events).await;
     observers.stop().await;
@@ -84,7 +85,7 @@ async fn watch_a_cluster(engine: Engine, owner: String) {
 /// What is so from the beginning. A new cluster is on timeline 2: its first primary is promoted, as Patroni promotes
 /// whoever gets the key.
 /// Each fact may be told only once, so all are awaited together.
-async fn first_sight(events: &mut Events) {
+async fn first_sight(plan: &Plan, events: &mut Events) {
     let wanted = [
         "key on node1: node1, initially",
         "key on node2: node1, initially",
@@ -106,22 +107,10 @@ async fn first_sight(events: &mut Events) {
     ];
     let wanted = wanted.map(str::to_owned);
     events.until_all(wanted, describe).await;
-    let alive = [
-        "dcs_leader etcd",
-        "docker_events engine",
-        "haproxy proxy",
-        "leader_key node1",
-        "leader_key node2",
-        "leader_key node3",
-        "node_state node1",
-        "node_state node2",
-        "node_state node3",
-        "patroni_api node1",
-        "patroni_api node2",
-        "patroni_api node3",
-        "timers harness",
-    ];
-    events.until_all(alive.map(str::to_owned), sign_of_life).await;
+    let implied = watchers::ALL
+        .iter()
+        .flat_map(|watcher| (watcher.targets)(plan).into_iter().map(|target| format!("{} {target}", watcher.observer)));
+    events.until_all(implied, sign_of_life).await;
 }
 
 async fn switchover(cluster: &Cluster, events: &mut Events) {

@@ -350,12 +350,6 @@ pub fn find(name: &str) -> Option<&'static FaultKind> {
 mod tests {
     use super::*;
 
-    /// Claims on members are decided by trials with the fault of this name.
-    #[test]
-    fn the_fault_that_claims_on_members_name_exists() {
-        assert!(ALL.iter().any(|kind| kind.name == crate::verdict::MEMBER_REMOVED));
-    }
-
     #[test]
     fn the_table_is_sorted_and_its_rows_are_whole() {
         assert!(ALL.is_sorted_by_key(|kind| kind.name));

@@ -231,14 +231,6 @@ mod tests {
         assert!(!events.iter().any(|event| matches!(event.what, Occurrence::ObserverLost { .. })));
     }
 
-    /// The judging half holds a history to the observers that its table names.
-    #[test]
-    fn the_judging_half_expects_the_observers_that_run() {
-        let names: Vec<_> = ALL.iter().map(|observer| observer.name).collect();
-        let expected: Vec<_> = crate::checks::watchers::ALL.iter().map(|watcher| watcher.observer).collect();
-        assert_eq!(names, expected);
-    }
-
     #[test]
     fn names_are_in_order_and_unique() {
         assert!(ALL.windows(2).all(|pair| pair[0].name < pair[1].name));
