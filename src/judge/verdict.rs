@@ -194,12 +194,14 @@ pub struct ClaimTrial {
 /// The check name of findings that the verdict itself makes.
 const VERDICT: &str = "verdict";
 
+/// Judges a scenario by its events, of which some are missing where there is a gap.
 fn judge_scenario(
     number: u32,
     plan: Option<&Plan>,
     run: Option<&RunStarted>,
     events: &[Event],
     table: &[Check],
+    has_gap: bool,
 ) -> ScenarioVerdict {
     let scenario = events.iter().find_map(|event| match &event.what {
         Occurrence::ScenarioStarted(started) => Some(started.clone()),
@@ -225,6 +227,9 @@ fn judge_scenario(
             (findings, happened, drawn)
         }
     };
+    if has_gap {
+        doubts::without_gaps(&mut findings);
+    }
     if let Some(scenario) = &scenario {
         claims::bind(scenario, &mut findings);
     }

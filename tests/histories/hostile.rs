@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgquake_judge::{
     checks::Outcome,
-    history::{Event, Occurrence, event::RunStarted},
+    history::{
+        Event, Occurrence,
+        event::{ClientKind, RunStarted},
+    },
     report::{ReportInput, ScenarioRecord, write_all},
     verdict::{Judge, RunVerdict},
 };
@@ -79,6 +82,19 @@ fn what_comes_after_the_end_of_its_scenario_is_a_doubt() {
     events.insert(ended + 1, late);
     (1..).zip(&mut events).for_each(|(seq, event)| event.seq = seq);
     is_unproven(&verdict_of(&events), "which had ended before it");
+}
+
+#[test]
+fn a_row_whose_write_is_missing_from_the_history_is_no_failure_but_two_writers_are() {
+    let acknowledged = |event: &Event| matches!(&event.what, Occurrence::Attempt(attempt) if attempt.client_kind == ClientKind::Writer && attempt.endpoint == "write");
+    let cut = |mut events: Vec<Event>| {
+        let place = events.iter().position(acknowledged).expect("a write");
+        events.remove(place);
+        events
+    };
+    is_unproven(&verdict_of(&cut(clean())), "may be among the events that are missing");
+    let two_writers = run(&[Course { old_until_ms: 3210, ..Course::default() }]);
+    assert_eq!(verdict_of(&cut(two_writers)).outcome, Outcome::Fail);
 }
 
 #[test]

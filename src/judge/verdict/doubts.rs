@@ -21,14 +21,17 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
-    pub(super) fn take(&mut self, event: &Event) {
-        match self.before {
-            None if event.seq != 1 => self.gap = Some("the history's beginning is missing".to_owned()),
-            Some((seq, _)) if seq.checked_add(1) != Some(event.seq) && self.gap.is_none() => {
-                self.gap = Some(format!("the history has a gap between event {seq} and event {}", event.seq));
+    /// Takes the next event, and says whether others are missing before it.
+    pub(super) fn take(&mut self, event: &Event) -> bool {
+        let gap = match self.before {
+            None if event.seq != 1 => Some("the history's beginning is missing".to_owned()),
+            Some((seq, _)) if seq.checked_add(1) != Some(event.seq) => {
+                Some(format!("the history has a gap between event {seq} and event {}", event.seq))
             }
-            _ => {}
-        }
+            _ => None,
+        };
+        let is_missing = gap.is_some();
+        self.gap = self.gap.take().or(gap);
         if self.before.is_some_and(|(_, at_us)| event.at_us < at_us) && self.clock.is_none() {
             self.clock = Some(format!("the history's clock went back at event {}", event.seq));
         }
@@ -43,6 +46,7 @@ impl Doubts {
             Occurrence::RunEnded { interrupted } if self.ended.is_none() => self.ended = Some(interrupted.clone()),
             _ => {}
         }
+        is_missing
     }
 
     /// Takes an event of a scenario that has been judged.
@@ -109,6 +113,17 @@ fn trial_out_of_range(event: &Event) -> Option<String> {
     let Occurrence::ScenarioStarted(started) = &event.what else { return None };
     let (trial, trials) = (started.trial, started.trials);
     (trial == 0 || trial > trials).then(|| format!("it is trial {trial} of {trials}"))
+}
+
+/// Where events of a scenario may be missing, rows of which it has no write may be theirs.
+pub(super) fn without_gaps(findings: &mut [Finding]) {
+    let of_unrecorded =
+        |finding: &Finding| finding.measure.as_ref().is_some_and(|measure| measure.name == "unrecorded_rows");
+    let failed = |finding: &&mut Finding| finding.outcome == Outcome::Fail && of_unrecorded(finding);
+    for finding in findings.iter_mut().filter(failed) {
+        finding.outcome = Outcome::Inconclusive;
+        finding.summary += "; the history has a gap, so their writes may be among the events that are missing";
+    }
 }
 
 /// Where the clock of a scenario's events goes back, no order and no span of time is proven; where its plan is not that

@@ -1,7 +1,7 @@
 //! Judges a history as it is read: scenario by scenario, so that memory grows with the largest scenario and not with
 //! the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{RunVerdict, ScenarioVerdict, claims, doubts::Doubts, judge_scenario, planned, statistics};
 use crate::{
@@ -10,18 +10,23 @@ use crate::{
     plan::Plan,
 };
 
+/// Sees a scenario's verdict, with the events that it was judged by.
+type Shown<'j> = Box<dyn FnMut(&ScenarioVerdict, &[Event]) + 'j>;
+
 /// Takes the events of a run, in the order in which they were recorded, and judges each scenario at its end.
 pub struct Judge<'j> {
     plans: &'j BTreeMap<u32, Plan>,
     table: &'j [Check],
     /// Is shown each scenario's verdict with the events that it was judged by.
-    shown: Box<dyn FnMut(&ScenarioVerdict, &[Event]) + 'j>,
+    shown: Shown<'j>,
     /// The events of scenarios that have not ended.
     open: BTreeMap<u32, Vec<Event>>,
     /// What was recorded for all scenarios that ran at the time, since the oldest of those that are open began.
     shared: Vec<Event>,
     /// What the run says of itself.
     run: Option<RunStarted>,
+    /// Scenarios of which events may be missing.
+    with_gap: BTreeSet<u32>,
     doubts: Doubts,
     judged: BTreeMap<u32, ScenarioVerdict>,
 }
@@ -45,6 +50,7 @@ impl<'j> Judge<'j> {
             open: BTreeMap::new(),
             shared: Vec::new(),
             run: None,
+            with_gap: BTreeSet::new(),
             doubts: Doubts::default(),
             judged: BTreeMap::new(),
         }
@@ -52,8 +58,10 @@ impl<'j> Judge<'j> {
 
     /// Takes the next event.
     pub fn take(&mut self, event: Event) {
-        self.doubts.take(&event);
         let number = event.scenario;
+        if self.doubts.take(&event) {
+            self.with_gap.extend(self.open.keys().copied().chain([number]));
+        }
         if number == 0 {
             match event.what {
                 Occurrence::RunStarted(started) => self.run = self.run.take().or(Some(started)),
@@ -113,7 +121,9 @@ impl<'j> Judge<'j> {
         events.sort_by_key(|event| event.seq);
         let oldest_us = self.open.values().filter_map(|events| events.first()).map(|event| event.at_us).min();
         self.shared.retain(|event| oldest_us.is_some_and(|oldest_us| event.at_us >= oldest_us));
-        let verdict = judge_scenario(number, self.plans.get(&number), self.run.as_ref(), &events, self.table);
+        let has_gap = self.with_gap.contains(&number);
+        let plan = self.plans.get(&number);
+        let verdict = judge_scenario(number, plan, self.run.as_ref(), &events, self.table, has_gap);
         (self.shown)(&verdict, &events);
         self.judged.insert(number, verdict);
     }
