@@ -137,6 +137,7 @@ fn ascii(text: &str) -> String {
             '\u{2013}' | '\u{2212}' => plain.push('-'),
             '\u{2192}' => plain.push_str("->"),
             '\u{b7}' => plain.push('-'),
+            '\u{2026}' => plain.push_str("..."),
             '\u{2018}' | '\u{2019}' => plain.push('\''),
             '\u{201c}' | '\u{201d}' => plain.push('"'),
             '\n' => plain.push('\n'),

@@ -294,7 +294,9 @@ fn expectations(scenario: &ScenarioVerdict, record: &ScenarioRecord) -> Vec<Expe
         .expectations
         .iter()
         .map(|expectation| {
-            let finding = scenario.findings.iter().find(|finding| judges(finding, expectation));
+            // Of several faults each has a finding; the worst of them decides.
+            let own = scenario.findings.iter().filter(|finding| judges(finding, expectation));
+            let finding = own.rev().max_by_key(|finding| finding.outcome);
             let measured = finding.and_then(|finding| finding.measure.as_ref()).map(figures::measure);
             ExpectationLine {
                 text: expectation.text.clone(),
