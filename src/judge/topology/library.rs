@@ -11,9 +11,12 @@ use crate::suggestion::{did_you_mean, nearest};
 
 /// The built-in topologies, so that a user's own crate has them too: name and text.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("single-region", include_str!("../../../topologies/single-region.yaml")),
     ("single-region-fast", include_str!("../../../topologies/single-region-fast.yaml")),
     ("single-region-sync", include_str!("../../../topologies/single-region-sync.yaml")),
+    ("stretched", include_str!("../../../topologies/stretched.yaml")),
+    ("two-nodes", include_str!("../../../topologies/two-nodes.yaml")),
 ];
 
 /// Loads a topology by its name (from `NAME.yaml` in the folders, the first that has it, else a built-in one) or
