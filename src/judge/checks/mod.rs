@@ -13,6 +13,7 @@ pub mod harness_was_sound;
 pub mod ledgers;
 pub mod load_was_real;
 pub mod lost_writes;
+mod onset;
 pub mod outage;
 pub mod phases;
 pub mod promotion;

@@ -32,7 +32,7 @@ const SETTLE_SLACK_US: u64 = 100_000;
 pub const STALL_US: u64 = 100_000;
 
 /// A span in which clients were not served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outage {
     pub from_us: u64,
     /// The first acknowledgement of the uninterrupted run; `None`: it did not come.
@@ -43,6 +43,9 @@ pub struct Outage {
     pub first_seq: Option<u64>,
     /// `seq` of the acknowledgement that ended it.
     pub last_seq: Option<u64>,
+    /// It may have begun this much sooner: nobody asked meanwhile who would have noticed.
+    #[serde(default)]
+    pub onset_error_us: u64,
 }
 
 impl Outage {
@@ -97,8 +100,14 @@ fn follow_failure(ended: &[Tried<'_>], first: usize, window: Window) -> (Outage,
                 last_failed = run;
                 continue;
             }
-            let open =
-                Outage { from_us, to_us: None, settled: false, first_seq: Some(ended[first].seq), last_seq: None };
+            let open = Outage {
+                from_us,
+                to_us: None,
+                settled: false,
+                first_seq: Some(ended[first].seq),
+                last_seq: None,
+                onset_error_us: 0,
+            };
             return (open, ended.len());
         };
         let settled_us = run_first.started_us() + SETTLE_US;
@@ -116,6 +125,7 @@ fn follow_failure(ended: &[Tried<'_>], first: usize, window: Window) -> (Outage,
             settled: ended.last().is_some_and(|tried| tried.started_us() + SETTLE_SLACK_US >= settled_us),
             first_seq: Some(ended[first].seq),
             last_seq: recovery.map(|tried| tried.seq),
+            onset_error_us: 0,
         };
         return (outage, next);
     }
@@ -153,6 +163,7 @@ fn stall(started: &[Tried<'_>], after_us: u64, until_us: u64, answer: Option<u64
         settled: answer.is_some(),
         first_seq: Some(waited.seq),
         last_seq: answer,
+        onset_error_us: 0,
     })
 }
 

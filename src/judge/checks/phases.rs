@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Evidence,
     grouping::{Group, Watched, groups},
+    onset::refined,
     outage::Outage,
     record::{FaultRecord, KeyChange, Tried, attempts, faults, leader_key},
 };
@@ -175,6 +176,12 @@ impl Failover {
         self.recovered_us.map(|recovered_us| milliseconds(recovered_us.saturating_sub(self.outage_from_us)))
     }
 
+    /// How much sooner the longest outage may have begun, where new connections alone show it and were tried rarely.
+    pub fn onset_error_ms(&self) -> f64 {
+        let longest = self.outages.iter().find(|outage| outage.from_us == self.outage_from_us);
+        longest.map_or(0.0, |outage| milliseconds(outage.onset_error_us))
+    }
+
     /// The fault's instant as well as it is known: when clients lost service, if that lies within the bracket of the
     /// confirmation (which is wide where the engine answers late), else the bracket's end.
     pub fn effect_us(&self) -> u64 {
@@ -201,8 +208,8 @@ pub fn failovers(evidence: &Evidence<'_>) -> Vec<Failover> {
     let mut found = Vec::new();
     for group in groups(&faults, &fresh, Watched::of(evidence.events)) {
         let scene = Scene { evidence, all: &all, fresh: &fresh, keys: &keys, faults: group.faults };
-        let (ended, open): (Vec<Outage>, Vec<Outage>) =
-            group.outages.iter().copied().partition(|outage| outage.to_us.is_some());
+        let outages = group.outages.iter().map(|outage| refined(*outage, group.window.from_us, &fresh, &all));
+        let (ended, open): (Vec<Outage>, Vec<Outage>) = outages.partition(|outage| outage.to_us.is_some());
         if open.is_empty() || !ended.is_empty() {
             found.push(scene.failover(&group, ended));
         }

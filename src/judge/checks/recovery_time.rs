@@ -51,6 +51,7 @@ pub const READ_OUTAGE_MS: &str = "read_outage_ms";
 pub const STALE_READ_MS: &str = "stale_read_ms";
 pub const OLD_PRIMARY_WRITES_MS: &str = "old_primary_writes_ms";
 const OUTAGE_ONSET_MS: &str = "outage_onset_ms";
+const OUTAGE_ONSET_ERROR_MS: &str = "outage_onset_error_ms";
 const OUTAGE_BEFORE_FAULT_MS: &str = "outage_before_fault_ms";
 const SESSIONS_CLOSED_MS: &str = "sessions_closed_ms";
 const NOT_RECOVERED_FOR_MS: &str = "not_recovered_for_ms";
@@ -70,6 +71,7 @@ pub const CHECK: Check = Check {
         TOTAL_OUTAGE_MS,
         OUTAGES,
         OUTAGE_ONSET_MS,
+        OUTAGE_ONSET_ERROR_MS,
         OUTAGE_BEFORE_FAULT_MS,
         LONGEST_CLIENT_GAP_MS,
         READ_OUTAGE_MS,
@@ -100,6 +102,19 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     findings.extend(scene.before_fault());
     findings
+}
+
+/// An outage of new connections alone that nobody expected is known to their interval only: a bound that lies within it
+/// is neither kept nor missed.
+fn within_onset_error(finding: Finding, failover: &Failover) -> Finding {
+    let error_ms = failover.onset_error_ms();
+    let (Some(measure), Some(target)) = (&finding.measure, finding.target) else { return finding };
+    let (least, most) = edges(target);
+    let may_reach = |edge: f64| measure.value <= edge && edge < measure.value + error_ms;
+    if measure.name == WRITE_OUTAGE_MS && least.into_iter().chain(most).any(may_reach) && error_ms > 0.0 {
+        return doubted(finding, &format!("it may have begun up to {error_ms:.0} ms sooner"));
+    }
+    finding
 }
 
 struct Scene<'s, 'e> {
@@ -233,7 +248,8 @@ impl Scene<'_, '_> {
             }
             let finding = finding.held_against(expectation);
             let verdict = finding.measure.as_ref().map(|measure| against(measure, expectation)).unwrap_or_default();
-            error.applied_to(Finding { summary: format!("{}{verdict}", finding.summary), ..finding })
+            let held = error.applied_to(Finding { summary: format!("{}{verdict}", finding.summary), ..finding });
+            within_onset_error(held, failover)
         };
         asked.iter().map(hold).collect()
     }
@@ -348,6 +364,9 @@ impl Scene<'_, '_> {
         let told = |phase: &&Phase| phase.seen && (failover.at_once() || phase.name != PhaseName::Detect);
         let mut details: Vec<Measure> = failover.phases.iter().filter(told).map(phase).collect();
         let onset_us = failover.outage_from_us.saturating_sub(failover.effect_to_us);
+        if failover.onset_error_ms() > 0.0 {
+            details.push(Measure::new(OUTAGE_ONSET_ERROR_MS, failover.onset_error_ms()));
+        }
         if failover.course != Course::NoOutage {
             details.push(Measure::new(OUTAGE_ONSET_MS, milliseconds(onset_us)));
         }

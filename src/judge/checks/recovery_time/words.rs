@@ -69,6 +69,10 @@ pub(super) fn story(evidence: &Evidence<'_>, failover: &Failover) -> String {
             );
         }
     }
+    if failover.onset_error_ms() > 0.0 {
+        let error_ms = failover.onset_error_ms();
+        told += &format!("; it may have begun up to {error_ms:.0} ms sooner, as nobody who failed had asked meanwhile");
+    }
     let blind: Vec<_> = failover.phases.iter().filter(|phase| !phase.seen).map(|phase| phase.name.name()).collect();
     if !blind.is_empty() {
         told += &format!("; the end of {} was not seen and counts to the phase after it", blind.join(" and "));

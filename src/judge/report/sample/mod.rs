@@ -272,6 +272,7 @@ fn failover_found(number: u32, failover: Failover) -> phases::Failover {
             settled: true,
             first_seq: Some(214),
             last_seq: Some(1_733),
+            onset_error_us: 0,
         }],
         watched_until_us: at(58_000),
         course: Course::Failover,
