@@ -66,6 +66,17 @@ impl SessionError {
         }
     }
 
+    /// The operating system's error behind it, if there is one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        std::iter::from_fn(|| {
+            let this = cause?;
+            cause = this.source();
+            Some(this)
+        })
+        .find_map(|error| error.downcast_ref::<io::Error>().map(io::Error::kind))
+    }
+
     /// Whether this machine had no file, port or memory left for a connection: the harness failed, not the
     /// cluster.
     pub fn is_exhaustion_here(&self) -> bool {

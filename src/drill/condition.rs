@@ -31,6 +31,8 @@ pub enum Condition {
     StandbyBehind { lag_bytes: u64 },
     /// One node is primary, and every other streams on its timeline: what the checks ask for in the end.
     AllFollow,
+    /// The same, and every node was looked at anew.
+    AllSeenFollowing,
 }
 
 impl fmt::Display for Condition {
@@ -41,6 +43,7 @@ impl fmt::Display for Condition {
             Condition::Promoted => formatter.write_str("a new primary"),
             Condition::StandbyBehind { lag_bytes } => write!(formatter, "a standby {lag_bytes} bytes behind"),
             Condition::AllFollow => formatter.write_str("every node in its place"),
+            Condition::AllSeenFollowing => formatter.write_str("a new look at every node in its place"),
         }
     }
 }
@@ -72,6 +75,7 @@ impl Condition {
             }
             Condition::StandbyBehind { lag_bytes } => lag(events).is_some_and(|lag| lag >= lag_bytes),
             Condition::AllFollow => all_follow(events),
+            Condition::AllSeenFollowing => all_follow(events) && all_seen(events, after_us),
         }
     }
 }
@@ -121,6 +125,16 @@ fn all_follow(events: &[Event]) -> bool {
     }
     let (primaries, others): (Vec<_>, Vec<_>) = last.into_values().partition(|state| state.is_primary());
     matches!(primaries[..], [primary] if others.iter().all(|state| state.streams_on(primary.timeline)))
+}
+
+/// Whether every node that was ever seen was seen again after an instant.
+fn all_seen(events: &[Event], after_us: u64) -> bool {
+    let states = events.iter().filter_map(|event| match &event.what {
+        Occurrence::NodeState(state) => Some((state.node.as_str(), event.at_us)),
+        _ => None,
+    });
+    let last: BTreeMap<&str, u64> = states.collect();
+    last.into_values().all(|at_us| at_us >= after_us)
 }
 
 /// What conditions read: everything that the history got of a scenario, but for the clients' attempts.
@@ -235,6 +249,9 @@ mod tests {
         assert!(!Condition::AllFollow.holds(&left, 0), "before it is rewound");
         let back = [&left[..], &[on(9, "node1", Role::Standby, 3)]].concat();
         assert!(Condition::AllFollow.holds(&back, 0));
+        assert!(!Condition::AllSeenFollowing.holds(&back, 6), "node2 was last seen before");
+        let again = [&back[..], &[on(10, "node2", Role::Primary, 3)]].concat();
+        assert!(Condition::AllSeenFollowing.holds(&again, 6));
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! Each node as SQL shows it: role, timeline, WAL position, who streams from whom.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::LazyLock, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::LazyLock,
+    time::Duration,
+};
 
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
-    cluster::{NODE, NODE_TIMELINE, Session, session::explain},
+    cluster::{NODE, NODE_TIMELINE, Session},
     history::{
         Occurrence, Recorder,
         event::{NodeState, Role},
@@ -27,10 +32,12 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// A state that does not change is recorded this often, for its WAL position.
 const TELL_AT_LEAST: Duration = Duration::from_secs(1);
 
-/// What a look asks; the answer is one row.
+/// What a look asks; the answer is one row. A standby that receives nothing is on no timeline that it could name: its last
+/// restart point may be on one that it has left since.
 static STATEMENT: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT standby, {NODE_TIMELINE}, \
+        "SELECT standby, \
+             CASE WHEN standby AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver) THEN NULL ELSE {NODE_TIMELINE} END, \
              CASE WHEN standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn, \
              (SELECT sender_host FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
              (SELECT json_object_agg(application_name, sync_state) FROM pg_stat_replication WHERE state = 'streaming') \
@@ -63,12 +70,13 @@ struct Eye {
 enum Look {
     Seen(NodeState),
     Unreachable,
-    /// The node answered, but not what was asked, as it may in the instant of its promotion: why.
-    Unclear(String),
+    /// The node answered, but not what was asked, as it may in the instant of its promotion.
+    Unclear,
 }
 
-/// A node whose answers are unclear for so long is not watched any more, whatever the reason.
-const UNCLEAR_AT_MOST: Duration = Duration::from_secs(10);
+/// An answer that is unclear for so long is no moment's matter: a damaged node answers with errors, and that is what is
+/// seen of it.
+const UNCLEAR_AT_MOST: Duration = Duration::from_secs(1);
 
 impl Eye {
     async fn watch(mut self, recorder: Recorder) -> String {
@@ -82,20 +90,24 @@ impl Eye {
             let state = match self.look().await {
                 Look::Seen(state) => state,
                 Look::Unreachable => unreachable(&self.node),
-                Look::Unclear(reason) if last_clear.elapsed() > UNCLEAR_AT_MOST => return reason,
-                Look::Unclear(_) => continue,
+                Look::Unclear if last_clear.elapsed() > UNCLEAR_AT_MOST => {
+                    NodeState { reachable: true, ..unreachable(&self.node) }
+                }
+                Look::Unclear => continue,
             };
-            last_clear = Instant::now();
+            if !state.reachable || state.role.is_some() {
+                last_clear = Instant::now();
+            }
             let news =
                 told.as_ref().is_none_or(|(before, at)| !same_but_lsn(before, &state) || at.elapsed() >= TELL_AT_LEAST);
             if news {
                 recorder.record(Occurrence::NodeState(state.clone()));
                 told = Some((state.clone(), Instant::now()));
             }
-            if let (Some(timeline), Some(session)) = (state.timeline, &self.session)
-                && let Some(switch) = switches.look(&self.node, timeline, session).await
-            {
-                recorder.record(switch);
+            if let (Some(_), Some(session)) = (state.role, &self.session) {
+                for switch in switches.look(&self.node, state.timeline, session).await {
+                    recorder.record(switch);
+                }
             }
             pulse.beat();
         }
@@ -114,16 +126,13 @@ impl Eye {
             return Look::Unreachable;
         }
         self.session = Some(session);
-        let messages = match answer {
-            Ok(messages) => messages,
-            Err(error) => return Look::Unclear(format!("failed to ask for the node's state: {}", explain(&error))),
-        };
+        let Ok(messages) = answer else { return Look::Unclear };
         let row = messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
         let state = row.and_then(|row| state(&self.node, row));
-        state.map_or_else(|| Look::Unclear("the node's state is not the row that was asked for".to_owned()), Look::Seen)
+        state.map_or(Look::Unclear, Look::Seen)
     }
 }
 
@@ -145,7 +154,7 @@ fn state(node: &str, row: &SimpleQueryRow) -> Option<NodeState> {
         node: node.to_owned(),
         reachable: true,
         role: Some(if cell(0)? == "t" { Role::Standby } else { Role::Primary }),
-        timeline: Some(cell(1)?.parse().ok()?),
+        timeline: cell(1).map(str::parse).transpose().ok()?,
         lsn: cell(2).and_then(|lsn| lsn.parse().ok()),
         streaming_from: cell(3).map(str::to_owned),
         standbys: cell(4).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
@@ -156,46 +165,77 @@ fn same_but_lsn(one: &NodeState, other: &NodeState) -> bool {
     NodeState { lsn: None, ..one.clone() } == NodeState { lsn: None, ..other.clone() }
 }
 
-/// Switches of timelines that a node's history files tell.
+/// Switches of timelines that a node's history files tell: every line of each, so that a timeline is not lost on which
+/// nobody saw a primary.
 #[derive(Default)]
 struct Switches {
-    /// The timeline whose file was read.
-    read: Option<u32>,
-    /// When a file that was not there yet was asked for.
-    asked: Option<Instant>,
+    told: BTreeSet<Switch>,
+    /// The timeline that the node was on when the files were read last.
+    timeline: Option<u32>,
+    read: Option<Instant>,
 }
 
-/// The time between two attempts to read a history file that is not there yet.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The beginning of a timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Switch {
+    parent: u32,
+    timeline: u32,
+    switch_lsn: u64,
+}
+
+/// The time between two readings of the history files while the node's timeline does not change. They change under a
+/// timeline of the same number when a node is rewound or rebuilt.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// The name of each history file, and what it holds.
+const HISTORY_FILES: &str =
+    "SELECT name, pg_read_file('pg_wal/' || name) FROM pg_ls_waldir() WHERE name LIKE '%.history'";
 
 impl Switches {
-    /// The switch to this timeline, when it is new. The first timeline has no file: nothing was switched.
-    async fn look(&mut self, node: &str, timeline: u32, session: &Session) -> Option<Occurrence> {
-        if timeline < 2 || self.read == Some(timeline) || self.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN) {
-            return None;
+    /// The switches that are new. A node that is on its first timeline has no file: nothing was switched.
+    async fn look(&mut self, node: &str, timeline: Option<u32>, session: &Session) -> Vec<Occurrence> {
+        let told = timeline.is_none_or(|timeline| timeline < 2 || self.told.iter().any(|own| own.timeline == timeline));
+        let due = self.read.is_none_or(|read| read.elapsed() >= READ_AGAIN);
+        if !due && (told || timeline == self.timeline) {
+            return Vec::new();
         }
-        self.asked = Some(Instant::now());
-        let statement = format!("SELECT pg_read_file('pg_wal/{timeline:08X}.history')");
-        let answer = timeout(TIMEOUT, session.simple_query(&statement)).await.ok()?.ok()?;
-        let (parent, switch_lsn) = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => parse_history(row.try_get(0).ok()??),
+        (self.timeline, self.read) = (timeline, Some(Instant::now()));
+        let Ok(Ok(answer)) = timeout(TIMEOUT, session.simple_query(HISTORY_FILES)).await else { return Vec::new() };
+        let files = answer.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(parse_history(row.try_get(0).ok()??, row.try_get(1).ok()??)),
             _ => None,
-        })?;
-        (self.read, self.asked) = (Some(timeline), None);
-        Some(Occurrence::TimelineSwitch { node: node.to_owned(), parent, timeline, switch_lsn })
+        });
+        let new: Vec<Switch> = files.flatten().filter(|switch| self.told.insert(*switch)).collect();
+        let occurrence = |Switch { parent, timeline, switch_lsn }: Switch| {
+            let node = node.to_owned();
+            Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn }
+        };
+        new.into_iter().map(occurrence).collect()
     }
 }
 
-/// The parent of a history file's timeline and the WAL position where it left it: the last line that is neither
-/// empty nor a comment, `parent <tab> lsn <tab> reason`.
-fn parse_history(file: &str) -> Option<(u32, u64)> {
-    let last = file.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let mut fields = last.split_whitespace();
-    let parent = fields.next()?.parse().ok()?;
+/// The switches that a history file tells, the oldest first. Each line that is neither empty nor a comment is `parent
+/// <tab> lsn <tab> reason`: where the parent was left for the timeline of the next line, and in the last line for that of
+/// the file's name. Nothing of a file that can't be read in full.
+fn parse_history(name: &str, file: &str) -> Vec<Switch> {
+    let lines = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let number = name.split('.').next().and_then(|hex| u32::from_str_radix(hex, 16).ok());
+    let (Some(left), Some(last)) = (lines.map(parse_line).collect::<Option<Vec<_>>>(), number) else {
+        return Vec::new();
+    };
+    let children = left.iter().skip(1).map(|(parent, _)| *parent).chain([last]);
+    let begun = left.iter().zip(children);
+    begun.map(|(&(parent, switch_lsn), timeline)| Switch { parent, timeline, switch_lsn }).collect()
+}
+
+/// The timeline of a history file's line and the WAL position where it was left.
+fn parse_line(line: &str) -> Option<(u32, u64)> {
+    let mut fields = line.split_whitespace();
+    let timeline = fields.next()?.parse().ok()?;
     let (high, low) = fields.next()?.split_once('/')?;
     let part = |hex| u64::from(u32::from_str_radix(hex, 16).ok()?).into();
     let (high, low): (Option<u64>, Option<u64>) = (part(high), part(low));
-    Some((parent, (high? << 32) | low?))
+    Some((timeline, (high? << 32) | low?))
 }
 
 #[cfg(test)]
@@ -203,11 +243,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_history_file_names_the_last_switch() {
+    fn a_history_file_tells_every_switch() {
         let file = "1\t0/5000148\tno recovery target specified\n\n2\t1/A0000000\tno recovery target specified\n";
-        assert_eq!(parse_history(file), Some((2, 0x1_A000_0000)));
-        assert_eq!(parse_history("# empty\n\n"), None);
-        assert_eq!(parse_history("1\tnonsense\n"), None);
+        let switch = |parent, timeline, switch_lsn| Switch { parent, timeline, switch_lsn };
+        // Timeline 3 was never begun: node2 took the number 4, because it knew 3 as taken.
+        assert_eq!(parse_history("00000004.history", file), [switch(1, 2, 0x500_0148), switch(2, 4, 0x1_A000_0000)]);
+        assert_eq!(parse_history("0000000A.history", "# empty\n\n"), []);
+        assert_eq!(parse_history("00000002.history", "1\tnonsense\n"), []);
     }
 
     #[test]

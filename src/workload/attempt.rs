@@ -1,6 +1,6 @@
 //! One attempt on a session, and what its end proves.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::{
@@ -13,9 +13,9 @@ use super::ledger::ledger_row;
 use crate::{
     cluster::{
         access::{LEDGER_TABLE, NODE_SETTING},
-        session::{Session, explain},
+        session::{Session, SessionError, explain},
     },
-    history::event::{AttemptOutcome, Operation},
+    history::event::{AttemptOutcome, Contact, Operation},
 };
 
 /// The statement of an attempt. It answers with one row: node, WAL position, timeline.
@@ -72,6 +72,7 @@ impl Limit {
 pub(super) struct Refusal {
     pub sqlstate: Option<String>,
     pub message: String,
+    pub contact: Contact,
     /// This machine ran out of something: the attempt says nothing about the cluster.
     pub exhausted: bool,
 }
@@ -87,10 +88,31 @@ pub(super) async fn open(
         Some(Ok(session)) => Ok(session),
         Some(Err(error)) => Err(Refusal {
             sqlstate: error.sqlstate().map(str::to_owned),
+            contact: contact(&error),
             exhausted: error.is_exhaustion_here(),
             message: error.to_string(),
         }),
-        None => Err(Refusal { sqlstate: None, message: "no session came in time".to_owned(), exhausted: false }),
+        None => Err(Refusal {
+            sqlstate: None,
+            message: "no session came in time".to_owned(),
+            contact: Contact::Silence,
+            exhausted: false,
+        }),
+    }
+}
+
+/// What an attempt met that got no session.
+fn contact(error: &SessionError) -> Contact {
+    let broke = |kind: io::ErrorKind| {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof};
+        matches!(kind, ConnectionRefused | ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof)
+    };
+    match error {
+        // `is_closed`: the stream ended where the server's first word was to come.
+        SessionError::Open { source, .. } if source.as_db_error().is_some() => Contact::Answer,
+        SessionError::Open { source, .. } if source.is_closed() => Contact::Reset,
+        _ if error.io_kind().is_some_and(broke) => Contact::Reset,
+        _ => Contact::Silence,
     }
 }
 
@@ -99,7 +121,7 @@ pub(super) async fn open(
 pub(super) async fn send(session: Session, statement: &str, limit: &Limit) -> (AttemptOutcome, Option<Session>) {
     if let Some(reason) = session.ended() {
         let message = format!("the session had ended before the statement was sent: {reason}");
-        return (AttemptOutcome::Refused { sqlstate: None, message }, None);
+        return (AttemptOutcome::Refused { sqlstate: None, message, contact: Some(Contact::Silence) }, None);
     }
     // Warnings of an earlier statement are not this one's.
     session.take_warnings();
@@ -122,6 +144,7 @@ fn judge(answer: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>, warning
             Some(told) if proves_rollback(told) => AttemptOutcome::Refused {
                 sqlstate: Some(told.code().code().to_owned()),
                 message: told.message().to_owned(),
+                contact: Some(Contact::Answer),
             },
             _ => AttemptOutcome::Unknown { message: explain(&error) },
         },

@@ -17,7 +17,7 @@ use crate::{
     cluster::Session,
     history::{
         Occurrence, Recorder,
-        event::{Attempt, AttemptOutcome, ClientKind, Operation},
+        event::{Attempt, AttemptOutcome, ClientKind, Contact, Operation},
     },
 };
 
@@ -117,8 +117,9 @@ impl Client {
             Some(session) => session,
             None => match self.open_within(&limit).await {
                 Ok(session) => session,
-                Err(Refusal { sqlstate, message, .. }) => {
-                    self.record(sequence, started_us, AttemptOutcome::Refused { sqlstate, message });
+                Err(Refusal { sqlstate, message, contact, .. }) => {
+                    let outcome = AttemptOutcome::Refused { sqlstate, message, contact: Some(contact) };
+                    self.record(sequence, started_us, outcome);
                     return None;
                 }
             },
@@ -128,7 +129,7 @@ impl Client {
         let outcome = match outcome {
             // A read has no effect to be in doubt about: without its answer it failed.
             AttemptOutcome::Unknown { message } if self.operation == Operation::Read => {
-                AttemptOutcome::Refused { sqlstate: None, message }
+                AttemptOutcome::Refused { sqlstate: None, message, contact: Some(Contact::Silence) }
             }
             outcome => outcome,
         };

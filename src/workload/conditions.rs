@@ -267,7 +267,7 @@ mod tests {
         let outcome = if succeeded {
             AttemptOutcome::Acknowledged { node: "node1".to_owned(), timeline: 1, lsn: 1 }
         } else {
-            AttemptOutcome::Refused { sqlstate: None, message: "no".to_owned() }
+            AttemptOutcome::Refused { sqlstate: None, message: "no".to_owned(), contact: None }
         };
         Attempt {
             client_kind: ClientKind::Fresh,

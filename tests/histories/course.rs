@@ -298,6 +298,11 @@ impl Happening<'_> {
         node != "node1" || ms < course.old_until_ms.max(course.fault_ms) || ms >= back_ms
     }
 
+    /// Whether the fault took the whole host, and took it at once.
+    fn is_silent(&self) -> bool {
+        self.course.key.is_some() && self.course.confirmed && self.course.old_until_ms <= self.course.fault_ms
+    }
+
     fn observers(&mut self) {
         let course = self.course;
         for second in 0..=course.stop_ms / 1000 {
@@ -311,6 +316,7 @@ impl Happening<'_> {
             self.alive(second * 1000 + 13, "proxy_state", "proxy1");
             self.at(second * 1000 + 14, Occurrence::TimerLate { late_us: 800 });
         }
+        self.node_state(course.rejoined_ms - 50, self.winner());
         self.node_state(course.rejoined_ms - 50, "node1");
         if course.key.is_some() {
             let (parent, timeline, switch_lsn) = (1, 2, lsn(course.fault_ms - course.lost_ms));
@@ -329,6 +335,8 @@ impl Happening<'_> {
         let promoted = self.course.key.is_some() && ms >= self.course.direct_ms;
         let role = if timeline.is_some() { Role::Primary } else { Role::Standby };
         let follows = if promoted { ("node2", 2) } else { ("node1", 1) };
+        let others = NODES.into_iter().filter(|other| *other != node && self.is_up(other, ms));
+        let standbys = others.map(|other| (other.to_owned(), "async".to_owned())).collect();
         self.at(
             ms,
             Occurrence::NodeState(NodeState {
@@ -338,7 +346,7 @@ impl Happening<'_> {
                 timeline: reachable.then(|| timeline.unwrap_or(follows.1)),
                 lsn: reachable.then(|| lsn(ms)),
                 streaming_from: (reachable && role == Role::Standby).then(|| follows.0.to_owned()),
-                standbys: BTreeMap::new(),
+                standbys: if reachable && role == Role::Primary { standbys } else { BTreeMap::new() },
             }),
         );
     }
@@ -387,11 +395,15 @@ impl Happening<'_> {
         let refused = |sqlstate: Option<&str>, message: &str| AttemptOutcome::Refused {
             sqlstate: sqlstate.map(str::to_owned),
             message: message.to_owned(),
+            contact: None,
         };
         let outcome = match accepted {
             Some(_) if in_flight => AttemptOutcome::Unknown { message: "connection reset".to_owned() },
             Some(timeline) => AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: lsn(ms) },
-            None if through_proxy || !self.is_up(node, ms) => refused(None, "no connection"),
+            None if through_proxy => refused(None, "no connection"),
+            // A host that is down is silent; where PostgreSQL alone is gone the kernel answers.
+            None if !self.is_up(node, ms) && self.is_silent() => refused(None, "no session came in time"),
+            None if !self.is_up(node, ms) => refused(None, "failed to connect: Connection refused (os error 111)"),
             None => refused(Some("25006"), "read-only transaction"),
         };
         // What the old primary wrote alone is rewound.

@@ -6,7 +6,9 @@ use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation, SequenceRange},
+        event::{
+            Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, NodeState, Operation, Role, SequenceRange,
+        },
     },
     verdict::RunVerdict,
 };
@@ -99,6 +101,57 @@ pub fn assert_fails(verdict: &RunVerdict, check: &str) {
     assert_eq!((verdict.outcome, with_outcome(verdict, Outcome::Fail)), (Outcome::Fail, vec![check]), "{found:#?}");
 }
 
+/// A node that gives its observer no answer.
+pub fn silence(state: &mut NodeState) {
+    (state.reachable, state.role, state.timeline, state.lsn, state.streaming_from) = (false, None, None, None, None);
+    state.standbys.clear();
+}
+
+/// The history with the states of a node changed that were recorded from one instant on and before another, in
+/// microseconds on the run's clock.
+pub fn with_states(
+    mut events: Vec<Event>,
+    of: &str,
+    (from_us, to_us): (u64, u64),
+    change: impl Fn(&mut NodeState),
+) -> Vec<Event> {
+    for event in &mut events {
+        if let Occurrence::NodeState(state) = &mut event.what
+            && state.node == of
+            && (from_us..to_us).contains(&event.at_us)
+        {
+            change(state);
+        }
+    }
+    events
+}
+
+/// The word of a node that says that it is primary.
+pub fn primary(node: &str, timeline: u32, lsn: u64) -> Occurrence {
+    Occurrence::NodeState(NodeState {
+        node: node.to_owned(),
+        reachable: true,
+        role: Some(Role::Primary),
+        timeline: Some(timeline),
+        lsn: Some(lsn),
+        streaming_from: None,
+        standbys: BTreeMap::new(),
+    })
+}
+
+/// A write that a node acknowledged to a session of its own.
+pub fn write(node: &str, timeline: u32, started_ms: u64) -> Occurrence {
+    Occurrence::Attempt(Attempt {
+        client_kind: ClientKind::Held,
+        endpoint: node.to_owned(),
+        operation: Operation::Write,
+        client: 99,
+        sequence: started_ms,
+        started_us: (100 + started_ms) * 1000,
+        outcome: AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: 1 },
+    })
+}
+
 pub fn is_attempt(what: &Occurrence, wanted: impl Fn(&Attempt) -> bool) -> bool {
     matches!(what, Occurrence::Attempt(attempt) if wanted(attempt))
 }
@@ -131,7 +184,8 @@ pub fn refused(mut events: Vec<Event>, which: impl Fn(&Attempt) -> bool) -> Vec<
             && which(attempt)
         {
             gone.insert((attempt.client, attempt.sequence));
-            attempt.outcome = AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned() };
+            attempt.outcome =
+                AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned(), contact: None };
         }
     }
     with_ledgers(events, |_, found| {
@@ -167,7 +221,7 @@ pub fn with_reads(
     for (sequence, ms) in (1..).zip((300..until_ms).step_by(50)) {
         let outcome = match answer(ms) {
             Some((node, timeline)) => AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: 0 },
-            None => AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned() },
+            None => AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned(), contact: None },
         };
         let attempt = Attempt {
             client_kind: ClientKind::Fresh,

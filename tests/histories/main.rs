@@ -17,9 +17,11 @@ mod promotion;
 mod properties;
 mod reads;
 mod recovery;
+mod rejoin;
 mod saved;
 mod soundness;
 mod suspension;
+mod timelines;
 mod watchers;
 mod writers;
 

@@ -10,7 +10,8 @@ use pgquake_judge::{
 };
 
 use super::{
-    course::{Course, run},
+    course::{Course, lsn, run},
+    edits::{clean, primary, with, without},
     finding, findings, value, verdict_of,
 };
 
@@ -72,6 +73,42 @@ fn where_nobody_was_promoted_nothing_is_said_unless_it_was_asked() {
     let verdict = verdict_of(&run(&[asked]));
     let own = finding(&verdict, "promotion");
     assert_eq!((own.outcome, value(own, BEHIND)), (Outcome::Pass, 0.0));
+}
+
+/// E1: the claim is not confirmed by what nobody read.
+#[test]
+fn a_promotion_whose_history_nobody_read_is_inconclusive_and_counted() {
+    let events = without(run(&[Course { claims: vec!["LAG-CAP"], ..Course::default() }]), |what| {
+        matches!(what, Occurrence::TimelineSwitch { .. })
+    });
+    let verdict = verdict_of(&events);
+    let own = finding(&verdict, "promotion");
+    assert_eq!((own.outcome, value(own, "promotions"), own.value_of(BEHIND)), (Outcome::Inconclusive, 1.0, None));
+    assert_ne!(verdict.claims[0].state, ClaimState::Confirmed);
+}
+
+/// R1: node3 begins the same number, far behind.
+#[test]
+fn a_second_promotion_to_the_same_number_is_looked_at_too() {
+    let (parent, timeline, switch_lsn) = (1, 2, lsn(1000) - 20_000_000);
+    let told = Occurrence::TimelineSwitch { node: "node3".to_owned(), parent, timeline, switch_lsn };
+    let events = with(with(clean(), 4400, told), 4500, primary("node3", 2, switch_lsn + 10));
+    let verdict = verdict_of(&events);
+    let own = finding(&verdict, "promotion");
+    assert_eq!((value(own, "promotions"), value(own, "primary_changes")), (2.0, 3.0));
+    assert!(value(own, BEHIND) > 20_000_000.0 && own.summary.contains("node3 was promoted"), "{own:#?}");
+}
+
+#[test]
+fn that_nobody_is_promoted_and_that_the_primary_stays_can_be_asked() {
+    let asked = |key, measure| {
+        let expected = vec![("promotion", measure, Bound::Exactly(0.0))];
+        finding(&verdict_of(&run(&[Course { key, expected, ..Course::default() }])), "promotion").outcome
+    };
+    for measure in ["promotions", "primary_changes"] {
+        assert_eq!(asked(None, measure), Outcome::Pass, "{measure}");
+        assert_eq!(asked(Some((2600, 2700)), measure), Outcome::Fail, "{measure}");
+    }
 }
 
 #[test]

@@ -213,7 +213,7 @@ fn an_outage_that_began_before_the_fault_is_not_the_faults() {
             && (1_000_000..1_900_000).contains(&attempt.started_us)
         {
             let message = "no session came in time".to_owned();
-            attempt.outcome = AttemptOutcome::Refused { sqlstate: None, message };
+            attempt.outcome = AttemptOutcome::Refused { sqlstate: None, message, contact: None };
         }
     }
     let client = events.iter().find_map(|event| match &event.what {

@@ -70,7 +70,8 @@ fn writers_that_do_not_write_are_no_load() {
             && attempt.client == 2
             && attempt.started_us < 2_000_000
         {
-            attempt.outcome = AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned() };
+            attempt.outcome =
+                AttemptOutcome::Refused { sqlstate: None, message: "no connection".to_owned(), contact: None };
         }
     }
     let verdict =

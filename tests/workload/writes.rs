@@ -111,7 +111,7 @@ async fn what_a_standby_refuses_is_no_success_and_the_ledger_holds_what_was_ackn
         assert!(at_standby.iter().any(|attempt| attempt.client_kind == kind), "no attempt of {kind:?} on the standby");
     }
     for attempt in at_standby {
-        let AttemptOutcome::Refused { sqlstate, message } = &attempt.outcome else { panic!("{attempt:?}") };
+        let AttemptOutcome::Refused { sqlstate, message, .. } = &attempt.outcome else { panic!("{attempt:?}") };
         assert_eq!(sqlstate.as_deref(), Some("25006"), "{message}");
     }
 

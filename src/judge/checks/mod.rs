@@ -16,13 +16,17 @@ pub mod lost_writes;
 mod onset;
 pub mod outage;
 pub mod phases;
+pub mod primaries;
 pub mod promotion;
 pub mod ran_to_the_end;
 pub mod record;
 pub mod recovery_time;
 pub mod reigns;
 pub mod rejoin;
+pub mod returns;
 pub mod single_writer;
+pub mod timelines;
+pub mod watched;
 pub mod watchers;
 
 pub use finding::{Finding, Measure, Outcome};
@@ -63,6 +67,7 @@ pub const ALL: &[Check] = &[
     promotion::CHECK,
     data_loss::CHECK,
     single_writer::CHECK,
+    timelines::CHECK,
     rejoin::CHECK,
     faults_took_effect::CHECK,
     load_was_real::CHECK,

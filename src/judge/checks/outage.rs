@@ -209,7 +209,7 @@ mod tests {
             let (latency_us, good) = fate(started_us);
             let outcome = match good {
                 true => AttemptOutcome::Acknowledged { node: "node1".to_owned(), timeline: 1, lsn: 1 },
-                false => AttemptOutcome::Refused { sqlstate: None, message: "refused".to_owned() },
+                false => AttemptOutcome::Refused { sqlstate: None, message: "refused".to_owned(), contact: None },
             };
             let attempt = Attempt {
                 client_kind: ClientKind::Fresh,

@@ -1,34 +1,33 @@
-//! How much WAL did a node lack when it was promoted?
+//! How much WAL did a node lack when it was promoted, and how often was one?
 //!
-//! A promotion is a new timeline after the first fault. Its history file tells where it left the old one, which is how
-//! far the node had come; the highest position that the old timeline's writer is known to have reached (by the node's own
-//! word, or by a write that it acknowledged) until the node was elected is how far it should have been. What an old
-//! primary writes after that is not counted: it is the business of `single_writer` and `data_loss`.
+//! A promotion is the beginning of a timeline after the steady state. It is known by the timeline's history file, which
+//! tells where it left the old one, that is how far the node had come, or by a node that was primary on it. Two nodes that
+//! began one number are two promotions ([`crate::checks::timelines`]). The highest position that the old timeline's writer
+//! is known to have reached (by the node's own word, or by a write that it acknowledged) until the node was elected is how
+//! far it should have been. What an old primary writes after that is not counted: it is the business of `single_writer`
+//! and `data_loss`.
 //!
 //! Patroni holds a candidate to `maximum_lag_on_failover` by the position that the primary told the DCS in its last loop,
 //! so what was written since then may be missing beyond that. Here the real position counts.
 //!
-//! Without an expectation the check passes and states the figure, if there was a promotion. A promotion from a timeline
-//! on which nobody saw a position is inconclusive.
+//! `promotions` counts them, and `primary_changes` how often another node than before became primary: a node that is
+//! demoted and promoted again counts as the first alone. Both are stated also if nothing was promoted, where a scenario
+//! asks. A promotion whose history nobody read, or from a timeline on which nobody saw a position, is inconclusive.
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    record::{KeyChange, Tried, attempts, faults, leader_key},
+    primaries::{Sign, signs},
+    record::{KeyChange, attempts, faults, leader_key, reached_us},
+    timelines::{Switch, switches},
 };
-use crate::{
-    history::{
-        Occurrence,
-        event::{AttemptOutcome, NodeState},
-    },
-    quantity::written::number,
-};
+use crate::{history::event::Milestone, quantity::written::number};
 
 const NAME: &str = "promotion";
 
 pub const CHECK: Check = Check {
     name: NAME,
     question: "How much of the old primary's WAL did a node lack when it was promoted?",
-    measures: &["promoted_behind_bytes", "promotions"],
+    measures: &["promoted_behind_bytes", "promotions", "primary_changes"],
     safety: true,
     judge,
 };
@@ -37,21 +36,33 @@ pub const CHECK: Check = Check {
 struct Promotion<'a> {
     node: &'a str,
     timeline: u32,
-    parent: u32,
-    /// What it lacked of its parent, in bytes, and the event that shows the most; `None` if nobody saw a position there.
+    /// Where it left its parent; `None` if nobody read it.
+    switch: Option<&'a Switch<'a>>,
+    /// What it lacked of its parent, in bytes, and the event that shows the most; `None` if that is not known.
     lacked: Option<(u64, u64)>,
-    evidence: [u64; 2],
+    evidence: Vec<u64>,
 }
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let Some(first_fault) = faults(evidence.events).into_iter().next() else { return Vec::new() };
     let expectations: Vec<_> = evidence.expectations(NAME).collect();
-    let all = attempts(evidence.events);
-    let promotions = promotions(evidence, &all, first_fault.injecting_us);
+    let first_fault_us = faults(evidence.events).first().map(|fault| fault.injecting_us);
+    // Without a steady state nothing was promised before the fault.
+    let Some(after_us) = reached_us(evidence.events, Milestone::SteadyState).or(first_fault_us) else {
+        let summary = "no steady state was reached, so what was promoted after it is unknown";
+        let unknown = Finding::new(NAME, Outcome::Inconclusive, summary);
+        return expectations.iter().map(|expectation| unknown.clone().held_against(expectation)).collect();
+    };
+    let signs = signs(evidence.events, &attempts(evidence.events));
+    let switches = switches(evidence.events);
+    let keys = leader_key(evidence.events);
+    let promotions = Seen { signs: &signs, switches: &switches, keys: &keys }.promotions(after_us);
     if promotions.is_empty() && expectations.is_empty() {
         return Vec::new();
     }
-    let base = finding(&promotions).with_details(vec![Measure::new("promotions", promotions.len() as f64)]);
+    let base = finding(&promotions, &signs).with_details(vec![
+        Measure::new("promotions", promotions.len() as f64),
+        Measure::new("primary_changes", primary_changes(&promotions, &signs, after_us) as f64),
+    ]);
     if expectations.is_empty() {
         return vec![base];
     }
@@ -59,15 +70,22 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 /// What the promotion says that lacked most, or one of which that is not known.
-fn finding(promotions: &[Promotion<'_>]) -> Finding {
+fn finding(promotions: &[Promotion<'_>], signs: &[Sign<'_>]) -> Finding {
     let measured = |bytes: u64| Measure::new("promoted_behind_bytes", bytes as f64);
-    if let Some(Promotion { node, timeline, parent, .. }) = promotions.iter().find(|own| own.lacked.is_none()) {
-        let summary =
-            format!("{node} was promoted to timeline {timeline}, and nobody saw what was written on timeline {parent}");
-        return Finding::new(NAME, Outcome::Inconclusive, summary);
+    if let Some(Promotion { node, timeline, switch, evidence, .. }) = promotions.iter().find(|own| own.lacked.is_none())
+    {
+        let why = match switch {
+            Some(switch) => format!("nobody saw what was written on timeline {}", switch.origin.parent),
+            None => "nobody read where that left its parent".to_owned(),
+        };
+        let summary = format!("{node} was promoted to timeline {timeline}, and {why}");
+        return Finding::new(NAME, Outcome::Inconclusive, summary).with_evidence(evidence.iter().copied());
     }
     let lacked = promotions.iter().filter_map(|own| Some((own, own.lacked?)));
     let Some((worst, (bytes, seq))) = lacked.max_by_key(|(_, lacked)| lacked.0) else {
+        if signs.is_empty() {
+            return Finding::new(NAME, Outcome::Inconclusive, "no node was seen as a primary");
+        }
         return Finding::new(NAME, Outcome::Pass, "no node was promoted").with_measure(measured(0));
     };
     let summary = format!(
@@ -77,68 +95,96 @@ fn finding(promotions: &[Promotion<'_>]) -> Finding {
         number(bytes as f64)
     );
     let finding = Finding::new(NAME, Outcome::Pass, summary).with_measure(measured(bytes));
-    finding.with_evidence(worst.evidence.into_iter().chain([seq]))
+    finding.with_evidence(worst.evidence.iter().copied().chain([seq]))
 }
 
-/// Every timeline that was begun after the first fault.
-fn promotions<'a>(evidence: &Evidence<'a>, all: &[Tried<'a>], after_us: u64) -> Vec<Promotion<'a>> {
-    let keys = leader_key(evidence.events);
-    let mut seen = Vec::new();
-    let mut found = Vec::new();
-    for event in evidence.events {
-        let Occurrence::TimelineSwitch { parent, timeline, switch_lsn, .. } = &event.what else { continue };
-        if seen.contains(timeline) {
-            continue;
+/// What was seen of primaries and timelines.
+struct Seen<'a> {
+    signs: &'a [Sign<'a>],
+    switches: &'a [Switch<'a>],
+    keys: &'a [KeyChange<'a>],
+}
+
+impl<'a> Seen<'a> {
+    /// Every timeline that was begun after this instant, in the order of their beginning. The one that was led before it
+    /// was there already, whenever its history was read.
+    fn promotions(&self, after_us: u64) -> Vec<Promotion<'a>> {
+        let mut found: Vec<(u64, Promotion<'a>)> = Vec::new();
+        for switch in self.switches {
+            let first = self.first_sign(switch);
+            let begun_us = first.map_or(switch.at_us, |sign| sign.to_us.min(switch.at_us));
+            let before = self.signs.iter().any(|sign| sign.timeline == switch.timeline && sign.to_us < after_us);
+            if begun_us >= after_us && !(before && self.is_only(switch)) && !self.is_past(switch) {
+                let (node, primary_us) =
+                    first.map_or((self.teller(switch), switch.at_us), |sign| (sign.node, sign.to_us));
+                let written = self.written(switch.origin.parent, self.elected_us(node, primary_us));
+                let lacked = written.map(|(lsn, seq)| (lsn.saturating_sub(switch.origin.switch_lsn), seq));
+                let evidence = first.map(|sign| sign.seq).into_iter().chain([switch.seq]).collect();
+                let timeline = switch.timeline;
+                found.push((begun_us, Promotion { node, timeline, switch: Some(switch), lacked, evidence }));
+            }
         }
-        seen.push(*timeline);
-        let Some((node, primary_us, seq)) = first_sign(evidence, all, *timeline) else { continue };
-        if event.at_us.min(primary_us) >= after_us {
-            let written = written(evidence, all, *parent, elected_us(&keys, node, primary_us));
-            found.push(Promotion {
-                node,
-                timeline: *timeline,
-                parent: *parent,
-                lacked: written.map(|(lsn, seq)| (lsn.saturating_sub(*switch_lsn), seq)),
-                evidence: [event.seq, seq],
-            });
-        }
+        found.extend(self.unread(after_us));
+        found.sort_by_key(|(begun_us, own)| (*begun_us, own.timeline));
+        found.into_iter().map(|(_, own)| own).collect()
     }
-    found
+
+    /// Nodes that were primaries on a timeline whose history nobody read.
+    fn unread(&self, after_us: u64) -> Vec<(u64, Promotion<'a>)> {
+        let mut found: Vec<(u64, Promotion<'a>)> = Vec::new();
+        for sign in self.signs {
+            let Sign { node, timeline, to_us, seq, .. } = *sign;
+            let initial = self.signs.first().is_some_and(|first| first.timeline == timeline);
+            let known = self.switches.iter().any(|switch| switch.timeline == timeline);
+            let counted = found.iter().any(|(_, own)| own.timeline == timeline);
+            if to_us >= after_us && !initial && !known && !counted {
+                found.push((to_us, Promotion { node, timeline, switch: None, lacked: None, evidence: vec![seq] }));
+            }
+        }
+        found
+    }
+
+    /// Whether the timeline's number has one history.
+    fn is_only(&self, switch: &Switch<'_>) -> bool {
+        self.switches.iter().filter(|other| other.timeline == switch.timeline).count() == 1
+    }
+
+    /// Whether the timeline had been left before the scenario began: the ancestry of the first one that was led, which
+    /// history files tell too.
+    fn is_past(&self, switch: &Switch<'_>) -> bool {
+        self.signs.first().is_some_and(|first| switch.timeline < first.timeline)
+    }
+
+    /// The first sign of who began a timeline: a node whose own history file tells this switch, or anyone where the number
+    /// has one history.
+    fn first_sign(&self, switch: &Switch<'_>) -> Option<&'a Sign<'a>> {
+        let own = |sign: &&Sign<'_>| sign.timeline == switch.timeline;
+        let tells = |sign: &&Sign<'_>| self.is_only(switch) || switch.told_by.contains(sign.node);
+        self.signs.iter().filter(own).find(tells)
+    }
+
+    fn teller(&self, switch: &'a Switch<'a>) -> &'a str {
+        switch.told_by.first().copied().unwrap_or_default()
+    }
+
+    /// When the node got the leader key, before it was seen as a primary; that instant if nobody saw the key.
+    fn elected_us(&self, node: &str, primary_us: u64) -> u64 {
+        let mut own = self.keys.iter().filter(|change| change.holder == Some(node) && change.at_us <= primary_us);
+        own.next_back().map_or(primary_us, |change| change.at_us)
+    }
+
+    /// The highest position on a timeline that anyone saw until an instant, and the event that shows it.
+    fn written(&self, on: u32, until_us: u64) -> Option<(u64, u64)> {
+        let until = self.signs.iter().filter(|sign| sign.timeline == on && sign.to_us <= until_us);
+        until.filter_map(|sign| Some((sign.lsn?, sign.seq))).max()
+    }
 }
 
-/// Who was first seen to write on a timeline, when, and the event that shows it.
-fn first_sign<'a>(evidence: &Evidence<'a>, all: &[Tried<'a>], timeline: u32) -> Option<(&'a str, u64, u64)> {
-    let states = primary_states(evidence).filter(|(state, ..)| state.timeline == Some(timeline));
-    let states = states.map(|(state, at_us, seq)| (state.node.as_str(), at_us, seq));
-    let writes = all.iter().filter(|tried| tried.is_write()).filter_map(|tried| {
-        let (node, _) = tried.answered_by().filter(|(_, own)| *own == timeline)?;
-        Some((node, tried.ended_us, tried.seq))
-    });
-    states.chain(writes).min_by_key(|(_, at_us, _)| *at_us)
-}
-
-fn primary_states<'a>(evidence: &Evidence<'a>) -> impl Iterator<Item = (&'a NodeState, u64, u64)> {
-    evidence.events.iter().filter_map(|event| match &event.what {
-        Occurrence::NodeState(state) if state.is_primary() => Some((state, event.at_us, event.seq)),
-        _ => None,
-    })
-}
-
-/// When the node got the leader key, before it was seen as a primary; that instant if nobody saw the key.
-fn elected_us(keys: &[KeyChange<'_>], node: &str, primary_us: u64) -> u64 {
-    let mut own = keys.iter().filter(|change| change.holder == Some(node) && change.at_us <= primary_us);
-    own.next_back().map_or(primary_us, |change| change.at_us)
-}
-
-/// The highest position on a timeline that anyone saw until an instant, and the event that shows it.
-fn written(evidence: &Evidence<'_>, all: &[Tried<'_>], on: u32, until_us: u64) -> Option<(u64, u64)> {
-    let states = primary_states(evidence)
-        .filter(|(state, at_us, _)| *at_us <= until_us && state.timeline == Some(on))
-        .filter_map(|(state, _, seq)| Some((state.lsn?, seq)));
-    let writes = all.iter().filter(|tried| tried.is_write() && tried.ended_us <= until_us);
-    let writes = writes.filter_map(|tried| match &tried.attempt.outcome {
-        AttemptOutcome::Acknowledged { timeline, lsn, .. } if *timeline == on && *lsn > 0 => Some((*lsn, tried.seq)),
-        _ => None,
-    });
-    states.chain(writes).max()
+/// How often another node than before became primary. One that was promoted and never seen as a primary counts too.
+fn primary_changes(promotions: &[Promotion<'_>], signs: &[Sign<'_>], after_us: u64) -> usize {
+    let seen: Vec<&str> = signs.iter().map(|sign| sign.node).collect();
+    let before = signs.iter().rposition(|sign| sign.to_us < after_us).unwrap_or(0);
+    let changes = seen[before.min(seen.len())..].windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let unseen = promotions.iter().filter(|own| !seen.contains(&own.node)).count();
+    changes + unseen
 }

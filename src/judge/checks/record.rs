@@ -1,6 +1,8 @@
 //! The events of a scenario in the form in which several checks need them: faults with their fate, attempts with
 //! their end, milestones, the leader key's history.
 
+use std::collections::BTreeMap;
+
 use crate::history::{
     Event, Occurrence,
     event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation},
@@ -103,6 +105,13 @@ impl FaultRecord<'_> {
         }
     }
 
+    /// Whether it answers clients with resets in the place of servers that live.
+    pub fn forges_resets(&self) -> bool {
+        let told = &self.injecting.parameters;
+        let rejects = told.get("by").is_some_and(|how| how == "reject");
+        rejects && self.injecting.hosts.iter().chain(told.get("from")).any(|hosts| hosts.contains("clients"))
+    }
+
     /// Whether it touches anything on this host.
     pub fn touches(&self, host: &str) -> bool {
         let on_host = |service: &String| service.split('/').next() == Some(host);
@@ -202,22 +211,53 @@ pub struct KeyChange<'a> {
     pub seq: u64,
 }
 
-/// The leader key's history, in the order of etcd's revisions: each change once, as the earliest member told it. A
-/// member that lags behind tells old revisions late; the revision keeps them from being taken for news.
+/// The leader key's history, in the order of time: each change once, as the earliest member told it. A member that lags
+/// behind tells old revisions late; its revision keeps them from being taken for news.
+///
+/// Revisions are those of one etcd cluster. A new one, after a disaster, counts from 1 again: so a member that goes back to
+/// a revision that nobody told, or tells another holder at one that is known, begins a new count. (A member that was just
+/// restarted may go back to a known one.)
 pub fn leader_key(events: &[Event]) -> Vec<KeyChange<'_>> {
-    let mut changes: Vec<KeyChange<'_>> = events
-        .iter()
-        .filter_map(|event| match &event.what {
-            Occurrence::LeaderKey { holder, revision, .. } => {
-                Some(KeyChange { at_us: event.at_us, revision: *revision, holder: holder.as_deref(), seq: event.seq })
-            }
-            _ => None,
-        })
-        .collect();
-    changes.sort_by_key(|change| (change.revision, change.at_us, change.seq));
-    // The same change as other members told it, or a rewrite of the key by the same holder.
-    changes.dedup_by(|later, earlier| later.holder == earlier.holder);
+    let mut changes: Vec<KeyChange<'_>> = Vec::new();
+    let mut last_of: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut holders: BTreeMap<i64, Option<&str>> = BTreeMap::new();
+    for event in events {
+        let Occurrence::LeaderKey { member, holder, revision, .. } = &event.what else { continue };
+        let (holder, revision) = (holder.as_deref(), *revision);
+        let went_back = last_of.get(member.as_str()).is_some_and(|last| revision < *last);
+        if holders.get(&revision).map_or(went_back, |known| *known != holder) {
+            last_of.clear();
+            holders.clear();
+        }
+        last_of.insert(member, revision);
+        let newest = holders.last_key_value().map(|(revision, _)| *revision);
+        holders.insert(revision, holder);
+        // An old revision, or a rewrite of the key by the same holder.
+        let old = newest.is_some_and(|newest| revision <= newest);
+        if old || changes.last().is_some_and(|last| last.holder == holder) {
+            continue;
+        }
+        changes.push(KeyChange { at_us: event.at_us, revision, holder, seq: event.seq });
+    }
     changes
+}
+
+/// Nodes that answer in the history and are unknown to the plan: the two do not belong together. Each with an event that
+/// shows it.
+pub fn outsiders<'a>(nodes: &[String], events: &'a [Event]) -> BTreeMap<&'a str, u64> {
+    let mut outsiders = BTreeMap::new();
+    for event in events {
+        let node = match &event.what {
+            Occurrence::NodeState(state) => &state.node,
+            Occurrence::TimelineSwitch { node, .. } | Occurrence::LedgerRead { node, .. } => node,
+            Occurrence::Attempt(Attempt { outcome: AttemptOutcome::Acknowledged { node, .. }, .. }) => node,
+            _ => continue,
+        };
+        if !nodes.contains(node) {
+            outsiders.entry(node.as_str()).or_insert(event.seq);
+        }
+    }
+    outsiders
 }
 
 #[cfg(test)]
@@ -244,6 +284,23 @@ mod tests {
         let changes = leader_key(&events);
         let told: Vec<_> = changes.iter().map(|change| (change.at_us, change.holder)).collect();
         assert_eq!(told, [(10, Some("node1")), (30, None), (31, Some("node2"))]);
+    }
+
+    #[test]
+    fn a_new_etcd_cluster_counts_its_revisions_from_1() {
+        let events = [
+            key(1, 10, "node1", Some("node1"), 500),
+            key(2, 11, "node2", Some("node1"), 500),
+            key(3, 60, "node2", None, 3),
+            key(4, 61, "node2", Some("node2"), 4),
+            // The other member of the new cluster tells the same.
+            key(5, 62, "node1", None, 3),
+            key(6, 63, "node1", Some("node2"), 4),
+            key(7, 90, "node1", Some("node3"), 9),
+        ];
+        let changes = leader_key(&events);
+        let told: Vec<_> = changes.iter().map(|change| (change.at_us, change.holder)).collect();
+        assert_eq!(told, [(10, Some("node1")), (60, None), (61, Some("node2")), (90, Some("node3"))]);
     }
 
     #[test]

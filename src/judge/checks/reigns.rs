@@ -1,20 +1,16 @@
 //! When each node acknowledged writes: its reigns. The check `single_writer` compares them, the report draws them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::record::Tried;
-use crate::history::event::AttemptOutcome;
+use super::{record::Tried, watched::is_read_only};
+use crate::history::event::Contact;
 
-/// Silence between two acknowledgements that is longer than this ends a reign. Every node is probed directly many
-/// times a second, so a node that accepts writes is never silent for so long.
-pub const SILENCE_US: u64 = 1_000_000;
-
-/// SQLSTATE `read_only_sql_transaction`: a standby's refusal of a write.
-pub const READ_ONLY: &str = "25006";
-
-/// A span in which one node acknowledged writes on one timeline, without a break.
+/// The span in which one node acknowledged writes on one timeline.
 ///
-/// A write is committed at some unknown instant between the start of its attempt and its acknowledgement. So a reign
+/// However long it was silent in between, it is one: a node that has stopped being primary becomes one again only on
+/// another timeline. A write is committed at some unknown instant between the start of its attempt and its acknowledgement. So a reign
 /// has an inner span, in which the node surely was a writer, and an outer one, beyond which it surely was not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reign {
@@ -27,7 +23,9 @@ pub struct Reign {
     /// Before this it surely committed nothing of this reign: the earliest start of an attempt, or the last refusal as
     /// a standby if that came later (an attempt may have waited in a proxy for a long time).
     pub outer_from_us: u64,
-    /// After this it surely committed nothing of this reign: the last acknowledgement, or a refusal before it.
+    /// After this it surely committed nothing of this reign: the last acknowledgement, or before it a refusal as a
+    /// standby, or of the connection because nothing listened. What else can be wrong with an attempt (no session in
+    /// time, no connection left) says nothing about the others.
     pub outer_to_us: u64,
     pub acknowledged: u64,
     /// `seq` of the first and of the last acknowledgement.
@@ -60,53 +58,40 @@ impl Reign {
     }
 }
 
-/// The reigns of all nodes, in the order of their beginning. `attempts` are all attempts of the scenario.
-///
-/// A reign ends with a promotion (another timeline), with a refusal by the node itself as a standby, or with silence.
-pub fn reigns(attempts: &[Tried<'_>]) -> Vec<Reign> {
-    let mut writes: Vec<(&str, u32, &Tried<'_>)> = attempts
-        .iter()
-        .filter(|tried| tried.is_write())
-        .filter_map(|tried| tried.answered_by().map(|(node, timeline)| (node, timeline, tried)))
-        .collect();
-    writes.sort_by_key(|(node, timeline, tried)| (*node, *timeline, tried.ended_us, tried.seq));
-    let mut found: Vec<Reign> = Vec::new();
-    let mut refusals: Vec<Refusal> = Vec::new();
-    for (node, timeline, tried) in writes {
-        let same = found.last().is_some_and(|reign| reign.node == node);
-        if !same {
-            refusals = refusals_of(attempts, node);
-        }
-        let last = found.last_mut().filter(|reign| reign.node == node && reign.timeline == timeline);
-        match last {
-            Some(reign) if !broken(reign, tried, &refusals) => extend(reign, tried),
-            _ => found.push(begin(node, timeline, tried)),
+/// The reigns of all nodes, in the order of their beginning. `attempts` are all attempts of the scenario; a reset proves
+/// nothing within `forged`, where a fault made it.
+pub fn reigns(attempts: &[Tried<'_>], forged: &[(u64, u64)]) -> Vec<Reign> {
+    let mut reigns: BTreeMap<(&str, u32), Reign> = BTreeMap::new();
+    for tried in attempts.iter().filter(|tried| tried.is_write()) {
+        if let Some((node, timeline)) = tried.answered_by() {
+            let begun = || begin(node, timeline, tried);
+            reigns.entry((node, timeline)).and_modify(|reign| extend(reign, tried)).or_insert_with(begun);
         }
     }
+    let mut found: Vec<Reign> = reigns.into_values().collect();
     for reign in &mut found {
-        tighten(reign, &refusals_of(attempts, &reign.node));
+        tighten(reign, &refusals_of(attempts, &reign.node, forged));
     }
     found.sort_by_key(|reign| (reign.first_acknowledged_us, reign.evidence.0));
     found
 }
 
-/// A direct refusal by a node.
+/// A direct refusal by a node which proves that it accepted no write then.
 struct Refusal {
     started_us: u64,
     ended_us: u64,
-    /// As a standby; otherwise it did not answer at all.
+    /// As a standby; otherwise nothing listened.
     read_only: bool,
 }
 
-fn refusals_of(attempts: &[Tried<'_>], node: &str) -> Vec<Refusal> {
+fn refusals_of(attempts: &[Tried<'_>], node: &str, forged: &[(u64, u64)]) -> Vec<Refusal> {
     let direct = attempts.iter().filter(|tried| tried.is_write() && tried.attempt.endpoint == node);
-    let refusal = |tried: &Tried<'_>| match &tried.attempt.outcome {
-        AttemptOutcome::Refused { sqlstate, .. } => Some(Refusal {
-            started_us: tried.started_us(),
-            ended_us: tried.ended_us,
-            read_only: sqlstate.as_deref() == Some(READ_ONLY),
-        }),
-        _ => None,
+    let refusal = |tried: &Tried<'_>| {
+        let outcome = &tried.attempt.outcome;
+        let (read_only, reset) = (is_read_only(outcome), outcome.contact() == Some(Contact::Reset));
+        let (started_us, ended_us) = (tried.started_us(), tried.ended_us);
+        let forged = forged.iter().any(|(from_us, to_us)| started_us <= *to_us && *from_us <= ended_us);
+        (read_only || (reset && !forged)).then_some(Refusal { started_us, ended_us, read_only })
     };
     direct.filter_map(refusal).collect()
 }
@@ -125,20 +110,15 @@ fn begin(node: &str, timeline: u32, tried: &Tried<'_>) -> Reign {
 }
 
 fn extend(reign: &mut Reign, tried: &Tried<'_>) {
+    if tried.ended_us < reign.first_acknowledged_us {
+        (reign.first_acknowledged_us, reign.evidence.0) = (tried.ended_us, tried.seq);
+    }
+    if tried.ended_us >= reign.outer_to_us {
+        (reign.outer_to_us, reign.evidence.1) = (tried.ended_us, tried.seq);
+    }
     reign.last_started_us = reign.last_started_us.max(tried.started_us());
     reign.outer_from_us = reign.outer_from_us.min(tried.started_us());
-    reign.outer_to_us = tried.ended_us;
     reign.acknowledged += 1;
-    reign.evidence.1 = tried.seq;
-}
-
-/// Whether the reign had ended before this acknowledgement.
-fn broken(reign: &Reign, tried: &Tried<'_>, refusals: &[Refusal]) -> bool {
-    let silent = tried.ended_us.saturating_sub(reign.outer_to_us) > SILENCE_US;
-    let between = |refusal: &Refusal| {
-        refusal.read_only && refusal.started_us >= reign.outer_to_us && refusal.ended_us <= tried.started_us()
-    };
-    silent || refusals.iter().any(between)
 }
 
 /// Brings the outer span in by what the node's own refusals prove.
@@ -158,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::history::event::{Attempt, ClientKind, Operation};
+    use crate::history::event::{Attempt, AttemptOutcome, ClientKind, Operation};
 
     fn attempt(endpoint: &str, started_us: u64, outcome: AttemptOutcome) -> Attempt {
         Attempt {
@@ -184,8 +164,12 @@ mod tests {
     }
 
     fn refusal(node: &str, from_us: u64, to_us: u64) -> (u64, Attempt) {
-        let outcome = AttemptOutcome::Refused { sqlstate: Some(READ_ONLY.to_owned()), message: "read-only".to_owned() };
-        (to_us, attempt(node, from_us, outcome))
+        refused(node, (from_us, to_us), Some("25006"), Contact::Answer)
+    }
+
+    fn refused(node: &str, (from_us, to_us): (u64, u64), sqlstate: Option<&str>, contact: Contact) -> (u64, Attempt) {
+        let (sqlstate, message) = (sqlstate.map(str::to_owned), "refused".to_owned());
+        (to_us, attempt(node, from_us, AttemptOutcome::Refused { sqlstate, message, contact: Some(contact) }))
     }
 
     fn reigns_of(attempts: &[(u64, Attempt)]) -> Vec<Reign> {
@@ -193,7 +177,7 @@ mod tests {
             attempts.iter().zip(1..).map(|((ended_us, attempt), seq)| Tried { seq, ended_us: *ended_us, attempt });
         let mut tried: Vec<_> = tried.collect();
         tried.sort_by_key(Tried::started_us);
-        reigns(&tried)
+        reigns(&tried, &[])
     }
 
     fn overlaps(reigns: &[Reign]) -> Vec<(u64, u64)> {
@@ -215,13 +199,37 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_or_silence_ends_a_reign_also_where_timelines_tell_nothing() {
-        let mut told = [steady("node1", 1, 0, 1_000_000), steady("node1", 1, 1_100_000, 2_000_000)].concat();
-        assert_eq!(reigns_of(&told).len(), 1);
-        told.push(refusal("node1", 1_040_000, 1_042_000));
-        assert_eq!(reigns_of(&told).len(), 2);
-        let silent = [steady("node1", 1, 0, 1_000_000), steady("node1", 1, 2_100_000, 3_000_000)].concat();
-        assert_eq!(reigns_of(&silent).len(), 2);
+    fn neither_silence_nor_a_refusal_ends_a_reign_on_one_timeline() {
+        let turns = [
+            steady("node1", 1, 0, 1_000_000),
+            vec![refusal("node1", 1_040_000, 1_042_000)],
+            steady("node2", 1, 2_000_000, 3_000_000),
+            steady("node1", 1, 40_000_000, 41_000_000),
+        ];
+        let reigns = reigns_of(&turns.concat());
+        assert_eq!((reigns.len(), overlaps(&reigns)), (2, vec![(2_004_000, 2_980_000)]));
+    }
+
+    #[test]
+    fn only_a_standby_s_refusal_and_a_refused_connection_bound_a_late_acknowledgement() {
+        let hung = [
+            steady("node1", 1, 0, 1_000_000),
+            writes("node1", 1, &[(960_000, 3_900_000)]),
+            steady("node2", 2, 2_000_000, 4_000_000),
+        ];
+        let possible = |sqlstate, contact, forged: &[(u64, u64)]| {
+            let told = [hung.concat(), vec![refused("node1", (1_100_000, 1_102_000), sqlstate, contact)]].concat();
+            let tried =
+                told.iter().zip(1..).map(|((ended_us, attempt), seq)| Tried { seq, ended_us: *ended_us, attempt });
+            let reigns = reigns(&tried.collect::<Vec<_>>(), forged);
+            reigns[0].possible_overlap_us(&reigns[1])
+        };
+        assert_eq!(possible(Some("25006"), Contact::Answer, &[]), 0);
+        assert_eq!(possible(None, Contact::Reset, &[]), 0);
+        assert_eq!(possible(None, Contact::Silence, &[]), 1_900_000);
+        assert_eq!(possible(Some("53300"), Contact::Answer, &[]), 1_900_000);
+        // A fault answered in the server's place.
+        assert_eq!(possible(None, Contact::Reset, &[(1_000_000, 1_200_000)]), 1_900_000);
     }
 
     #[test]

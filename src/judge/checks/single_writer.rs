@@ -5,35 +5,43 @@
 //!
 //! # What is proof
 //!
-//! - **Overlapping reigns**: one node acknowledged a write, then another node did, and then the first did again in the
-//!   same unbroken reign ([`crate::checks::reigns`]). Only inner spans count, so an attempt that waited in a proxy, or
-//!   an acknowledgement that came late, proves nothing. An ordinary switchover leaves a gap between the reigns, however
-//!   short; its inner spans never overlap.
-//! - **A write on a superseded timeline**: a node acknowledged a write that started when another node had already
-//!   acknowledged one on a higher timeline. This holds also if the two took turns.
+//! - **Overlapping reigns**: one node acknowledged a write, then another node did, and then the first did again on the
+//!   same timeline ([`crate::checks::reigns`]), however long it was silent in between. Only inner spans count, so an
+//!   attempt that waited in a proxy, or an acknowledgement that came late, proves nothing. An ordinary switchover
+//!   leaves a gap between the reigns, however short; its inner spans never overlap.
+//! - **A write on a superseded timeline**: a node acknowledged a write that started when another node was already
+//!   primary on a higher timeline, by a write or by its own word. This holds also if the two took turns.
 //!
-//! Both are judged as exactly 0, whether the scenario asks or not. When neither is proven but the outer spans overlap
-//! by more than [`POSSIBLE_US`] the check is inconclusive: an acknowledgement hung across the takeover, and the write
-//! may belong to either side of it. Refusals at the nodes' own ports keep outer spans within the probers' schedule, so
-//! this does not happen when a host dies, PostgreSQL is restarted, or an operator switches over.
+//! Both are judged as exactly 0, whether the scenario asks or not.
 //!
-//! A node that nobody probed directly for longer than [`UNWATCHED_US`] could have been a hidden second writer: then the
-//! absence of an overlap is inconclusive too.
+//! # What leaves it open
+//!
+//! - The outer spans overlap by more than [`POSSIBLE_US`]: an acknowledgement hung across the takeover, and the write
+//!   may belong to either side of it. Refusals as a standby and refused connections at the nodes' own ports keep outer
+//!   spans short, so this does not happen when a host dies, PostgreSQL is restarted, or an operator switches over.
+//! - Two primaries were seen, by their own word to the observer ([`crate::checks::primaries`]), and no write of a client
+//!   shows that both accepted some; or a node's WAL grew as a primary's while another node held the leader key.
+//! - A node was not watched ([`crate::checks::watched`]): it could have been a hidden second writer.
+//! - A node answers that the plan does not know.
+
+use std::collections::BTreeMap;
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
     phases::milliseconds,
-    record::{KeyChange, Tried, attempts, leader_key, watched_span},
+    primaries::{Sign, Tenure, signs, tenures},
+    record::{KeyChange, Tried, attempts, faults, leader_key, outsiders},
     reigns::{Reign, reigns},
+    watched::{forged_resets, unwatched},
 };
-use crate::history::event::{Bound, ClientKind};
+use crate::history::event::Bound;
 
 const NAME: &str = "single_writer";
 
 pub const CHECK: Check = Check {
     name: NAME,
     question: "Did two nodes ever acknowledge writes at the same time?",
-    measures: &["overlap_ms", "superseded_writes", "possible_overlap_ms", "writes_without_key"],
+    measures: &["overlap_ms", "superseded_writes", "possible_overlap_ms", "two_primaries_ms", "writes_without_key"],
     safety: true,
     judge,
 };
@@ -41,27 +49,26 @@ pub const CHECK: Check = Check {
 /// A possible overlap up to this is what attempts in flight always have.
 pub const POSSIBLE_US: u64 = 25_000;
 
-/// The longest time between two direct attempts at a node.
-pub const UNWATCHED_US: u64 = 1_000_000;
-
 /// An acknowledgement and the watch of the leader key may tell of a takeover this far apart.
 const KEY_SLACK_US: u64 = 1_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let all = attempts(evidence.events);
-    let reigns = reigns(&all);
+    let reigns = reigns(&all, &forged_resets(&faults(evidence.events)));
     if reigns.is_empty() {
         let summary = "no node acknowledged a write, so there was no writer to judge";
         return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
     }
-    let seen = Seen::new(&all, &reigns, &leader_key(evidence.events));
-    let unwatched = unwatched(evidence, &all);
-    let (outcome, what) = seen.outcome(&unwatched);
+    let signs = signs(evidence.events, &all);
+    let tenures = tenures(&signs);
+    let seen = Seen::new(&all, &reigns, &tenures, &signs, &leader_key(evidence.events));
+    let (outcome, what) = seen.outcome(&elsewhere(evidence, &all, &reigns));
     let finding = Finding::new(NAME, outcome, format!("{what}{}", seen.other_sources()))
         .with_measure(Measure::new("overlap_ms", seen.overlap_ms))
         .with_details(vec![
             Measure::new("superseded_writes", seen.superseded.len() as f64),
             Measure::new("possible_overlap_ms", seen.possible_ms),
+            Measure::new("two_primaries_ms", seen.two_primaries_ms),
             Measure::new("writes_without_key", seen.without_key.len() as f64),
         ])
         .with_evidence(seen.evidence());
@@ -73,6 +80,17 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     expectations.iter().map(|expectation| finding.clone().held_against(expectation)).collect()
 }
 
+/// Doubts of what was not watched, or does not belong to the plan.
+fn elsewhere(evidence: &Evidence<'_>, all: &[Tried<'_>], reigns: &[Reign]) -> Vec<String> {
+    let outsiders = outsiders(&evidence.plan.nodes, evidence.events);
+    let outsiders = outsiders.keys().map(|node| format!("{node} answers and is not in the plan"));
+    let unwatched = unwatched(evidence, all, reigns).into_iter().map(|gap| {
+        let length_s = milliseconds(gap.to_us - gap.from_us) / 1000.0;
+        format!("{} showed nothing for {length_s:.1} s and could have been a second writer", gap.node)
+    });
+    outsiders.chain(unwatched).collect()
+}
+
 /// What the sources say.
 struct Seen<'s, 'e> {
     reigns: &'s [Reign],
@@ -80,6 +98,11 @@ struct Seen<'s, 'e> {
     overlaps: Vec<(&'s Reign, &'s Reign)>,
     overlap_ms: f64,
     possible_ms: f64,
+    /// Pairs of nodes that surely were primaries at the same time.
+    together: Vec<(&'s Tenure<'e>, &'s Tenure<'e>)>,
+    two_primaries_ms: f64,
+    /// The first and the last sign of a primary whose WAL grew while another node held the leader key.
+    keyless: Vec<(Sign<'e>, Sign<'e>)>,
     /// Writes on a timeline that another node had already left behind.
     superseded: Vec<&'s Tried<'e>>,
     /// Writes acknowledged by a node that did not hold the leader key around that time.
@@ -88,53 +111,89 @@ struct Seen<'s, 'e> {
 }
 
 impl<'s, 'e> Seen<'s, 'e> {
-    fn new(all: &'s [Tried<'e>], reigns: &'s [Reign], keys: &[KeyChange<'_>]) -> Self {
-        let pairs = || {
-            let after = |index: usize| reigns[index + 1..].iter();
-            let of = move |(index, one): (usize, &'s Reign)| after(index).map(move |other| (one, other));
-            reigns.iter().enumerate().flat_map(of).filter(|(one, other)| one.node != other.node)
-        };
-        let overlaps: Vec<_> = pairs().filter(|(one, other)| one.overlap_us(other).is_some()).collect();
+    fn new(
+        all: &'s [Tried<'e>],
+        reigns: &'s [Reign],
+        tenures: &'s [Tenure<'e>],
+        signs: &[Sign<'e>],
+        keys: &[KeyChange<'e>],
+    ) -> Self {
+        let writers = || pairs(reigns).filter(|(one, other)| one.node != other.node);
+        let overlaps: Vec<_> = writers().filter(|(one, other)| one.overlap_us(other).is_some()).collect();
         let spans = overlaps.iter().filter_map(|(one, other)| one.overlap_us(other)).collect();
-        let superseded: Vec<_> = all.iter().filter(|tried| is_superseded(tried, reigns)).collect();
+        let superseded: Vec<_> = all.iter().filter(|tried| is_superseded(tried, tenures)).collect();
         let mut overlap_us = union_us(spans);
         if overlap_us == 0 {
             // Taking turns: each such write shows a moment with two writers, which lasted no longer than the write.
-            overlap_us = superseded.iter().map(|tried| (tried.ended_us - tried.started_us()).max(1)).min().unwrap_or(0);
+            overlap_us = superseded
+                .iter()
+                .map(|tried| tried.ended_us.saturating_sub(tried.started_us()).max(1))
+                .min()
+                .unwrap_or(0);
         }
-        let possible_us = pairs().map(|(one, other)| one.possible_overlap_us(other)).max().unwrap_or(0);
+        let possible_us = writers().map(|(one, other)| one.possible_overlap_us(other)).max().unwrap_or(0);
+        let primaries = pairs(tenures).filter(|(one, other)| one.node != other.node);
+        let together: Vec<_> = primaries.filter(|(one, other)| one.overlap_us(other).is_some()).collect();
+        let spans = together.iter().filter_map(|(one, other)| one.overlap_us(other)).collect();
         Self {
             reigns,
             overlaps,
             overlap_ms: milliseconds(overlap_us),
             possible_ms: milliseconds(possible_us),
+            together,
+            two_primaries_ms: milliseconds(union_us(spans)),
+            keyless: keyless(signs, keys),
             superseded,
             without_key: all.iter().filter(|tried| lacks_key(tried, keys)).collect(),
             key_watched: !keys.is_empty(),
         }
     }
 
-    fn outcome(&self, unwatched: &[String]) -> (Outcome, String) {
-        let nodes = nodes_of(self.reigns);
+    fn outcome(&self, elsewhere: &[String]) -> (Outcome, String) {
         if self.overlap_ms > 0.0 {
             return (Outcome::Fail, self.two_writers());
         }
+        let mut doubts = self.doubts();
+        doubts.extend_from_slice(elsewhere);
+        if doubts.is_empty() {
+            let nodes = nodes_of(self.reigns);
+            return (
+                Outcome::Pass,
+                format!("never did two nodes acknowledge writes at the same time; writers were {nodes}"),
+            );
+        }
+        (Outcome::Inconclusive, format!("no two writers are proven, but {}", doubts.join("; ")))
+    }
+
+    /// What was seen that two writers would explain.
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
         if self.possible_ms > milliseconds(POSSIBLE_US) {
-            let summary = format!(
+            doubts.push(format!(
                 "two nodes may have acknowledged writes at the same time, for up to {:.0} ms: acknowledgements hung \
                  across the takeover and could belong to either side of it",
                 self.possible_ms
-            );
-            return (Outcome::Inconclusive, summary);
+            ));
         }
-        if !unwatched.is_empty() {
-            let summary = format!(
-                "no overlap was seen, but {} was not probed directly all the time and could have been a second writer",
-                unwatched.join(" and ")
-            );
-            return (Outcome::Inconclusive, summary);
+        if let Some((one, other)) = self.together.first() {
+            doubts.push(format!(
+                "two primaries were seen for {:.1} s, by their own word: {} on timeline {} and {} on timeline {}",
+                self.two_primaries_ms / 1000.0,
+                one.node,
+                one.timeline,
+                other.node,
+                other.timeline
+            ));
         }
-        (Outcome::Pass, format!("never did two nodes acknowledge writes at the same time; writers were {nodes}"))
+        doubts.extend(self.keyless.first().map(|(first, last)| {
+            let length_s = milliseconds(last.to_us.saturating_sub(first.from_us)) / 1000.0;
+            format!(
+                "{} was primary on timeline {} and its WAL grew, for up to {length_s:.1} s, while another node held the \
+                 leader key",
+                first.node, first.timeline
+            )
+        }));
+        doubts
     }
 
     fn two_writers(&self) -> String {
@@ -184,6 +243,10 @@ impl<'s, 'e> Seen<'s, 'e> {
             evidence.extend(writes.first().map(|tried| tried.seq));
             evidence.extend(writes.last().map(|tried| tried.seq));
         }
+        for tenure in self.together.iter().flat_map(|(one, other)| [one, other]) {
+            evidence.extend([tenure.evidence.0, tenure.evidence.1]);
+        }
+        evidence.extend(self.keyless.iter().flat_map(|(first, last)| [first.seq, last.seq]));
         if evidence.is_empty() {
             evidence.extend(self.reigns.iter().flat_map(|reign| [reign.evidence.0, reign.evidence.1]));
         }
@@ -203,12 +266,35 @@ fn nodes_of(reigns: &[Reign]) -> String {
     named.join(", ")
 }
 
-/// Whether another node had acknowledged a write on a higher timeline before this one started.
-fn is_superseded(tried: &Tried<'_>, reigns: &[Reign]) -> bool {
+/// Every pair of a list.
+fn pairs<T>(all: &[T]) -> impl Iterator<Item = (&T, &T)> {
+    let after = |index: usize| all[index + 1..].iter();
+    all.iter().enumerate().flat_map(move |(index, one)| after(index).map(move |other| (one, other)))
+}
+
+/// Whether another node was primary on a higher timeline before this write started.
+fn is_superseded(tried: &Tried<'_>, tenures: &[Tenure<'_>]) -> bool {
     let Some((node, timeline)) = tried.answered_by().filter(|_| tried.is_write()) else { return false };
-    reigns.iter().any(|reign| {
-        reign.node != node && reign.timeline > timeline && reign.first_acknowledged_us < tried.started_us()
-    })
+    let above = tenures.iter().filter(|tenure| tenure.node != node && tenure.timeline > timeline);
+    above.map(|tenure| tenure.first_us).any(|first_us| first_us < tried.started_us())
+}
+
+/// Primaries whose WAL grew while another node surely held the leader key.
+fn keyless<'e>(signs: &[Sign<'e>], keys: &[KeyChange<'e>]) -> Vec<(Sign<'e>, Sign<'e>)> {
+    let mut found = Vec::new();
+    for (index, change) in keys.iter().enumerate() {
+        let Some(holder) = change.holder else { continue };
+        let until_us = keys.get(index + 1).map_or(u64::MAX, |next| next.at_us);
+        let surely = |sign: &&Sign<'e>| sign.from_us >= change.at_us + KEY_SLACK_US && sign.to_us <= until_us;
+        let mut spans: BTreeMap<(&str, u32), (Sign<'e>, Sign<'e>)> = BTreeMap::new();
+        for sign in signs.iter().filter(|sign| sign.node != holder).filter(surely) {
+            spans.entry((sign.node, sign.timeline)).or_insert((*sign, *sign)).1 = *sign;
+        }
+        let grew = |first: &Sign<'_>, last: &Sign<'_>| first.lsn.zip(last.lsn).is_some_and(|(from, to)| from < to);
+        let wrote = |(first, last): &(Sign<'_>, Sign<'_>)| first.written || last.written || grew(first, last);
+        found.extend(spans.into_values().filter(wrote));
+    }
+    found
 }
 
 /// Whether the node that acknowledged the write held the key at no time around it. Without any word about the key
@@ -231,29 +317,4 @@ fn union_us(mut spans: Vec<(u64, u64)>) -> u64 {
         end_us = end_us.max(to_us);
     }
     covered_us
-}
-
-/// Nodes at whose own port nobody tried to write for too long while the prober ran.
-fn unwatched(evidence: &Evidence<'_>, all: &[Tried<'_>]) -> Vec<String> {
-    let (from_us, until_us) = watched_span(evidence.events);
-    let fresh = || all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Fresh);
-    // The load takes a moment to end, in which nothing starts any more.
-    let until_us = fresh().map(Tried::started_us).max().unwrap_or(until_us).min(until_us);
-    let gap = |node: &&String| {
-        let direct = fresh().filter(|tried| tried.is_write() && tried.attempt.endpoint == **node);
-        let starts = direct.map(Tried::started_us).filter(|at_us| (from_us..until_us).contains(at_us));
-        longest_gap_us(from_us, starts, until_us) > UNWATCHED_US
-    };
-    evidence.plan.nodes.iter().filter(gap).cloned().collect()
-}
-
-/// The longest time between two neighbours; the instants come in their order.
-fn longest_gap_us(from_us: u64, instants: impl Iterator<Item = u64>, until_us: u64) -> u64 {
-    let mut last_us = from_us;
-    let mut longest_us = 0;
-    for at_us in instants.chain([until_us]) {
-        longest_us = longest_us.max(at_us.saturating_sub(last_us));
-        last_us = at_us;
-    }
-    longest_us
 }

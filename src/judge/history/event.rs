@@ -417,10 +417,44 @@ pub enum AttemptOutcome {
         /// PostgreSQL's SQLSTATE, when a server answered.
         sqlstate: Option<String>,
         message: String,
+        /// What it met; `None` in histories of schema 1 (see [`AttemptOutcome::contact`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contact: Option<Contact>,
     },
     /// It may or may not have had effect: the connection broke after the statement was sent, or the server
     /// warned that the commit may not be replicated. Neither lost nor kept.
     Unknown { message: String },
+}
+
+/// What an attempt that was refused met where it connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contact {
+    /// Nothing came in time, or nothing was sent: whether a server lives there is unknown.
+    Silence,
+    /// The connection was refused, or closed before a word of a server: none takes sessions there.
+    Reset,
+    /// A server answered, with an error.
+    Answer,
+}
+
+impl AttemptOutcome {
+    /// What a refused attempt met; `None` if it was not refused.
+    ///
+    /// Histories of schema 1 have only the text of the error. These are the texts of their writers: the operating
+    /// system's for a connection that was refused or reset, and the client library's for one that was closed. Whatever
+    /// else they say proves no contact.
+    pub fn contact(&self) -> Option<Contact> {
+        let AttemptOutcome::Refused { sqlstate, message, contact } = self else { return None };
+        let closed = ["Connection refused", "Connection reset", "connection closed", "unexpected end of file"];
+        Some(contact.unwrap_or(match sqlstate {
+            Some(_) => Contact::Answer,
+            None if message.starts_with("failed to") && closed.iter().any(|text| message.contains(text)) => {
+                Contact::Reset
+            }
+            None => Contact::Silence,
+        }))
+    }
 }
 
 /// What a ledger table holds beside its distinct rows.

@@ -9,8 +9,8 @@ use crate::{
     history::{
         Event,
         event::{
-            Attempt, AttemptOutcome, Bound, ClientKind, Expectation, FaultInjecting, Milestone, NodeState, Occurrence,
-            Operation, Role, RunStarted, ScenarioStarted, SequenceRange,
+            Attempt, AttemptOutcome, Bound, ClientKind, Contact, Expectation, FaultInjecting, Milestone, NodeState,
+            Occurrence, Operation, Role, RunStarted, ScenarioStarted, SequenceRange,
         },
     },
     plan::Plan,
@@ -135,7 +135,11 @@ impl History {
     ) {
         let outcome = match answer {
             Some((node, timeline)) => AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: 0 },
-            None => AttemptOutcome::Refused { sqlstate: None, message: "connection refused".to_owned() },
+            None => AttemptOutcome::Refused {
+                sqlstate: None,
+                message: "connection refused".to_owned(),
+                contact: Some(Contact::Reset),
+            },
         };
         let started_us = self.start_us + ms * 1000;
         self.at(
