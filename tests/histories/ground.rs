@@ -25,6 +25,7 @@ fn with_ground_lost(mut events: Vec<Event>, at_ms: u64, noticed_ms: u64) -> Vec<
     let refused = || pgquake_judge::history::event::AttemptOutcome::Refused {
         sqlstate: None,
         message: "no connection".to_owned(),
+        contact: None,
     };
     for event in events.iter_mut().filter(|event| event.at_us >= at_us) {
         match &mut event.what {
