@@ -361,15 +361,4 @@ mod tests {
             );
         }
     }
-
-    #[test]
-    fn what_the_checks_take_for_a_proof_of_death_are_faults_that_last() {
-        use crate::checks::watched::{ENDS_POSTGRESQL, ENDS_POSTGRESQL_FOR_A_TIME};
-        for name in ENDS_POSTGRESQL {
-            assert!(find(name).is_some_and(|kind| matches!(kind.lasts, Lasts::UntilHealed)), "{name}");
-        }
-        for name in ENDS_POSTGRESQL_FOR_A_TIME {
-            assert!(find(name).is_some_and(|kind| matches!(kind.lasts, Lasts::Once)), "{name}");
-        }
-    }
 }
