@@ -69,7 +69,7 @@ async fn disks_break_and_heal() {
 async fn files_are_damaged_and_repaired() {
     let mut bench = Bench::new("files").await;
     let primary = bench.session("node1").await;
-    let fill = "INSERT INTO pgquake.ledger SELECT 99, generate_series(1, 5000)";
+    let fill = "INSERT INTO pgquake.ledger SELECT 99, n, '', '' FROM generate_series(1, 5000) AS n";
     primary.simple_query(fill).await.unwrap();
     let count = "SELECT count(*) FROM pgquake.ledger WHERE client = 99";
     sql_gives(&bench, "node2", count, "5000").await;
@@ -93,7 +93,10 @@ async fn files_are_damaged_and_repaired() {
                  $(ls -d /usr/lib/postgresql/*/bin)/pg_waldump -q -p /var/lib/postgresql/data/pg_wal -t $tli -s $start -e $end";
     let reads = format!("setpriv --reuid=postgres --clear-groups sh -c \"$(cat <<'END'\n{reads}\nEND\n)\"");
     primary.simple_query("CHECKPOINT").await.unwrap();
-    primary.simple_query("INSERT INTO pgquake.ledger SELECT 98, generate_series(1, 5000)").await.unwrap();
+    primary
+        .simple_query("INSERT INTO pgquake.ledger SELECT 98, n, '', '' FROM generate_series(1, 5000) AS n")
+        .await
+        .unwrap();
     let before = in_postgresql(&bench, "node1", &reads).await;
     assert_eq!(before.0, 0, "{}", before.1);
     bench.inject("page_corrupted", "node1", &[("of", "WAL")]).await;
