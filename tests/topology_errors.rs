@@ -528,7 +528,8 @@ fn help(error: &TopologyError) -> String {
 fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
-    let expected = "did you mean `single-region`? known: single-region, single-region-fast or single-region-sync";
+    let expected = "did you mean `single-region`? known: haproxy-fall-30, single-region, \
+                    single-region-fast, single-region-sync, stretched or two-nodes";
     assert_eq!(help(&error), expected);
 }
 
@@ -586,7 +587,7 @@ fn every_file_is_built_in_and_sound_and_says_what_it_follows() {
     assert_eq!(stems, BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     for (name, text) in BUILT_IN {
         let topology = load(name, &[]).unwrap_or_else(|error| panic!("{error}"));
-        assert!(topology.follows.contains("002"), "{name} does not say what it follows");
+        assert!(!topology.follows.is_empty(), "{name} does not say what it follows");
         assert_eq!(topology.warnings(), Vec::<String>::new(), "{name}");
         assert!(text.starts_with("# yaml-language-server: $schema=topology.schema.json\n"), "{name}");
     }

@@ -76,6 +76,8 @@ impl Rig {
         let spec = LoadSpec { writers: 4, rate_per_s: 25, endpoint: "write".to_owned() };
         let load = Workload::start(&plan, &access, &recorder, spec).unwrap();
         load.wait_for_steady_state(Duration::from_secs(20)).await.unwrap();
+        // As from a fault on.
+        load.measure_closely(true);
         Self { gate, load, recorder, _postgres: postgres, _folder: folder }
     }
 

@@ -161,7 +161,7 @@ mod tests {
             "FAIL         The primary's host dies",
             "target at most 30.0 s, measured 31.7 s",
             "detect 26.3 s + elect 300 ms",
-            "write outage: min 27.4 s, median 28.8 s, p95 31.7 s, max 31.7 s; 2 of 3 kept at most 30.0 s",
+            "write outage: min 27.4 s, median 28.8 s, 95th percentile at least 28.8 s (n = 3), max 31.7 s; 2 of 3 kept at most 30.0 s",
             "REFUTED      RTO-30",
             "report       reports/x/report.html",
         ] {

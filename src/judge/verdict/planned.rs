@@ -31,9 +31,12 @@ pub(super) fn missing(run: Option<&RunStarted>, scenarios: &[ScenarioVerdict]) -
     doubts
 }
 
+/// What identifies a scenario, whatever the trial: file, line, name and topology.
+type Key<'s> = (&'s str, usize, &'s str, &'s str);
+
 /// Of each scenario the trials that are missing or there twice.
 fn trials(scenarios: &[ScenarioVerdict]) -> Vec<String> {
-    let mut grouped: BTreeMap<(&str, usize, &str, &str), Vec<(u32, u32)>> = BTreeMap::new();
+    let mut grouped: BTreeMap<Key<'_>, Vec<(u32, u32)>> = BTreeMap::new();
     for verdict in scenarios {
         if let Some(own) = &verdict.scenario {
             let key = (own.file.as_str(), own.line, own.name.as_str(), verdict.topology.as_str());
