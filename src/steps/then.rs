@@ -26,6 +26,7 @@ const LOST_ROWS: Measured = measured(&data_loss::CHECK, "lost_rows");
 const LOST: Measured = measured(&data_loss::CHECK, "lost_ms");
 const PROMOTED_BEHIND: Measured = measured(&promotion::CHECK, "promoted_behind_bytes");
 const PROMOTIONS: Measured = measured(&promotion::CHECK, "promotions");
+const PRIMARY_CHANGES: Measured = measured(&promotion::CHECK, "primary_changes");
 const OVERLAP: Measured = measured(&single_writer::CHECK, "overlap_ms");
 const REJOIN: Measured = measured(&rejoin::CHECK, "rejoin_ms");
 
@@ -136,6 +137,9 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(Then, "no node is promoted", "no node begins a timeline of its own after the first fault", |words| {
         PROMOTIONS.bounded(words, Bound::Exactly(0.0))
+    }),
+    step(Then, "the primary stays", "no other node than before becomes primary after the first fault", |words| {
+        PRIMARY_CHANGES.bounded(words, Bound::Exactly(0.0))
     }),
     step(
         Then,
