@@ -374,7 +374,7 @@ fn endpoints_and_links_to_nowhere() {
             replace: "shaped_ports: [5432]",
             by: "shaped_ports: [5432, 5433]",
             at: (11, 52),
-            message: "nothing on `node2` listens on port 5433",
+            message: "nothing on `node1` or `node2` listens on port 5433",
             help: "5432 patroni (PostgreSQL)",
         },
         Case {

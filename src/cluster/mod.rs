@@ -15,11 +15,16 @@ mod shaping;
 mod sql;
 mod start;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 pub use access::{Access, Credentials};
 pub use disk::DiskError;
 pub use readiness::{NotReady, wait_until};
+pub use roles::{Found, Primary};
 pub use session::Session;
 pub use shaping::ShapingError;
 pub use sql::{NODE, NODE_TIMELINE};
@@ -48,6 +53,8 @@ struct Inner {
     pods: BTreeMap<String, Pod>,
     logs: LogFolder,
     http: reqwest::Client,
+    /// The node that led when somebody last asked.
+    led_last: Mutex<Option<String>>,
 }
 
 impl Cluster {

@@ -1,21 +1,83 @@
 //! Who leads: asked when a fault is aimed, from outside, at the moment.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use futures::future::join_all;
 
-use super::{Cluster, NotReady, wait_until};
-use crate::topology::ServiceKind;
+use super::{Cluster, NODE, NODE_TIMELINE, NotReady, wait_until};
+use crate::{services::patroni::SCOPE, topology::ServiceKind};
 
 /// How long a member may take to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long etcd may take to change its leader when it is asked to: an election, at most.
 const LEADER_MOVED_WITHIN: Duration = Duration::from_secs(10);
 
+/// The primary, and how it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Primary {
+    pub node: String,
+    pub found: Found,
+}
+
+/// How the primary was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Its Patroni says that it leads.
+    Answered,
+    /// No Patroni says so; the leader key in etcd has its name.
+    HoldsLeaderKey,
+    /// Nor does etcd know one; it led when the harness last saw a primary.
+    LedLast,
+}
+
 impl Cluster {
-    /// The node whose Patroni says that it leads; the first, if several do.
+    /// The node whose Patroni says that it leads. If several do (one of them was frozen, and says what it knew), it is the
+    /// holder of the leader key, or else the one on the highest timeline.
     pub async fn primary(&self) -> Option<String> {
-        self.leaders().await.into_iter().next()
+        let mut leaders = self.leaders().await;
+        let primary = if leaders.len() < 2 { leaders.pop() } else { self.rightful(leaders).await };
+        if let Some(primary) = &primary {
+            *self.inner.led_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(primary.clone());
+        }
+        primary
+    }
+
+    /// The primary, also while no Patroni says that it leads: one that is starved or frozen does not answer. Then it is the
+    /// holder of the leader key, or else the node that led last.
+    pub async fn primary_or_last(&self) -> Option<Primary> {
+        if let Some(node) = self.primary().await {
+            return Some(Primary { node, found: Found::Answered });
+        }
+        if let Some(node) = self.leader_key_holder().await {
+            return Some(Primary { node, found: Found::HoldsLeaderKey });
+        }
+        let last = self.inner.led_last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.map(|node| Primary { node, found: Found::LedLast })
+    }
+
+    /// Which of several nodes that say they lead is the primary.
+    async fn rightful(&self, leaders: Vec<String>) -> Option<String> {
+        let holder = self.leader_key_holder().await;
+        if let Some(holder) = holder.filter(|holder| leaders.contains(holder)) {
+            return Some(holder);
+        }
+        let written = format!("SELECT {NODE_TIMELINE} FROM {NODE} WHERE NOT standby");
+        let timelines = join_all(leaders.iter().map(|node| self.sql_value(node, &written))).await;
+        highest_timeline(leaders.into_iter().zip(timelines.into_iter().map(Result::ok)))
+    }
+
+    /// The node whose name the leader key has, as the first etcd member that answers says. The read is
+    /// linearizable: a member that is cut off from the others does not answer it.
+    async fn leader_key_holder(&self) -> Option<String> {
+        let key = format!("/service/{SCOPE}/leader");
+        let members: Vec<&str> = self.plan().hosts_with(ServiceKind::Etcd).collect();
+        let asked = members.iter().map(|member| async {
+            let mut client = self.etcd(member).await.ok()?;
+            let read = tokio::time::timeout(ANSWER_WITHIN, client.get(key.as_str(), None)).await.ok()?.ok()?;
+            Some(read.kvs().first()?.value_str().ok()?.to_owned())
+        });
+        let holder = join_all(asked).await.into_iter().flatten().next();
+        holder.filter(|holder| self.plan().nodes.contains(holder))
     }
 
     /// The nodes whose Patroni says that it leads: more than one if one was frozen, and says what it knew.
@@ -80,5 +142,28 @@ impl Cluster {
     /// The status with which a node's Patroni answers, if it does.
     pub async fn rest_status(&self, node: &str, path: &str) -> Option<u16> {
         Some(self.patroni_answer(node, path).await.ok()?.status().as_u16())
+    }
+}
+
+/// The node with the highest timeline; one whose timeline is unknown comes last, and the first of equals wins.
+fn highest_timeline(nodes: impl Iterator<Item = (String, Option<String>)>) -> Option<String> {
+    let numbered = nodes.map(|(node, timeline)| (node, timeline.and_then(|text| text.parse::<u32>().ok())));
+    let highest = numbered.reduce(|best, next| if next.1 > best.1 { next } else { best });
+    highest.map(|(node, _)| node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_that_lead_the_one_on_the_higher_timeline_is_the_primary() {
+        let nodes = |timelines: [Option<&str>; 2]| {
+            let named = ["node1", "node2"].map(str::to_owned).into_iter();
+            named.zip(timelines.map(|timeline| timeline.map(str::to_owned)))
+        };
+        assert_eq!(highest_timeline(nodes([Some("2"), Some("10")])).as_deref(), Some("node2"));
+        assert_eq!(highest_timeline(nodes([Some("3"), None])).as_deref(), Some("node1"));
+        assert_eq!(highest_timeline(nodes([None, None])).as_deref(), Some("node1"));
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -83,6 +83,7 @@ impl Cluster {
             pods: pods.into_iter().map(|pod| (pod.host.clone(), pod)).collect(),
             logs: logs.clone(),
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
+            led_last: Mutex::default(),
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));

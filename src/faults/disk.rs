@@ -85,6 +85,20 @@ pub(super) enum Shows {
     Hangs,
 }
 
+impl Shows {
+    /// How long a write may take that shows it. A slow one is delayed more than once.
+    fn within(&self) -> Duration {
+        match self {
+            Shows::Takes(at_least) => *at_least * 4 + Duration::from_secs(1),
+            Shows::Error(_) => Duration::from_secs(2),
+            Shows::Hangs => Duration::from_millis(200),
+        }
+    }
+}
+
+/// What the machine may take beside a write.
+const MARGIN: Duration = Duration::from_secs(10);
+
 /// A fault that a disk is told, and told to end.
 pub(super) struct DiskFault {
     volume: Volume,
@@ -112,7 +126,7 @@ impl DiskFault {
             self.volume.probe(),
             within.as_millis() / 20,
         );
-        let told = shell.run(&script).await.map_err(|error| error.to_string())?.text;
+        let told = shell.run_within(&script, within + MARGIN).await.map_err(|error| error.to_string())?.text;
         Ok(read_write(&told))
     }
 }
@@ -135,6 +149,10 @@ impl Fault for DiskFault {
         vec![Place::Service(self.volume.host.clone(), self.volume.kind)]
     }
 
+    fn confirmed_within(&self) -> Duration {
+        MARGIN + 2 * self.shows.within()
+    }
+
     async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         self.shell = cluster.shell_in(&self.volume.host, self.volume.kind).await?;
         Ok(())
@@ -146,12 +164,7 @@ impl Fault for DiskFault {
     }
 
     async fn bites(&self, _cluster: &Cluster) -> Result<String, String> {
-        let within = match self.shows {
-            Shows::Takes(at_least) => at_least * 4 + Duration::from_secs(1),
-            Shows::Error(_) => Duration::from_secs(2),
-            Shows::Hangs => Duration::from_millis(200),
-        };
-        let wrote = self.try_a_write(within).await?;
+        let wrote = self.try_a_write(self.shows.within()).await?;
         let words = self.volume.words();
         match (&self.shows, &wrote) {
             (Shows::Error(kernel), Some((output, _))) if output.status != 0 && output.text.contains(kernel) => {

@@ -1,19 +1,26 @@
 //! `link_bandwidth`: a link lets less data pass.
 
-use std::time::Duration;
-
 use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
+    link::{self, LinkFault, Shape},
 };
 use crate::{links::ToxicKind, plan::Plan};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_bandwidth",
-    effect: "the data of each connection passes at this rate, each way, and waits meanwhile in the near host",
-    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link takes longer by what its bytes need at that rate, where that is 30 ms or more; healed when it is listed nowhere and a probe shows nothing of it",
+    effect: "the data that the hosts send to those of `to` passes at this rate on each connection between them, whoever \
+             opened it, and waits meanwhile in the host that opened it",
+    confirmed_by: "Toxiproxies list it on every listener, and over a connection that each of the two hosts opens to the \
+                   other the data takes as long as its bytes need at that rate, where that is 30 ms or more, and the \
+                   data of the other way does not; healed when it is listed nowhere and a probe shows nothing of it",
     limits: link::LIMITS,
-    parameters: &[link::TO, link::PORTS, link::SHARE, Parameter::required("rate", Takes::Bytes, "so much a second")],
+    parameters: &[
+        link::TO,
+        link::PORTS,
+        link::DIRECTION,
+        link::SHARE,
+        Parameter::required("rate", Takes::Bytes, "so much a second"),
+    ],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Together,
     reaches_clients: false,
@@ -30,8 +37,5 @@ fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     if rate_kb_per_s == 0 {
         return Err(aim.refuse(KIND.name, "Toxiproxy knows no rate below 1000 B a second"));
     }
-    let kind = ToxicKind::Bandwidth { rate_kb_per_s };
-    let by = Duration::from_secs_f64(PADDING_BYTES as f64 / bytes_per_s as f64);
-    let measure = Measure::slower(by);
-    Ok(Shape::both_ways(kind, measure))
+    Ok(Shape::by_direction(aim, ToxicKind::Bandwidth { rate_kb_per_s }))
 }

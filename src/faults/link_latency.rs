@@ -4,23 +4,24 @@ use std::time::Duration;
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Shape},
+    link::{self, LinkFault, Shape},
 };
-use crate::{
-    links::{Stream, ToxicKind},
-    plan::Plan,
-};
+use crate::{links::ToxicKind, plan::Plan};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_latency",
-    effect: "all data of the link's connections is delayed, half of the round trip each way; open connections are hit too",
-    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link takes longer by the round trip, within 10 %; healed when it is listed nowhere and a probe shows nothing of it",
+    effect: "all data between the hosts and those of `to` is delayed, over every connection between them, whoever opened \
+             it, open ones too: half of the round trip each way, or all of it one way if a direction is named",
+    confirmed_by: "Toxiproxies list it on every listener, and over a connection that each of the two hosts opens to the \
+                   other an answer takes longer by what the fault adds, within 10 %, of which each way takes its part; \
+                   healed when it is listed nowhere and a probe shows nothing of it",
     limits: link::LIMITS,
     parameters: &[
         link::TO,
         link::PORTS,
+        link::direction("both"),
         link::SHARE,
-        Parameter::required("round_trip", Takes::Duration, "what the link adds to a round trip"),
+        Parameter::required("round_trip", Takes::Duration, "what is added to a round trip"),
         Parameter::with_default("jitter", Takes::Duration, "0 ms", "each way up to so much more or less"),
     ],
     lasts: Lasts::UntilHealed,
@@ -42,9 +43,11 @@ fn shape(aim: &Aim) -> Result<Shape, FaultError> {
             aim.refuse(KIND.name, "Toxiproxy knows whole milliseconds each way: a round trip has at least 2 ms")
         );
     }
-    let half = |latency| ToxicKind::Latency { latency_ms: link::whole_ms(latency), jitter_ms: link::whole_ms(jitter) };
+    let kind = |latency| ToxicKind::Latency { latency_ms: link::whole_ms(latency), jitter_ms: link::whole_ms(jitter) };
+    if aim.parameters.text("direction").as_deref() != Some("both") {
+        return Ok(Shape::by_direction(aim, kind(added)));
+    }
     // An odd millisecond goes the way back.
     let back = Duration::from_millis(link::whole_ms(added) - link::whole_ms(there));
-    let kinds = [(Stream::Upstream, half(there)), (Stream::Downstream, half(back))];
-    Ok(Shape::new(kinds, Measure::RoundTrip { added, jitter }))
+    Ok(Shape { out: Some(kind(there)), inward: Some(kind(back)) })
 }

@@ -2,16 +2,25 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
+    link::{self, LinkFault, Shape},
 };
 use crate::{links::ToxicKind, plan::Plan};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_limit_data",
-    effect: "each connection ends when so many bytes have passed one way",
-    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link that sends more is cut off, where the limit is below 8000 B; healed when it is listed nowhere and a probe shows nothing of it",
+    effect: "each connection between the hosts and those of `to`, whoever opened it, ends when the hosts have sent so many \
+             bytes on it",
+    confirmed_by: "Toxiproxies list it on every listener, and a connection that each of the two hosts opens to the other \
+                   ends when more is sent, where the limit is below 8000 B, and as much of the other way's data passes; \
+                   healed when it is listed nowhere and a probe shows nothing of it",
     limits: link::LIMITS,
-    parameters: &[link::TO, link::PORTS, link::SHARE, Parameter::required("bytes", Takes::Bytes, "so much passes")],
+    parameters: &[
+        link::TO,
+        link::PORTS,
+        link::DIRECTION,
+        link::SHARE,
+        Parameter::required("bytes", Takes::Bytes, "so much passes"),
+    ],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Together,
     reaches_clients: false,
@@ -24,8 +33,5 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let bytes = aim.parameters.bytes("bytes").unwrap_or_default();
-    let kind = ToxicKind::LimitData { bytes };
-    let ends = Measure::EndsAfter { padding_bytes: PADDING_BYTES };
-    let measure = if bytes < PADDING_BYTES { ends } else { Measure::Nothing };
-    Ok(Shape::both_ways(kind, measure))
+    Ok(Shape::by_direction(aim, ToxicKind::LimitData { bytes }))
 }

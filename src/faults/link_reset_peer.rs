@@ -2,20 +2,24 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Shape},
+    link::{self, LinkFault, Shape},
 };
 use crate::{links::ToxicKind, plan::Plan};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_reset_peer",
-    effect: "each connection is reset after the time, open ones too",
-    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link is reset; healed when it is listed nowhere and a probe shows nothing of it",
+    effect: "what the hosts send to those of `to` is swallowed, and each connection on which they do, whoever opened it, is \
+             reset after the time; one that was open before the fault is closed",
+    confirmed_by: "Toxiproxies list it on every listener, and a connection that each of the two hosts opens to the other \
+                   is reset when data is sent that way, and not before; healed when it is listed nowhere and a probe \
+                   shows nothing of it",
     limits: link::LIMITS,
     parameters: &[
         link::TO,
         link::PORTS,
+        link::DIRECTION,
         link::SHARE,
-        Parameter::with_default("after", Takes::Duration, "0 s", "how long a connection lives"),
+        Parameter::with_default("after", Takes::Duration, "0 s", "how long a connection lives from its data on"),
     ],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Together,
@@ -28,8 +32,6 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 }
 
 fn shape(aim: &Aim) -> Result<Shape, FaultError> {
-    let within = aim.parameters.duration("after").unwrap_or_default();
-    let kind = ToxicKind::ResetPeer { timeout_ms: link::whole_ms(within) };
-    let measure = if within.is_zero() { Measure::Reset { within } } else { Measure::Nothing };
-    Ok(Shape::both_ways(kind, measure))
+    let after = aim.parameters.duration("after").unwrap_or_default();
+    Ok(Shape::by_direction(aim, ToxicKind::ResetPeer { timeout_ms: link::whole_ms(after) }))
 }

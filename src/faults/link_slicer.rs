@@ -2,18 +2,22 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, PADDING_BYTES, Shape},
+    link::{self, LinkFault, Shape},
 };
 use crate::{links::ToxicKind, plan::Plan};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_slicer",
-    effect: "data is cut into packets of about the size, with the delay after each",
-    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link takes longer by the delays of its packets, where these are 30 ms or more; healed when it is listed nowhere and a probe shows nothing of it",
+    effect: "the data that the hosts send to those of `to` is cut into packets of about the size, with the delay after each, on \
+             every connection between them, whoever opened it",
+    confirmed_by: "Toxiproxies list it on every listener, and over a connection that each of the two hosts opens to the \
+                   other the data takes as long as the delays of its packets, where these are 30 ms or more, and the \
+                   data of the other way does not; healed when it is listed nowhere and a probe shows nothing of it",
     limits: link::LIMITS,
     parameters: &[
         link::TO,
         link::PORTS,
+        link::DIRECTION,
         link::SHARE,
         Parameter::with_default("size", Takes::Bytes, "64 B", "the average size of a packet"),
         Parameter::with_default("delay", Takes::Duration, "0 ms", "the pause after a packet"),
@@ -33,9 +37,5 @@ fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let delay = aim.parameters.duration("delay").unwrap_or_default();
     let delay_us = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
     let kind = ToxicKind::Slicer { average_bytes, variation_bytes: average_bytes / 2, delay_us };
-    // Sizes vary by half either way, so that there may be fewer packets than the average says.
-    let packets = u32::try_from(PADDING_BYTES / (average_bytes * 2)).unwrap_or(u32::MAX);
-    let by = delay * packets;
-    let measure = Measure::slower(by);
-    Ok(Shape::both_ways(kind, measure))
+    Ok(Shape::by_direction(aim, kind))
 }

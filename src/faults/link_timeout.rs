@@ -2,18 +2,22 @@
 
 use super::{
     Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Takes,
-    link::{self, LinkFault, Measure, Shape},
+    link::{self, LinkFault, Shape},
 };
 use crate::{links::ToxicKind, plan::Plan};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "link_timeout",
-    effect: "connections are accepted and stay open, and no byte passes, as behind a firewall that has lost its state",
-    confirmed_by: "Toxiproxy lists it on every listener, and a probe through each link gets no byte; healed when it is listed nowhere and a probe shows nothing of it",
+    effect: "connections between the hosts and those of `to` are accepted and stay open, and no byte that the hosts send \
+             passes, whoever opened them, as behind a firewall that has lost its state",
+    confirmed_by: "Toxiproxies list it on every listener, and over a connection that each of the two hosts opens to the \
+                   other no byte of that way comes, and a request of the other way does; healed when it is listed \
+                   nowhere and a probe shows nothing of it",
     limits: link::LIMITS,
     parameters: &[
         link::TO,
         link::PORTS,
+        link::DIRECTION,
         link::SHARE,
         Parameter::with_default(
             "after",
@@ -34,7 +38,5 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 fn shape(aim: &Aim) -> Result<Shape, FaultError> {
     let after = aim.parameters.duration("after").unwrap_or_default();
-    let kind = ToxicKind::Timeout { timeout_ms: link::whole_ms(after) };
-    let measure = if after.is_zero() { Measure::Silence } else { Measure::EndsAfter { padding_bytes: 0 } };
-    Ok(Shape::both_ways(kind, measure))
+    Ok(Shape::by_direction(aim, ToxicKind::Timeout { timeout_ms: link::whole_ms(after) }))
 }

@@ -138,7 +138,8 @@ impl Aim {
     ) -> Result<Self, FaultError> {
         let hosts = target.resolve(plan, roles, &[])?;
         parameters.resolve(kind.parameters, plan, roles, &hosts)?;
-        let (words, meant) = (target.to_string(), hosts.join(", "));
+        let meant: Vec<&str> = hosts.iter().map(String::as_str).chain(target.note(roles)).collect();
+        let (words, meant) = (target.to_string(), meant.join(", "));
         let described = if words == meant { words } else { format!("{words} ({meant})") };
         let aim = Aim { hosts, described, parameters };
         if aim.hosts.iter().any(|host| host == CLIENTS) && !kind.reaches_clients {

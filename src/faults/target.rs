@@ -5,7 +5,12 @@ use std::{fmt, sync::LazyLock};
 use regex::Regex;
 
 use super::FaultError;
-use crate::{cluster::Cluster, plan::Plan, suggestion::did_you_mean, topology::ServiceKind};
+use crate::{
+    cluster::{Cluster, Found},
+    plan::Plan,
+    suggestion::did_you_mean,
+    topology::ServiceKind,
+};
 
 /// Hosts, each named or by its role: `the primary`, `node1 and node2`, `region eu`, `zone a`, `the rest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +108,11 @@ impl Target {
         Ok(hosts)
     }
 
+    /// What is to be told of how its hosts were found.
+    pub fn note(&self, roles: &Roles) -> Option<&'static str> {
+        roles.primary_note.filter(|_| self.names(Role::Primary))
+    }
+
     fn names(&self, role: Role) -> bool {
         self.0.contains(&Part::Role(role))
     }
@@ -177,6 +187,8 @@ impl Role {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles {
     pub primary: Option<String>,
+    /// How the primary was found, if it does not say itself that it leads.
+    pub primary_note: Option<&'static str>,
     /// The first is `a standby`.
     pub standbys: Vec<String>,
     pub synchronous_standby: Option<String>,
@@ -189,7 +201,15 @@ impl Roles {
         let named = |role| targets.iter().any(|target| target.names(role));
         let mut roles = Self::default();
         if named(Role::Primary) {
-            roles.primary = cluster.primary().await;
+            let primary = cluster.primary_or_last().await;
+            roles.primary_note = match primary.as_ref().map(|primary| primary.found) {
+                None | Some(Found::Answered) => None,
+                Some(Found::HoldsLeaderKey) => Some("by the leader key, as no node says that it leads"),
+                Some(Found::LedLast) => {
+                    Some("which led last, as no node says that it leads and no leader key is found")
+                }
+            };
+            roles.primary = primary.map(|primary| primary.node);
         }
         if named(Role::Standby) || named(Role::Standbys) {
             roles.standbys = cluster.standbys().await;
@@ -217,6 +237,7 @@ impl Roles {
                 let synchronous_standby = standbys.first().filter(|_| synchronous_mode).cloned();
                 found.extend(members.iter().map(|member| Self {
                     primary: Some(primary.clone()),
+                    primary_note: None,
                     standbys: standbys.clone(),
                     synchronous_standby: synchronous_standby.clone(),
                     dcs_leader: Some((*member).to_owned()),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     schema::{SCHEMA, first_schema, is_first_schema},
-    topology::{Endpoint, ServiceKind, Topology},
+    topology::{Endpoint, Link, ServiceKind, Topology},
 };
 
 /// A topology, worked out.
@@ -25,7 +25,7 @@ pub struct Plan {
     pub nodes: Vec<String>,
     /// What clients connect to: `write`, `read` if there is one, and every node by its name.
     pub endpoints: Vec<PlannedEndpoint>,
-    /// Links that go through a Toxiproxy: those that the topology names, and all that cross regions.
+    /// Connections that go through a Toxiproxy: between the hosts whose links the topology names, and between regions.
     #[serde(default)]
     pub links: Vec<ShapedLink>,
     pub deadlines: Deadlines,
@@ -39,10 +39,11 @@ pub struct PlannedService {
     pub kind: ServiceKind,
 }
 
-/// A directed link whose connections go through the Toxiproxy of the host at which it begins.
+/// Connections that one host opens to another, which go through the Toxiproxy of the host that opens them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShapedLink {
+    /// The host that opens the connections.
     pub from: String,
     pub to: String,
     /// Ports of the far host, sorted.
@@ -172,7 +173,7 @@ impl Plan {
         kinds
     }
 
-    /// The shaped link from one host to another, if it is shaped.
+    /// The connections that one host opens to another, if they are shaped.
     pub fn link(&self, from: &str, to: &str) -> Option<&ShapedLink> {
         self.links.iter().find(|link| link.from == from && link.to == to)
     }
@@ -209,18 +210,20 @@ impl Plan {
     }
 }
 
-/// What the topology names, and every port of every host that a host of another region reaches.
+/// The ports that a topology names for two hosts, each at the end that serves it: data goes both ways over connections
+/// that either end has opened. Between regions, every port.
 fn shaped_links(topology: &Topology) -> Vec<ShapedLink> {
     let mut links = Vec::new();
     for from in topology.hosts() {
         for (index, to) in topology.hosts().enumerate().filter(|(_, to)| to.name != from.name) {
-            let named = topology.links.iter().filter(|link| link.from == from.name && link.to == to.name);
-            let mut ports: Vec<u16> = named.flat_map(|link| link.shaped_ports.iter().copied()).collect();
-            if topology.region_of(&from.name) != topology.region_of(&to.name) {
-                ports.extend(topology.ports_of(to));
-            }
-            ports.sort_unstable();
-            ports.dedup();
+            let between = |link: &&Link| {
+                [&link.from, &link.to] == [&from.name, &to.name] || [&link.to, &link.from] == [&from.name, &to.name]
+            };
+            let named = topology.links.iter().filter(between);
+            let named: Vec<u16> = named.flat_map(|link| link.shaped_ports.iter().copied()).collect();
+            let crosses = topology.region_of(&from.name) != topology.region_of(&to.name);
+            let mut ports = topology.ports_of(to);
+            ports.retain(|port| crosses || named.contains(port));
             if !ports.is_empty() {
                 let listen = format!("127.0.{}.{}", 1 + index / 250, 1 + index % 250);
                 links.push(ShapedLink { from: from.name.clone(), to: to.name.clone(), ports, listen });
@@ -276,7 +279,7 @@ fn predict(topology: &Topology) -> PredictedFailover {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::{Link, load};
+    use crate::topology::load;
 
     #[test]
     fn a_topology_without_links_shapes_none_and_needs_no_toxiproxy() {
@@ -298,15 +301,25 @@ mod tests {
     }
 
     #[test]
-    fn named_links_are_shaped_at_their_ports_alone() {
+    fn named_links_are_shaped_at_their_ports_alone_and_at_both_ends() {
         let mut topology = load("single-region", &[]).expect("a built-in topology");
         let link = Link { from: "node1".to_owned(), to: "node2".to_owned(), shaped_ports: vec![5432] };
         topology.links.push(link);
         let plan = Plan::new(topology);
-        assert_eq!(plan.links.len(), 1);
+        assert_eq!(plan.links.len(), 2);
         assert_eq!(plan.link("node1", "node2").map(|link| link.ports.clone()), Some(vec![5432]));
-        assert_eq!(plan.link("node2", "node1"), None);
-        assert_eq!(plan.hosts_with(ServiceKind::Toxiproxy).collect::<Vec<_>>(), ["node1"]);
+        assert_eq!(plan.link("node2", "node1").map(|link| link.ports.clone()), Some(vec![5432]));
+        assert_eq!(plan.hosts_with(ServiceKind::Toxiproxy).collect::<Vec<_>>(), ["node1", "node2"]);
+    }
+
+    #[test]
+    fn a_port_that_one_end_alone_serves_is_shaped_for_connections_to_it() {
+        let mut topology = load("single-region", &[]).expect("a built-in topology");
+        let link = Link { from: "node1".to_owned(), to: "proxy".to_owned(), shaped_ports: vec![8008] };
+        topology.links.push(link);
+        let plan = Plan::new(topology);
+        assert_eq!(plan.link("proxy", "node1").map(|link| link.ports.clone()), Some(vec![8008]));
+        assert_eq!(plan.link("node1", "proxy"), None);
     }
 
     #[test]

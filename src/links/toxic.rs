@@ -1,5 +1,7 @@
 //! Toxics, as Toxiproxy's API names them (<https://github.com/Shopify/toxiproxy>, 2.12), with their units.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// One toxic of a listener.
@@ -51,7 +53,7 @@ pub enum ToxicKind {
         #[serde(rename = "timeout")]
         timeout_ms: u64,
     },
-    /// Resets the connection after this time.
+    /// Swallows all data, and resets the connection this long after the first of it.
     ResetPeer {
         #[serde(rename = "timeout")]
         timeout_ms: u64,
@@ -67,6 +69,18 @@ pub enum ToxicKind {
     },
     /// Ends the connection when so much data has passed.
     LimitData { bytes: u64 },
+}
+
+impl ToxicKind {
+    /// How long an open connection may hold up a removal: Toxiproxy waits until the connection's toxic can be
+    /// interrupted, which one that is about to reset it, or about to pass the rest of its data on, can't be.
+    pub fn lets_go_within(&self) -> Duration {
+        match self {
+            ToxicKind::ResetPeer { timeout_ms } => Duration::from_millis(*timeout_ms),
+            ToxicKind::Bandwidth { .. } => Duration::from_secs(5),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 #[cfg(test)]

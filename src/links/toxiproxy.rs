@@ -86,10 +86,11 @@ impl Toxiproxy {
     }
 
     /// Removes a toxic; one that is not there is no error.
-    pub async fn remove(&self, listener: &str, toxic: &str) -> Result<(), ToxiproxyError> {
-        let doing = format!("remove the toxic {toxic} from {listener}");
-        let url = self.url(&format!("/proxies/{listener}/toxics/{toxic}"));
-        let sent = self.http.delete(url).timeout(ANSWER_WITHIN).send().await;
+    pub async fn remove(&self, listener: &str, toxic: &Toxic) -> Result<(), ToxiproxyError> {
+        let doing = format!("remove the toxic {} from {listener}", toxic.name);
+        let url = self.url(&format!("/proxies/{listener}/toxics/{}", toxic.name));
+        let within = ANSWER_WITHIN + toxic.kind.lets_go_within();
+        let sent = self.http.delete(url).timeout(within).send().await;
         let answer = sent.map_err(|source| self.unreachable(&doing, source))?;
         match answer.status().as_u16() {
             200..300 | 404 => Ok(()),

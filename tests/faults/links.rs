@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use pgquake::topology;
+use pgquake::{
+    cluster::wait_until,
+    links::{Stream, Toxic, listener_name},
+    topology,
+};
 
 use super::bench::Bench;
 
@@ -20,9 +24,17 @@ const SLOW: &[&str] = &[
     "link_timeout",
 ];
 
-/// Milliseconds from a request to the first byte of its answer, over a fresh connection from one host to another;
-/// `None` if nothing came.
+/// Milliseconds from a request to the first byte of its answer, over a fresh connection from one host to another: the
+/// quickest of three, as the machine can only add to it; `None` if nothing came.
 pub async fn round_trip_ms(bench: &Bench, from: &str, to: &str, port: u16) -> Option<f64> {
+    let mut best = ask_once(bench, from, to, port).await?;
+    for _ in 0..2 {
+        best = ask_once(bench, from, to, port).await?.min(best);
+    }
+    Some(best)
+}
+
+async fn ask_once(bench: &Bench, from: &str, to: &str, port: u16) -> Option<f64> {
     let script = format!(
         "bash -c 'exec 3<>/dev/tcp/{to}/{port} || exit 1; began=$EPOCHREALTIME; \
          printf \"GET /liveness HTTP/1.0\\r\\n\\r\\n\" >&3; read -r -t 1 -N 1 <&3 || exit 1; \
@@ -42,45 +54,10 @@ async fn toxics_are_felt_on_their_link_alone() {
     let nodes = topology.nodes();
     topology.shape_links_between(&nodes);
     let mut bench = Bench::timed("links", topology).await;
+    the_primary_sends_its_wal_slowly(&mut bench).await;
+    a_round_trip_takes_longer(&mut bench).await;
+    each_toxic_hits_one_way(&mut bench).await;
     let to_node2 = [("to", "node2"), ("ports", "8008")];
-
-    // A round trip, within the promised tenth; the way back, the other port and the other host are as quick as before.
-    let before = round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap();
-    bench.inject("link_latency", "node1", &[&to_node2[..], &[("round_trip", "80 ms")]].concat()).await;
-    let slow = round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap();
-    assert!((72.0..98.0).contains(&(slow - before)), "{before} ms became {slow} ms");
-    for (from, to) in [("node2", "node1"), ("node1", "node3"), ("node3", "node2")] {
-        let other = round_trip_ms(&bench, from, to, PATRONI).await.unwrap();
-        assert!(other < 40.0, "{from} to {to} took {other} ms");
-    }
-    let etcd = round_trip_ms(&bench, "node1", "node2", 2379).await.unwrap();
-    assert!(etcd < 40.0, "the other port took {etcd} ms");
-    // The same fault with another figure, without a moment in which it is not on.
-    let slower = [("round_trip".to_owned(), "160 ms".to_owned())];
-    bench.injector.change("link_latency", slower.into()).await.unwrap();
-    let slower = round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap();
-    assert!((144.0..186.0).contains(&(slower - before)), "{before} ms became {slower} ms");
-    bench.heal().await;
-    let after = round_trip_ms(&bench, "node1", "node2", PATRONI).await.unwrap();
-    assert!(after < 40.0, "after healing it took {after} ms");
-
-    // Every other toxic, by its own proof and by what a client of the link sees.
-    bench.inject("link_timeout", "node1", &to_node2).await;
-    assert_eq!(round_trip_ms(&bench, "node1", "node2", PATRONI).await, None);
-    assert!(round_trip_ms(&bench, "node3", "node2", PATRONI).await.is_some());
-    bench.heal().await;
-    bench.inject("link_reset_peer", "node1", &to_node2).await;
-    assert_eq!(round_trip_ms(&bench, "node1", "node2", PATRONI).await, None);
-    bench.heal().await;
-    bench.inject("link_limit_data", "node1", &[&to_node2[..], &[("bytes", "10 B")]].concat()).await;
-    assert!(round_trip_ms(&bench, "node1", "node3", PATRONI).await.is_some());
-    bench.heal().await;
-    bench.inject("link_bandwidth", "node1", &[&to_node2[..], &[("rate", "64 kB")]].concat()).await;
-    bench.heal().await;
-    bench.inject("link_slicer", "node1", &[&to_node2[..], &[("size", "100 B"), ("delay", "1 ms")]].concat()).await;
-    bench.heal().await;
-    bench.inject("link_slow_close", "node1", &[&to_node2[..], &[("delay", "100 ms")]].concat()).await;
-    bench.heal().await;
 
     // Two at once on one link: one heals, the other stays.
     bench.inject("link_latency", "node1", &[&to_node2[..], &[("round_trip", "40 ms")]].concat()).await;
@@ -106,7 +83,97 @@ async fn toxics_are_felt_on_their_link_alone() {
     let refused = bench.refused("link_latency", "node1", &[("to", "node2"), ("round_trip", "1 ms")]).await;
     assert!(refused.contains("at least 2 ms"), "{refused}");
 
-    bench.finish_but(14, SLOW).await;
+    bench.finish_but(17, SLOW).await;
+}
+
+/// The standbys open the connections over which they get WAL; what the primary sends is slow all the same.
+async fn the_primary_sends_its_wal_slowly(bench: &mut Bench) {
+    let rate = [("to", "the standbys"), ("rate", "2 kB")];
+    bench.inject("link_bandwidth", "the primary", &rate).await;
+    let session = bench.session("node1").await;
+    let fill = "CREATE TABLE pgquake.filler AS SELECT repeat('x', 1000) AS text FROM generate_series(1, 500)";
+    session.simple_query(fill).await.unwrap();
+    // Nothing to wait for: at 2 kB a second next to nothing arrives.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let lag = "SELECT min(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn))::bigint FROM pg_stat_replication";
+    let lag_bytes: u64 = bench.cluster.sql_value("node1", lag).await.unwrap().parse().unwrap();
+    assert!(lag_bytes > 400_000, "the standbys are {lag_bytes} B behind");
+    bench.heal().await;
+    let look = || bench.cluster.all_replayed();
+    wait_until("the standbys to catch up", Duration::from_secs(30), look).await.unwrap();
+}
+
+/// A round trip, within the promised tenth, whoever asks; the other port and the other host are as quick as before.
+async fn a_round_trip_takes_longer(bench: &mut Bench) {
+    let to_node2 = [("to", "node2"), ("ports", "8008")];
+    let before = round_trip_ms(bench, "node1", "node2", PATRONI).await.unwrap();
+    bench.inject("link_latency", "node1", &[&to_node2[..], &[("round_trip", "80 ms")]].concat()).await;
+    for (from, to) in [("node1", "node2"), ("node2", "node1")] {
+        let slow = round_trip_ms(bench, from, to, PATRONI).await.unwrap();
+        assert!((72.0..98.0).contains(&(slow - before)), "{from} to {to}: {before} ms became {slow} ms");
+    }
+    for (from, to) in [("node1", "node3"), ("node3", "node2"), ("node2", "node3")] {
+        let other = round_trip_ms(bench, from, to, PATRONI).await.unwrap();
+        assert!(other < 40.0, "{from} to {to} took {other} ms");
+    }
+    let etcd = round_trip_ms(bench, "node1", "node2", ETCD).await.unwrap();
+    assert!(etcd < 40.0, "the other port took {etcd} ms");
+    // The same fault with another figure, without a moment in which it is not on.
+    let slower = [("round_trip".to_owned(), "160 ms".to_owned())];
+    bench.injector.change("link_latency", slower.into()).await.unwrap();
+    let slower = round_trip_ms(bench, "node1", "node2", PATRONI).await.unwrap();
+    assert!((144.0..186.0).contains(&(slower - before)), "{before} ms became {slower} ms");
+    bench.heal().await;
+    let after = round_trip_ms(bench, "node1", "node2", PATRONI).await.unwrap();
+    assert!(after < 40.0, "after healing it took {after} ms");
+    // A proof may take longer than the usual deadline.
+    bench
+        .inject("link_latency", "node1", &[&to_node2[..], &[("round_trip", "4 s"), ("direction", "in")]].concat())
+        .await;
+    bench.heal().await;
+}
+
+/// Every toxic that can hit one way alone is proven on a connection that either host opens: its own proof holds it to the
+/// data that it is for, and to none of the other way.
+async fn each_toxic_hits_one_way(bench: &mut Bench) {
+    let to_node2 = |more: &[(&'static str, &'static str)]| [&[("to", "node2"), ("ports", "8008")], more].concat();
+    bench.inject("link_timeout", "node1", &to_node2(&[])).await;
+    for (from, to) in [("node1", "node2"), ("node2", "node1")] {
+        assert_eq!(round_trip_ms(bench, from, to, PATRONI).await, None, "{from} to {to}");
+    }
+    assert!(round_trip_ms(bench, "node3", "node2", PATRONI).await.is_some());
+    assert_eq!(streams(bench, "node1", "node2").await, ["upstream"]);
+    assert_eq!(streams(bench, "node2", "node1").await, ["downstream"]);
+    assert!(streams(bench, "node3", "node2").await.is_empty() && streams(bench, "node2", "node3").await.is_empty());
+    bench.heal().await;
+    bench.inject("link_timeout", "node1", &to_node2(&[("after", "300 ms"), ("direction", "in")])).await;
+    assert_eq!(streams(bench, "node1", "node2").await, ["downstream"]);
+    assert_eq!(streams(bench, "node2", "node1").await, ["upstream"]);
+    bench.heal().await;
+    bench.inject("link_reset_peer", "node1", &to_node2(&[])).await;
+    for (from, to) in [("node1", "node2"), ("node2", "node1")] {
+        assert_eq!(round_trip_ms(bench, from, to, PATRONI).await, None, "{from} to {to}");
+    }
+    bench.heal().await;
+    bench.inject("link_limit_data", "node1", &to_node2(&[("bytes", "10 B")])).await;
+    assert!(round_trip_ms(bench, "node1", "node3", PATRONI).await.is_some());
+    bench.heal().await;
+    bench.inject("link_bandwidth", "node1", &[("to", "node2"), ("ports", "2379"), ("rate", "64 kB")]).await;
+    bench.heal().await;
+    bench
+        .inject("link_slicer", "node1", &to_node2(&[("size", "100 B"), ("delay", "1 ms"), ("direction", "both")]))
+        .await;
+    bench.heal().await;
+    bench.inject("link_slow_close", "node1", &to_node2(&[("delay", "150 ms")])).await;
+    bench.heal().await;
+    assert!(streams(bench, "node1", "node2").await.is_empty() && streams(bench, "node2", "node1").await.is_empty());
+}
+
+/// The streams of the toxics that hit connections from one host to the REST API of another.
+async fn streams(bench: &Bench, opener: &str, far: &str) -> Vec<&'static str> {
+    let toxics = bench.cluster.toxiproxy(opener).unwrap().toxics(&listener_name(far, PATRONI)).await.unwrap();
+    let word = |toxic: &Toxic| if toxic.stream == Stream::Upstream { "upstream" } else { "downstream" };
+    toxics.iter().map(word).collect()
 }
 
 /// A Toxiproxy accepts connections on its own host, whether the peer can be reached or not.

@@ -15,7 +15,7 @@ use crate::{
     suggestion,
 };
 
-/// How long the proof that an earlier fault still bites may take.
+/// How long the proof that an earlier fault still bites may take, or as long as its first one might, if that is longer.
 pub(super) const LASTED_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait before something is tried again on a host that has just come back.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -252,7 +252,9 @@ impl Faults {
     async fn prove_that_it_lasts(&mut self, at: usize, until: &str) {
         let active = &mut self.active[at];
         let what = format!("the proof that {} still bites", active.kind.name);
-        let still = wait_until(&what, LASTED_WITHIN, || active.fault.bites(&self.cluster)).await;
+        let still =
+            wait_until(&what, LASTED_WITHIN.max(active.fault.confirmed_within()), || active.fault.bites(&self.cluster))
+                .await;
         if let Err(missed) = still {
             active.confirmed = false;
             let reason = format!("it had ceased before {until}: {}", missed.reason);

@@ -1,4 +1,4 @@
-//! One toxic on some links, from its injection to the proof that it is gone.
+//! Toxics on some links, from their injection to the proof that they are gone.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,72 +6,38 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 
 use super::{
-    Toxics, Way,
-    probe::{Probe, Probed, probe},
+    Hit, Toxics, Way,
+    effect::{ANSWERS_WITHIN, Shown, look, round_trip_fits, shown},
+    hits,
+    probe::{Course, Look, Seen, probe},
 };
 use crate::{
     cluster::Cluster,
     faults::{Aim, Fault, FaultError, Place},
-    links::{Stream, ToxicKind},
+    links::ToxicKind,
     plan::Plan,
     services,
     topology::ServiceKind,
 };
 
-/// How long a link may take to answer without a fault.
-const ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
-/// After this time without a byte a link counts as silent.
-const SILENT_AFTER: Duration = Duration::from_millis(120);
-/// An added delay is right within this share of itself, as the project promises, and so much more for the machine.
-const TOLERANCE: f64 = 0.1;
-const MACHINE: Duration = Duration::from_millis(10);
-
-/// How a toxic shows itself to a probe through its link.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::faults) enum Measure {
-    /// The round trip takes longer by this, give or take the jitter.
-    RoundTrip { added: Duration, jitter: Duration },
-    /// A request with so many bytes more takes at least this much longer.
-    Slower { by: Duration, padding_bytes: u64 },
-    /// No byte comes.
-    Silence,
-    /// The connection is reset within this time.
-    Reset { within: Duration },
-    /// The connection ends later by at least this.
-    LateEnd { by: Duration },
-    /// A request with so many bytes more ends the connection.
-    EndsAfter { padding_bytes: u64 },
-    /// Too small, or too rarely drawn, to be measured.
-    Nothing,
-}
-
-/// What the probes that send more than a question add to it, within what PostgreSQL takes from a client that it does not
-/// know yet.
-pub(in crate::faults) const PADDING_BYTES: u64 = 8000;
-/// A smaller delay can't be told from what the machine does.
-const LEAST_MEASURED: Duration = Duration::from_millis(30);
-
-impl Measure {
-    /// A padded request takes longer by this, where that is long enough to be measured.
-    pub fn slower(by: Duration) -> Self {
-        if by >= LEAST_MEASURED { Measure::Slower { by, padding_bytes: PADDING_BYTES } } else { Measure::Nothing }
-    }
-}
+/// How often every way may be probed before a fault counts as unconfirmed, and what the machine may take beside that.
+const PROBED: u32 = 3;
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// What a fault of shaped links makes of its parameters.
 pub(in crate::faults) struct Shape {
-    toxics: Vec<(Stream, ToxicKind)>,
-    measure: Measure,
+    /// What becomes of the data that the aimed hosts send.
+    pub out: Option<ToxicKind>,
+    /// What becomes of the data that they get.
+    pub inward: Option<ToxicKind>,
 }
 
 impl Shape {
-    pub fn new(toxics: impl Into<Vec<(Stream, ToxicKind)>>, measure: Measure) -> Self {
-        Self { toxics: toxics.into(), measure }
-    }
-
-    /// The same toxic each way.
-    pub fn both_ways(toxic: ToxicKind, measure: Measure) -> Self {
-        Self::new([(Stream::Upstream, toxic.clone()), (Stream::Downstream, toxic)], measure)
+    /// The same toxic on the data that the parameter `direction` says.
+    pub fn by_direction(aim: &Aim, kind: ToxicKind) -> Self {
+        let direction = aim.parameters.text("direction").unwrap_or_default();
+        let on = |other: &str| (direction != other).then(|| kind.clone());
+        Self { out: on("in"), inward: on("out") }
     }
 }
 
@@ -81,9 +47,8 @@ pub(in crate::faults) struct LinkFault {
     /// Reads its parameters, again if they change.
     shape: fn(&Aim) -> Result<Shape, FaultError>,
     toxics: Toxics,
-    measure: Measure,
-    /// What the same probe took before the fault.
-    before: BTreeMap<Way, Duration>,
+    /// The ways to probe, one a kind of connection between two hosts, with what a probe saw before the fault.
+    before: BTreeMap<Way, Option<Seen>>,
 }
 
 impl LinkFault {
@@ -94,73 +59,86 @@ impl LinkFault {
         aim: &Aim,
         shape: fn(&Aim) -> Result<Shape, FaultError>,
     ) -> Result<Box<dyn Fault>, FaultError> {
-        let Shape { toxics, measure } = shape(aim)?;
-        let ways = super::ways(fault, plan, aim)?;
-        let toxics = Toxics::new(fault, ways, share(aim), &toxics);
-        Ok(Box::new(Self { fault, shape, toxics, measure: certain(measure, aim), before: BTreeMap::new() }))
+        let toxics = Toxics::new(fault, hits(fault, plan, aim, &shape(aim)?)?, share(aim));
+        Ok(Box::new(Self { fault, shape, toxics, before: BTreeMap::new() }))
     }
 
-    fn probe(&self) -> Option<Probe> {
-        let plain = Probe { tries: 1, within: ANSWERS_WITHIN, padding_bytes: 0, until_end: false };
-        match self.measure {
-            Measure::RoundTrip { added, jitter } => {
-                Some(Probe { tries: 2, within: ANSWERS_WITHIN + 2 * (added + jitter), ..plain })
-            }
-            Measure::Slower { by, padding_bytes } => {
-                Some(Probe { within: ANSWERS_WITHIN + 3 * by, padding_bytes, ..plain })
-            }
-            Measure::Silence => Some(Probe { within: SILENT_AFTER, ..plain }),
-            Measure::Reset { within } => Some(Probe { within: ANSWERS_WITHIN + within, ..plain }),
-            Measure::LateEnd { by } => Some(Probe { within: ANSWERS_WITHIN + 2 * by, until_end: true, ..plain }),
-            Measure::EndsAfter { padding_bytes } => Some(Probe { padding_bytes, ..plain }),
-            Measure::Nothing => None,
-        }
+    /// What shows the toxics, and how long a probe may take; `None`: a toxic that hits only a share of the connections
+    /// can't be measured on a single one.
+    fn look(&self) -> Option<(Look, Duration)> {
+        let kinds = self.toxics.hits.iter().flat_map(|hit| [&hit.there, &hit.back]).flatten();
+        let looks = kinds.map(look).max_by_key(|(_, within)| *within);
+        looks.filter(|_| self.toxics.share >= 1.0)
     }
 
-    async fn probe_all(&self, cluster: &Cluster, wanted: Probe) -> Result<Vec<(Way, Probed)>, String> {
-        let links = self.toxics.one_a_link();
-        let probes = links.into_iter().map(|way| async move { Ok((way.clone(), probe(cluster, way, wanted).await?)) });
+    /// The hits to be probed.
+    fn probed(&self) -> impl Iterator<Item = &Hit> {
+        self.toxics.hits.iter().filter(|hit| self.before.contains_key(&hit.way))
+    }
+
+    async fn probe_all(&self, cluster: &Cluster, wanted: Look, within: Duration) -> Result<Vec<(&Hit, Seen)>, String> {
+        let probes = self.probed().map(|hit| async move { Ok((hit, probe(cluster, &hit.way, wanted, within).await?)) });
         try_join_all(probes).await
     }
 
-    /// What a probe through one link says of the fault.
-    fn judge(&self, way: &Way, probed: &Probed) -> Result<String, String> {
-        let before = self.before.get(way).copied().unwrap_or_default();
-        let ms = |duration: Duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0);
-        let told = match probed {
-            Probed::Answered(took) => format!("{way} took {} ({} before)", ms(*took), ms(before)),
-            Probed::Reset => format!("{way} was reset"),
-            Probed::Closed => format!("{way} was closed without an answer"),
-            Probed::Silence => format!("{way} was silent"),
-        };
-        let added = |took: &Duration| took.saturating_sub(before);
-        let shows = match (self.measure, probed) {
-            (Measure::RoundTrip { added: wanted, jitter }, Probed::Answered(took)) => {
-                let least = wanted.mul_f64(1.0 - TOLERANCE).saturating_sub(2 * jitter);
-                let most = wanted.mul_f64(1.0 + TOLERANCE) + 2 * jitter + MACHINE;
-                (least..=most).contains(&added(took))
+    /// What a probe of one way says of the fault: its toxics show where they are, and nothing of them where they are not.
+    fn judge(&self, hit: &Hit, seen: &Seen) -> Result<String, String> {
+        let told = told(&hit.way, seen);
+        let ways = [(&hit.there, &hit.back, seen.there), (&hit.back, &hit.there, back(hit, seen))];
+        for (own, other, course) in ways {
+            let as_wanted = match (own, other) {
+                (Some(kind), _) => matches!(shown(kind, &course), Shown::Yes | Shown::Untold),
+                (None, Some(kind)) => matches!(shown(kind, &course), Shown::No | Shown::Untold),
+                (None, None) => true,
+            };
+            if !as_wanted {
+                return Err(told);
             }
-            (Measure::Slower { by, .. } | Measure::LateEnd { by }, Probed::Answered(took)) => {
-                added(took) >= by.mul_f64(1.0 - TOLERANCE)
-            }
-            // A connection that is kept open for longer than anyone waits for its end.
-            (Measure::Silence | Measure::LateEnd { .. }, Probed::Silence)
-            | (Measure::Reset { .. }, Probed::Reset)
-            | (Measure::EndsAfter { .. }, Probed::Reset | Probed::Closed) => true,
-            _ => false,
-        };
-        if shows { Ok(told) } else { Err(told) }
+        }
+        if self.round_trip_fits(hit, seen) { Ok(told) } else { Err(told) }
     }
+
+    /// Whether an answer, if one came, took longer than before by what latency adds.
+    fn round_trip_fits(&self, hit: &Hit, seen: &Seen) -> bool {
+        let before = self.before.get(&hit.way).copied().flatten();
+        let before = before.map_or(Duration::ZERO, |seen| time_of(&seen.answer));
+        let Course::Passed { took, .. } = seen.answer else { return true };
+        round_trip_fits([hit.there.as_ref(), hit.back.as_ref()], took, before)
+    }
+}
+
+fn time_of(course: &Course) -> Duration {
+    if let Course::Passed { took, .. } = course { *took } else { Duration::ZERO }
+}
+
+/// The way back alone. The request's last bytes have gone there before the answer comes, which only latency makes long.
+fn back(hit: &Hit, seen: &Seen) -> Course {
+    let is_latency =
+        [&hit.there, &hit.back].into_iter().flatten().any(|kind| matches!(kind, ToxicKind::Latency { .. }));
+    match seen.answer {
+        Course::Passed { took, bytes } if is_latency => {
+            Course::Passed { took: took.saturating_sub(time_of(&seen.there)), bytes }
+        }
+        // Toxiproxy swallows the answer and passes on that the far service has hung up.
+        Course::Closed if matches!(hit.back, Some(ToxicKind::Timeout { timeout_ms: 0 })) => Course::Silent,
+        other => other,
+    }
+}
+
+fn told(way: &Way, seen: &Seen) -> String {
+    let words = |course: Course| match course {
+        Course::Passed { took, bytes } => format!("{bytes} B in {:.1} ms", took.as_secs_f64() * 1000.0),
+        Course::Silent => "nothing".to_owned(),
+        Course::Closed => "nothing, and was closed".to_owned(),
+        Course::Reset => "nothing, and was reset".to_owned(),
+        Course::Unknown => "no question".to_owned(),
+    };
+    format!("{way} passed {} there and answered {}", words(seen.there), words(seen.answer))
 }
 
 /// The share of connections that a fault hits.
 fn share(aim: &Aim) -> f64 {
     aim.parameters.number("share").unwrap_or(1.0)
-}
-
-/// A toxic that hits only a share of the connections can't be measured on a single one.
-fn certain(measure: Measure, aim: &Aim) -> Measure {
-    if share(aim) >= 1.0 { measure } else { Measure::Nothing }
 }
 
 #[async_trait]
@@ -172,23 +150,44 @@ impl Fault for LinkFault {
 
     /// The Toxiproxies that hold the toxics, what lies between the hosts, and the services that answer there.
     fn stands_on(&self) -> Vec<Place> {
-        let stands_on = |way: &Way| {
-            let behind = services::kind_at(way.port).map(|kind| Place::Service(way.to.clone(), kind));
-            let own = Place::Service(way.from.clone(), ServiceKind::Toxiproxy);
-            [own, Place::Path(way.from.clone(), way.to.clone())].into_iter().chain(behind)
+        let stands_on = |Hit { way, .. }: &Hit| {
+            let behind = services::kind_at(way.port).map(|kind| Place::Service(way.far.clone(), kind));
+            let own = Place::Service(way.opener.clone(), ServiceKind::Toxiproxy);
+            [own, Place::Path(way.opener.clone(), way.far.clone())].into_iter().chain(behind)
         };
-        self.toxics.ways.iter().flat_map(stands_on).collect()
+        self.toxics.hits.iter().flat_map(stands_on).collect()
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let Some(wanted) = self.probe() else { return Ok(()) };
-        let calm = Probe { within: ANSWERS_WITHIN, ..wanted };
-        // A link that answers nothing before the fault has no figure to compare with, and is judged from zero.
-        for (way, probed) in self.probe_all(cluster, calm).await.unwrap_or_default() {
-            if let Probed::Answered(took) = probed {
-                self.before.insert(way, took);
-            }
+    /// Probes of one host take turns.
+    fn confirmed_within(&self) -> Duration {
+        let Some((_, within)) = self.look() else { return MARGIN };
+        let mut of_host: BTreeMap<&str, u32> = BTreeMap::new();
+        for hit in self.probed() {
+            *of_host.entry(&hit.way.opener).or_default() += 2;
         }
+        MARGIN + within * of_host.into_values().max().unwrap_or(1) * PROBED
+    }
+
+    /// Finds, for each two hosts and each that opens connections to the other, a port that answers. If none does, the
+    /// first is probed all the same, and judged without a figure to compare with.
+    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        let Some((wanted, _)) = self.look() else { return Ok(()) };
+        let mut pairs: BTreeMap<(&str, &str), Vec<&Way>> = BTreeMap::new();
+        for Hit { way, .. } in &self.toxics.hits {
+            pairs.entry((&way.opener, &way.far)).or_default().push(way);
+        }
+        let first_that_answers = pairs.into_values().map(|ways| async move {
+            for way in &ways {
+                match probe(cluster, way, wanted, ANSWERS_WITHIN).await {
+                    Ok(seen) if matches!(seen.answer, Course::Passed { .. }) => {
+                        return Some(((*way).clone(), Some(seen)));
+                    }
+                    _ => {}
+                }
+            }
+            ways.first().map(|way| ((*way).clone(), None))
+        });
+        self.before = futures::future::join_all(first_that_answers).await.into_iter().flatten().collect();
         Ok(())
     }
 
@@ -198,9 +197,9 @@ impl Fault for LinkFault {
 
     async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
         let listed = self.toxics.are_listed(cluster).await?;
-        let Some(wanted) = self.probe() else { return Ok(listed) };
-        let probed = self.probe_all(cluster, wanted).await?;
-        let judged: Result<Vec<String>, String> = probed.iter().map(|(way, probed)| self.judge(way, probed)).collect();
+        let Some((wanted, within)) = self.look() else { return Ok(listed) };
+        let probed = self.probe_all(cluster, wanted, within).await?;
+        let judged: Result<Vec<String>, String> = probed.iter().map(|(hit, seen)| self.judge(hit, seen)).collect();
         Ok(format!("{listed}; {}", judged?.join("; ")))
     }
 
@@ -209,12 +208,14 @@ impl Fault for LinkFault {
     }
 
     async fn change(&mut self, cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
-        if super::ways(self.fault, cluster.plan(), aim)? != self.toxics.ways {
+        let hits = hits(self.fault, cluster.plan(), aim, &(self.shape)(aim)?)?;
+        let places = |hits: &[Hit]| -> Vec<_> {
+            hits.iter().map(|hit| (hit.way.clone(), hit.there.is_some(), hit.back.is_some())).collect()
+        };
+        if places(&hits) != places(&self.toxics.hits) {
             return Err(aim.refuse(self.fault, "where it hits can't change; heal it, and inject another"));
         }
-        let Shape { toxics, measure } = (self.shape)(aim)?;
-        self.toxics.become_like(&toxics, share(aim));
-        self.measure = certain(measure, aim);
+        (self.toxics.hits, self.toxics.share) = (hits, share(aim));
         self.toxics.change(cluster).await
     }
 
@@ -228,12 +229,16 @@ impl Fault for LinkFault {
 
     async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
         let gone = self.toxics.are_gone(cluster).await?;
-        let Some(wanted) = self.probe() else { return Ok(gone) };
-        let calm = Probe { within: ANSWERS_WITHIN, ..wanted };
-        for (way, probed) in self.probe_all(cluster, calm).await? {
-            // A link that did not answer before the fault need not do so after it.
-            if self.before.contains_key(&way) && self.judge(&way, &probed).is_ok() {
-                return Err(format!("{gone}, and yet a probe of {way} shows it"));
+        let Some((wanted, _)) = self.look() else { return Ok(gone) };
+        for (hit, seen) in self.probe_all(cluster, wanted, ANSWERS_WITHIN).await? {
+            let still = [(&hit.there, seen.there), (&hit.back, back(hit, &seen))];
+            let is_shown = |(kind, course): &(&Option<ToxicKind>, Course)| {
+                kind.as_ref().is_some_and(|kind| shown(kind, course) == Shown::Yes)
+            };
+            let shows = still.iter().any(is_shown) && self.round_trip_fits(hit, &seen);
+            // A way that did not answer before the fault need not do so after it.
+            if shows && self.before.get(&hit.way).is_some_and(Option::is_some) {
+                return Err(format!("{gone}, and yet {}", told(&hit.way, &seen)));
             }
         }
         Ok(gone)

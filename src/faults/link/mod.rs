@@ -1,9 +1,16 @@
-//! What faults of shaped links share: which listeners they hit, their toxics, and how each is measured.
+//! What faults of shaped links share: which connections they hit, their toxics, and how each is measured.
+//!
+//! A link is the data that one host sends to another. It runs over connections that either of the two has opened, so a
+//! fault has toxics at both ends: upstream where the sender opened the connection, downstream where the receiver did.
 
+mod effect;
 mod fault;
 mod probe;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::try_join_all;
 
@@ -14,57 +21,101 @@ use crate::{
     plan::Plan,
 };
 
-pub(super) use fault::{LinkFault, Measure, PADDING_BYTES, Shape};
+pub(super) use fault::{LinkFault, Shape};
 
 /// Where a link ends; it begins at the hosts that the fault is aimed at.
 pub(super) const TO: Parameter = Parameter::required("to", Takes::Hosts, "where the links end");
-pub(super) const PORTS: Parameter =
-    Parameter::optional("ports", Takes::Ports, "ports of the far host; without it, all that are shaped");
+pub(super) const PORTS: Parameter = Parameter::optional(
+    "ports",
+    Takes::Ports,
+    "only connections to a service at one of these ports, at either end; without it, at all that are shaped",
+);
 pub(super) const SHARE: Parameter =
     Parameter::with_default("share", Takes::Share, "100 %", "the share of connections that it hits");
+/// Which data a fault hits.
+pub(super) const DIRECTION: Parameter = direction("out");
 pub(super) const LIMITS: &str = "only links that are shaped: those that the topology names under `links`, those that \
                                  cross regions, and those of `Given every link is shaped`";
+
+/// The parameter `direction`, for a fault that hits this one by itself.
+pub(super) const fn direction(default: &'static str) -> Parameter {
+    let meaning = "which data it hits, as the hosts that it is aimed at see it, whoever opened the connection";
+    Parameter::with_default("direction", Takes::OneOf(&["out", "in", "both"]), default, meaning)
+}
 
 /// A duration in the unit of Toxiproxy's API.
 pub(super) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// One listener of a shaped link.
+/// Connections that one host opens to a port of another: one listener of the opener's Toxiproxy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Way {
-    pub from: String,
-    pub to: String,
+    /// The host that opens the connections.
+    pub opener: String,
+    pub far: String,
+    /// The far host's port.
     pub port: u16,
 }
 
-/// The listeners that a fault is aimed at.
-pub(super) fn ways(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<Vec<Way>, FaultError> {
+/// What a fault does to the connections of one way.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Hit {
+    pub way: Way,
+    /// What becomes of the data that the opener sends.
+    pub there: Option<ToxicKind>,
+    /// What becomes of the data that the opener gets.
+    pub back: Option<ToxicKind>,
+}
+
+/// What a fault does to every way between the hosts that it names. Data that is named twice (`every host` to `every
+/// host`) is hit once.
+pub(super) fn hits(fault: &'static str, plan: &Plan, aim: &Aim, shape: &Shape) -> Result<Vec<Hit>, FaultError> {
     let ports = aim.parameters.ports("ports");
     let far = aim.parameters.hosts("to");
-    let mut ways = Vec::new();
+    let mut data: BTreeMap<(&str, &str), &ToxicKind> = BTreeMap::new();
     for from in &aim.hosts {
         for to in far.iter().filter(|to| *to != from) {
-            let link = plan.link(from, to).ok_or_else(|| {
-                aim.refuse(
-                    fault,
-                    format!("the link from {from} to {to} is not shaped; write `Given every link is shaped`"),
-                )
-            })?;
-            if let Some(missing) = ports.iter().find(|port| !link.ports.contains(port)) {
-                let reason = format!("port {missing} of the link from {from} to {to} is not shaped");
-                return Err(aim.refuse(fault, reason));
+            check_shaped(fault, plan, aim, (from, to))?;
+            if let Some(kind) = &shape.out {
+                data.entry((from, to)).or_insert(kind);
             }
-            let hit = link.ports.iter().filter(|port| ports.is_empty() || ports.contains(port));
-            ways.extend(hit.map(|port| Way { from: from.clone(), to: to.clone(), port: *port }));
+            if let Some(kind) = &shape.inward {
+                data.entry((to, from)).or_insert(kind);
+            }
         }
     }
-    if ways.is_empty() { Err(aim.refuse(fault, "it names no link")) } else { Ok(ways) }
+    let ends: BTreeSet<(&str, &str)> = data.keys().flat_map(|(from, to)| [(*from, *to), (*to, *from)]).collect();
+    let links = ends.iter().filter_map(|(from, to)| plan.link(from, to));
+    let hits: Vec<Hit> = links
+        .flat_map(|link| link.ports.iter().map(move |port| (link, *port)))
+        .filter(|(_, port)| ports.is_empty() || ports.contains(port))
+        .map(|(link, port)| Hit {
+            way: Way { opener: link.from.clone(), far: link.to.clone(), port },
+            there: data.get(&(link.from.as_str(), link.to.as_str())).map(|kind| (*kind).clone()),
+            back: data.get(&(link.to.as_str(), link.from.as_str())).map(|kind| (*kind).clone()),
+        })
+        .collect();
+    if hits.is_empty() { Err(aim.refuse(fault, "it names no link")) } else { Ok(hits) }
+}
+
+/// Refuses two hosts whose connections are not led through Toxiproxies.
+fn check_shaped(fault: &'static str, plan: &Plan, aim: &Aim, (from, to): (&str, &str)) -> Result<(), FaultError> {
+    let links = [plan.link(from, to), plan.link(to, from)];
+    let shaped: Vec<u16> = links.into_iter().flatten().flat_map(|link| link.ports.iter().copied()).collect();
+    if shaped.is_empty() {
+        let reason = format!("the link from {from} to {to} is not shaped; write `Given every link is shaped`");
+        return Err(aim.refuse(fault, reason));
+    }
+    match aim.parameters.ports("ports").iter().find(|port| !shaped.contains(port)) {
+        Some(port) => Err(aim.refuse(fault, format!("port {port} of the link from {from} to {to} is not shaped"))),
+        None => Ok(()),
+    }
 }
 
 impl std::fmt::Display for Way {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} to {}:{}", self.from, self.to, self.port)
+        write!(formatter, "{} to {}:{}", self.opener, self.far, self.port)
     }
 }
 
@@ -76,101 +127,91 @@ enum Order {
     Remove,
 }
 
-/// Toxics on the listeners of some links, all of one kind.
+/// The toxics of a fault, on the listeners of every way that it hits.
 struct Toxics {
-    ways: Vec<Way>,
-    toxics: Vec<Toxic>,
+    hits: Vec<Hit>,
+    /// Tells faults apart that are on at the same time.
+    name: String,
+    /// The share of connections that they hit.
+    share: f64,
 }
 
 impl Toxics {
-    /// Toxics of a fault, one for each stream; their names tell faults apart that are on at the same time.
-    pub fn new(fault: &str, ways: Vec<Way>, share: f64, kinds: &[(Stream, ToxicKind)]) -> Self {
-        let number = rand::random::<u32>();
-        let toxic = |(index, (stream, kind)): (usize, &(Stream, ToxicKind))| Toxic {
-            name: format!("{fault}-{number:08x}-{index}"),
-            stream: *stream,
+    pub fn new(fault: &str, hits: Vec<Hit>, share: f64) -> Self {
+        Self { hits, name: format!("{fault}-{:08x}", rand::random::<u32>()), share }
+    }
+
+    /// The toxics of one way's listener.
+    fn of(&self, hit: &Hit) -> Vec<Toxic> {
+        let toxic = |stream, kind: &Option<ToxicKind>, word: &str| {
+            let name = format!("{}-{word}", self.name);
             // A share is between 0 and 1: nothing is lost that matters.
-            toxicity: share as f32,
-            kind: kind.clone(),
+            kind.clone().map(|kind| Toxic { name, stream, toxicity: self.share as f32, kind })
         };
-        Self { ways, toxics: kinds.iter().enumerate().map(toxic).collect() }
+        let there = toxic(Stream::Upstream, &hit.there, "there");
+        there.into_iter().chain(toxic(Stream::Downstream, &hit.back, "back")).collect()
     }
 
-    /// The same toxics with other attributes; what they are called, and which stream they hit, stays.
-    pub fn become_like(&mut self, kinds: &[(Stream, ToxicKind)], share: f64) {
-        for (toxic, (_, kind)) in self.toxics.iter_mut().zip(kinds) {
-            (toxic.kind, toxic.toxicity) = (kind.clone(), share as f32);
-        }
-    }
-
-    /// Adds every toxic to every listener; each is read back.
+    /// Adds every toxic to its listener; each is read back.
     pub async fn add(&self, cluster: &Cluster) -> Result<(), FaultError> {
         self.tell(cluster, Order::Add).await
     }
 
-    /// Has every listener's toxics changed to what they are now; each is read back.
+    /// Has every toxic changed to what it is now; each is read back.
     pub async fn change(&self, cluster: &Cluster) -> Result<(), FaultError> {
         self.tell(cluster, Order::Change).await
     }
 
-    /// Removes the toxics from every listener.
+    /// Removes every toxic.
     pub async fn remove(&self, cluster: &Cluster) -> Result<(), FaultError> {
         self.tell(cluster, Order::Remove).await
     }
 
     async fn tell(&self, cluster: &Cluster, order: Order) -> Result<(), FaultError> {
-        let tell = |way: &Way| {
-            let (toxiproxy, listener) = (cluster.toxiproxy(&way.from), listener_name(&way.to, way.port));
+        let tell = |hit: &Hit| {
+            let (toxiproxy, toxics) = (cluster.toxiproxy(&hit.way.opener), self.of(hit));
+            let listener = listener_name(&hit.way.far, hit.way.port);
             async move {
                 let Some(toxiproxy) = toxiproxy else { return Ok(()) };
-                for toxic in &self.toxics {
+                for toxic in &toxics {
                     match order {
                         Order::Add => toxiproxy.add(&listener, toxic).await?,
                         Order::Change => toxiproxy.change(&listener, toxic).await?,
-                        Order::Remove => toxiproxy.remove(&listener, &toxic.name).await?,
+                        Order::Remove => toxiproxy.remove(&listener, toxic).await?,
                     }
                 }
                 Ok::<_, FaultError>(())
             }
         };
-        try_join_all(self.ways.iter().map(tell)).await.map(|_| ())
+        try_join_all(self.hits.iter().map(tell)).await.map(|_| ())
     }
 
-    /// On how many listeners the toxics are, by the Toxiproxies' own word.
-    pub async fn listed(&self, cluster: &Cluster) -> Result<usize, String> {
-        let mut listed = 0;
-        for way in &self.ways {
-            let Some(toxiproxy) = cluster.toxiproxy(&way.from) else { continue };
-            let held = toxiproxy.toxics(&listener_name(&way.to, way.port)).await.map_err(|error| error.to_string())?;
-            listed += usize::from(self.toxics.iter().all(|toxic| held.contains(toxic)));
+    /// How many of the toxics there are, as the Toxiproxies say, and how many there should be.
+    async fn listed(&self, cluster: &Cluster) -> Result<(usize, usize), String> {
+        let (mut listed, mut wanted) = (0, 0);
+        for hit in &self.hits {
+            let Some(toxiproxy) = cluster.toxiproxy(&hit.way.opener) else { continue };
+            let listener = listener_name(&hit.way.far, hit.way.port);
+            let held = toxiproxy.toxics(&listener).await.map_err(|error| error.to_string())?;
+            let own = self.of(hit);
+            wanted += own.len();
+            listed += own.iter().filter(|toxic| held.contains(toxic)).count();
         }
-        Ok(listed)
+        Ok((listed, wanted))
     }
 
-    /// The proof that every listener has them.
+    /// The proof that every listener has its own.
     pub async fn are_listed(&self, cluster: &Cluster) -> Result<String, String> {
-        let (listed, wanted) = (self.listed(cluster).await?, self.ways.len());
-        if listed == wanted {
-            Ok(format!("Toxiproxy lists it on {listed} of {wanted} listeners"))
-        } else {
-            Err(format!("Toxiproxy lists it on {listed} of {wanted} listeners only"))
-        }
+        let (listed, wanted) = self.listed(cluster).await?;
+        let told = format!("Toxiproxy lists {listed} of {wanted} toxics, on {} listeners", self.hits.len());
+        if listed == wanted { Ok(told) } else { Err(told) }
     }
 
     /// The proof that no listener has any of them.
     pub async fn are_gone(&self, cluster: &Cluster) -> Result<String, String> {
         match self.listed(cluster).await? {
-            0 => Ok(format!("Toxiproxy lists it on none of {} listeners", self.ways.len())),
-            left => Err(format!("Toxiproxy still lists it on {left} listeners")),
+            (0, wanted) => Ok(format!("Toxiproxy lists none of {wanted} toxics")),
+            (left, _) => Err(format!("Toxiproxy still lists {left} toxics")),
         }
-    }
-
-    /// One listener for each pair of hosts, to probe: the first that serves a protocol the probes speak.
-    pub fn one_a_link(&self) -> Vec<&Way> {
-        let mut links: BTreeMap<(&str, &str), &Way> = BTreeMap::new();
-        for way in &self.ways {
-            links.entry((&way.from, &way.to)).or_insert(way);
-        }
-        links.into_values().collect()
     }
 }

@@ -1,100 +1,218 @@
-//! Probes through a link, from the host at which it begins.
+//! Probes over a connection of a shaped link: what becomes of the data each way.
+//!
+//! A request is sent in two parts. The first is left open, so that the far service waits for the rest, and Toxiproxy's
+//! own socket to it, which is in the opener's host, tells when all of it has gone on: that is the way there, apart from
+//! the way back. Then the rest is sent, and the answer is waited for. The request's length is drawn anew for each probe,
+//! so that its socket can be told from others to the same port.
 
 use std::time::Duration;
 
 use super::Way;
-use crate::{cluster::Cluster, faults::host, topology::ServiceKind};
+use crate::{cluster::Cluster, faults::host, links::TOXIPROXY_USER_ID, plan::Plan, services, topology::ServiceKind};
 
-/// What a probe shall find out.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Probe {
-    /// So many tries; the quickest answer counts, as the machine can only add to it.
-    pub tries: u32,
-    pub within: Duration,
-    /// So many bytes are added to the request.
-    pub padding_bytes: u64,
-    /// Wait for the end of the connection instead of the first byte of the answer.
-    pub until_end: bool,
+/// How many bytes more than asked for a request may have.
+const DRAWN_BYTES: u64 = 500;
+/// The longest path: etcd takes a first line of 4096 bytes.
+const MOST_PATH_BYTES: u64 = 3000;
+/// Reads an answer after which the far service hangs up.
+const WHOLE: &str = "cat";
+
+/// What a probe looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The length of the request's first part, at least.
+    pub request_bytes: u64,
+    pub answer: Answer,
 }
 
-/// What a probe through a link came to.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Probed {
-    /// The far service's first byte, or the connection's end, came after this time from the request.
-    Answered(Duration),
-    /// The connection was reset.
-    Reset,
-    /// The connection was closed without an answer.
-    Closed,
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    FirstByte,
+    Whole,
+    /// The end of the connection: of one that the opener closes, and of one that the far service closes.
+    End,
+}
+
+/// What became of the data of one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// So many bytes passed in this time.
+    Passed { took: Duration, bytes: u64 },
     /// Nothing came within the time.
-    Silence,
+    Silent,
+    /// The connection was closed before anything came.
+    Closed,
+    /// The same, with a reset.
+    Reset,
+    /// Nothing was sent this way.
+    Unknown,
 }
 
-/// Asks the far service over fresh connections through the link: PostgreSQL whether it speaks TLS, all others for a
-/// page over HTTP.
-pub(super) async fn probe(cluster: &Cluster, way: &Way, probe: Probe) -> Result<Probed, String> {
-    let pod = host::pod(cluster, &way.from).map_err(|error| error.to_string())?;
-    let address = cluster.address_from(&way.from, &way.to).ok_or("the far host has no address")?;
-    let script = script(&address, way.port, probe);
-    let mut best = Probed::Silence;
-    for _ in 0..probe.tries {
-        let told = pod.shell.run(&script).await.map_err(|error| error.to_string())?.text;
-        best = match (best, read(&told)?) {
-            (Probed::Answered(best), Probed::Answered(next)) => Probed::Answered(best.min(next)),
-            (Probed::Answered(best), _) => Probed::Answered(best),
-            (_, next) => next,
-        };
+/// What a probe saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The data that the opener sends.
+    pub there: Course,
+    /// The answer, from the request's last byte on.
+    pub answer: Course,
+}
+
+/// Sends a request over a fresh connection of the way.
+pub(super) async fn probe(cluster: &Cluster, way: &Way, look: Look, within: Duration) -> Result<Seen, String> {
+    let pod = host::pod(cluster, &way.opener).map_err(|error| error.to_string())?;
+    let address = cluster.address_from(&way.opener, &way.far).ok_or("the far host has no address")?;
+    let request = Request::drawn(cluster.plan(), way, look);
+    let run = async |script: String| {
+        let told = pod.shell.run_within(&script, 2 * within + Duration::from_secs(5)).await;
+        told.map(|told| told.text).map_err(|error| error.to_string())
+    };
+    let seen = read(&run(request.script(&address, way.port, look, within)).await?, request.first_bytes)?;
+    if look.answer != Answer::End {
+        return Ok(seen);
     }
-    Ok(best)
+    let told = run(request.script_that_closes(&address, way.port, within)).await?;
+    Ok(Seen { there: read(&told, request.first_bytes)?.there, ..seen })
 }
 
-/// Bash keeps time by itself, so that its own start is not measured.
-fn script(address: &str, port: u16, probe: Probe) -> String {
-    let Probe { within, padding_bytes, until_end, .. } = probe;
-    let await_answer = if until_end { "cat <&3 >/dev/null" } else { "IFS= read -r -N 1 byte <&3 || exit 0" };
-    let request = request(port, padding_bytes, until_end);
-    let within_s = within.as_secs_f64();
-    format!(
-        "timeout {within_s:.3} bash -c '
-           trap \"\" PIPE
-           exec 3<>/dev/tcp/{address}/{port} || exit 0
-           padding=$(printf %{padding_bytes}s)
-           began=$EPOCHREALTIME
-           printf \"{request}\" \"$padding\" >&3
-           {await_answer}
-           echo took $began $EPOCHREALTIME
-         '; [ $? = 124 ] && echo silence; true"
-    )
+/// A request in two parts, each a format of `printf`; the first takes the padding, twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Request {
+    first: String,
+    first_bytes: u64,
+    padding_bytes: u64,
+    rest: &'static str,
+    /// The command that reads the answer. It leaves next to nothing: what Toxiproxy still holds of a slow connection
+    /// whose client has gone would hold up its next change.
+    wait: String,
 }
 
-/// A request in the far service's protocol, as a format of `printf` that takes the padding.
-fn request(port: u16, padding_bytes: u64, until_end: bool) -> String {
-    if port != ServiceKind::POSTGRESQL_PORT {
-        return r"GET /version HTTP/1.0\r\nX-Padding: %s\r\n\r\n".to_owned();
-    }
-    if padding_bytes == 0 && !until_end {
-        // SSLRequest: the answer is one byte.
-        return r"\000\000\000\010\004\322\026\057%s".to_owned();
-    }
-    // A startup packet for a user that does not exist: length, protocol 3.0, `user`, its name, the end.
-    let length = u32::try_from(4 + 4 + 5 + padding_bytes + 2).unwrap_or(u32::MAX);
-    let length: String = length.to_be_bytes().iter().map(|byte| format!("\\{byte:03o}")).collect();
-    format!(r"{length}\000\003\000\000user\000%s\000\000")
-}
-
-fn read(told: &str) -> Result<Probed, String> {
-    if let Some(times) = told.lines().find_map(|line| line.strip_prefix("took ")) {
-        let times: Vec<f64> = times.split(' ').filter_map(|time| time.replace(',', ".").parse().ok()).collect();
-        if let [began, ended] = times.as_slice() {
-            return Ok(Probed::Answered(Duration::try_from_secs_f64(ended - began).unwrap_or_default()));
+impl Request {
+    fn drawn(plan: &Plan, way: &Way, look: Look) -> Self {
+        let padding_bytes = look.request_bytes + rand::random_range(0..DRAWN_BYTES);
+        if speaks_postgresql(plan, way) {
+            return Self::of_postgresql(padding_bytes, look.answer == Answer::End);
         }
+        if way.port == services::patroni::REST_PORT {
+            // Python's server of HTTP repeats a line that it does not understand.
+            let (first, wait) = ("X%s%.0s".to_owned(), WHOLE.to_owned());
+            return Self { first, first_bytes: 1 + padding_bytes, padding_bytes, rest: r"\r\n", wait };
+        }
+        // Go's server of HTTP repeats a path that it cleans; others answer that they have no such page.
+        let first = format!(r"GET //%.{MOST_PATH_BYTES}s HTTP/1.0\r\nX-Padding: %s");
+        let path_bytes = padding_bytes.min(MOST_PATH_BYTES);
+        let first_bytes = "GET // HTTP/1.0..X-Padding: ".len() as u64 + path_bytes + padding_bytes;
+        Self { first, first_bytes, padding_bytes, rest: r"\r\n\r\n", wait: WHOLE.to_owned() }
     }
-    match told {
-        _ if told.contains("silence") => Ok(Probed::Silence),
-        _ if told.contains("reset") || told.contains("refused") => Ok(Probed::Reset),
-        _ if told.trim().is_empty() || told.contains("Broken pipe") => Ok(Probed::Closed),
-        _ => Err(format!("a probe said {told:?}")),
+
+    /// A startup packet with a protocol option that PostgreSQL does not know: it repeats its name in the answer. The user
+    /// does not exist, and is asked for a password all the same. A packet without a user makes the server hang up.
+    fn of_postgresql(padding_bytes: u64, hang_up: bool) -> Self {
+        let rest = if hang_up { r"\000" } else { r"user\000x\000\000" };
+        let rest_bytes = if hang_up { 1 } else { 8 };
+        let first_bytes = 4 + 4 + "_pq_.".len() as u64 + padding_bytes + 1 + 2;
+        let length = u32::try_from(first_bytes + rest_bytes).unwrap_or(u32::MAX);
+        let length: String = length.to_be_bytes().iter().map(|byte| format!("\\{byte:03o}")).collect();
+        // The length, protocol 3.0, and the option with its value.
+        let first = format!(r"{length}\000\003\000\000_pq_.%s%.0s\0001\000");
+        // NegotiateProtocolVersion: kind, length, version, number of options, and the option's name.
+        let answer_bytes = 1 + 4 + 4 + 4 + "_pq_.".len() as u64 + padding_bytes + 1;
+        Self { first, first_bytes, padding_bytes, rest, wait: format!("head -c {answer_bytes}") }
     }
+
+    /// Sends the first part, and waits until Toxiproxy has passed all of it on. Bash keeps time by itself, so that its own
+    /// start is not measured.
+    fn first_part(&self, address: &str, port: u16) -> String {
+        let Self { first, first_bytes, padding_bytes, .. } = self;
+        format!(
+            "trap \"\" PIPE
+             exec 3<>/dev/tcp/{address}/{port} || {{ echo ended; exit 0; }}
+             printf -v padding %{padding_bytes}s; padding=${{padding// /x}}
+             passed() {{ ss -HOtine dst {address}:{port} | grep -o \"uid:{TOXIPROXY_USER_ID} .*bytes_sent:{first_bytes} .*\"; }}
+             began=$EPOCHREALTIME
+             printf \"{first}\" \"$padding\" \"$padding\" >&3
+             while looked=$EPOCHREALTIME; ! socket=$(passed); do
+               IFS= read -r -t 0.01 -N 1 byte <&3
+               [ $? -gt 128 ] || {{ echo ended; exit 0; }}
+             done
+             [[ $socket =~ lastsnd:([0-9]+) ]]; idle_ms=${{BASH_REMATCH[1]:-0}}
+            "
+        )
+    }
+
+    fn script(&self, address: &str, port: u16, look: Look, within: Duration) -> String {
+        let wait = match look.answer {
+            Answer::FirstByte => "head -c 1",
+            Answer::Whole => &self.wait,
+            Answer::End => WHOLE,
+        };
+        in_time(
+            within,
+            &format!(
+                "{}
+                 echo there $began $looked $idle_ms
+                 asked=$EPOCHREALTIME
+                 printf \"{}\" >&3
+                 bytes=$({wait} <&3 | wc -c)
+                 echo answer $asked $EPOCHREALTIME $bytes",
+                self.first_part(address, port),
+                self.rest,
+            ),
+        )
+    }
+
+    /// Closes the connection, and waits until Toxiproxy has closed its own.
+    fn script_that_closes(&self, address: &str, port: u16, within: Duration) -> String {
+        in_time(
+            within,
+            &format!(
+                "{}
+                 began=$EPOCHREALTIME
+                 exec 3>&-
+                 while passed >/dev/null; do sleep 0.01; done
+                 echo there $began $EPOCHREALTIME 0",
+                self.first_part(address, port),
+            ),
+        )
+    }
+}
+
+fn in_time(within: Duration, script: &str) -> String {
+    format!("timeout {:.3} bash -c '{script}'; [ $? = 124 ] && echo silence; true", within.as_secs_f64())
+}
+
+/// Whether PostgreSQL answers at the far end: also through a proxy's endpoint.
+fn speaks_postgresql(plan: &Plan, way: &Way) -> bool {
+    let is_endpoint = plan.endpoints.iter().any(|endpoint| endpoint.at.host == way.far && endpoint.at.port == way.port);
+    is_endpoint || way.port == ServiceKind::POSTGRESQL_PORT
+}
+
+/// What a script's lines say: `there BEGAN LOOKED IDLE_MS`, `answer ASKED ENDED BYTES`, and how it broke off.
+fn read(told: &str, sent_bytes: u64) -> Result<Seen, String> {
+    let numbers = |word: &str| -> Option<[f64; 3]> {
+        let line = told.lines().find_map(|line| line.trim().strip_prefix(word))?;
+        let numbers: Vec<f64> =
+            line.split_whitespace().filter_map(|text| text.replace(',', ".").parse().ok()).collect();
+        numbers.try_into().ok()
+    };
+    let span = |from_s: f64, to_s: f64| Duration::try_from_secs_f64(to_s - from_s).unwrap_or_default();
+    let broke_off = match told {
+        _ if told.contains("silence") => Course::Silent,
+        _ if told.contains("reset") || told.contains("refused") => Course::Reset,
+        _ => Course::Closed,
+    };
+    let Some([began, looked, idle_ms]) = numbers("there ") else {
+        if broke_off == Course::Closed && !told.contains("ended") && !told.contains("Broken pipe") {
+            return Err(format!("a probe said {told:?}"));
+        }
+        return Ok(Seen { there: broke_off, answer: Course::Unknown });
+    };
+    let there = Course::Passed { took: span(began, looked - idle_ms / 1000.0), bytes: sent_bytes };
+    let answer = match numbers("answer ") {
+        Some([asked, ended, bytes]) if bytes >= 1.0 => Course::Passed { took: span(asked, ended), bytes: bytes as u64 },
+        _ => broke_off,
+    };
+    Ok(Seen { there, answer })
 }
 
 #[cfg(test)]
@@ -102,17 +220,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_probe_says_is_told_apart() {
-        let Ok(Probed::Answered(took)) = read("took 100.000000 100.001234") else { panic!("it was answered") };
-        assert!((took.as_secs_f64() - 0.001234).abs() < 1e-6);
-        assert_eq!(read("silence"), Ok(Probed::Silence));
-        assert_eq!(read("bash: read error: 3: Connection reset by peer"), Ok(Probed::Reset));
-        assert_eq!(read(""), Ok(Probed::Closed));
-        assert!(read("bash: timeout: command not found").is_err());
+    fn the_ways_are_told_apart() {
+        let seen = read("there 100.000000 100.050000 8\nanswer 100.060000 100.061500 1", 321).unwrap();
+        let Course::Passed { took, bytes } = seen.there else { panic!("{seen:?}") };
+        assert_eq!((took.as_millis(), bytes), (42, 321));
+        let Course::Passed { took, bytes } = seen.answer else { panic!("{seen:?}") };
+        assert_eq!((took.as_micros().div_ceil(100), bytes), (15, 1));
     }
 
     #[test]
-    fn a_padded_startup_packet_says_its_length() {
-        assert!(request(5432, 8000, false).starts_with(r"\000\000\037\117\000\003"), "{}", request(5432, 8000, false));
+    fn what_does_not_come_is_told_by_the_way_on_which_it_was_lost() {
+        let seen = |there, answer| Ok(Seen { there, answer });
+        let passed = Course::Passed { took: Duration::ZERO, bytes: 9 };
+        assert_eq!(read("silence", 9), seen(Course::Silent, Course::Unknown));
+        assert_eq!(read("there 1 1 0\nsilence", 9), seen(passed, Course::Silent));
+        let reset = "bash: read error: 3: Connection reset by peer\nended";
+        assert_eq!(read(reset, 9), seen(Course::Reset, Course::Unknown));
+        assert_eq!(read("ended", 9), seen(Course::Closed, Course::Unknown));
+        assert_eq!(read("there 1 1 0\nanswer 2 3 0", 9), seen(passed, Course::Closed));
+        assert!(read("bash: timeout: command not found", 9).is_err());
+    }
+
+    #[test]
+    fn a_startup_packet_says_its_length() {
+        let request = Request::of_postgresql(8000, false);
+        assert_eq!(request.first_bytes, 8016);
+        assert!(request.first.starts_with(r"\000\000\037\130\000\003"), "{}", request.first);
     }
 }

@@ -97,7 +97,7 @@ pub enum ServiceKind {
     Patroni,
     /// The proxy in front of the nodes.
     Haproxy,
-    /// What shapes the links that begin at its host. The plan places it where a topology names links.
+    /// What shapes the connections that its host opens. The plan places it where a topology names links.
     #[schemars(skip)]
     Toxiproxy,
 }
@@ -136,15 +136,17 @@ impl ServiceKind {
     }
 }
 
-/// The directed path from one host to another, when it is not simply direct.
+/// Two hosts whose connections go through Toxiproxies, whichever end opens them; the order of the two makes no
+/// difference. Links that are not named are direct.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
-    /// The host at which the link begins.
+    /// One end.
     pub from: String,
-    /// The host at which it ends.
+    /// The other end.
     pub to: String,
-    /// The ports of the far host that go through Toxiproxy, so that a scenario can slow them.
+    /// The ports, of either end, to which connections go through a Toxiproxy, so that a scenario can slow, limit or cut
+    /// the data of each way.
     pub shaped_ports: Vec<u16>,
 }
 
@@ -192,7 +194,7 @@ impl Topology {
         ports
     }
 
-    /// Shapes the links between these hosts, both ways, at every port.
+    /// Shapes the links between these hosts, at every port.
     pub fn shape_links_between(&mut self, hosts: &[String]) {
         let ends: Vec<(String, Vec<u16>)> = self
             .hosts()

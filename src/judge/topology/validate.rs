@@ -138,7 +138,7 @@ fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
         for (index, kind) in unplaced {
             let message = format!("`{}` is not a topology's to place", kind.name());
             let problem = Problem::at(below(&below(&path, "services"), index), message);
-            problems.push(problem.help("name `links` with their `shaped_ports`; it comes where they begin"));
+            problems.push(problem.help("name `links` with their `shaped_ports`; it comes at both ends"));
         }
     }
 }
@@ -269,12 +269,15 @@ fn links(topology: &Topology, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A shaped port is a listener on the near host that leads to a service on the far one.
+/// A shaped port is a listener on one end that leads to a service on the other one.
 fn shaped_ports(topology: &Topology, index: usize, problems: &mut Vec<Problem>) {
     let link = &topology.links[index];
-    let Some(far) = topology.hosts().find(|host| host.name == link.to) else { return };
+    let ends: Vec<&Host> = topology.hosts().filter(|host| [&link.from, &link.to].contains(&&host.name)).collect();
+    if ends.len() < 2 {
+        return;
+    }
     let served: BTreeMap<u16, String> =
-        listeners(topology, far).into_iter().map(|(port, who, _)| (port, who)).collect();
+        ends.iter().flat_map(|end| listeners(topology, end)).map(|(port, who, _)| (port, who)).collect();
     let mut seen = BTreeSet::new();
     for (position, port) in link.shaped_ports.iter().enumerate() {
         let path = steps!["links", index, "shaped_ports", position];
@@ -282,8 +285,8 @@ fn shaped_ports(topology: &Topology, index: usize, problems: &mut Vec<Problem>) 
             problems.push(Problem::at(path, format!("port {port} stands twice in this link")));
         } else if !served.contains_key(port) {
             let known: Vec<_> = served.iter().map(|(port, who)| format!("{port} {who}")).collect();
-            let message = format!("nothing on `{}` listens on port {port}", far.name);
-            problems.push(Problem::at(path, message).help(format!("it has {}", known.join(", "))));
+            let message = format!("nothing on `{}` or `{}` listens on port {port}", link.from, link.to);
+            problems.push(Problem::at(path, message).help(format!("they have {}", known.join(", "))));
         }
     }
 }
