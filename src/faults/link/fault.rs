@@ -128,12 +128,12 @@ fn back(hit: &Hit, seen: &Seen) -> Course {
 fn told(way: &Way, seen: &Seen) -> String {
     let words = |course: Course| match course {
         Course::Passed { took, bytes } => format!("{bytes} B in {:.1} ms", took.as_secs_f64() * 1000.0),
-        Course::Silent => "nothing".to_owned(),
-        Course::Closed => "nothing, and was closed".to_owned(),
-        Course::Reset => "nothing, and was reset".to_owned(),
-        Course::Unknown => "no question".to_owned(),
+        Course::Silent => "none".to_owned(),
+        Course::Closed => "none, closed".to_owned(),
+        Course::Reset => "none, reset".to_owned(),
+        Course::Unknown => "not asked for".to_owned(),
     };
-    format!("{way} passed {} there and answered {}", words(seen.there), words(seen.answer))
+    format!("{way}: there {}, answer {}", words(seen.there), words(seen.answer))
 }
 
 /// The share of connections that a fault hits.
