@@ -40,3 +40,24 @@ Feature: Standbys that are too far behind
     Then no node that is more than 1 MB behind is promoted
     And at most 5 s of acknowledged writes are lost
     And never do two nodes accept writes
+
+  # The standbys connect, and what the primary sends over these connections is slow: a link is the data, not who opened it.
+  @claim:LAG-CAP @claim:NO-SPLIT-BRAIN
+  Scenario: The primary's host dies while slow links hold every standby back
+    Given the topology "single-region"
+    And the links between the nodes are shaped
+    And 4 clients writing 50 rows per second each
+    When the fault "link_bandwidth" hits the primary
+      | to    | the standbys |
+      | ports | 5432         |
+      | rate  | 2 kB         |
+    And a standby is 2 MB behind
+    And the host of the primary dies
+    And 45 s to 50 s have passed
+    And the fault is healed
+    And clients can write again
+    And every node has rejoined
+    Then clients can't write for between 45 s and 120 s
+    And no node that is more than 1 MB behind is promoted
+    And no acknowledged write is lost
+    And never do two nodes accept writes
