@@ -39,10 +39,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checks::{
-        Check, Evidence, Finding, Outcome,
-        phases::{Failover, failovers},
-    },
+    checks::{Check, Evidence, Finding, Outcome, phases::Failover},
     claims::{Claim, Subject},
     history::{
         Event, Occurrence,
@@ -219,8 +216,8 @@ fn judge_scenario(
         }
         Some(plan) => {
             let events = ground::evidence(events);
-            let evidence = Evidence { plan, run, events: &events };
-            let drawn = catch_unwind(AssertUnwindSafe(|| failovers(&evidence))).unwrap_or_default();
+            let evidence = Evidence::new(plan, run, &events);
+            let drawn = catch_unwind(AssertUnwindSafe(|| evidence.failovers().to_vec())).unwrap_or_default();
             let findings = run_checks(&evidence, table);
             let happened =
                 catch_unwind(AssertUnwindSafe(|| happened::happened(&evidence, &drawn, &findings))).unwrap_or_default();
@@ -324,7 +321,7 @@ mod tests {
             prepare: Default::default(),
             claims: Vec::new(),
         });
-        let evidence = Evidence { plan: &plan, run: None, events: &[] };
+        let evidence = Evidence::new(&plan, None, &[]);
         let findings = run_checks(&evidence, &[row("sound", pass), row("broken", broken)]);
         let outcomes: Vec<_> = findings.iter().map(|finding| (finding.check.as_str(), finding.outcome)).collect();
         assert_eq!(outcomes, [("sound", Outcome::Pass), ("broken", Outcome::Inconclusive)]);

@@ -40,6 +40,23 @@ fn trials_that_never_began_are_named() {
     assert_eq!((whole.outcome, whole.doubts.len()), (Outcome::Pass, 0), "{:?}", whole.doubts);
 }
 
+/// What RTO-30 reads, and how many trials it was kept in.
+fn rto_30(verdict: &RunVerdict) -> (&str, usize) {
+    let claim = verdict.claims.iter().find(|claim| claim.claim.id == "RTO-30").unwrap();
+    (&claim.summary, claim.trials.iter().filter(|trial| trial.kept == Some(true)).count())
+}
+
+#[test]
+fn trials_that_never_began_or_are_there_twice_prove_nothing_for_a_claim() {
+    let about = |scenario, number, trials| Course { claims: vec!["RTO-30"], ..trial(scenario, number, trials) };
+    let verdict = verdict_of(&run(&[about(1, 1, 10)]));
+    let told = "kept in 1 of 10, and 9 prove nothing (9 trials never began): at least 0 % at 95 % confidence";
+    assert_eq!(rto_30(&verdict), (told, 1));
+    let verdict = verdict_of(&run(&[about(1, 1, 2), about(2, 1, 2)]));
+    let told = "kept in 1 of 3, and 2 prove nothing (one trial never began): at least 1 %";
+    assert!(rto_30(&verdict).0.starts_with(told), "{}", rto_30(&verdict).0);
+}
+
 #[test]
 fn scenarios_of_which_neither_an_event_nor_a_plan_is_there_are_named() {
     let events = planned(run(&[trial(1, 1, 2), trial(2, 2, 2)]), 4);

@@ -4,7 +4,7 @@ use pgquake_judge::{
     checks::{Outcome, watchers},
     history::{
         Event, Occurrence,
-        event::{ClientKind, Milestone},
+        event::{ClientKind, Milestone, SCHEMA},
     },
 };
 
@@ -19,7 +19,8 @@ pub fn released(mut events: Vec<Event>) -> Vec<Event> {
     let last_us = events.iter().map(|event| event.at_us).max().unwrap_or(0);
     for event in &mut events {
         match &mut event.what {
-            Occurrence::RunStarted(started) => started.version = "0.1.0".to_owned(),
+            // A history that names a schema is held to all of it, whatever version it names.
+            Occurrence::RunStarted(started) => started.schema = SCHEMA,
             Occurrence::Attempt(attempt) if attempt.client_kind == ClientKind::Fresh && attempt.sequence == 9 => {
                 attempt.client_kind = ClientKind::Held;
             }

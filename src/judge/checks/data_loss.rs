@@ -32,8 +32,8 @@ use super::{
     divergence::{self, Divergence},
     ledgers::{Ledger, Ledgers},
     lost_writes::{Cause, LostWrite, lost_writes},
-    phases::{Failover, failovers, milliseconds},
-    record::{Tried, attempts, reached_us},
+    phases::{Failover, milliseconds},
+    record::{Tried, reached_us},
 };
 use crate::{
     history::{
@@ -78,8 +78,8 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(stopped_us) = reached_us(evidence.events, Milestone::LoadStopped) else {
         return vec![inconclusive("the load had not ended, so no ledger was final".to_owned())];
     };
-    let all = attempts(evidence.events);
-    let writes: Vec<Tried<'_>> = all.into_iter().filter(Tried::is_write).collect();
+    let all = evidence.attempts();
+    let writes: Vec<Tried<'_>> = all.iter().copied().filter(Tried::is_write).collect();
     let ledgers = Ledgers::read(evidence, &writes, stopped_us);
     let mut findings = Vec::new();
     let mut doubts = ledgers.doubts.clone();
@@ -273,7 +273,7 @@ impl<'w, 'e> Loss<'w, 'e> {
 fn lost_ms(evidence: &Evidence<'_>, lost: &[LostWrite<'_, '_>]) -> f64 {
     let Some(first) = lost.iter().map(|write| write.tried).min_by_key(|tried| tried.ended_us) else { return 0.0 };
     let last_us = lost.iter().map(|write| write.tried.ended_us).max().unwrap_or(first.ended_us);
-    let effects = failovers(evidence);
+    let effects = evidence.failovers();
     let fault_us = effects.iter().map(Failover::effect_us).filter(|at_us| *at_us >= first.ended_us).min();
     let span_us = last_us.max(fault_us.unwrap_or(0)) - first.ended_us;
     let write_us = first.ended_us.saturating_sub(first.started_us());

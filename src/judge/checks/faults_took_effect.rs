@@ -3,11 +3,7 @@
 //! One that was suspended, because a later fault took away what it stands on, must be proven anew once the later one is
 //! healed. It need not be where it is healed by the same step as the later one, or was to be healed before that.
 
-use super::{
-    Check, Evidence, Finding, Measure, Outcome,
-    phases::milliseconds,
-    record::{FaultRecord, faults},
-};
+use super::{Check, Evidence, Finding, Measure, Outcome, phases::milliseconds, record::FaultRecord};
 use crate::history::{Event, Occurrence};
 
 const NAME: &str = "faults_took_effect";
@@ -21,8 +17,8 @@ pub const CHECK: Check = Check {
 };
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let faults = faults(evidence.events);
-    faults.iter().map(|fault| judge_one(fault, &faults, evidence.events)).collect()
+    let faults = evidence.faults();
+    faults.iter().map(|fault| judge_one(fault, faults, evidence.events)).collect()
 }
 
 fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Event]) -> Finding {

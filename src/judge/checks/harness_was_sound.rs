@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    phases::{failovers, milliseconds},
+    phases::milliseconds,
     record::{reached_us, watched_span},
     watchers::{implied, sign_of_life},
 };
@@ -136,7 +136,7 @@ pub fn latest_timer(evidence: &Evidence<'_>) -> Option<(u64, u64)> {
     let (from_us, load_ended_us) = watched_span(evidence.events);
     // The last of several recoveries; and an outage may begin only after the harness took writes for recovered.
     let recovered = evidence.events.iter().filter(|event| is_recovery(event)).map(|event| event.at_us).max();
-    let outages_us = failovers(evidence).iter().map(|failover| failover.recovered_us.unwrap_or(load_ended_us)).max();
+    let outages_us = evidence.failovers().iter().map(|failover| failover.recovered_us.unwrap_or(load_ended_us)).max();
     let until_us = recovered.map_or(load_ended_us, |at_us| at_us.max(outages_us.unwrap_or(0)));
     let late = evidence.events.iter().filter(|event| (from_us..=until_us).contains(&event.at_us));
     late.filter_map(|event| match event.what {

@@ -15,8 +15,8 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome,
     harness_was_sound::SILENCE_US,
     phases::{WRITE, milliseconds},
-    record::{Tried, attempts, faults, reached_us},
-    watchers::{FIRST_RELEASE, tried, version},
+    record::{Tried, reached_us},
+    watchers::{is_of_a_release, tried},
 };
 use crate::history::{
     Event, Occurrence,
@@ -51,23 +51,23 @@ pub const GAP_PERIODS: u64 = 3;
 pub const END_US: u64 = 1_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let all = attempts(evidence.events);
+    let all = evidence.attempts();
     let Some(steady_us) = reached_us(evidence.events, Milestone::SteadyState) else {
         let summary = "a steady state was not reached, so what came after can't be told from what was broken before";
         return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
     };
-    let faults = faults(evidence.events);
+    let faults = evidence.faults();
     let end_us = all.last().map_or(steady_us, Tried::started_us);
     let fault = faults.iter().map(|fault| fault.injecting_us).min();
-    let writers = Writers::new(&all, fault.unwrap_or(end_us));
-    let prober = Prober::new(evidence.events, &all, steady_us, end_us, fault);
+    let writers = Writers::new(all, fault.unwrap_or(end_us));
+    let prober = Prober::new(evidence.events, all, steady_us, end_us, fault);
     let mut doubts: Vec<String> = Vec::new();
     if fault.is_some_and(|at_us| at_us < steady_us) {
         doubts.push("the first fault was injected before a steady state was reached".to_owned());
     }
     doubts.extend(writers.doubt());
     doubts.extend(prober.doubt());
-    doubts.extend(untried(evidence, &all, (steady_us, end_us), fault));
+    doubts.extend(untried(evidence, all, (steady_us, end_us), fault));
     let summary = match doubts.is_empty() {
         true => format!(
             "{} writes of {} writers were acknowledged before the fault; the prober started attempts every {:.0} ms",
@@ -101,7 +101,7 @@ fn untried(
     (steady_us, end_us): (u64, u64),
     fault_us: Option<u64>,
 ) -> Vec<String> {
-    let holds_sessions = version(evidence) >= FIRST_RELEASE;
+    let holds_sessions = is_of_a_release(evidence);
     let before_us = fault_us.unwrap_or(end_us);
     let mut doubts = Vec::new();
     for (endpoint, operation) in tried(evidence.plan) {

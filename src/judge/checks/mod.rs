@@ -31,6 +31,13 @@ pub mod watchers;
 
 pub use finding::{Finding, Measure, Outcome};
 
+use std::cell::OnceCell;
+
+use self::{
+    phases::Failover,
+    primaries::Sign,
+    record::{FaultRecord, KeyChange, Tried},
+};
 use crate::{
     history::{
         Event,
@@ -40,11 +47,18 @@ use crate::{
 };
 
 /// What a check may look at: the plan and the events of one scenario, in the order of the clock.
+///
+/// What several checks need is worked out once, by the first that asks.
 pub struct Evidence<'a> {
     pub plan: &'a Plan,
     /// What the run says of itself; `None` if the history's beginning is missing.
     pub run: Option<&'a RunStarted>,
     pub events: &'a [Event],
+    attempts: OnceCell<Vec<Tried<'a>>>,
+    faults: OnceCell<Vec<FaultRecord<'a>>>,
+    leader_key: OnceCell<Vec<KeyChange<'a>>>,
+    signs: OnceCell<Vec<Sign<'a>>>,
+    failovers: OnceCell<Vec<Failover>>,
 }
 
 /// One row of the table of checks.
@@ -81,6 +95,37 @@ pub fn find(name: &str) -> Option<&'static Check> {
 }
 
 impl<'a> Evidence<'a> {
+    pub fn new(plan: &'a Plan, run: Option<&'a RunStarted>, events: &'a [Event]) -> Self {
+        let (attempts, faults, leader_key) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        let (signs, failovers) = (OnceCell::new(), OnceCell::new());
+        Self { plan, run, events, attempts, faults, leader_key, signs, failovers }
+    }
+
+    /// Every attempt, in the order in which they started.
+    pub fn attempts(&self) -> &[Tried<'a>] {
+        self.attempts.get_or_init(|| record::attempts(self.events))
+    }
+
+    /// Every fault, in the order of injection.
+    pub fn faults(&self) -> &[FaultRecord<'a>] {
+        self.faults.get_or_init(|| record::faults(self.events))
+    }
+
+    /// The leader key's history.
+    pub fn leader_key(&self) -> &[KeyChange<'a>] {
+        self.leader_key.get_or_init(|| record::leader_key(self.events))
+    }
+
+    /// What shows that a node was primary, in the order of time.
+    pub fn signs(&self) -> &[Sign<'a>] {
+        self.signs.get_or_init(|| primaries::signs(self.events, self.attempts()))
+    }
+
+    /// The outage after each fault, with its phases.
+    pub fn failovers(&self) -> &[Failover] {
+        self.failovers.get_or_init(|| phases::failovers(self))
+    }
+
     /// The scenario's own description, if it was recorded.
     pub fn scenario(&self) -> Option<&'a ScenarioStarted> {
         self.events.iter().find_map(|event| match &event.what {

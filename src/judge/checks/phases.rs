@@ -21,7 +21,7 @@ use super::{
     grouping::{Group, Watched, groups},
     onset::refined,
     outage::Outage,
-    record::{FaultRecord, KeyChange, Tried, attempts, faults, leader_key},
+    record::{FaultRecord, KeyChange, Tried},
 };
 use crate::{
     history::{
@@ -199,16 +199,16 @@ impl Failover {
 ///
 /// A fault that was not confirmed has no known instant and is left out: the check `faults_took_effect` says so.
 pub fn failovers(evidence: &Evidence<'_>) -> Vec<Failover> {
-    let all = attempts(evidence.events);
+    let all = evidence.attempts();
     let fresh: Vec<Tried<'_>> = all.iter().copied().filter(|tried| tried.is_fresh(WRITE, Operation::Write)).collect();
-    let mut faults = faults(evidence.events);
-    faults.retain(|fault| fault.effect.is_some());
+    let mut faults: Vec<FaultRecord<'_>> =
+        evidence.faults().iter().filter(|fault| fault.effect.is_some()).cloned().collect();
     faults.sort_by_key(|fault| fault.effect.map(|effect| (effect.from_us, effect.to_us)));
-    let keys = leader_key(evidence.events);
+    let keys = evidence.leader_key();
     let mut found = Vec::new();
     for group in groups(&faults, &fresh, Watched::of(evidence.events)) {
-        let scene = Scene { evidence, all: &all, fresh: &fresh, keys: &keys, faults: group.faults };
-        let outages = group.outages.iter().map(|outage| refined(*outage, group.window.from_us, &fresh, &all));
+        let scene = Scene { evidence, all, fresh: &fresh, keys, faults: group.faults };
+        let outages = group.outages.iter().map(|outage| refined(*outage, group.window.from_us, &fresh, all));
         let (ended, open): (Vec<Outage>, Vec<Outage>) = outages.partition(|outage| outage.to_us.is_some());
         if open.is_empty() || !ended.is_empty() {
             found.push(scene.failover(&group, ended));

@@ -16,8 +16,8 @@
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    primaries::{Sign, signs},
-    record::{KeyChange, attempts, faults, leader_key, reached_us},
+    primaries::Sign,
+    record::{KeyChange, reached_us},
     timelines::{Switch, switches},
 };
 use crate::{history::event::Milestone, quantity::written::number};
@@ -45,23 +45,23 @@ struct Promotion<'a> {
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let expectations: Vec<_> = evidence.expectations(NAME).collect();
-    let first_fault_us = faults(evidence.events).first().map(|fault| fault.injecting_us);
+    let first_fault_us = evidence.faults().first().map(|fault| fault.injecting_us);
     // Without a steady state nothing was promised before the fault.
     let Some(after_us) = reached_us(evidence.events, Milestone::SteadyState).or(first_fault_us) else {
         let summary = "no steady state was reached, so what was promoted after it is unknown";
         let unknown = Finding::new(NAME, Outcome::Inconclusive, summary);
         return expectations.iter().map(|expectation| unknown.clone().held_against(expectation)).collect();
     };
-    let signs = signs(evidence.events, &attempts(evidence.events));
+    let signs = evidence.signs();
     let switches = switches(evidence.events);
-    let keys = leader_key(evidence.events);
-    let promotions = Seen { signs: &signs, switches: &switches, keys: &keys }.promotions(after_us);
+    let keys = evidence.leader_key();
+    let promotions = Seen { signs, switches: &switches, keys }.promotions(after_us);
     if promotions.is_empty() && expectations.is_empty() {
         return Vec::new();
     }
-    let base = finding(&promotions, &signs).with_details(vec![
+    let base = finding(&promotions, signs).with_details(vec![
         Measure::new("promotions", promotions.len() as f64),
-        Measure::new("primary_changes", primary_changes(&promotions, &signs, after_us) as f64),
+        Measure::new("primary_changes", primary_changes(&promotions, signs, after_us) as f64),
     ]);
     if expectations.is_empty() {
         return vec![base];

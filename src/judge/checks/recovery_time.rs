@@ -29,8 +29,8 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome,
     grouping::Watched,
     outage::Window,
-    phases::{Course, Failover, Phase, PhaseName, WRITE, failovers, milliseconds},
-    record::{GROUND_NOTICED_WITHIN_US, Tried, attempts, faults},
+    phases::{Course, Failover, Phase, PhaseName, WRITE, milliseconds},
+    record::{GROUND_NOTICED_WITHIN_US, Tried},
 };
 use crate::{
     history::event::{Bound, Expectation, Operation},
@@ -88,9 +88,9 @@ pub const CHECK: Check = Check {
 pub const OF_SCENARIO: &[&str] = &[TOTAL_OUTAGE_MS, OUTAGES, LONGEST_CLIENT_GAP_MS, READ_OUTAGE_MS, STALE_READ_MS];
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let all = attempts(evidence.events);
-    let found = failovers(evidence);
-    let scene = Scene { evidence, all: &all, found: &found, watched: Watched::of(evidence.events) };
+    let all = evidence.attempts();
+    let found = evidence.failovers();
+    let scene = Scene { evidence, all, found, watched: Watched::of(evidence.events) };
     let expectations: Vec<_> = evidence.expectations(NAME).collect();
     let mut findings = match found.is_empty() {
         true => scene.without_fault(&expectations),
@@ -127,7 +127,7 @@ struct Scene<'s, 'e> {
 impl Scene<'_, '_> {
     /// No fault is known to have taken effect: nothing to measure, which is a lack only if something was asked.
     fn without_fault(&self, expectations: &[&Expectation]) -> Vec<Finding> {
-        let summary = match faults(self.evidence.events).is_empty() {
+        let summary = match self.evidence.faults().is_empty() {
             true if expectations.is_empty() => return Vec::new(),
             true => "no fault was injected",
             false => "no fault is known to have taken effect",
@@ -139,7 +139,7 @@ impl Scene<'_, '_> {
     fn before_fault(&self) -> Option<Finding> {
         let first = self.found.first();
         // One that was never confirmed may have struck all the same.
-        let injected_us = faults(self.evidence.events).iter().map(|fault| fault.injecting_us).min();
+        let injected_us = self.evidence.faults().iter().map(|fault| fault.injecting_us).min();
         let fault_us = first.map(|failover| failover.effect_from_us).or(injected_us);
         let fresh = self.all.iter().copied().filter(|tried| tried.is_fresh(WRITE, Operation::Write));
         let fresh: Vec<_> = fresh.collect();

@@ -22,7 +22,7 @@ use super::{
     harness_was_sound::TIMER_LATE_US,
     phases::milliseconds,
     primaries::LOOK_US,
-    record::{FaultRecord, faults, outsiders, reached_us, watched_span},
+    record::{FaultRecord, outsiders, reached_us, watched_span},
     returns::{Return, slowest_return},
 };
 use crate::{
@@ -51,9 +51,9 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     if reached_us(evidence.events, Milestone::LoadStopped).is_none() {
         return inconclusive("the history breaks off before the end of the load, so who rejoined is unknown");
     }
-    let faults = faults(evidence.events);
+    let faults = evidence.faults();
     let asked: Vec<&str> =
-        evidence.plan.nodes.iter().map(String::as_str).filter(|node| !is_down(&faults, node)).collect();
+        evidence.plan.nodes.iter().map(String::as_str).filter(|node| !is_down(faults, node)).collect();
     let end = End::new(evidence);
     if let Some(node) = asked.iter().find(|node| !end.is_fresh(node)) {
         return inconclusive(&format!("the state of {node} in the end was not observed"));
@@ -63,7 +63,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let timeline = end.last[primary].2.timeline;
     let missing: Vec<&str> =
         asked.iter().copied().filter(|node| !in_place(end.last[node].2, primary, timeline)).collect();
-    let returned = missing.is_empty().then(|| slowest_return(evidence, &faults, &asked, (primary, timeline))).flatten();
+    let returned = missing.is_empty().then(|| slowest_return(evidence, faults, &asked, (primary, timeline))).flatten();
     let finding = finding(&missing, primary, &end, returned);
     let expectations: Vec<_> = evidence.expectations(NAME).collect();
     if expectations.is_empty() {

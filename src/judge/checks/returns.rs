@@ -1,11 +1,6 @@
 //! When a node was back after a fault had gone.
 
-use super::{
-    Evidence,
-    primaries::signs,
-    record::{FaultRecord, attempts, faults},
-    rejoin::in_place,
-};
+use super::{Evidence, record::FaultRecord, rejoin::in_place};
 use crate::history::{
     Occurrence,
     event::{AttemptOutcome, NodeState},
@@ -57,7 +52,7 @@ fn standby_back(
     healed_us: u64,
 ) -> Option<Return> {
     let written = written_until(evidence, timeline, healed_us);
-    let next_fault_us = faults(evidence.events).iter().map(|fault| fault.injecting_us).find(|at_us| *at_us > healed_us);
+    let next_fault_us = evidence.faults().iter().map(|fault| fault.injecting_us).find(|at_us| *at_us > healed_us);
     let (mut streams, mut sends) = (false, false);
     let mut looked_us = healed_us;
     let mut back: Option<Return> = None;
@@ -86,7 +81,7 @@ fn standby_back(
 
 /// How far the primary had written when the fault was gone.
 fn written_until(evidence: &Evidence<'_>, timeline: Option<u32>, until_us: u64) -> Option<u64> {
-    let signs = signs(evidence.events, &attempts(evidence.events));
+    let signs = evidence.signs();
     let own = signs.iter().filter(|sign| Some(sign.timeline) == timeline && sign.to_us <= until_us);
     own.filter_map(|sign| sign.lsn).max()
 }

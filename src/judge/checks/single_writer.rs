@@ -29,8 +29,8 @@ use std::collections::BTreeMap;
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
     phases::milliseconds,
-    primaries::{Sign, Tenure, signs, tenures},
-    record::{KeyChange, Tried, attempts, faults, leader_key, outsiders},
+    primaries::{Sign, Tenure, tenures},
+    record::{KeyChange, Tried, outsiders},
     reigns::{Reign, reigns},
     watched::{forged_resets, unwatched},
 };
@@ -53,16 +53,16 @@ pub const POSSIBLE_US: u64 = 25_000;
 const KEY_SLACK_US: u64 = 1_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let all = attempts(evidence.events);
-    let reigns = reigns(&all, &forged_resets(&faults(evidence.events)));
+    let all = evidence.attempts();
+    let reigns = reigns(all, &forged_resets(evidence.faults()));
     if reigns.is_empty() {
         let summary = "no node acknowledged a write, so there was no writer to judge";
         return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
     }
-    let signs = signs(evidence.events, &all);
-    let tenures = tenures(&signs);
-    let seen = Seen::new(&all, &reigns, &tenures, &signs, &leader_key(evidence.events));
-    let (outcome, what) = seen.outcome(&elsewhere(evidence, &all, &reigns));
+    let signs = evidence.signs();
+    let tenures = tenures(signs);
+    let seen = Seen::new(all, &reigns, &tenures, signs, evidence.leader_key());
+    let (outcome, what) = seen.outcome(&elsewhere(evidence, all, &reigns));
     let finding = Finding::new(NAME, outcome, format!("{what}{}", seen.other_sources()))
         .with_measure(Measure::new("overlap_ms", seen.overlap_ms))
         .with_details(vec![

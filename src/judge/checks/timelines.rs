@@ -23,8 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
     ancestry::Beginning,
-    primaries::{Sign, Tenure, signs, tenures},
-    record::attempts,
+    primaries::{Sign, Tenure, tenures},
 };
 use crate::history::{Event, Occurrence, event::Bound};
 
@@ -71,9 +70,8 @@ pub fn switches(events: &[Event]) -> Vec<Switch<'_>> {
 }
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let all = attempts(evidence.events);
-    let signs = signs(evidence.events, &all);
-    let tenures = tenures(&signs);
+    let signs = evidence.signs();
+    let tenures = tenures(signs);
     let switches = switches(evidence.events);
     let Some(first) = signs.first() else {
         let summary = "no node was seen as a primary, so no timeline could be looked at";

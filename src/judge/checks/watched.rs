@@ -14,7 +14,7 @@
 
 use super::{
     Evidence,
-    record::{FaultRecord, Tried, faults, watched_span},
+    record::{FaultRecord, Tried, watched_span},
     reigns::Reign,
 };
 use crate::{
@@ -74,8 +74,8 @@ pub fn unwatched(evidence: &Evidence<'_>, attempts: &[Tried<'_>], reigns: &[Reig
     let fresh = attempts.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Fresh);
     // The load takes a moment to end, in which nothing starts any more.
     let until_us = fresh.map(Tried::started_us).max().unwrap_or(until_us).min(until_us);
-    let faults = faults(evidence.events);
-    let forged = forged_resets(&faults);
+    let faults = evidence.faults();
+    let forged = forged_resets(faults);
     let longest = |node: &String| {
         let own = reigns.iter().filter(|reign| reign.node == *node);
         let mut known: Vec<(u64, u64)> = own

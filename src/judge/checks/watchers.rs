@@ -5,6 +5,7 @@ use super::Evidence;
 use crate::{
     history::{Occurrence, event::Operation},
     plan::Plan,
+    schema::is_first_schema,
     topology::ServiceKind,
 };
 
@@ -14,26 +15,26 @@ pub struct Watcher {
     pub observer: &'static str,
     /// What it watches in this plan, each target by itself.
     pub targets: fn(&Plan) -> Vec<String>,
-    /// The first version of pgquake that had it: a history of an earlier one is not held to it.
-    pub since: Version,
+    /// What was recorded before the first release is not held to observers that came with it.
+    pub since: Since,
 }
 
-/// Major, minor and patch number.
-pub type Version = (u32, u32, u32);
-
-const BEFORE_THE_FIRST_RELEASE: Version = (0, 0, 0);
-/// The first release.
-pub const FIRST_RELEASE: Version = (0, 1, 0);
+/// Since when something belongs to every history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    TheBeginning,
+    TheFirstRelease,
+}
 
 /// Every observer, by name. A test of the acting half holds that these are the ones that it starts.
 pub const ALL: &[Watcher] = &[
-    Watcher { observer: "dcs_leader", targets: the_dcs, since: FIRST_RELEASE },
-    Watcher { observer: "docker_events", targets: |_| one("engine"), since: FIRST_RELEASE },
-    Watcher { observer: "haproxy", targets: |plan| hosts(plan, ServiceKind::Haproxy), since: FIRST_RELEASE },
-    Watcher { observer: "leader_key", targets: |plan| hosts(plan, ServiceKind::Etcd), since: FIRST_RELEASE },
-    Watcher { observer: "node_state", targets: |plan| plan.nodes.clone(), since: BEFORE_THE_FIRST_RELEASE },
-    Watcher { observer: "patroni_api", targets: |plan| plan.nodes.clone(), since: FIRST_RELEASE },
-    Watcher { observer: "timers", targets: |_| one("harness"), since: BEFORE_THE_FIRST_RELEASE },
+    Watcher { observer: "dcs_leader", targets: the_dcs, since: Since::TheFirstRelease },
+    Watcher { observer: "docker_events", targets: |_| one("engine"), since: Since::TheFirstRelease },
+    Watcher { observer: "haproxy", targets: |plan| hosts(plan, ServiceKind::Haproxy), since: Since::TheFirstRelease },
+    Watcher { observer: "leader_key", targets: |plan| hosts(plan, ServiceKind::Etcd), since: Since::TheFirstRelease },
+    Watcher { observer: "node_state", targets: |plan| plan.nodes.clone(), since: Since::TheBeginning },
+    Watcher { observer: "patroni_api", targets: |plan| plan.nodes.clone(), since: Since::TheFirstRelease },
+    Watcher { observer: "timers", targets: |_| one("harness"), since: Since::TheBeginning },
 ];
 
 fn one(target: &str) -> Vec<String> {
@@ -61,7 +62,7 @@ pub fn sign_of_life(what: &Occurrence) -> Option<(&str, &str)> {
 
 /// Observers and targets that must give signs of life.
 pub fn implied(evidence: &Evidence<'_>) -> Vec<(&'static str, String)> {
-    let had = |watcher: &&Watcher| version(evidence) >= watcher.since;
+    let had = |watcher: &&Watcher| watcher.since == Since::TheBeginning || is_of_a_release(evidence);
     let with_targets = |watcher: &Watcher| {
         (watcher.targets)(evidence.plan).into_iter().map(|target| (watcher.observer, target)).collect::<Vec<_>>()
     };
@@ -74,12 +75,8 @@ pub fn tried(plan: &Plan) -> impl Iterator<Item = (&str, Operation)> {
     plan.endpoints.iter().map(move |endpoint| (endpoint.name.as_str(), operation(&endpoint.name)))
 }
 
-/// The version that recorded the history; the newest there can be if it does not say.
-pub fn version(evidence: &Evidence<'_>) -> Version {
-    let parse = |text: &str| {
-        let release = text.split(['-', '+']).next()?;
-        let mut numbers = release.split('.').map(|number| number.parse::<u32>().ok());
-        Some((numbers.next()??, numbers.next()??, numbers.next()??))
-    };
-    evidence.run.and_then(|run| parse(&run.version)).unwrap_or((u32::MAX, 0, 0))
+/// Whether a release recorded the history. Before the first one there was no schema to name, and the version was 0.0.0; a
+/// history that names a schema is held to all of it, whatever version it names.
+pub fn is_of_a_release(evidence: &Evidence<'_>) -> bool {
+    evidence.run.is_none_or(|run| !is_first_schema(&run.schema) || run.version != "0.0.0")
 }

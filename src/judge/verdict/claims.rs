@@ -3,6 +3,7 @@
 use super::{
     ClaimState, ClaimTrial, ClaimVerdict, ScenarioVerdict, Statistics, TrialValue,
     bounds::{self, CONFIDENCE, at_least_in_words as percent},
+    planned,
     statistics::{longest, measured, values},
 };
 use crate::{
@@ -60,10 +61,11 @@ fn judge_one(claim: &Claim, scenarios: &[&ScenarioVerdict]) -> ClaimVerdict {
     let tried: Vec<(ClaimTrial, Option<TrialValue>)> =
         scenarios.iter().map(|verdict| try_one(target, verdict)).collect();
     let (trials, values): (Vec<_>, Vec<_>) = tried.into_iter().unzip();
-    let tally = Tally::of(&trials);
+    let never_began = planned::never_began(scenarios);
+    let tally = Tally::of(&trials).without_proof(never_began).doubting(planned::surplus(scenarios));
     let state = tally.state(target.share);
     let statistics = Statistics::of(&target.measure, None, values.into_iter().flatten().collect());
-    let summary = summary(target, &tally, statistics.as_ref());
+    let summary = summary(target, &tally, never_began, statistics.as_ref());
     ClaimVerdict { claim: claim.clone(), state, summary, trials, statistics }
 }
 
@@ -87,6 +89,17 @@ impl Tally {
             }
         }
         tally
+    }
+
+    /// With trials that never began: had they, they might have missed.
+    fn without_proof(self, trials: u64) -> Self {
+        Self { unproven: self.unproven + trials, ..self }
+    }
+
+    /// With as many of those that kept the target proving nothing: a trial that is there twice was made once.
+    fn doubting(self, trials: u64) -> Self {
+        let trials = trials.min(self.kept);
+        Self { kept: self.kept - trials, unproven: self.unproven + trials, ..self }
     }
 
     fn all(self) -> u64 {
@@ -174,12 +187,13 @@ fn error_ms(target: &ClaimTarget, verdict: &ScenarioVerdict) -> f64 {
     if is_time { late.fold(0.0, f64::max) } else { -1.0 }
 }
 
-fn summary(target: &ClaimTarget, tally: &Tally, statistics: Option<&Statistics>) -> String {
+fn summary(target: &ClaimTarget, tally: &Tally, never_began: u64, statistics: Option<&Statistics>) -> String {
     let Tally { kept, missed, unproven } = *tally;
     let all = tally.all();
-    if all == 0 {
+    if all == never_began {
         let subjects: Vec<&str> = target.about.iter().map(|subject| subject.words()).collect();
-        return format!("no trial was about it: in none there was {}", subjects.join(" or "));
+        return format!("no trial was about it: in none there was {}", subjects.join(" or "))
+            + &absent_in_words(never_began);
     }
     let confidence = percent(CONFIDENCE);
     let kept_at_least = percent(tally.kept_at_least());
@@ -187,7 +201,7 @@ fn summary(target: &ClaimTarget, tally: &Tally, statistics: Option<&Statistics>)
         0 => String::new(),
         1 => ", and one proves nothing".to_owned(),
         more => format!(", and {more} prove nothing"),
-    };
+    } + &absent_in_words(never_began);
     let told = if missed > 0 {
         let least = percent(tally.missed_at_least());
         let most = bounds::at_most_in_words(1.0 - tally.kept_at_least());
@@ -203,6 +217,14 @@ fn summary(target: &ClaimTarget, tally: &Tally, statistics: Option<&Statistics>)
         format!("; minimum {least}, median {middle}, maximum {most}; 95th percentile {p95}")
     });
     told + &asked + &figures.unwrap_or_default()
+}
+
+fn absent_in_words(never_began: u64) -> String {
+    match never_began {
+        0 => String::new(),
+        1 => " (one trial never began)".to_owned(),
+        more => format!(" ({more} trials never began)"),
+    }
 }
 
 #[cfg(test)]

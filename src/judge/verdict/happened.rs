@@ -4,12 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Failover, Finding};
 use crate::{
-    checks::{
-        Evidence,
-        phases::Course,
-        promotion,
-        record::{FaultRecord, faults},
-    },
+    checks::{Evidence, phases::Course, promotion, record::FaultRecord},
     claims::Subject,
     history::{Occurrence, event::NodeState},
     topology::ServiceKind,
@@ -21,7 +16,7 @@ pub const MEMBER_REMOVED: &str = "member_removed";
 /// Every [`Subject`] of a trial.
 pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings: &[Finding]) -> BTreeSet<Subject> {
     let faults: Vec<FaultRecord<'_>> =
-        faults(evidence.events).into_iter().filter(|fault| fault.effect.is_some()).collect();
+        evidence.faults().iter().filter(|fault| fault.effect.is_some()).cloned().collect();
     let own = |failover: &&Failover| !failover.faults.is_empty();
     let mut found = BTreeSet::new();
     let mut when = |subject: Subject, is_so: bool| {

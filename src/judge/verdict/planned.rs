@@ -34,28 +34,62 @@ pub(super) fn missing(run: Option<&RunStarted>, scenarios: &[ScenarioVerdict]) -
 /// What identifies a scenario, whatever the trial: file, line, name and topology.
 type Key<'s> = (&'s str, usize, &'s str, &'s str);
 
-/// Of each scenario the trials that are missing or there twice.
-fn trials(scenarios: &[ScenarioVerdict]) -> Vec<String> {
-    let mut grouped: BTreeMap<Key<'_>, Vec<(u32, u32)>> = BTreeMap::new();
+/// The trials of one scenario.
+struct Trials {
+    /// How many there were to be.
+    planned: u32,
+    /// The number of each that is there, in the order of the history.
+    there: Vec<u32>,
+}
+
+impl Trials {
+    fn absent(&self) -> (Vec<u32>, usize) {
+        absent(&self.there.iter().copied().collect(), self.planned)
+    }
+
+    /// Those that are there once more than they should be.
+    fn surplus(&self) -> usize {
+        self.there.len() - self.there.iter().collect::<BTreeSet<_>>().len()
+    }
+}
+
+fn grouped<'s>(scenarios: impl IntoIterator<Item = &'s ScenarioVerdict>) -> BTreeMap<Key<'s>, Trials> {
+    let mut grouped: BTreeMap<Key<'_>, Trials> = BTreeMap::new();
     for verdict in scenarios {
         if let Some(own) = &verdict.scenario {
             let key = (own.file.as_str(), own.line, own.name.as_str(), verdict.topology.as_str());
-            grouped.entry(key).or_default().push((own.trial, own.trials));
+            let trials = grouped.entry(key).or_insert(Trials { planned: 0, there: Vec::new() });
+            trials.planned = trials.planned.max(own.trials);
+            trials.there.push(own.trial);
         }
     }
+    grouped
+}
+
+/// Of each scenario the trials that are missing or there twice.
+fn trials(scenarios: &[ScenarioVerdict]) -> Vec<String> {
     let mut doubts = Vec::new();
-    for ((.., name, _), own) in grouped {
-        let trials = own.iter().map(|(_, trials)| *trials).max().unwrap_or(0);
-        let there: BTreeSet<u32> = own.iter().map(|(trial, _)| *trial).collect();
-        let (absent, count) = absent(&there, trials);
+    for ((.., name, _), own) in grouped(scenarios) {
+        let (absent, count) = own.absent();
         if count > 0 {
-            doubts.push(format!("of {trials} trials of {name:?} {} never began", listed("trial", absent, count)));
+            let planned = own.planned;
+            doubts.push(format!("of {planned} trials of {name:?} {} never began", listed("trial", absent, count)));
         }
-        if there.len() < own.len() {
+        if own.surplus() > 0 {
             doubts.push(format!("the history holds a trial of {name:?} twice"));
         }
     }
     doubts
+}
+
+/// How many trials of these scenarios were to come and never began.
+pub(super) fn never_began(scenarios: &[&ScenarioVerdict]) -> u64 {
+    grouped(scenarios.iter().copied()).values().map(|own| own.absent().1 as u64).sum()
+}
+
+/// How many trials of these scenarios are there once more than they should be, so that they prove nothing of their own.
+pub(super) fn surplus(scenarios: &[&ScenarioVerdict]) -> u64 {
+    grouped(scenarios.iter().copied()).values().map(|own| own.surplus() as u64).sum()
 }
 
 /// The first numbers up to `last` that are not there, and how many there are in all.

@@ -13,7 +13,6 @@ use crate::{
         Evidence, Finding, Outcome,
         harness_was_sound::{TIMER_LATE_US, latest_timer},
         phases::milliseconds,
-        record::faults,
     },
     history::{Occurrence, event::Bound},
 };
@@ -35,7 +34,7 @@ impl HarnessError {
         Self {
             late_ms: latest_timer(evidence).map_or(0.0, |(late_us, _)| milliseconds(late_us)),
             load_failed,
-            fault_in_doubt: faults(evidence.events).iter().any(|fault| fault.unconfirmed.is_some()),
+            fault_in_doubt: evidence.faults().iter().any(|fault| fault.unconfirmed.is_some()),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::{
     checks::{
         Evidence, Measure,
         phases::{Course, Failover, PhaseName},
-        record::{FaultRecord, faults},
+        record::FaultRecord,
     },
     history::event::{Bound, Expectation},
     plan::Span,
@@ -34,7 +34,7 @@ pub(super) fn against(measure: &Measure, expectation: &Expectation) -> String {
 
 /// The faults in words.
 pub(super) fn cause(evidence: &Evidence<'_>, failover: &Failover) -> String {
-    let faults = faults(evidence.events);
+    let faults = evidence.faults();
     let own = faults.iter().filter(|fault| failover.faults.contains(&fault.injecting.fault));
     let words = |fault: &FaultRecord<'_>| {
         let process = fault.injecting.parameters.get("process").map(|process| format!(" ({process})"));
