@@ -13,7 +13,7 @@ use crate::{
     credentials::{CLIENT_ROLE, Credentials, DATABASE},
     engine::images::{ImageKind, pinned_versions},
     plan::Plan,
-    services::{self, Rendered, patroni},
+    services::{self, Rendered, Starts},
     topology::{Host, ServiceKind},
 };
 
@@ -165,7 +165,7 @@ fn service(
     configs: &mut BTreeMap<String, Config>,
 ) -> Result<ComposeService, ComposeError> {
     let row = services::service(kind);
-    let Rendered { command, files } = (row.render)(plan, &host.name, &placeholders());
+    let Rendered { command, files } = (row.render)(&plan.site(&host.name), &placeholders());
     let mut mounts = Vec::new();
     for (target, content) in files {
         let file_name = target.rsplit('/').next().unwrap_or(&target);
@@ -181,7 +181,7 @@ fn service(
         configs: mounts,
         healthcheck: healthcheck(kind),
         depends_on: waits_for(plan, host, kind),
-        ..image(row.image)?
+        ..image(row.image.name)?
     })
 }
 
@@ -192,7 +192,7 @@ fn debian() -> String {
 }
 
 fn image(name: &str) -> Result<ComposeService, ComposeError> {
-    let kind = ImageKind::ALL.iter().find(|kind| kind.name() == name);
+    let kind = ImageKind::all().into_iter().find(|kind| kind.name() == name);
     let kind = kind.ok_or_else(|| ComposeError::NoImage(name.to_owned()))?;
     let pinned = kind.build_args().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let base = format!("${{PGQUAKE_BASE:-{}}}", debian());
@@ -207,23 +207,15 @@ fn image(name: &str) -> Result<ComposeService, ComposeError> {
 
 /// What each service is asked to know that it is up; `docker compose up --wait` waits for it.
 fn healthcheck(kind: ServiceKind) -> Option<Healthcheck> {
-    let test = match kind {
-        ServiceKind::Etcd => vec!["CMD".to_owned(), "etcdctl".to_owned(), "endpoint".to_owned(), "health".to_owned()],
-        ServiceKind::Patroni => {
-            let url = format!("http://127.0.0.1:{}/health", patroni::REST_PORT);
-            let ask = format!("import urllib.request; urllib.request.urlopen('{url}', timeout=2)");
-            vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
-        }
-        ServiceKind::Haproxy | ServiceKind::Toxiproxy => return None,
-    };
-    Some(Healthcheck { test, interval: "2s", timeout: "5s", retries: 30 })
+    let test = services::service(kind).health?;
+    Some(Healthcheck { test: test(), interval: "2s", timeout: "5s", retries: 30 })
 }
 
 /// Standbys wait for the first node, which brings the shared configuration into the DCS; a proxy waits for every
 /// node, because it looks their names up once, when it starts.
 fn waits_for(plan: &Plan, host: &Host, kind: ServiceKind) -> BTreeMap<String, Condition> {
     let first = plan.nodes.first().filter(|first| kind == ServiceKind::Patroni && **first != host.name);
-    let all = plan.nodes.iter().filter(|_| services::service(kind).behind_primary);
+    let all = plan.nodes.iter().filter(|_| services::service(kind).starts == Starts::BehindAPrimary);
     let awaited = first.into_iter().chain(all);
     let healthy = || Condition { condition: "service_healthy" };
     awaited.map(|node| (service_name(node, ServiceKind::Patroni), healthy())).collect()
@@ -269,10 +261,9 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
     }
     let mut next = FIRST_OTHER_PORT;
     for planned in &plan.services {
-        for port in services::service(planned.kind).ports {
-            let purpose = planned.kind.own_ports().iter().find(|(known, _)| known == port).map(|(_, purpose)| *purpose);
-            let purpose = format!("{}: {}", planned.kind.name(), purpose.unwrap_or("its port"));
-            publish(&planned.host, *port, purpose, &mut next);
+        for port in services::service(planned.kind).ports.iter().filter(|port| port.watched) {
+            let purpose = format!("{}: {}", planned.kind.name(), port.purpose);
+            publish(&planned.host, port.number, purpose, &mut next);
         }
     }
     published
@@ -360,7 +351,7 @@ mod tests {
         let text = compose(&plan).expect("it can be written");
         let file: serde_json::Value = serde_saphyr::from_str(&text).expect("it is YAML");
         for planned in &plan.services {
-            let rendered = (services::service(planned.kind).render)(&plan, &planned.host, &placeholders());
+            let rendered = (services::service(planned.kind).render)(&plan.site(&planned.host), &placeholders());
             for (path, content) in rendered.files {
                 let name = path.rsplit('/').next().unwrap_or_default();
                 let source = format!("{}.{name}", service_name(&planned.host, planned.kind));
@@ -378,12 +369,6 @@ mod tests {
         there.dedup();
         assert_eq!(there.len(), published.len());
         assert_eq!((published[0].there, published[1].there), (15432, 15433));
-        for row in services::ALL {
-            let own: Vec<_> = row.kind.own_ports().iter().map(|(port, _)| *port).collect();
-            for port in row.ports {
-                assert!(own.contains(port), "topology knows no port {port} of {}", row.kind.name());
-            }
-        }
     }
 
     #[test]

@@ -14,10 +14,9 @@ pub mod history;
 pub mod links;
 pub mod observers;
 pub mod run;
-pub mod services;
 pub mod steps;
 pub mod workload;
 
-pub use pgquake_judge::{checks, claims, plan, quantity, report, suggestion, topology, verdict};
+pub use pgquake_judge::{checks, claims, plan, quantity, report, services, suggestion, topology, verdict};
 pub use run::Harness;
 pub use steps::World;

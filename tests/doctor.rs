@@ -8,7 +8,7 @@ use pgquake::engine::leftovers::Sweep;
 #[tokio::test]
 async fn the_doctor_finds_what_a_run_needs_and_leaves_nothing() {
     let engine = Engine::connect().await.expect("a Docker engine");
-    images::ensure(engine.docker(), &[ImageKind::Holder], &|_| {}).await.expect("holder image");
+    images::ensure(engine.docker(), &[ImageKind::HOLDER], &|_| {}).await.expect("holder image");
     let probes = doctor::examine().await;
     println!("{}", doctor::table(&probes));
     for name in ["Docker engine", "Docker socket", "network faults"] {

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use pgquake::engine::images::{self, ImageKind, ImageProgress};
+use pgquake::topology::ServiceKind;
 
 #[tokio::test]
 async fn an_image_is_built_once_and_then_found() {
     let docker = Docker::connect_with_defaults().expect("client of the Docker engine");
-    let first = images::ensure(&docker, &[ImageKind::Holder], &|_| {}).await.expect("holder image");
-    let holder = &first[&ImageKind::Holder];
-    assert_eq!(holder.tag, ImageKind::Holder.tag());
+    let first = images::ensure(&docker, &[ImageKind::HOLDER], &|_| {}).await.expect("holder image");
+    let holder = &first[&ImageKind::HOLDER];
+    assert_eq!(holder.tag, ImageKind::HOLDER.tag());
     for package in ["debian", "iproute2", "nftables"] {
         let version = holder.versions.get(package).unwrap_or_else(|| panic!("no version of {package}"));
         assert!(version.starts_with(|first: char| first.is_ascii_digit()), "{package} {version}");
@@ -20,12 +21,12 @@ async fn an_image_is_built_once_and_then_found() {
     let seen: Mutex<Vec<ImageProgress>> = Mutex::default();
     let began = Instant::now();
     let record = |progress| seen.lock().expect("no panic in progress").push(progress);
-    let second = images::ensure(&docker, &[ImageKind::Holder, ImageKind::Holder], &record).await.expect("holder image");
+    let second = images::ensure(&docker, &[ImageKind::HOLDER, ImageKind::HOLDER], &record).await.expect("holder image");
     assert_eq!(second, first);
     assert!(seen.lock().expect("no panic in progress").is_empty(), "something was built: {seen:?}");
     // Bounds a build, which takes seconds, from a look-up, which takes a few milliseconds.
     assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
-    assert_eq!(images::find(&docker, ImageKind::Holder).await.expect("look-up").as_ref(), Some(holder));
+    assert_eq!(images::find(&docker, ImageKind::HOLDER).await.expect("look-up").as_ref(), Some(holder));
 }
 
 #[tokio::test]
@@ -33,13 +34,13 @@ async fn every_kind_builds_and_tells_its_versions() {
     let docker = Docker::connect_with_defaults().expect("client of the Docker engine");
     let began = Instant::now();
     let show = |progress: ImageProgress| println!("{:6.1?} {progress:?}", began.elapsed());
-    let images = images::ensure(&docker, ImageKind::ALL, &show).await.expect("all images");
-    assert_eq!(images.keys().copied().collect::<Vec<_>>(), ImageKind::ALL);
+    let images = images::ensure(&docker, &ImageKind::all(), &show).await.expect("all images");
+    assert_eq!(images.keys().copied().collect::<Vec<_>>(), ImageKind::all());
     let major = images::pinned_versions()["POSTGRES_MAJOR"];
-    let server = &images[&ImageKind::Patroni].versions[&format!("postgresql-{major}")];
+    let server = &images[&ImageKind::of(ServiceKind::Patroni)].versions[&format!("postgresql-{major}")];
     assert!(server.starts_with(&format!("{major}.")), "{server}");
     // The disk is pgquake's own: its version is pgquake's.
-    for image in images.values().filter(|image| image.kind != ImageKind::Disk) {
+    for image in images.values().filter(|image| image.kind != ImageKind::DISK) {
         assert!(image.versions.len() >= 2, "{image:?} names no package beside Debian's release");
     }
 }

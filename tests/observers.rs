@@ -62,7 +62,7 @@ async fn a_switchover_and_a_dead_node_are_seen() {
 async fn watch_a_cluster(engine: Engine, owner: String) {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::new(topology::load("single-region-fast", &["topologies".into()]).unwrap());
-    let made = images::ensure(engine.docker(), ImageKind::ALL, &|_| {}).await.unwrap();
+    let made = images::ensure(engine.docker(), &ImageKind::all(), &|_| {}).await.unwrap();
     let images = made.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect();
     let labels = RunLabels { run: RUN.to_owned(), scenario: 1, owner };
     let logs = folder.path().join("logs");

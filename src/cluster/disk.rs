@@ -3,11 +3,7 @@
 use futures::future::try_join_all;
 
 use super::Cluster;
-use crate::{
-    engine::EngineError,
-    services::{self, Storage},
-    topology::ServiceKind,
-};
+use crate::{engine::EngineError, services::Storage, topology::ServiceKind};
 
 /// A prepared disk did not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +19,7 @@ pub enum DiskError {
 impl Cluster {
     /// Where a service keeps its data, if that is a prepared disk.
     pub fn prepared_disk(&self, host: &str, kind: ServiceKind) -> Option<Storage> {
-        services::prepared_storage(self.plan(), host, kind)
+        self.plan().prepared_storage(host, kind)
     }
 
     /// Gives a command to the disk of a service (see `images/disk/src/main.rs`), and returns what follows its `ok`.

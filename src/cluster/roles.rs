@@ -5,7 +5,7 @@ use std::{sync::PoisonError, time::Duration};
 use futures::future::join_all;
 
 use super::{Cluster, NODE, NODE_TIMELINE, NotReady, wait_until};
-use crate::{services::patroni::SCOPE, topology::ServiceKind};
+use crate::services::patroni::SCOPE;
 
 /// How long a member may take to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ impl Cluster {
     /// linearizable: a member that is cut off from the others does not answer it.
     async fn leader_key_holder(&self) -> Option<String> {
         let key = format!("/service/{SCOPE}/leader");
-        let members: Vec<&str> = self.plan().hosts_with(ServiceKind::Etcd).collect();
+        let members: Vec<&str> = self.plan().dcs_members().collect();
         let asked = members.iter().map(|member| async {
             let mut client = self.etcd(member).await.ok()?;
             let read = tokio::time::timeout(ANSWER_WITHIN, client.get(key.as_str(), None)).await.ok()?.ok()?;
@@ -104,7 +104,7 @@ impl Cluster {
 
     /// The etcd member that is raft leader, by the word of a member.
     pub async fn dcs_leader(&self) -> Option<String> {
-        let members: Vec<&str> = self.plan().hosts_with(ServiceKind::Etcd).collect();
+        let members: Vec<&str> = self.plan().dcs_members().collect();
         let asked = members.iter().map(|member| async move {
             let mut client = self.etcd(member).await.ok()?;
             let status = tokio::time::timeout(ANSWER_WITHIN, client.status()).await.ok()?.ok()?;
@@ -132,7 +132,7 @@ impl Cluster {
 
     /// A client of one etcd member.
     async fn etcd(&self, member: &str) -> Result<etcd_client::Client, String> {
-        let port = crate::services::ETCD_CLIENT_PORT;
+        let port = crate::services::etcd::CLIENT_PORT;
         let address = self.access().address(member, port).ok_or_else(|| format!("{member} is not published"))?;
         let connected = etcd_client::Client::connect([format!("http://{address}")], None);
         let client = tokio::time::timeout(ANSWER_WITHIN, connected).await.map_err(|_| "no answer".to_owned())?;

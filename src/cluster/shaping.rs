@@ -7,7 +7,7 @@ use crate::{
     engine::EngineError,
     links::{Listener, Toxiproxy, ToxiproxyError, listener_name, listener_port, redirect_script},
     plan::ShapedLink,
-    services::TOXIPROXY_API_PORT,
+    services::toxiproxy,
 };
 
 /// How long a Toxiproxy may take from its start to its first answer.
@@ -27,7 +27,7 @@ pub enum ShapingError {
 impl Cluster {
     /// The Toxiproxy of a host, if links that begin there are shaped.
     pub fn toxiproxy(&self, host: &str) -> Option<Toxiproxy> {
-        let address = self.access().address(host, TOXIPROXY_API_PORT)?;
+        let address = self.access().address(host, toxiproxy::API_PORT)?;
         Some(Toxiproxy::new(host, address, self.inner.http.clone()))
     }
 

@@ -12,10 +12,11 @@ use futures::future::{join_all, try_join, try_join_all, try_join3};
 
 use super::{Access, Cluster, DiskError, Inner, NotReady, Services, ShapingError, wait_until};
 use crate::{
+    credentials,
     credentials::Credentials,
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::Plan,
-    services::{self, Rendered},
+    services::{self, Rendered, Starts},
     topology::{Host, ServiceKind},
 };
 
@@ -69,7 +70,7 @@ impl Cluster {
 
     /// Hosts first: a service that begins must find every peer's address, and its own host's links shaped.
     async fn start_containers(startup: Startup<'_>) -> Result<Self, ClusterError> {
-        let credentials = Credentials::generate();
+        let credentials = credentials::generate();
         let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
         let disk_program = disk_program(&startup).await?;
         let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, disk_program };
@@ -102,7 +103,7 @@ impl Cluster {
         if !started.is_empty() {
             self.shape_links(host).await?;
         }
-        let at_once = others.iter().filter(|kind| !services::service(**kind).behind_primary);
+        let at_once = others.iter().filter(|kind| services::service(**kind).starts == Starts::AtOnce);
         started.extend(try_join_all(at_once.map(|kind| starter.service(pod, *kind))).await?);
         Ok(started)
     }
@@ -111,15 +112,15 @@ impl Cluster {
     /// The first primary would do so only in the loop after its election: a standby that came before that would
     /// start with PostgreSQL's defaults and stop again.
     async fn configure_dcs(&self) -> Result<(), ClusterError> {
-        let members = self.plan().hosts_with(ServiceKind::Etcd);
+        let members = self.plan().dcs_members();
         let addresses: Vec<String> = members
-            .filter_map(|member| self.access().address(member, services::ETCD_CLIENT_PORT))
+            .filter_map(|member| self.access().address(member, services::etcd::CLIENT_PORT))
             .map(|address| format!("http://{address}"))
             .collect();
         if addresses.is_empty() {
             return Ok(());
         }
-        let configuration = services::patroni::dynamic(self.plan()).to_string();
+        let configuration = services::patroni::dynamic(&self.plan().topology.settings).to_string();
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let put = || async {
             let mut client = etcd_client::Client::connect(&addresses, None).await.map_err(|error| error.to_string())?;
@@ -134,8 +135,12 @@ impl Cluster {
     /// Starts what must find a primary when it starts. A proxy that starts earlier would mark every server DOWN
     /// and need `rise` more checks after that.
     async fn start_behind_primary(&self, starter: &Starter<'_>) -> Result<Services, ClusterError> {
-        let waiting: Vec<_> =
-            self.plan().services.iter().filter(|service| services::service(service.kind).behind_primary).collect();
+        let waiting: Vec<_> = self
+            .plan()
+            .services
+            .iter()
+            .filter(|service| services::service(service.kind).starts == Starts::BehindAPrimary)
+            .collect();
         if waiting.is_empty() {
             return Ok(Services::new());
         }
@@ -244,7 +249,7 @@ impl Starter<'_> {
 
     async fn pod(&self, host: &Host, network: &str, backbone: Option<&str>) -> Result<Pod, ClusterError> {
         let image = self.image("holder")?;
-        let ports = services::published_ports(&self.startup.plan, &host.name).into_iter().collect();
+        let ports = self.startup.plan.published_ports(&host.name).into_iter().collect();
         let spec = PodSpec { labels: &self.startup.labels, host: &host.name, network, backbone, image, ports };
         let pod = self.startup.engine.start_pod(spec).await?;
         pod.shell.open().await?;
@@ -253,8 +258,8 @@ impl Starter<'_> {
 
     async fn service(&self, pod: &Pod, kind: ServiceKind) -> Result<Started, ClusterError> {
         let row = services::service(kind);
-        let image = self.image(row.image)?;
-        let Rendered { command, files } = (row.render)(&self.startup.plan, &pod.host, self.credentials);
+        let image = self.image(row.image.name)?;
+        let Rendered { command, files } = (row.render)(&self.startup.plan.site(&pod.host), self.credentials);
         let image = image.split_once(':').unwrap_or((image, "latest"));
         let disk = row.storage.zip(self.disk_program.as_ref()).map(|(storage, program)| Disk {
             program,

@@ -19,7 +19,6 @@ use crate::{
     history::Recorder,
     observers::ObserverError,
     plan::Plan,
-    services,
     topology::{SettingError, TopologyError},
     workload::{WaitError, WorkloadError},
 };
@@ -131,13 +130,11 @@ impl DrillContext {
 
     /// Makes sure that the images of a plan exist.
     pub async fn images(&self, plan: &Plan) -> Result<ImageTags, ImageError> {
-        let names: Vec<&str> = plan.kinds().into_iter().map(|kind| services::service(kind).image).collect();
-        let disks = plan.topology.prepare.disks;
-        let kinds: Vec<ImageKind> = ImageKind::ALL
-            .iter()
-            .copied()
-            .filter(|kind| kind.name() == "holder" || names.contains(&kind.name()) || disks && *kind == ImageKind::Disk)
-            .collect();
+        let mut kinds: Vec<ImageKind> = plan.kinds().into_iter().map(ImageKind::of).collect();
+        kinds.push(ImageKind::HOLDER);
+        if plan.topology.prepare.disks {
+            kinds.push(ImageKind::DISK);
+        }
         let ensured = images::ensure(self.engine.docker(), &kinds, &*self.image_progress).await?;
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         for image in ensured.values() {

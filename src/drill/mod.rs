@@ -274,7 +274,7 @@ impl Drill {
     /// The etcd member that is to lead, drawn by lot: whether the etcd leader dies with the primary decides more than
     /// anything else how long a failover takes, so chance must decide it, and not the order in which hosts start.
     fn dcs_leader_by_lot(&mut self, plan: &Plan) -> Option<String> {
-        let members: Vec<&str> = plan.hosts_with(ServiceKind::Etcd).collect();
+        let members: Vec<&str> = plan.dcs_members().collect();
         (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].to_owned())
     }
 

@@ -136,7 +136,7 @@ async fn registry(engine: &Engine) -> Probe {
 /// The faults of a network need NET_ADMIN and nftables in a container. Tried on a host made as a run makes it.
 async fn network_faults(engine: &Engine) -> Probe {
     const NAME: &str = "network faults";
-    let image = match images::find(engine.docker(), ImageKind::Holder).await {
+    let image = match images::find(engine.docker(), ImageKind::HOLDER).await {
         Ok(Some(image)) => image.tag,
         Ok(None) => return Probe::new(NAME, Ability::Unknown, "unknown until the images are built by the first run"),
         Err(error) => return Probe::new(NAME, Ability::Unknown, error.to_string()),

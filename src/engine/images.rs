@@ -164,10 +164,10 @@ async fn build_one(docker: &Docker, kind: ImageKind, base: &str, progress: Progr
     let recipe = kind.recipe();
     let mut arguments = trust::proxy_arguments(|name| std::env::var(name).ok());
     arguments.insert("BASE".into(), base.to_owned());
-    arguments.extend(recipe::build_args(&recipe).into_iter().map(|(name, value)| (name.into(), value.into())));
+    arguments.extend(recipe::build_args(recipe).into_iter().map(|(name, value)| (name.into(), value.into())));
     let order = build::Order {
         image: kind.name().into(),
-        archive: context::archive(&recipe, &[]).map_err(|error| failed_to_pack(kind, &error))?,
+        archive: context::archive(recipe, &[]).map_err(|error| failed_to_pack(kind, &error))?,
         arguments,
         ..Default::default()
     };
@@ -262,7 +262,7 @@ mod tests {
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let docker = Docker::connect_with_unix(&socket.display().to_string(), 2, bollard::API_DEFAULT_VERSION).unwrap();
         drop(listener);
-        let error = ensure(&docker, &[ImageKind::Holder], &|_| {}).await.unwrap_err();
+        let error = ensure(&docker, &[ImageKind::HOLDER], &|_| {}).await.unwrap_err();
         assert!(matches!(error, ImageError::NoEngine { .. }), "{error:?}");
         assert!(error.to_string().contains("DOCKER_HOST"), "{error}");
     }

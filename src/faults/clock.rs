@@ -1,7 +1,12 @@
 //! What faults of clocks share: which clocks can be set, and the proof of what they show.
 
 use super::{Aim, FaultError, Parameter, Place, Process, Takes};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{
+    cluster::Cluster,
+    plan::Plan,
+    services::{Clock, service},
+    topology::ServiceKind,
+};
 
 /// Where clocks can't be set.
 pub(super) const LIMITS: &str = "clocks must be prepared (`Given the clocks of the nodes can be set`, or `prepare: { \
@@ -23,13 +28,9 @@ const AGENT_WITHIN_S: f64 = 1.5;
 /// The node whose clock can be set.
 pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String, FaultError> {
     let host = aim.one_host(fault)?;
-    match aim.parameters.service("service").unwrap_or(ServiceKind::Patroni) {
-        ServiceKind::Patroni => {}
-        ServiceKind::Etcd => {
-            let reason = "etcd is a Go program: it asks the kernel for the time, past the library that could change it";
-            return Err(aim.refuse(fault, reason));
-        }
-        other => return Err(aim.refuse(fault, format!("the clock of {} is not prepared", other.name()))),
+    let kind = aim.parameters.service("service").unwrap_or(ServiceKind::Patroni);
+    if let Clock::Kernel(reason) = service(kind).clock {
+        return Err(aim.refuse(fault, reason));
     }
     if !plan.runs(host, ServiceKind::Patroni) {
         return Err(aim.refuse(fault, format!("{host} runs no Patroni")));
@@ -44,7 +45,7 @@ pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String
 
 /// What shows a clock: the agent and PostgreSQL.
 pub(super) fn stands_on(node: &str) -> Vec<Place> {
-    [Process::Agent, Process::Postmaster].map(|process| Place::Process(node.to_owned(), process)).into()
+    [Process::AGENT, Process::POSTMASTER].map(|process| Place::Process(node.to_owned(), process)).into()
 }
 
 /// How far ahead the parameters say, in seconds; negative: behind.

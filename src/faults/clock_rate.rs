@@ -56,7 +56,7 @@ impl Fault for ClockRate {
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
         // The library counts from the start of the agent, which starts PostgreSQL: what would have drifted since then is
         // taken away.
-        let age_s = process::age_s(cluster, &self.node, Process::Agent).await?;
+        let age_s = process::age_s(cluster, &self.node, Process::AGENT).await?;
         let words = clock::words(age_s * (1.0 - self.rate), self.rate);
         Ok(cluster.set_clock(&self.node, &words).await?)
     }

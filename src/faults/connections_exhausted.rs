@@ -92,7 +92,7 @@ impl Fault for ConnectionsExhausted {
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Process(self.node.clone(), Process::Postmaster)]
+        vec![Place::Process(self.node.clone(), Process::POSTMASTER)]
     }
 
     fn confirmed_within(&self) -> Duration {

@@ -46,7 +46,7 @@ impl Fault for DataDirectoryWiped {
     }
 
     fn takes_away(&self) -> Vec<Place> {
-        vec![Place::Process(self.node.clone(), Process::Postmaster)]
+        vec![Place::Process(self.node.clone(), Process::POSTMASTER)]
     }
 
     fn hands_over(&self) -> bool {

@@ -29,6 +29,14 @@ pub(super) fn not_prepared(host: &str) -> String {
     )
 }
 
+/// The kind of service that has this volume, and where the volume is, below its data directory.
+fn volume_of(word: &str) -> Option<(ServiceKind, &'static str)> {
+    services::ALL.iter().find_map(|row| {
+        let volume = row.storage?.volumes.iter().find(|volume| volume.word == word)?;
+        Some((row.kind, volume.below))
+    })
+}
+
 /// A part of a host's storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Volume {
@@ -44,13 +52,13 @@ impl Volume {
     pub fn aimed(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<Self, FaultError> {
         let host = aim.one_host(fault)?;
         let named = aim.parameters.text("volume").unwrap_or_default();
-        let kind = if named == "DCS" { ServiceKind::Etcd } else { ServiceKind::Patroni };
+        let (kind, below) =
+            volume_of(&named).ok_or_else(|| aim.refuse(fault, format!("no service has a volume `{named}`")))?;
         if !plan.runs(host, kind) {
             return Err(aim.refuse(fault, format!("{host} does not run {}", kind.name())));
         }
-        let storage =
-            services::prepared_storage(plan, host, kind).ok_or_else(|| aim.refuse(fault, not_prepared(host)))?;
-        let prefix = if named == "WAL" { format!("{}/pg_wal", storage.data) } else { storage.data.to_owned() };
+        let storage = plan.prepared_storage(host, kind).ok_or_else(|| aim.refuse(fault, not_prepared(host)))?;
+        let prefix = if below.is_empty() { storage.data.to_owned() } else { format!("{}/{below}", storage.data) };
         Ok(Self { host: host.to_owned(), kind, storage, prefix })
     }
 

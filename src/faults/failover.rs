@@ -45,7 +45,7 @@ impl Fault for Failover {
 
     /// PostgreSQL on the old primary is started anew as a standby.
     fn takes_away(&self) -> Vec<Place> {
-        self.primary_before.iter().map(|node| Place::Process(node.clone(), Process::Postmaster)).collect()
+        self.primary_before.iter().map(|node| Place::Process(node.clone(), Process::POSTMASTER)).collect()
     }
 
     fn hands_over(&self) -> bool {

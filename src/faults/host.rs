@@ -13,14 +13,12 @@ use crate::{
     cluster::{Cluster, wait_until},
     engine::{DISCARD_PORT, Pod},
     plan::Plan,
+    services::service,
     topology::ServiceKind,
 };
 
 /// All but the holder's own shell, which the kernel spares as process 1, and the shell that runs this.
 const KILL_ALL: &str = "kill -9 -1 2>/dev/null || true";
-
-/// The order in which a machine that is shut down stops its services.
-const SHUTDOWN_ORDER: &[ServiceKind] = &[ServiceKind::Haproxy, ServiceKind::Patroni, ServiceKind::Etcd];
 
 const SILENCE: &str = "nft 'add table inet pgquake_silence; \
      add chain inet pgquake_silence in { type filter hook input priority -300; policy drop; }; \
@@ -48,8 +46,9 @@ pub(super) async fn power_off(cluster: &Cluster, host: &str) -> Result<(), Fault
 /// Shuts a host down in order: each service gets SIGTERM and the time to end, what is left then is killed, and the
 /// machine falls silent.
 pub(super) async fn shut_down(cluster: &Cluster, host: &str, grace: Duration) -> Result<(), FaultError> {
-    let here: Vec<_> = cluster.services_on(host).map(|(kind, _)| kind).collect();
-    for kind in SHUTDOWN_ORDER.iter().copied().filter(|kind| here.contains(kind)) {
+    let mut here: Vec<_> = cluster.services_on(host).map(|(kind, _)| kind).collect();
+    here.sort_by_key(|kind| service(*kind).stop_rank);
+    for kind in here {
         let processes = process::processes_of_service(cluster, host, kind).await?;
         if let Some(main) = processes.iter().find(|process| process.parent == 0) {
             pod(cluster, host)?.shell.run(&format!("kill -TERM {}", main.pid)).await?;

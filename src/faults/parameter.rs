@@ -6,6 +6,7 @@ use super::{Process, Roles, Target};
 use crate::{
     plan::Plan,
     quantity,
+    services::service,
     suggestion::{did_you_mean, one_of},
     topology::ServiceKind,
 };
@@ -97,7 +98,7 @@ impl Takes {
 
 /// The services that are part of the system under test.
 fn services() -> impl Iterator<Item = ServiceKind> {
-    ServiceKind::ALL.iter().copied().filter(|kind| kind.is_placed_by_topologies())
+    ServiceKind::ALL.iter().copied().filter(|kind| service(*kind).placed_by_topologies)
 }
 
 /// A parameter that can't be used.

@@ -10,7 +10,7 @@ use super::{
     probe::ask,
     reach,
 };
-use crate::{cluster::Cluster, plan::Plan, services, topology::ServiceKind};
+use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "partition",
@@ -79,7 +79,7 @@ fn as_clients_can(plan: &Plan, aim: &Aim, cut: Cut) -> Result<Option<Cut>, Fault
         (CLIENTS, host) | (host, CLIENTS) => host,
         _ => return Ok(Some(cut)),
     };
-    if let Some(port) = cut.ports.iter().find(|port| !services::published_ports(plan, host).contains_key(port)) {
+    if let Some(port) = cut.ports.iter().find(|port| !plan.published_ports(host).contains_key(port)) {
         return Err(aim.refuse(KIND.name, format!("clients do not reach port {port} of {host}: it is not published")));
     }
     let endpoints = plan.endpoints.iter().filter(|endpoint| endpoint.at.host == host);

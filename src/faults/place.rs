@@ -30,8 +30,8 @@ impl Place {
                 lost == self || *lost == back
             }
             (Place::Service(host, kind), Place::Process(on, process)) => host == on && process.service() == *kind,
-            (Place::Process(host, Process::Postmaster), Place::Process(on, process)) => {
-                host == on && (process.is_backend() || *process == Process::Postmaster)
+            (Place::Process(host, Process::POSTMASTER), Place::Process(on, process)) => {
+                host == on && (process.is_backend() || *process == Process::POSTMASTER)
             }
             _ => lost == self,
         }
@@ -84,13 +84,13 @@ mod tests {
     #[test]
     fn postgresqls_processes_go_with_the_first_one_and_the_agent_does_not() {
         let patroni = Place::Service("node1".to_owned(), ServiceKind::Patroni);
-        assert!(on("node1", Process::Agent).is_lost_with(&patroni));
-        assert!(!on("node1", Process::Etcd).is_lost_with(&patroni));
-        let postmaster = on("node1", Process::Postmaster);
-        assert!(on("node1", Process::Checkpointer).is_lost_with(&postmaster));
+        assert!(on("node1", Process::AGENT).is_lost_with(&patroni));
+        assert!(!on("node1", Process::parse("etcd").expect("a process of etcd")).is_lost_with(&patroni));
+        let postmaster = on("node1", Process::POSTMASTER);
+        assert!(on("node1", Process::CHECKPOINTER).is_lost_with(&postmaster));
         assert!(postmaster.is_lost_with(&postmaster));
-        assert!(!on("node1", Process::Agent).is_lost_with(&postmaster));
-        assert!(!on("node2", Process::Checkpointer).is_lost_with(&postmaster));
-        assert!(!postmaster.is_lost_with(&on("node1", Process::Checkpointer)));
+        assert!(!on("node1", Process::AGENT).is_lost_with(&postmaster));
+        assert!(!on("node2", Process::CHECKPOINTER).is_lost_with(&postmaster));
+        assert!(!postmaster.is_lost_with(&on("node1", Process::CHECKPOINTER)));
     }
 }

@@ -44,7 +44,7 @@ impl Fault for PostgresqlRestart {
     }
 
     fn takes_away(&self) -> Vec<Place> {
-        vec![Place::Process(self.node.clone(), Process::Postmaster)]
+        vec![Place::Process(self.node.clone(), Process::POSTMASTER)]
     }
 
     fn hands_over(&self) -> bool {

@@ -5,7 +5,7 @@ use super::{
     crash::{self, Crash},
     disk,
 };
-use crate::{plan::Plan, services, topology::ServiceKind};
+use crate::{plan::Plan, services::service};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "power_loss",
@@ -23,15 +23,12 @@ pub(super) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let keeps_data = |host: &String| {
-        let kinds = [ServiceKind::Patroni, ServiceKind::Etcd];
-        kinds.into_iter().find(|kind| plan.runs(host, *kind))
-    };
+    let keeps_data = |host: &String| plan.services_on(host).into_iter().find(|kind| service(*kind).storage.is_some());
     let keepers: Vec<_> = aim.hosts.iter().filter_map(|host| Some((host, keeps_data(host)?))).collect();
     if keepers.is_empty() {
         return Err(aim.refuse(KIND.name, "it keeps no data; host_crash does the same to it"));
     }
-    match keepers.into_iter().find(|(host, kind)| services::prepared_storage(plan, host, *kind).is_none()) {
+    match keepers.into_iter().find(|(host, kind)| plan.prepared_storage(host, *kind).is_none()) {
         Some((host, _)) => Err(aim.refuse(KIND.name, disk::not_prepared(host))),
         None => Ok(Box::new(Crash::aimed(KIND.name, plan, aim)?)),
     }

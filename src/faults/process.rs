@@ -7,6 +7,7 @@ use crate::{
     cluster::{Cluster, wait_until},
     engine::{EngineError, Pod},
     plan::Plan,
+    services::{self, RevivedBy, patroni},
     topology::ServiceKind,
 };
 
@@ -20,44 +21,29 @@ pub(super) const PARAMETERS: &[Parameter] =
 /// The parameter of every fault that is aimed at a service.
 pub(super) const SERVICE_PARAMETERS: &[Parameter] = &[Parameter::required("service", Takes::Service, "the service")];
 
-/// A process that a fault can single out.
+/// A process that a fault can single out, of a service's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Process {
-    /// PostgreSQL's first process.
-    Postmaster,
-    /// Patroni itself.
-    Agent,
-    Etcd,
-    Haproxy,
-    /// A primary's process that streams WAL to one standby.
-    WalSender,
-    /// A standby's process that receives WAL.
-    WalReceiver,
-    Checkpointer,
-    /// The process that replays WAL on a standby.
-    Startup,
+pub struct Process {
+    service: ServiceKind,
+    row: services::Process,
 }
 
-/// Patroni starts the program for other ends too, to read a setting for example; only the server listens.
-const POSTMASTER: &str = "^/usr/lib/postgresql/[0-9]+/bin/postgres .*--listen_addresses";
-
-/// Every process, with its word in scenarios, the service that it belongs to, and the regular expression (of
-/// `pgrep -f`) that finds it by its command line.
-const ALL: &[(Process, &str, ServiceKind, &str)] = &[
-    (Process::Postmaster, "PostgreSQL", ServiceKind::Patroni, POSTMASTER),
-    (Process::Agent, "the Patroni agent", ServiceKind::Patroni, "python3 /usr/bin/patroni "),
-    (Process::Etcd, "etcd", ServiceKind::Etcd, "^/usr/bin/etcd "),
-    (Process::Haproxy, "HAProxy", ServiceKind::Haproxy, "^/usr/sbin/haproxy "),
-    (Process::WalSender, "a WAL sender", ServiceKind::Patroni, "^postgres: .*walsender "),
-    (Process::WalReceiver, "the WAL receiver", ServiceKind::Patroni, "^postgres: .*walreceiver"),
-    (Process::Checkpointer, "the checkpointer", ServiceKind::Patroni, "^postgres: .*checkpointer"),
-    (Process::Startup, "the startup process", ServiceKind::Patroni, "^postgres: .*startup recovering"),
-];
-
 impl Process {
+    /// PostgreSQL's first process.
+    pub const POSTMASTER: Process = Process { service: ServiceKind::Patroni, row: patroni::POSTMASTER };
+    /// Patroni itself.
+    pub const AGENT: Process = Process { service: ServiceKind::Patroni, row: patroni::AGENT };
+    /// The process that asks for a checkpoint now and then.
+    pub const CHECKPOINTER: Process = Process { service: ServiceKind::Patroni, row: patroni::CHECKPOINTER };
+
+    /// The processes of every service.
+    pub fn all() -> impl Iterator<Item = Process> {
+        services::ALL.iter().flat_map(|row| row.processes.iter().map(|own| Process { service: row.kind, row: *own }))
+    }
+
     /// Every word for a process.
     pub fn words() -> impl Iterator<Item = &'static str> {
-        ALL.iter().map(|(_, word, ..)| *word)
+        Self::all().map(Self::word)
     }
 
     /// What the regular expression of the step parameter `{process}` matches.
@@ -67,54 +53,50 @@ impl Process {
 
     /// Whether it is one of PostgreSQL's own children: the postmaster starts them again.
     pub fn is_backend(self) -> bool {
-        matches!(self, Process::WalSender | Process::WalReceiver | Process::Checkpointer | Process::Startup)
+        self.row.revived_by == RevivedBy::Postmaster
+    }
+
+    /// Whether its service has ended with it.
+    pub(super) fn ends_its_service(self) -> bool {
+        self.row.revived_by == RevivedBy::Engine
     }
 
     /// PostgreSQL's own children.
     pub(super) fn backends() -> impl Iterator<Item = Process> {
-        ALL.iter().map(|(process, ..)| *process).filter(|process| process.is_backend())
+        Self::all().filter(|process| process.is_backend())
     }
 
     /// The processes that go when it is killed: after the death of one of its children the postmaster ends them all.
     pub(super) fn killed_with_it(self) -> impl Iterator<Item = Process> {
         let all = self.is_backend();
-        ALL.iter().map(|(process, ..)| *process).filter(
-            move |process| {
-                if all { process.is_backend() } else { *process == self }
-            },
-        )
+        Self::all().filter(move |process| if all { process.is_backend() } else { *process == self })
     }
 
     /// Whether the Patroni agent lives on without it. Then a failover begins with the agent's own decision to give the
     /// leader key up, and not with the end of a lease.
     pub fn leaves_its_agent(self) -> bool {
-        self.service() == ServiceKind::Patroni && self != Process::Agent
+        matches!(self.row.revived_by, RevivedBy::Agent | RevivedBy::Postmaster)
     }
 
     /// Reads its word in a scenario.
     pub fn parse(text: &str) -> Option<Self> {
-        ALL.iter().find(|(_, word, ..)| *word == text).map(|(process, ..)| *process)
-    }
-
-    fn row(self) -> &'static (Process, &'static str, ServiceKind, &'static str) {
-        // Every variant has its row; a test holds that.
-        ALL.iter().find(|(process, ..)| *process == self).unwrap_or(&ALL[0])
+        Self::all().find(|process| process.word() == text)
     }
 
     /// Its word in scenarios and reports.
     pub fn word(self) -> &'static str {
-        self.row().1
+        self.row.word
     }
 
     /// The service that it belongs to.
     pub fn service(self) -> ServiceKind {
-        self.row().2
+        self.service
     }
 
     /// The command that prints its process id in the host. A zombie does not run.
     pub(super) fn finder(self) -> String {
         // The parent of all that match is the process itself; what it forked has other command lines.
-        format!("pgrep --oldest --full '{}' --runstates DIRSTt", self.row().3)
+        format!("pgrep --oldest --full '{}' --runstates DIRSTt", self.row.pattern)
     }
 
     /// Its process ids in the host, none if it does not run. A zombie does not run.
@@ -293,16 +275,15 @@ pub(super) async fn start_again(cluster: &Cluster, host: &str, kind: ServiceKind
 /// Lets whoever is responsible start a process again that is gone: Patroni starts PostgreSQL by itself, and
 /// PostgreSQL its own processes.
 pub(super) async fn revive(cluster: &Cluster, host: &str, process: Process) -> Result<(), FaultError> {
-    match process {
-        Process::Agent => {
-            // The service's main process outlives the agent and starts it again on a hang-up.
+    match process.row.revived_by {
+        RevivedBy::EntryPoint => {
             if let Some(pod) = cluster.pod(host) {
                 pod.shell.run("pkill -HUP --full /usr/local/bin/entrypoint.sh").await?;
             }
             Ok(())
         }
-        Process::Etcd | Process::Haproxy => start_again(cluster, host, process.service()).await,
-        _ => Ok(()),
+        RevivedBy::Engine => start_again(cluster, host, process.service()).await,
+        RevivedBy::Agent | RevivedBy::Postmaster => Ok(()),
     }
 }
 
@@ -364,10 +345,9 @@ mod tests {
     #[test]
     fn every_word_of_a_process_is_read_and_in_the_pattern() {
         let pattern = regex::Regex::new(&format!("^(?:{})$", Process::pattern())).unwrap();
-        for (process, word, ..) in ALL {
-            assert_eq!(Process::parse(word), Some(*process));
-            assert_eq!(process.row().0, *process);
-            assert!(pattern.is_match(word));
+        for process in Process::all() {
+            assert_eq!(Process::parse(process.word()), Some(process));
+            assert!(pattern.is_match(process.word()));
         }
     }
 }

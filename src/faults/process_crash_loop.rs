@@ -34,7 +34,7 @@ struct CrashLoop {
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let (host, process) = process::aimed_at(KIND.name, plan, aim)?;
-    if matches!(process, Process::Etcd | Process::Haproxy) {
+    if process.ends_its_service() {
         let reason = format!("nothing starts {} again after its death; use process_kill", process.word());
         return Err(aim.refuse(KIND.name, reason));
     }
@@ -55,7 +55,7 @@ impl CrashLoop {
         let log = self.log();
         let find = self.process.finder();
         let start = match self.process {
-            Process::Agent => {
+            Process::AGENT => {
                 format!("sleep {STARTED_AFTER_S}; pkill -HUP --full /usr/local/bin/entrypoint.sh;")
             }
             _ => String::new(),

@@ -28,7 +28,7 @@ struct ProcessTerminate {
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let (host, process) = process::aimed_at(KIND.name, plan, aim)?;
-    if process == Process::Checkpointer {
+    if process == Process::CHECKPOINTER {
         return Err(aim.refuse(KIND.name, "the checkpointer ignores SIGTERM"));
     }
     Ok(Box::new(ProcessTerminate { host, process, pid: None }))
@@ -57,7 +57,7 @@ impl Fault for ProcessTerminate {
     }
 
     fn hands_over(&self) -> bool {
-        matches!(self.process, Process::Agent)
+        self.process == Process::AGENT
     }
 
     async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
@@ -70,7 +70,7 @@ impl Fault for ProcessTerminate {
         if !self.lives(cluster).await.map_err(|error| error.to_string())? {
             return Ok(format!("{} (process {pid}) on {} has ended", self.process.word(), self.host));
         }
-        if self.process == Process::Postmaster && cluster.refuses_sessions(&self.host).await.as_deref() == Some("57P03")
+        if self.process == Process::POSTMASTER && cluster.refuses_sessions(&self.host).await.as_deref() == Some("57P03")
         {
             return Ok(format!("PostgreSQL on {} refuses new sessions: it is shutting down (57P03)", self.host));
         }
@@ -78,7 +78,7 @@ impl Fault for ProcessTerminate {
     }
 
     async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if self.process == Process::Postmaster && self.lives(cluster).await? {
+        if self.process == Process::POSTMASTER && self.lives(cluster).await? {
             // It would wait for its last session for ever. SIGINT makes it hurry; then Patroni starts it again.
             if let (Some(pod), Some(pid)) = (cluster.pod(&self.host), self.pid) {
                 pod.shell.run(&format!("kill -INT {pid}")).await?;

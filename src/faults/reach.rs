@@ -4,49 +4,47 @@
 //! agent still reaches the DCS, and whether the raft leader still leads a majority.
 
 use super::{CLIENTS, cut::Cut};
-use crate::{plan::Plan, services, topology::ServiceKind};
-
-/// The port at which members of etcd talk to one another.
-const ETCD_PEER_PORT: u16 = 2380;
+use crate::{
+    plan::Plan,
+    services::{self, Role, service},
+    topology::ServiceKind,
+};
 
 /// The services that are hit:
 ///
-/// - a member of etcd that no majority of members can talk with any more,
+/// - a member of the DCS that no majority of members can talk with any more,
 /// - an agent that can't talk with any member that still can,
 /// - Patroni with PostgreSQL, and a proxy, on a host that the fault is aimed at, if their ports are concerned,
 /// - a proxy that clients can't reach.
 pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(String, ServiceKind)> {
-    let members: Vec<&str> = plan.hosts_with(ServiceKind::Etcd).collect();
-    let talks = |one: &str, other: &str, port: u16| {
+    let members: Vec<&str> = plan.dcs_members().collect();
+    let dcs = plan.dcs().and_then(|kind| service(kind).dcs());
+    let talks = |one: &str, other: &str, port: Option<u16>| {
         let between = |cut: &Cut| (cut.from == one && cut.to == other) || (cut.from == other && cut.to == one);
-        !cuts.iter().any(|cut| between(cut) && cut.concerns(port))
+        !cuts.iter().any(|cut| between(cut) && port.is_none_or(|port| cut.concerns(port)))
     };
     let leads = |member: &str| {
-        let reached = members.iter().filter(|peer| talks(member, peer, ETCD_PEER_PORT)).count();
+        let reached = members.iter().filter(|peer| talks(member, peer, dcs.map(|dcs| dcs.peer_port))).count();
         reached * 2 > members.len()
     };
     let has_dcs = |host: &str| {
         members.is_empty()
-            || members.iter().any(|member| leads(member) && talks(host, member, services::ETCD_CLIENT_PORT))
+            || members.iter().any(|member| leads(member) && talks(host, member, dcs.map(|dcs| dcs.client_port)))
     };
-    let is_cut = |host: &str, ports: &[u16]| {
+    let nodes_ports = || services::ALL.iter().filter(|row| row.is_node()).flat_map(|row| row.ports);
+    let is_cut = |host: &str| {
         let touches = |cut: &&Cut| cut.from == host || cut.to == host;
-        cuts.iter().filter(touches).any(|cut| ports.iter().any(|port| cut.concerns(*port)))
+        cuts.iter().filter(touches).any(|cut| nodes_ports().any(|port| cut.concerns(port.number)))
     };
+    let is_aimed_at = |host: &str| aimed.iter().any(|aimed| aimed == host);
     let from_clients = |host: &str| {
         cuts.iter().any(|cut| (cut.from == CLIENTS && cut.to == host) || (cut.to == CLIENTS && cut.from == host))
     };
-    let hit = |host: &str, kind: ServiceKind| match kind {
-        ServiceKind::Etcd => !leads(host),
-        ServiceKind::Patroni => {
-            let aimed = aimed.iter().any(|aimed| aimed == host);
-            (aimed && is_cut(host, services::service(kind).ports)) || !has_dcs(host)
-        }
-        ServiceKind::Haproxy => {
-            let concerned = is_cut(host, services::service(ServiceKind::Patroni).ports);
-            from_clients(host) || (aimed.iter().any(|aimed| aimed == host) && concerned)
-        }
-        ServiceKind::Toxiproxy => false,
+    let hit = |host: &str, kind: ServiceKind| match service(kind).role {
+        Role::Dcs(_) => !leads(host),
+        Role::Node => (is_aimed_at(host) && is_cut(host)) || !has_dcs(host),
+        Role::Balancer(_) => from_clients(host) || (is_aimed_at(host) && is_cut(host)),
+        Role::None => false,
     };
     let hit = plan.services.iter().filter(|service| hit(&service.host, service.kind));
     hit.map(|service| (service.host.clone(), service.kind)).collect()

@@ -46,7 +46,7 @@ impl Fault for Reinitialize {
     }
 
     fn takes_away(&self) -> Vec<Place> {
-        vec![Place::Process(self.node.clone(), Process::Postmaster)]
+        vec![Place::Process(self.node.clone(), Process::POSTMASTER)]
     }
 
     fn confirmed_within(&self) -> Duration {

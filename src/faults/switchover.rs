@@ -49,7 +49,7 @@ impl Fault for Switchover {
 
     /// PostgreSQL is started anew as a standby.
     fn takes_away(&self) -> Vec<Place> {
-        vec![Place::Process(self.host.clone(), Process::Postmaster)]
+        vec![Place::Process(self.host.clone(), Process::POSTMASTER)]
     }
 
     fn hands_over(&self) -> bool {

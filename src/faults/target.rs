@@ -9,7 +9,6 @@ use crate::{
     cluster::{Cluster, Found},
     plan::Plan,
     suggestion::did_you_mean,
-    topology::ServiceKind,
 };
 
 /// Hosts, each named or by its role: `the primary`, `node1 and node2`, `region eu`, `zone a`, `the rest`.
@@ -162,7 +161,7 @@ impl Role {
     }
 
     fn hosts(self, plan: &Plan, roles: &Roles, aimed: &[String]) -> Vec<String> {
-        let with = |kind| plan.hosts_with(kind).map(str::to_owned);
+        let members = || plan.dcs_members().map(str::to_owned);
         let everything = || plan.topology.hosts().map(|host| host.name.clone());
         match self {
             Role::Primary => roles.primary.iter().cloned().collect(),
@@ -170,12 +169,10 @@ impl Role {
             Role::Standbys => roles.standbys.clone(),
             Role::SynchronousStandby => roles.synchronous_standby.iter().cloned().collect(),
             Role::DcsLeader => roles.dcs_leader.iter().cloned().collect(),
-            Role::DcsFollower => {
-                with(ServiceKind::Etcd).filter(|member| Some(member) != roles.dcs_leader.as_ref()).take(1).collect()
-            }
-            Role::DcsMembers => with(ServiceKind::Etcd).collect(),
+            Role::DcsFollower => members().filter(|member| Some(member) != roles.dcs_leader.as_ref()).take(1).collect(),
+            Role::DcsMembers => members().collect(),
             Role::Nodes => plan.nodes.clone(),
-            Role::Proxy => with(ServiceKind::Haproxy).take(1).collect(),
+            Role::Proxy => plan.balancers().map(|(host, _)| host.to_owned()).take(1).collect(),
             Role::Everything => everything().collect(),
             Role::Rest => everything().filter(|host| !aimed.contains(host)).collect(),
             Role::Clients => vec![CLIENTS.to_owned()],
@@ -225,7 +222,7 @@ impl Roles {
 
     /// Every way in which the hosts of a plan can have the roles, while all of them live.
     pub fn possible(plan: &Plan) -> Vec<Self> {
-        let members: Vec<&str> = plan.hosts_with(ServiceKind::Etcd).collect();
+        let members: Vec<&str> = plan.dcs_members().collect();
         let mut found = Vec::new();
         for primary in &plan.nodes {
             let others: Vec<String> = plan.nodes.iter().filter(|node| *node != primary).cloned().collect();

@@ -5,12 +5,15 @@
 
 pub mod checks;
 pub mod claims;
+pub mod credentials;
 pub mod history;
 pub mod plan;
 pub mod quantity;
 pub mod report;
 pub mod saved;
 pub mod schema;
+pub mod services;
+pub mod span;
 pub mod suggestion;
 pub mod topology;
 pub mod verdict;

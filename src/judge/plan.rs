@@ -4,11 +4,15 @@
 //! Architecture invariant: pure. The same topology gives the same plan, and the checks need nothing else beside
 //! the history.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
+pub use crate::span::Span;
 use crate::{
     schema::{SCHEMA, first_schema, is_first_schema},
-    topology::{Endpoint, Link, ServiceKind, Topology},
+    services::{Front, Serves, ServiceKind, Site, Storage, patroni::POSTGRESQL_PORT, service},
+    topology::{Endpoint, Link, Topology},
 };
 
 /// A topology, worked out.
@@ -70,33 +74,6 @@ pub struct Deadlines {
     /// and not cut off.
     pub recovered_s: u64,
     pub rejoined_s: u64,
-}
-
-/// A span of time that settings predict, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Span {
-    pub least_ms: u64,
-    pub most_ms: u64,
-}
-
-impl Span {
-    /// The sum; a saved plan may say anything, so it stops at the largest number.
-    fn plus(self, other: Span) -> Span {
-        let (least_ms, most_ms) =
-            (self.least_ms.saturating_add(other.least_ms), self.most_ms.saturating_add(other.most_ms));
-        Span { least_ms, most_ms }
-    }
-
-    /// When the later of two is over that begin together.
-    pub(crate) fn later(self, other: Span) -> Span {
-        Span { least_ms: self.least_ms.max(other.least_ms), most_ms: self.most_ms.max(other.most_ms) }
-    }
-
-    /// What is left of it after this time.
-    pub(crate) fn after(self, ms: u64) -> Span {
-        Span { least_ms: self.least_ms.saturating_sub(ms), most_ms: self.most_ms.saturating_sub(ms) }
-    }
 }
 
 /// What the settings predict for the loss of the primary's host.
@@ -191,17 +168,64 @@ impl Plan {
         kinds
     }
 
-    /// The time from a fault until the proxy marks the server of a dead primary DOWN, which takes `fall` checks that fail;
-    /// `None` without a proxy. A server that refuses them fails one in each interval, the first up to one interval away. The
-    /// check of a silent server waits for its timeout before the next interval begins, and HAProxy takes the interval for
-    /// the timeout where `timeout check` is not set: `inter 2s fall 30` was measured to take 119 s.
+    /// The time from a fault until no balancer leads clients to a dead primary; `None` without a balancer.
     pub fn predicted_mark_down(&self) -> Option<Span> {
-        self.hosts_with(ServiceKind::Haproxy).next()?;
-        let settings = &self.topology.settings.haproxy;
-        let (inter_ms, fall) = (u64::from(settings.inter_ms), u64::from(settings.fall));
-        let (timeout_ms, first_ms) = (inter_ms, inter_ms);
-        let least_ms = inter_ms.saturating_mul(fall.saturating_sub(1));
-        Some(Span { least_ms, most_ms: (inter_ms + timeout_ms).saturating_mul(fall).saturating_add(first_ms) })
+        let balancers = self.balancers().filter_map(|(_, kind)| service(kind).balancer());
+        balancers.map(|balancer| (balancer.mark_down)(&self.topology.settings)).reduce(Span::later)
+    }
+
+    /// The members of the DCS: hosts, in the order of the topology.
+    pub fn dcs_members(&self) -> impl Iterator<Item = &str> {
+        self.services
+            .iter()
+            .filter(|planned| service(planned.kind).dcs().is_some())
+            .map(|planned| planned.host.as_str())
+    }
+
+    /// The kind of the DCS, if there is one.
+    pub fn dcs(&self) -> Option<ServiceKind> {
+        self.services.iter().map(|planned| planned.kind).find(|kind| service(*kind).dcs().is_some())
+    }
+
+    /// The balancers: host and kind.
+    pub fn balancers(&self) -> impl Iterator<Item = (&str, ServiceKind)> {
+        let balancers = self.services.iter().filter(|planned| service(planned.kind).balancer().is_some());
+        balancers.map(|planned| (planned.host.as_str(), planned.kind))
+    }
+
+    /// What the services of a host may know of their surroundings.
+    pub fn site<'a>(&'a self, host: &'a str) -> Site<'a> {
+        let endpoints = &self.topology.endpoints;
+        let front = |name, at: &Endpoint, serves| Front { name, port: at.port, serves };
+        let write = front("write", &endpoints.write, Serves::Primary);
+        let read = endpoints.read.as_ref().map(|at| front("read", at, Serves::Standbys));
+        Site {
+            host,
+            nodes: &self.nodes,
+            dcs: self.dcs(),
+            dcs_members: self.dcs_members().collect(),
+            fronts: std::iter::once(write).chain(read).collect(),
+            settings: &self.topology.settings,
+            clocks_are_prepared: self.topology.prepare.clocks,
+        }
+    }
+
+    /// The storage of a host's service, if it runs there and the topology puts it on a disk that can be broken.
+    pub fn prepared_storage(&self, host: &str, kind: ServiceKind) -> Option<Storage> {
+        let prepared = self.topology.prepare.disks && self.runs(host, kind);
+        service(kind).storage.filter(|_| prepared)
+    }
+
+    /// The ports of a host that observers, probers and clients reach, each with the port of 127.0.0.1 that it is to have
+    /// (0: any).
+    pub fn published_ports(&self, host: &str) -> BTreeMap<u16, u16> {
+        let of_services = self.services_on(host).into_iter().flat_map(|kind| service(kind).watched_ports());
+        let mut ports: BTreeMap<u16, u16> = of_services.map(|port| (port, 0)).collect();
+        for endpoint in self.endpoints.iter().map(|endpoint| &endpoint.at).filter(|at| at.host == host) {
+            let published = ports.entry(endpoint.port).or_default();
+            *published = endpoint.publish.unwrap_or(*published);
+        }
+        ports
     }
 
     /// The hosts that run this kind of service.
@@ -238,41 +262,30 @@ fn planned_endpoints(topology: &Topology, nodes: &[String]) -> Vec<PlannedEndpoi
     let read = topology.endpoints.read.clone().map(|at| PlannedEndpoint { name: "read".to_owned(), at });
     let direct = nodes.iter().map(|node| PlannedEndpoint {
         name: node.clone(),
-        at: Endpoint { host: node.clone(), port: 5432, publish: None },
+        at: Endpoint { host: node.clone(), port: POSTGRESQL_PORT, publish: None },
     });
     std::iter::once(write).chain(read).chain(direct).collect()
 }
 
+/// What the settings of the services predict.
 fn predict(topology: &Topology) -> PredictedFailover {
-    let patroni = &topology.settings.patroni;
-    let etcd = &topology.settings.etcd;
-    let ttl_ms = u64::from(patroni.ttl_s) * 1000;
-    let loop_wait_ms = u64::from(patroni.loop_wait_s) * 1000;
-    let election_ms = u64::from(etcd.election_timeout_ms);
-    // etcd's lessor revokes expired leases twice a second.
-    let expiry_check_ms = 500;
-    let detect = Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms + expiry_check_ms };
-    let detect_with_dcs_leader = Span {
-        least_ms: ttl_ms + election_ms,
-        // Raft waits one to two election timeouts for a leader.
-        most_ms: ttl_ms + 2 * election_ms + expiry_check_ms,
-    };
-    let proxied = topology.hosts_with(ServiceKind::Haproxy).next().is_some();
-    let route = if proxied {
-        let inter_ms = u64::from(topology.settings.haproxy.inter_ms);
-        let rise = u64::from(topology.settings.haproxy.rise);
-        Span { least_ms: inter_ms * rise.saturating_sub(1), most_ms: inter_ms * rise }
-    } else {
-        Span { least_ms: 0, most_ms: 0 }
-    };
+    let settings = &topology.settings;
+    let kinds: BTreeSet<ServiceKind> = topology.hosts().flat_map(|host| host.services.iter().copied()).collect();
+    let ttl_ms = u64::from(settings.patroni.ttl_s) * 1000;
+    let loop_wait_ms = u64::from(settings.patroni.loop_wait_s) * 1000;
+    let expiry = kinds.iter().find_map(|kind| service(*kind).dcs()).map(|dcs| (dcs.expiry)(settings));
+    let (expiry, expiry_with_loss) = expiry.unwrap_or((Span::NONE, Span::NONE));
+    let lease = Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms };
+    let whole_lease = Span { least_ms: ttl_ms, most_ms: ttl_ms };
+    let routes = kinds.iter().filter_map(|kind| service(*kind).balancer()).map(|balancer| (balancer.route)(settings));
     PredictedFailover {
-        detect,
-        detect_with_dcs_leader,
+        detect: lease.plus(expiry),
+        detect_with_dcs_leader: whole_lease.plus(expiry_with_loss),
         // A candidate asks every member's REST API first; a dead host answers nothing for up to 2 s
         // (Patroni's timeout for that request).
         elect: Span { least_ms: 0, most_ms: 2500 },
         promote: Span { least_ms: 50, most_ms: 2000 },
-        route,
+        route: routes.reduce(Span::later).unwrap_or(Span::NONE),
     }
 }
 

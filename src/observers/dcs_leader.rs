@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     history::{Occurrence, Recorder},
-    services::ETCD_CLIENT_PORT,
+    services::etcd,
     topology::ServiceKind,
 };
 
@@ -25,7 +25,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
         .plan
         .hosts_with(ServiceKind::Etcd)
         .map(|member| {
-            let address = scene.address(OBSERVER.name, member, ETCD_CLIENT_PORT)?;
+            let address = scene.address(OBSERVER.name, member, etcd::CLIENT_PORT)?;
             Ok(Member { name: member.to_owned(), address, client: None })
         })
         .collect::<Result<Vec<_>, _>>()?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every, http_client};
 use crate::{
     history::{Occurrence, Recorder},
-    services::STATS_PORT,
+    services::haproxy,
     topology::ServiceKind,
 };
 
@@ -21,7 +21,7 @@ type Statuses = BTreeMap<(String, String), String>;
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let http = http_client(OBSERVER.name, TIMEOUT)?;
     let watch_host = |host: &str| {
-        let address = scene.address(OBSERVER.name, host, STATS_PORT)?;
+        let address = scene.address(OBSERVER.name, host, haproxy::STATS_PORT)?;
         Ok(Watch::new(host, watch_proxy(host.to_owned(), address, http.clone(), scene.recorder.clone())))
     };
     scene.plan.hosts_with(ServiceKind::Haproxy).map(watch_host).collect()

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     history::{Occurrence, Recorder},
-    services::{ETCD_CLIENT_PORT, patroni::SCOPE},
+    services::{etcd, patroni::SCOPE},
     topology::ServiceKind,
 };
 
@@ -25,7 +25,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let watch_member = |member: &str| {
-        let address = scene.address(OBSERVER.name, member, ETCD_CLIENT_PORT)?;
+        let address = scene.address(OBSERVER.name, member, etcd::CLIENT_PORT)?;
         let pulse = Pulse::new(OBSERVER.name, member, scene.recorder);
         let eye = Eye {
             member: member.to_owned(),

@@ -29,22 +29,22 @@ async fn they_bite_leave_others_alone_and_heal() {
 
     // The agent alone: PostgreSQL under it lives, with the same postmaster.
     let pod = bench.cluster.pod("node2").unwrap();
-    let before = faults::Process::Postmaster.pids(pod).await.unwrap();
+    let before = faults::Process::POSTMASTER.pids(pod).await.unwrap();
     bench.inject("process_kill", "node2", &[("process", "the Patroni agent")]).await;
     bench.wait_for_answer("node2", PATRONI, false).await;
     let pod = bench.cluster.pod("node2").unwrap();
-    assert_eq!(faults::Process::Postmaster.pids(pod).await.unwrap(), before, "PostgreSQL died with its agent");
+    assert_eq!(faults::Process::POSTMASTER.pids(pod).await.unwrap(), before, "PostgreSQL died with its agent");
     bench.heal().await;
     bench.wait_for_answer("node2", PATRONI, true).await;
 
     // Frozen, not dead: the same process runs on after it.
-    let frozen = faults::Process::Agent.pids(bench.cluster.pod("node3").unwrap()).await.unwrap();
+    let frozen = faults::Process::AGENT.pids(bench.cluster.pod("node3").unwrap()).await.unwrap();
     bench.inject("process_freeze", "node3", &[("process", "the Patroni agent")]).await;
     assert!(!bench.answers("node3", PATRONI).await);
     assert!(bench.answers("node2", PATRONI).await);
     bench.heal().await;
     bench.wait_for_answer("node3", PATRONI, true).await;
-    assert_eq!(faults::Process::Agent.pids(bench.cluster.pod("node3").unwrap()).await.unwrap(), frozen);
+    assert_eq!(faults::Process::AGENT.pids(bench.cluster.pod("node3").unwrap()).await.unwrap(), frozen);
 
     // One of PostgreSQL's own processes: the postmaster lives and starts another.
     let postmaster = "pgrep --oldest --full '^/usr/lib/postgresql/'";

@@ -15,7 +15,7 @@ use pgquake::{
     history::Recorder,
     links::{Stream, Toxic, ToxicKind, Toxiproxy, listener_name},
     plan::Plan,
-    services::TOXIPROXY_API_PORT,
+    services::toxiproxy,
     topology::{self, Link},
 };
 use tokio::runtime::Runtime;
@@ -57,7 +57,7 @@ fn both_clients_read_what_the_other_injected() {
     let ownership = Ownership::of(&run).unwrap();
     let engine = runtime.block_on(Engine::connect()).unwrap();
     let cluster = runtime.block_on(start(&engine, &run, ownership.label()));
-    let address = cluster.access().address("node1", TOXIPROXY_API_PORT).unwrap();
+    let address = cluster.access().address("node1", toxiproxy::API_PORT).unwrap();
     let ours = cluster.toxiproxy("node1").unwrap();
     for stream in [Stream::Upstream, Stream::Downstream] {
         the_witness_reads_ours(&runtime, &ours, address, stream);

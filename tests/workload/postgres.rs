@@ -103,8 +103,8 @@ SQL
 /// The project's own image, made if it is not there.
 async fn image() -> String {
     let docker = bollard::Docker::connect_with_defaults().expect("a Docker engine");
-    let images = images::ensure(&docker, &[ImageKind::Patroni], &|_| {}).await.expect("the image");
-    images[&ImageKind::Patroni].tag.clone()
+    let images = images::ensure(&docker, &[ImageKind::of(ServiceKind::Patroni)], &|_| {}).await.expect("the image");
+    images[&ImageKind::of(ServiceKind::Patroni)].tag.clone()
 }
 
 /// A plan with these nodes; the endpoint `write` is port 5000 of a host `proxy`.

@@ -36,12 +36,14 @@ fn append(tar: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32, bytes: &[u8]) 
 mod tests {
     use super::super::recipe::ImageKind;
     use super::*;
+    use crate::services::ServiceKind;
     use std::collections::BTreeMap;
     use std::io::Read;
 
     #[test]
     fn scripts_are_executable_and_nothing_else_is() {
-        let archive = archive(&ImageKind::Patroni.recipe(), &[("host-ca.crt", b"certificate")]).unwrap();
+        let archive =
+            archive(ImageKind::of(ServiceKind::Patroni).recipe(), &[("host-ca.crt", b"certificate")]).unwrap();
         let mut tar = tar::Archive::new(archive.as_slice());
         let mut modes = BTreeMap::new();
         for entry in tar.entries().unwrap() {
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_same_context_gives_the_same_bytes() {
-        let recipe = ImageKind::Holder.recipe();
+        let recipe = ImageKind::HOLDER.recipe();
         assert_eq!(archive(&recipe, &[]).unwrap(), archive(&recipe, &[]).unwrap());
     }
 }

@@ -45,7 +45,7 @@ pub async fn remove_outdated(docker: &Docker) -> Result<RemovedImages, ImageErro
 
 /// Those of pgquake's tags that this version would not make.
 fn outdated(tags: impl Iterator<Item = String>) -> BTreeSet<String> {
-    let mut current: BTreeSet<String> = ImageKind::ALL.iter().map(|kind| kind.tag()).collect();
+    let mut current: BTreeSet<String> = ImageKind::all().into_iter().map(ImageKind::tag).collect();
     current.extend([recipe::base_tag(), recipe::rootfs_tag()]);
     tags.filter(|tag| tag.starts_with("pgquake/") && !current.contains(tag)).collect()
 }
@@ -53,10 +53,15 @@ fn outdated(tags: impl Iterator<Item = String>) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::ServiceKind;
 
     #[test]
     fn only_pgquake_s_own_tags_of_other_versions_are_outdated() {
-        let tags = [ImageKind::Patroni.tag(), "pgquake/patroni:0123".to_owned(), "debian:trixie-slim".to_owned()];
+        let tags = [
+            ImageKind::of(ServiceKind::Patroni).tag(),
+            "pgquake/patroni:0123".to_owned(),
+            "debian:trixie-slim".to_owned(),
+        ];
         let found: Vec<String> = outdated(tags.into_iter()).into_iter().collect();
         assert_eq!(found, ["pgquake/patroni:0123"]);
         assert!(outdated([recipe::base_tag(), recipe::rootfs_tag()].into_iter()).is_empty());

@@ -1,159 +1,64 @@
-//! What each kind of image is made of: the table of kinds, their files, and the tags that follow from them.
+//! The kinds of image, and the tags that follow from what they are made of.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BTreeMap,
+    fmt,
+};
 
 use sha2::{Digest, Sha256};
 
-/// One file of a build context. Shell scripts (`*.sh`) are executable in the image, all else is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContextFile {
-    /// Path inside the context.
-    pub path: &'static str,
-    /// Content, embedded in the binary: a crate that depends on pgquake has it without a checkout.
-    pub bytes: &'static [u8],
-}
+pub use crate::services::recipe::{BASE, ContextFile, Recipe, pinned_versions};
+use crate::services::{
+    ServiceKind,
+    recipe::{DISK, HOLDER},
+    service,
+};
 
-impl ContextFile {
-    /// Permission bits of the file in the build context.
-    pub fn mode(&self) -> u32 {
-        if self.path.ends_with(".sh") { 0o755 } else { 0o644 }
-    }
-}
-
-/// The files of `images/<kind>/`, embedded.
-macro_rules! context {
-    ($kind:literal: $($file:literal),+ $(,)?) => {
-        &[$(ContextFile {
-            path: $file,
-            bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/images/", $kind, "/", $file)),
-        }),+]
-    };
-}
-
-/// What one image is built from.
-#[derive(Debug, Clone, Copy)]
-pub struct Recipe {
-    /// Name of the kind: the folder in `images/` and the last part of the repository's name.
-    pub name: &'static str,
-    /// The build context.
-    pub files: &'static [ContextFile],
-    /// Debian packages whose versions a report shows; `${NAME}` stands for a version from `versions.env`.
-    pub packages: &'static [&'static str],
-}
-
-/// The image that all kinds are built on.
-pub(super) const BASE: Recipe =
-    Recipe { name: "base", files: context!("base": "Dockerfile", "apt.conf", "dpkg.cfg"), packages: &[] };
-
-/// A kind of image. A new kind is a folder in `images/`, a variant, and its row in [`ImageKind::recipe`]. Their order
-/// is that of the builds: what takes longest begins first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ImageKind {
-    /// The disk that loses power, fills up, stalls and fails: a binary for the containers of other kinds. Compiled in
-    /// its image.
-    Disk,
-    /// What shapes links; compiled in its image.
-    Toxiproxy,
-    /// PostgreSQL under Patroni.
-    Patroni,
-    /// One etcd member.
-    Etcd,
-    /// The container that owns a host's namespaces.
-    Holder,
-    /// HAProxy.
-    Haproxy,
-}
+/// A kind of image. A new one is a folder in `images/` and the recipe of a service's row. Their order is that of the
+/// builds: what takes longest begins first.
+#[derive(Clone, Copy)]
+pub struct ImageKind(&'static Recipe);
 
 impl ImageKind {
-    /// Every kind there is.
-    pub const ALL: &'static [ImageKind] = &[
-        ImageKind::Disk,
-        ImageKind::Toxiproxy,
-        ImageKind::Patroni,
-        ImageKind::Etcd,
-        ImageKind::Holder,
-        ImageKind::Haproxy,
-    ];
+    /// The container that owns a host's namespaces.
+    pub const HOLDER: ImageKind = ImageKind(&HOLDER);
+    /// The disk that can be broken.
+    pub const DISK: ImageKind = ImageKind(&DISK);
+
+    /// What a kind of service runs in.
+    pub fn of(kind: ServiceKind) -> Self {
+        Self(&service(kind).image)
+    }
+
+    /// Every kind there is, in their order.
+    pub fn all() -> Vec<ImageKind> {
+        let mut all: Vec<_> =
+            ServiceKind::ALL.iter().copied().map(Self::of).chain([Self::HOLDER, Self::DISK]).collect();
+        all.sort();
+        all
+    }
 
     /// What this kind is built from.
-    pub const fn recipe(self) -> Recipe {
-        match self {
-            // It is no Debian package: its version is that of pgquake.
-            ImageKind::Disk => Recipe {
-                name: "disk",
-                files: context!(
-                    "disk":
-                    "Cargo.lock",
-                    "Cargo.toml",
-                    "Dockerfile",
-                    "src/arguments.rs",
-                    "src/control/caches.rs",
-                    "src/control/command.rs",
-                    "src/control/mod.rs",
-                    "src/counters.rs",
-                    "src/disk/data.rs",
-                    "src/disk/mod.rs",
-                    "src/disk/names.rs",
-                    "src/error.rs",
-                    "src/faults.rs",
-                    "src/filesystem/listing.rs",
-                    "src/filesystem/mod.rs",
-                    "src/filesystem/requests.rs",
-                    "src/inode/mod.rs",
-                    "src/inode/table.rs",
-                    "src/main.rs",
-                    "src/memory.rs",
-                    "src/operation.rs",
-                    "src/prefix.rs",
-                    "src/space.rs",
-                    "src/unsynced.rs",
-                    "src/workers.rs",
-                    "tests/disk/faults.rs",
-                    "tests/disk/main.rs",
-                    "tests/disk/mounted.rs",
-                    "tests/disk/power_loss.rs",
-                ),
-                packages: &[],
-            },
-            ImageKind::Etcd => {
-                Recipe { name: "etcd", files: context!("etcd": "Dockerfile"), packages: &["etcd-server"] }
-            }
-            ImageKind::Haproxy => {
-                Recipe { name: "haproxy", files: context!("haproxy": "Dockerfile"), packages: &["haproxy"] }
-            }
-            ImageKind::Holder => {
-                Recipe { name: "holder", files: context!("holder": "Dockerfile"), packages: &["iproute2", "nftables"] }
-            }
-            ImageKind::Patroni => Recipe {
-                name: "patroni",
-                files: context!(
-                    "patroni":
-                    "Dockerfile", "entrypoint.sh", "first-start/sitecustomize.py", "no-main-cluster.conf", "restore-prepared.sh"
-                ),
-                packages: &["patroni", "postgresql-${POSTGRES_MAJOR}"],
-            },
-            ImageKind::Toxiproxy => {
-                Recipe { name: "toxiproxy", files: context!("toxiproxy": "Dockerfile"), packages: &[] }
-            }
-        }
+    pub const fn recipe(self) -> &'static Recipe {
+        self.0
     }
 
     /// Name of the kind, as in `images/<name>/`.
     pub const fn name(self) -> &'static str {
-        self.recipe().name
+        self.0.name
     }
 
     /// The image's name and tag, for example `pgquake/etcd:0c5b…` with 12 hex digits of a SHA-256 over all that the
     /// image is built from. It is the same on every machine: neither the host's CA bundle nor whether the base was
     /// pulled or made locally is part of it, because neither changes how a service behaves.
     pub fn tag(self) -> String {
-        tag_of(&self.recipe(), &base_tag())
+        tag_of(self.recipe(), &base_tag())
     }
 
     /// The versions that its Dockerfile asks for as build arguments, beside the base.
     pub fn build_args(self) -> BTreeMap<&'static str, &'static str> {
-        build_args(&self.recipe())
+        build_args(self.recipe())
     }
 
     /// What it is built from by version and not as a Debian package: `TOXIPROXY_VERSION=2.12.0` gives `toxiproxy`,
@@ -179,13 +84,31 @@ impl fmt::Display for ImageKind {
     }
 }
 
-/// The versions of `images/versions.env`: the Debian release, PostgreSQL's major version and others.
-pub fn pinned_versions() -> BTreeMap<&'static str, &'static str> {
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/images/versions.env"))
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once('='))
-        .collect()
+impl PartialEq for ImageKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for ImageKind {}
+
+impl PartialOrd for ImageKind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ImageKind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let order = |kind: &Self| (Reverse(kind.recipe().build_rank), kind.name());
+        order(self).cmp(&order(other))
+    }
+}
+
+impl fmt::Debug for ImageKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "ImageKind({})", self.name())
+    }
 }
 
 /// The Debian release that every image has, for example `trixie`.
@@ -276,7 +199,7 @@ mod tests {
     use std::path::Path;
 
     fn recipe(files: &'static [ContextFile]) -> Recipe {
-        Recipe { name: "probe", files, packages: &[] }
+        Recipe { name: "probe", files, packages: &[], build_rank: 0 }
     }
 
     const PLAIN: &[ContextFile] = &[ContextFile { path: "Dockerfile", bytes: b"FROM x\n" }];
@@ -306,21 +229,21 @@ mod tests {
 
     #[test]
     fn a_tag_is_the_repository_and_twelve_hex_digits() {
-        for kind in ImageKind::ALL {
+        for kind in ImageKind::all() {
             let tag = kind.tag();
             let digits = tag.strip_prefix(&format!("pgquake/{kind}:")).expect("repository");
             assert_eq!(digits.len(), 12, "{tag}");
             assert!(digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{tag}");
         }
-        let tags: BTreeSet<String> = ImageKind::ALL.iter().map(|kind| kind.tag()).collect();
-        assert_eq!(tags.len(), ImageKind::ALL.len());
+        let tags: BTreeSet<String> = ImageKind::all().into_iter().map(ImageKind::tag).collect();
+        assert_eq!(tags.len(), ImageKind::all().len());
     }
 
     #[test]
     fn a_dockerfile_gets_the_versions_it_declares() {
         assert!(build_args(&recipe(PLAIN)).is_empty());
         assert_eq!(build_args(&recipe(WITH_VERSION)).keys().copied().collect::<Vec<_>>(), ["POSTGRES_MAJOR"]);
-        let packages = ImageKind::Patroni.packages();
+        let packages = ImageKind::of(ServiceKind::Patroni).packages();
         assert!(packages.contains(&format!("postgresql-{}", pinned_versions()["POSTGRES_MAJOR"])), "{packages:?}");
         assert!(!debian_release().is_empty());
     }
@@ -334,7 +257,7 @@ mod tests {
             let name = kind.file_name().into_string().unwrap();
             on_disk.extend(files_under(&kind.path()).into_iter().map(|file| (name.clone(), file)));
         }
-        let recipes = ImageKind::ALL.iter().map(|kind| kind.recipe()).chain([BASE]);
+        let recipes = ImageKind::all().into_iter().map(|kind| kind.recipe()).chain([&BASE]);
         let embedded: BTreeSet<(String, String)> = recipes
             .flat_map(|recipe| recipe.files.iter().map(move |file| (recipe.name.into(), file.path.into())))
             .collect();

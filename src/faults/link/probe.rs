@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use super::Way;
-use crate::{cluster::Cluster, faults::host, links::TOXIPROXY_USER_ID, plan::Plan, services, topology::ServiceKind};
+use crate::{
+    cluster::Cluster, faults::host, links::TOXIPROXY_USER_ID, plan::Plan, services, topology::POSTGRESQL_PORT,
+};
 
 /// How many bytes more than asked for a request may have.
 const DRAWN_BYTES: u64 = 500;
@@ -184,7 +186,7 @@ fn in_time(within: Duration, script: &str) -> String {
 /// Whether PostgreSQL answers at the far end: also through a proxy's endpoint.
 fn speaks_postgresql(plan: &Plan, way: &Way) -> bool {
     let is_endpoint = plan.endpoints.iter().any(|endpoint| endpoint.at.host == way.far && endpoint.at.port == way.port);
-    is_endpoint || way.port == ServiceKind::POSTGRESQL_PORT
+    is_endpoint || way.port == POSTGRESQL_PORT
 }
 
 /// What a script's lines say: `there BEGAN LOOKED IDLE_MS`, `answer ASKED ENDED BYTES`, and how it broke off.

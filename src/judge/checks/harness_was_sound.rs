@@ -13,10 +13,7 @@ use super::{
     record::{reached_us, watched_span},
     watchers::{implied, sign_of_life},
 };
-use crate::{
-    history::{Event, Occurrence, event::Milestone},
-    topology::ServiceKind,
-};
+use crate::history::{Event, Occurrence, event::Milestone};
 
 const NAME: &str = "harness_was_sound";
 
@@ -121,7 +118,7 @@ fn unseen(evidence: &Evidence<'_>) -> Vec<String> {
         }
     }
     let mut unseen: Vec<String> = nodes.into_iter().map(|node| format!("the node {node}")).collect();
-    let has_dcs = evidence.plan.hosts_with(ServiceKind::Etcd).next().is_some();
+    let has_dcs = evidence.plan.dcs().is_some();
     unseen.extend((has_dcs && !key).then(|| "the leader key".to_owned()));
     unseen.extend((!alive).then(|| "any sign of life".to_owned()));
     unseen

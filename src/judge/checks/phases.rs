@@ -273,7 +273,7 @@ impl Scene<'_, '_> {
         self.dcs_leader_moved(effect_from_us, until_us).unwrap_or_else(|| {
             let lost = |fault: &FaultRecord<'_>| {
                 let leader = fault.injecting.dcs_leader_before.as_deref();
-                leader.is_some_and(|leader| fault.hits(leader, ServiceKind::Etcd.name()))
+                leader.zip(self.evidence.plan.dcs()).is_some_and(|(leader, dcs)| fault.hits(leader, dcs.name()))
             };
             self.faults.iter().any(lost)
         })
@@ -414,7 +414,7 @@ impl Scene<'_, '_> {
         span: (u64, u64),
         must_have_been_down: bool,
     ) -> Option<(PhaseName, End)> {
-        self.evidence.plan.hosts_with(ServiceKind::Haproxy).next()?;
+        self.evidence.plan.balancers().next()?;
         let mut down = !must_have_been_down;
         for (at_us, seq, up) in self.proxy_states(node).filter(|(at_us, ..)| *at_us >= span.0) {
             down |= !up;

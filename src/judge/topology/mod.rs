@@ -9,19 +9,22 @@ mod library;
 mod parse;
 mod position;
 mod schema;
-mod settings;
 mod validate;
 mod warnings;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::services::service;
+
+pub use crate::services::{
+    EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, ServiceKind, Settings, patroni::POSTGRESQL_PORT,
+};
 pub use changes::SettingError;
 pub use error::{Mistake, TopologyError};
 pub use library::{BUILT_IN, Summary, known, load};
 pub use parse::parse;
 pub use schema::schema;
-pub use settings::{EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, Settings};
 
 /// What a topology file says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -87,55 +90,6 @@ pub struct Host {
     pub services: Vec<ServiceKind>,
 }
 
-/// A kind of service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ServiceKind {
-    /// A member of the DCS.
-    Etcd,
-    /// PostgreSQL under a Patroni agent.
-    Patroni,
-    /// The proxy in front of the nodes.
-    Haproxy,
-    /// What shapes the connections that its host opens. The plan places it where a topology names links.
-    #[schemars(skip)]
-    Toxiproxy,
-}
-
-impl ServiceKind {
-    /// Every kind, in the order of their names.
-    pub const ALL: &[ServiceKind] =
-        &[ServiceKind::Etcd, ServiceKind::Haproxy, ServiceKind::Patroni, ServiceKind::Toxiproxy];
-
-    /// Whether a topology may place it on a host.
-    pub fn is_placed_by_topologies(self) -> bool {
-        self != ServiceKind::Toxiproxy
-    }
-
-    /// The name in topology files, container names and the history.
-    pub fn name(self) -> &'static str {
-        match self {
-            ServiceKind::Etcd => "etcd",
-            ServiceKind::Patroni => "patroni",
-            ServiceKind::Haproxy => "haproxy",
-            ServiceKind::Toxiproxy => "toxiproxy",
-        }
-    }
-
-    /// PostgreSQL's port on every node.
-    pub const POSTGRESQL_PORT: u16 = 5432;
-
-    /// The ports on which it listens by itself, each with its use. A proxy also listens on the endpoints' ports.
-    pub fn own_ports(self) -> &'static [(u16, &'static str)] {
-        match self {
-            ServiceKind::Etcd => &[(2379, "clients"), (2380, "members")],
-            ServiceKind::Patroni => &[(Self::POSTGRESQL_PORT, "PostgreSQL"), (8008, "REST API")],
-            ServiceKind::Haproxy => &[(8404, "statistics")],
-            ServiceKind::Toxiproxy => &[(8474, "HTTP API")],
-        }
-    }
-}
-
 /// Two hosts whose connections go through Toxiproxies, whichever end opens them; the order of the two makes no
 /// difference. Links that are not named are direct.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -185,7 +139,7 @@ impl Topology {
 
     /// The ports on which a host serves: those of its services, and those of the endpoints that it has.
     pub fn ports_of(&self, host: &Host) -> Vec<u16> {
-        let own = host.services.iter().flat_map(|kind| kind.own_ports().iter().map(|(port, _)| *port));
+        let own = host.services.iter().flat_map(|kind| service(*kind).ports.iter().map(|port| port.number));
         let endpoints = [Some(&self.endpoints.write), self.endpoints.read.as_ref()].into_iter().flatten();
         let of_endpoints = endpoints.filter(|endpoint| endpoint.host == host.name).map(|endpoint| endpoint.port);
         let mut ports: Vec<u16> = own.chain(of_endpoints).collect();

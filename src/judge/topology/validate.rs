@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Endpoint, Host, ServiceKind, Topology,
+    Endpoint, Host, POSTGRESQL_PORT, ServiceKind, Topology,
     position::{Path, Step, steps},
 };
 use crate::{
     claims,
+    services::{Port, service},
     suggestion::{did_you_mean, nearest},
 };
 
@@ -134,7 +135,7 @@ fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
             let message = format!("`{}` stands twice on the host `{}`", kind.name(), host.name);
             problems.push(Problem::at(below(&below(&path, "services"), index), message));
         }
-        let unplaced = host.services.iter().enumerate().filter(|(_, kind)| !kind.is_placed_by_topologies());
+        let unplaced = host.services.iter().enumerate().filter(|(_, kind)| !service(**kind).placed_by_topologies);
         for (index, kind) in unplaced {
             let message = format!("`{}` is not a topology's to place", kind.name());
             let problem = Problem::at(below(&below(&path, "services"), index), message);
@@ -183,9 +184,9 @@ fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
             problems.push(Problem::at(path("host"), message).help("it needs a host with haproxy or patroni"));
         } else if port == 0 {
             problems.push(Problem::at(path("port"), "no service can listen on port 0".to_owned()));
-        } else if !proxied && port != ServiceKind::POSTGRESQL_PORT {
+        } else if !proxied && port != POSTGRESQL_PORT {
             let message = format!("nothing on `{}` serves port {port} to clients", host.name);
-            let help = format!("PostgreSQL listens on {}", ServiceKind::POSTGRESQL_PORT);
+            let help = format!("PostgreSQL listens on {}", POSTGRESQL_PORT);
             problems.push(Problem::at(path("port"), message).help(help));
         }
     }
@@ -212,8 +213,8 @@ fn listeners(topology: &Topology, host: &Host) -> Vec<(u16, String, Option<&'sta
         |endpoint: &Endpoint| topology.hosts_with(ServiceKind::Haproxy).any(|proxy| proxy.name == endpoint.host);
     let kinds: BTreeSet<_> = host.services.iter().collect();
     let own = kinds.into_iter().flat_map(|kind| {
-        let listens = |(port, purpose): &(u16, &str)| (*port, format!("{} ({purpose})", kind.name()), None);
-        kind.own_ports().iter().map(listens)
+        let listens = |port: &Port| (port.number, format!("{} ({})", kind.name(), port.purpose), None);
+        service(*kind).ports.iter().map(listens)
     });
     let mut found: Vec<_> = own.collect();
     if host.services.contains(&ServiceKind::Haproxy) {

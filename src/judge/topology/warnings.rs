@@ -1,6 +1,7 @@
 //! What is allowed, and spoils the result or is probably not what was meant.
 
 use super::{ServiceKind, Topology};
+use crate::services::service;
 
 impl Topology {
     /// What the reader of a report must know about this topology before believing its findings. Empty for a sound
@@ -31,7 +32,8 @@ impl Topology {
         if nodes == 1 {
             warnings.push("there is one PostgreSQL node: nothing can take over".to_owned());
         }
-        let members = self.hosts_with(ServiceKind::Etcd).count();
+        let members =
+            self.hosts().filter(|host| host.services.iter().any(|kind| service(*kind).dcs().is_some())).count();
         if members > 0 && members.is_multiple_of(2) {
             let tolerated = (members - 1) / 2;
             warnings.push(format!(

@@ -37,7 +37,7 @@ pub(super) const ALL: &[StepDefinition] = &[
         "{target} loses its DCS",
         "its clients of etcd hear no member, not even one on the same host; all other packets pass",
         |words| {
-            let port = services::ETCD_CLIENT_PORT.to_string();
+            let port = services::etcd::CLIENT_PORT.to_string();
             partition(words, &[("from", "the etcd members"), ("ports", &port)])
         },
     ),

@@ -1,15 +1,16 @@
 //! PostgreSQL under Patroni.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Rendered, Service, Storage, etcd};
-use crate::{
-    credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE},
-    plan::Plan,
-    topology::{PatroniSettings, ServiceKind},
+use super::{
+    Clock, Port, Process, Recipe, Rendered, RevivedBy, Role, Service, ServiceKind, Settings, Site, Starts, Storage,
+    Volume, context,
 };
+use crate::credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE};
 
 /// PostgreSQL's port.
 pub const POSTGRESQL_PORT: u16 = 5432;
@@ -28,30 +29,125 @@ pub const WAL_SEGMENT_BYTES: u64 = 16 << 20;
 /// the words of libfaketime: `+60` is 60 s ahead.
 pub const CLOCK_FILE: &str = "/etc/patroni/clock";
 
+/// Patroni itself.
+pub const AGENT: Process =
+    Process { word: "the Patroni agent", pattern: "python3 /usr/bin/patroni ", revived_by: RevivedBy::EntryPoint };
+/// PostgreSQL's first process. Patroni starts the program for other ends too, to read a setting for example; only the
+/// server listens.
+pub const POSTMASTER: Process = Process {
+    word: "PostgreSQL",
+    pattern: "^/usr/lib/postgresql/[0-9]+/bin/postgres .*--listen_addresses",
+    revived_by: RevivedBy::Agent,
+};
+/// The process that asks for a checkpoint now and then.
+pub const CHECKPOINTER: Process = Process::of_postmaster("the checkpointer", "^postgres: .*checkpointer");
+
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Patroni,
     summary: "PostgreSQL under a Patroni agent",
-    image: "patroni",
-    ports: &[POSTGRESQL_PORT, REST_PORT],
+    placed_by_topologies: true,
+    image: Recipe {
+        name: "patroni",
+        files: context!(
+            "patroni":
+            "Dockerfile", "entrypoint.sh", "first-start/sitecustomize.py", "no-main-cluster.conf", "restore-prepared.sh"
+        ),
+        packages: &["patroni", "postgresql-${POSTGRES_MAJOR}"],
+        build_rank: 4,
+    },
+    ports: &[Port::watched(POSTGRESQL_PORT, "PostgreSQL"), Port::watched(REST_PORT, "REST API")],
+    processes: &[
+        POSTMASTER,
+        AGENT,
+        Process::of_postmaster("a WAL sender", "^postgres: .*walsender "),
+        Process::of_postmaster("the WAL receiver", "^postgres: .*walreceiver"),
+        CHECKPOINTER,
+        Process::of_postmaster("the startup process", "^postgres: .*startup recovering"),
+    ],
     // Not over the data directory itself: Patroni moves and removes that.
     storage: Some(Storage {
         directory: "/var/lib/postgresql",
         data: "data",
+        volumes: &[Volume { word: "data", below: "" }, Volume { word: "WAL", below: "pg_wal" }],
         user: "postgres",
         entry_point: "/usr/local/bin/entrypoint.sh",
         control_port: 7481,
     }),
-    behind_primary: false,
+    clock: Clock::Prepared,
+    starts: Starts::AtOnce,
+    stop_rank: 1,
+    health: Some(|| {
+        let url = format!("http://127.0.0.1:{REST_PORT}/health");
+        let ask = format!("import urllib.request; urllib.request.urlopen('{url}', timeout=2)");
+        vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
+    }),
+    role: Role::Node,
     render,
 };
 
-fn render(plan: &Plan, host: &str, credentials: &Credentials) -> Rendered {
-    let first = plan.nodes.first().is_some_and(|node| node == host);
-    let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(plan, host, first, credentials))];
-    if first {
-        files.push(("/etc/patroni/first-start.sql".to_owned(), first_start(plan, host, credentials)));
+/// Patroni's dynamic configuration, under Patroni's own names with their units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatroniSettings {
+    /// How long the leader key outlives its last refresh. Patroni wants at least 20.
+    pub ttl_s: u32,
+    /// How long the agent sleeps between two runs of its loop.
+    pub loop_wait_s: u32,
+    /// How long DCS and PostgreSQL operations are retried. Patroni wants
+    /// `loop_wait_s + 2 × retry_timeout_s <= ttl_s`.
+    pub retry_timeout_s: u32,
+    /// A standby that is further behind is not promoted.
+    pub maximum_lag_on_failover_bytes: u64,
+    /// How long a crashed primary may take to start before a standby takes over; 0: at once.
+    pub primary_start_timeout_s: u32,
+    /// Commits wait for a synchronous standby that Patroni chooses.
+    pub synchronous_mode: bool,
+    /// With `synchronous_mode`: without a standby, writes block instead of becoming asynchronous.
+    pub synchronous_mode_strict: bool,
+    /// The primary stays while the DCS is down and every member answers it.
+    pub failsafe_mode: bool,
+}
+
+impl Default for PatroniSettings {
+    fn default() -> Self {
+        Self {
+            ttl_s: 30,
+            loop_wait_s: 10,
+            retry_timeout_s: 10,
+            maximum_lag_on_failover_bytes: 1_048_576,
+            primary_start_timeout_s: 300,
+            synchronous_mode: false,
+            synchronous_mode_strict: false,
+            failsafe_mode: false,
+        }
     }
-    if plan.topology.prepare.clocks {
+}
+
+/// PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostgresqlSettings {
+    /// The major version. Images are made for this one.
+    pub major_version: u32,
+    /// Parameters as in `postgresql.conf`, the same on every node.
+    // Any scalar of YAML is taken as its text; the schema must not tell an editor that `100` is wrong.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Default for PostgresqlSettings {
+    fn default() -> Self {
+        Self { major_version: 17, parameters: BTreeMap::new() }
+    }
+}
+
+fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
+    let first = site.nodes.first().is_some_and(|node| node == site.host);
+    let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(site, first, credentials))];
+    if first {
+        files.push(("/etc/patroni/first-start.sql".to_owned(), first_start(site, credentials)));
+    }
+    if site.clocks_are_prepared {
         // The entry point looks for it; the library reads it once a second.
         files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
     }
@@ -59,9 +155,8 @@ fn render(plan: &Plan, host: &str, credentials: &Credentials) -> Rendered {
 }
 
 /// The agent's configuration. YAML is a superset of JSON, but people read this file, so it is written as YAML.
-fn configuration(plan: &Plan, host: &str, first: bool, credentials: &Credentials) -> String {
-    let members: Vec<String> =
-        plan.hosts_with(ServiceKind::Etcd).map(|member| format!("{member}:{}", etcd::CLIENT_PORT)).collect();
+fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> String {
+    let host = site.host;
     let mut configuration = json!({
         "scope": SCOPE,
         "name": host,
@@ -69,14 +164,16 @@ fn configuration(plan: &Plan, host: &str, first: bool, credentials: &Credentials
             "listen": format!("0.0.0.0:{REST_PORT}"),
             "connect_address": format!("{host}:{REST_PORT}"),
         },
-        "etcd3": { "hosts": members },
         "watchdog": { "mode": "off" },
         "postgresql": postgresql(host, credentials),
     });
+    if let Some((kind, settings)) = site.dcs_for_agents() {
+        configuration[kind] = settings;
+    }
     // The dynamic configuration is the first node's to bring into the DCS. The others must not have it: a node
     // with a `bootstrap` section and no data would race to make a cluster of its own.
     if first {
-        configuration["bootstrap"] = json!({ "dcs": dynamic(plan) });
+        configuration["bootstrap"] = json!({ "dcs": dynamic(site.settings) });
     }
     serde_saphyr::to_string(&configuration).unwrap_or_else(|_| configuration.to_string())
 }
@@ -107,8 +204,7 @@ fn postgresql(host: &str, credentials: &Credentials) -> Value {
 }
 
 /// The configuration that the cluster shares through the DCS, under [`CONFIG_KEY`].
-pub fn dynamic(plan: &Plan) -> Value {
-    let settings = &plan.topology.settings;
+pub fn dynamic(settings: &Settings) -> Value {
     let PatroniSettings {
         ttl_s,
         loop_wait_s,
@@ -150,7 +246,7 @@ pub fn dynamic(plan: &Plan) -> Value {
 /// `scram_iterations` is low because probers connect hundreds of times a second and the passwords live as long as
 /// the run; PostgreSQL's default would cost the machine under test a third of a core. Its errors are not logged: a
 /// standby refuses a hundred of its writes a second, and the history tells each.
-fn first_start(plan: &Plan, host: &str, credentials: &Credentials) -> String {
+fn first_start(site: &Site<'_>, credentials: &Credentials) -> String {
     let mut sql = format!(
         "SET scram_iterations = 16;\n\
          ALTER ROLE postgres PASSWORD '{superuser}';\n\
@@ -166,7 +262,7 @@ fn first_start(plan: &Plan, host: &str, credentials: &Credentials) -> String {
         replication = credentials.replication_password,
         client = credentials.client_password,
     );
-    for standby in plan.nodes.iter().filter(|node| *node != host) {
+    for standby in site.nodes.iter().filter(|node| *node != site.host) {
         let slot = slot_name(standby);
         // Writing to a String can't fail.
         let _ = writeln!(sql, "SELECT pg_create_physical_replication_slot('{slot}', true);");

@@ -1,0 +1,93 @@
+//! etcd: a DCS.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Clock, Dcs, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts, Storage, Volume,
+    context,
+};
+use crate::{credentials::Credentials, span::Span};
+
+/// Clients' port.
+pub const CLIENT_PORT: u16 = 2379;
+const PEER_PORT: u16 = 2380;
+
+pub(super) const SERVICE: Service = Service {
+    kind: ServiceKind::Etcd,
+    summary: "a member of the DCS: holds the leader key",
+    placed_by_topologies: true,
+    image: Recipe { name: "etcd", files: context!("etcd": "Dockerfile"), packages: &["etcd-server"], build_rank: 3 },
+    ports: &[Port::watched(CLIENT_PORT, "clients"), Port::unwatched(PEER_PORT, "members")],
+    processes: &[Process::main("etcd", "^/usr/bin/etcd ")],
+    storage: Some(Storage {
+        directory: "/var/lib/etcd",
+        data: "pgquake",
+        volumes: &[Volume { word: "DCS", below: "" }],
+        user: "etcd",
+        entry_point: "/usr/bin/etcd",
+        control_port: 7482,
+    }),
+    clock: Clock::Kernel(
+        "etcd is a Go program: it asks the kernel for the time, past the library that could change it",
+    ),
+    starts: Starts::AtOnce,
+    stop_rank: 2,
+    health: Some(|| ["CMD", "etcdctl", "endpoint", "health"].map(str::to_owned).into()),
+    role: Role::Dcs(Dcs {
+        client_port: CLIENT_PORT,
+        peer_port: PEER_PORT,
+        agent_settings: |members| {
+            let members: Vec<String> = members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
+            ("etcd3", json!({ "hosts": members }))
+        },
+        expiry,
+    }),
+    render,
+};
+
+/// etcd's lessor revokes expired leases twice a second.
+const EXPIRY_CHECK_MS: u64 = 500;
+
+/// A key whose lease is not refreshed is gone within [`EXPIRY_CHECK_MS`] of its end. If the raft leader is lost, another
+/// one is elected first, in one to two election timeouts, and grants every lease its whole time again (etcd's lessor
+/// "promotes" leases to make up for a slow election).
+fn expiry(settings: &Settings) -> (Span, Span) {
+    let election_ms = u64::from(settings.etcd.election_timeout_ms);
+    let with_leader = Span { least_ms: 0, most_ms: EXPIRY_CHECK_MS };
+    (with_leader, Span { least_ms: election_ms, most_ms: 2 * election_ms + EXPIRY_CHECK_MS })
+}
+
+/// etcd, as document 002 sets it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EtcdSettings {
+    pub heartbeat_interval_ms: u32,
+    pub election_timeout_ms: u32,
+}
+
+impl Default for EtcdSettings {
+    fn default() -> Self {
+        Self { heartbeat_interval_ms: 100, election_timeout_ms: 1000 }
+    }
+}
+
+fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
+    let (host, settings) = (site.host, &site.settings.etcd);
+    let members: Vec<String> =
+        site.dcs_members.iter().map(|member| format!("{member}=http://{member}:{PEER_PORT}")).collect();
+    let command = [
+        format!("--name={host}"),
+        "--data-dir=/var/lib/etcd/pgquake".to_owned(),
+        format!("--listen-client-urls=http://0.0.0.0:{CLIENT_PORT}"),
+        format!("--advertise-client-urls=http://{host}:{CLIENT_PORT}"),
+        format!("--listen-peer-urls=http://0.0.0.0:{PEER_PORT}"),
+        format!("--initial-advertise-peer-urls=http://{host}:{PEER_PORT}"),
+        format!("--initial-cluster={}", members.join(",")),
+        "--initial-cluster-state=new".to_owned(),
+        format!("--heartbeat-interval={}", settings.heartbeat_interval_ms),
+        format!("--election-timeout={}", settings.election_timeout_ms),
+    ];
+    Rendered { command: command.into(), files: Vec::new() }
+}

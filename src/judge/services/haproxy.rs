@@ -1,0 +1,122 @@
+//! HAProxy: routes writes to the node whose Patroni says that it leads, reads to the replicas.
+
+use std::fmt::Write;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Balancer, Clock, Front, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind, Settings, Site,
+    Starts, context,
+};
+use crate::{credentials::Credentials, span::Span};
+
+/// Where HAProxy tells its servers' states.
+pub const STATS_PORT: u16 = 8404;
+
+pub(super) const SERVICE: Service = Service {
+    kind: ServiceKind::Haproxy,
+    summary: "the proxy in front of the nodes, led by Patroni's REST API",
+    placed_by_topologies: true,
+    image: Recipe { name: "haproxy", files: context!("haproxy": "Dockerfile"), packages: &["haproxy"], build_rank: 1 },
+    ports: &[Port::watched(STATS_PORT, "statistics")],
+    processes: &[Process::main("HAProxy", "^/usr/sbin/haproxy ")],
+    storage: None,
+    clock: Clock::Kernel("the clock of haproxy is not prepared"),
+    starts: Starts::BehindAPrimary,
+    stop_rank: 0,
+    health: None,
+    role: Role::Balancer(Balancer { route, mark_down }),
+    render,
+};
+
+/// `rise` checks, the first of them up to one interval away.
+fn route(settings: &Settings) -> Span {
+    let (inter_ms, rise) = (u64::from(settings.haproxy.inter_ms), u64::from(settings.haproxy.rise));
+    Span { least_ms: inter_ms * rise.saturating_sub(1), most_ms: inter_ms * rise }
+}
+
+/// `fall` checks that fail. A server that refuses them fails one in each interval, the first up to one interval away. The
+/// check of a silent server waits for its timeout before the next interval begins, and HAProxy takes the interval for
+/// the timeout where `timeout check` is not set: `inter 2s fall 30` was measured to take 119 s.
+fn mark_down(settings: &Settings) -> Span {
+    let (inter_ms, fall) = (u64::from(settings.haproxy.inter_ms), u64::from(settings.haproxy.fall));
+    let (timeout_ms, first_ms) = (inter_ms, inter_ms);
+    let least_ms = inter_ms.saturating_mul(fall.saturating_sub(1));
+    Span { least_ms, most_ms: (inter_ms + timeout_ms).saturating_mul(fall).saturating_add(first_ms) }
+}
+
+/// HAProxy's health checks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HaproxySettings {
+    /// Time between two checks of a server.
+    pub inter_ms: u32,
+    /// Failed checks in a row until a server is DOWN.
+    pub fall: u32,
+    /// Good checks in a row until it is UP again.
+    pub rise: u32,
+    /// Whether sessions to a server that goes DOWN are closed.
+    pub close_sessions_of_down_server: bool,
+}
+
+impl Default for HaproxySettings {
+    fn default() -> Self {
+        Self { inter_ms: 2000, fall: 3, rise: 2, close_sessions_of_down_server: true }
+    }
+}
+
+fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
+    let mut text = String::from(GLOBAL);
+    for front in &site.fronts {
+        text.push_str(&backend(site, front));
+    }
+    Rendered { command: Vec::new(), files: vec![("/etc/haproxy/haproxy.cfg".to_owned(), text)] }
+}
+
+/// `max-spread-checks` bounds only how far apart the first checks start, so that a proxy that has just started
+/// knows its servers at once; the interval of the topology holds from then on. Sessions that end well are not logged:
+/// probers make a hundred a second.
+const GLOBAL: &str = "\
+global
+    maxconn 4000
+    max-spread-checks 100
+    log stdout format raw local0
+
+defaults
+    mode tcp
+    log global
+    option tcplog
+    option dontlog-normal
+    timeout connect 4s
+    timeout client 30m
+    timeout server 30m
+
+listen stats
+    bind :8404
+    mode http
+    stats enable
+    stats uri /stats
+";
+
+fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
+    let settings = &site.settings.haproxy;
+    let (name, port) = (front.name, front.port);
+    let check = match front.serves {
+        Serves::Primary => "/leader",
+        Serves::Standbys => "/replica",
+    };
+    let down = if settings.close_sessions_of_down_server { " on-marked-down shutdown-sessions" } else { "" };
+    let mut text = format!(
+        "\nlisten {name}\n    bind :{port}\n    option httpchk\n    http-check send meth OPTIONS uri {check}\n    \
+         http-check expect status 200\n    default-server inter {inter}ms fall {fall} rise {rise}{down}\n",
+        inter = settings.inter_ms,
+        fall = settings.fall,
+        rise = settings.rise,
+    );
+    for node in site.nodes {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "    server {node} {node}:5432 check port 8008");
+    }
+    text
+}

@@ -1,0 +1,192 @@
+//! The row of a service.
+
+use serde_json::Value;
+
+use super::{Recipe, ServiceKind, Settings, Site};
+use crate::{credentials::Credentials, span::Span};
+
+/// A kind of service: what it is and how it is run.
+pub struct Service {
+    pub kind: ServiceKind,
+    /// What it is, in a sentence.
+    pub summary: &'static str,
+    /// Whether a topology may place it on a host; else the plan does.
+    pub placed_by_topologies: bool,
+    pub image: Recipe,
+    /// The ports on which it listens by itself. A balancer also listens on the endpoints' ports.
+    pub ports: &'static [Port],
+    /// Processes that a fault can single out.
+    pub processes: &'static [Process],
+    /// Where it keeps its data, if it keeps any.
+    pub storage: Option<Storage>,
+    pub clock: Clock,
+    pub starts: Starts,
+    /// A machine that is shut down stops services of a lower rank first.
+    pub stop_rank: u8,
+    /// What is run in its container to know that it is up, in the words of a Compose file; `None`: nothing.
+    pub health: Option<fn() -> Vec<String>>,
+    pub role: Role,
+    pub render: fn(&Site<'_>, &Credentials) -> Rendered,
+}
+
+impl Service {
+    /// The ports that the harness watches, beside those of the topology's endpoints.
+    pub fn watched_ports(&self) -> impl Iterator<Item = u16> {
+        self.ports.iter().filter(|port| port.watched).map(|port| port.number)
+    }
+
+    pub fn is_node(&self) -> bool {
+        matches!(self.role, Role::Node)
+    }
+
+    /// What the others ask of it as a DCS, if it is one.
+    pub fn dcs(&self) -> Option<&Dcs> {
+        if let Role::Dcs(dcs) = &self.role { Some(dcs) } else { None }
+    }
+
+    /// What the others ask of it as a balancer, if it is one.
+    pub fn balancer(&self) -> Option<&Balancer> {
+        if let Role::Balancer(balancer) = &self.role { Some(balancer) } else { None }
+    }
+}
+
+/// A port on which a service listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    pub number: u16,
+    /// What it is for, as `clients`.
+    pub purpose: &'static str,
+    /// Whether observers, probers or clients reach it.
+    pub watched: bool,
+}
+
+impl Port {
+    pub(super) const fn watched(number: u16, purpose: &'static str) -> Self {
+        Self { number, purpose, watched: true }
+    }
+
+    pub(super) const fn unwatched(number: u16, purpose: &'static str) -> Self {
+        Self { number, purpose, watched: false }
+    }
+}
+
+/// A process that a fault can single out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its word in scenarios and reports, as `the checkpointer`.
+    pub word: &'static str,
+    /// The regular expression (of `pgrep -f`) that finds it by its command line.
+    pub pattern: &'static str,
+    pub revived_by: RevivedBy,
+}
+
+impl Process {
+    /// The service's main process.
+    pub(super) const fn main(word: &'static str, pattern: &'static str) -> Self {
+        Self { word, pattern, revived_by: RevivedBy::Engine }
+    }
+
+    /// One that PostgreSQL's postmaster starts.
+    pub(super) const fn of_postmaster(word: &'static str, pattern: &'static str) -> Self {
+        Self { word, pattern, revived_by: RevivedBy::Postmaster }
+    }
+}
+
+/// Who starts a process again that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevivedBy {
+    /// Nobody inside the host: its container has ended with it.
+    Engine,
+    /// The service's main process, which outlives it, on a hang-up.
+    EntryPoint,
+    /// The Patroni agent.
+    Agent,
+    /// The postmaster, which ends all its children when one of them was killed.
+    Postmaster,
+}
+
+/// Where a service keeps its data, and how it is started once that is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storage {
+    /// The directory that a prepared disk is mounted over; the data directory is inside.
+    pub directory: &'static str,
+    /// The data directory, below it.
+    pub data: &'static str,
+    /// Parts of it that a fault can single out, each with its word in scenarios.
+    pub volumes: &'static [Volume],
+    /// The user that the service runs as.
+    pub user: &'static str,
+    /// The image's entry point.
+    pub entry_point: &'static str,
+    /// The port of the disk's control, on the host's loopback address.
+    pub control_port: u16,
+}
+
+/// A part of a service's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume {
+    /// Its word in scenarios, as `WAL`.
+    pub word: &'static str,
+    /// Where it is, below the data directory; empty: all of that.
+    pub below: &'static str,
+}
+
+/// Whether a fault can set the clock that a service sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// It asks libfaketime, where the topology prepares clocks.
+    Prepared,
+    /// It can't be set, for this reason.
+    Kernel(&'static str),
+}
+
+/// What a service waits for before it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// Nothing.
+    AtOnce,
+    /// A primary that leads.
+    BehindAPrimary,
+}
+
+/// What others ask of a service, whatever its kind.
+pub enum Role {
+    /// PostgreSQL, with what decides whether it leads.
+    Node,
+    /// A member of the DCS.
+    Dcs(Dcs),
+    /// Leads clients to a node that may serve them.
+    Balancer(Balancer),
+    /// Nobody asks anything of it.
+    None,
+}
+
+/// What others ask of a DCS.
+pub struct Dcs {
+    /// Where clients reach a member.
+    pub client_port: u16,
+    /// Where members reach each other.
+    pub peer_port: u16,
+    /// The section of an agent's configuration that leads it to these members, and its name.
+    pub agent_settings: fn(&[&str]) -> (&'static str, Value),
+    /// How long after the end of its time to live a key is gone: with the DCS's leader alive, and when the leader is lost
+    /// with the key's holder; then counted from the loss, beside a whole time to live.
+    pub expiry: fn(&Settings) -> (Span, Span),
+}
+
+/// What others ask of a balancer.
+pub struct Balancer {
+    /// From a node that can serve clients until clients are led there.
+    pub route: fn(&Settings) -> Span,
+    /// From a node's death until no client is led there.
+    pub mark_down: fn(&Settings) -> Span,
+}
+
+/// What a container is started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// Arguments of the image's entry point.
+    pub command: Vec<String>,
+    /// Files to write before the start: path and content.
+    pub files: Vec<(String, String)>,
+}
