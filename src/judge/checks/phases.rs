@@ -50,7 +50,7 @@ pub struct Failover {
     pub outage_from_us: u64,
     /// The first acknowledged write of the following uninterrupted run; `None`: it never came.
     pub recovered_us: Option<u64>,
-    /// Whether that run was watched long enough to call it one.
+    /// Whether that run was watched long enough to call it one, or that there was no outage.
     pub settled: bool,
     /// Whether clients had lost service before the first fault, so that the outage is not the fault's alone.
     #[serde(default)]
@@ -245,7 +245,7 @@ impl Scene<'_, '_> {
             effect_to_us: effects.clone().next().map_or(effect_from_us, |effect| effect.to_us),
             outage_from_us: effect_from_us,
             recovered_us: Some(effect_from_us),
-            settled: outages.iter().all(|outage| outage.settled),
+            settled: group.watched && outages.iter().all(|outage| outage.settled),
             began_before_fault: group.began_before_fault,
             outages,
             watched_until_us,

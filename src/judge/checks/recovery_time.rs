@@ -229,6 +229,9 @@ impl Scene<'_, '_> {
         let outage = Measure { name: WRITE_OUTAGE_MS.to_owned(), value: outage_ms, predicted };
         let (outcome, doubt) = match failover.settled {
             true => (Outcome::Pass, ""),
+            false if failover.course == Course::NoOutage => {
+                (Outcome::Inconclusive, "; but the load ended before clients could have felt it")
+            }
             false => (Outcome::Inconclusive, "; the load ended before the recovery had settled"),
         };
         let told = format!("{}{doubt}", story(self.evidence, failover));
