@@ -37,7 +37,7 @@ fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Even
     let Some(effect) = fault.effect else {
         return doubt(format!("{name} was never proven to take effect"));
     };
-    if effect.from_us > effect.to_us || effect.to_us < fault.injecting_us {
+    if effect.from_us > effect.to_us || effect.from_us < fault.injecting_us {
         return doubt(format!("{name} has no possible instant: it took effect before it was injected"));
     }
     if let Some((seq, why)) = not_put_back(fault, faults, events) {

@@ -213,7 +213,8 @@ fn last_states(events: &[Event], until_us: u64) -> States<'_> {
 
 /// Whether a fault took the node away for good.
 fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
-    faults.iter().any(|fault| fault.hits(node, ServiceKind::Patroni.name()) && fault.healing_us.is_none())
+    let is_on = |fault: &FaultRecord<'_>| fault.healing_us.is_none() && fault.healed_us.is_none();
+    faults.iter().any(|fault| fault.hits(node, ServiceKind::Patroni.name()) && is_on(fault))
 }
 
 fn finding(missing: &[&str], primary: &str, end: &End<'_>, returned: Option<Return>) -> Finding {
