@@ -9,6 +9,7 @@ use crate::{
         phases::Course,
         promotion,
         record::{FaultRecord, faults},
+        rejoin::is_down,
     },
     claims::Subject,
     history::{Occurrence, event::NodeState},
@@ -61,7 +62,9 @@ fn was_promoted(findings: &[Finding]) -> bool {
 /// order stops before the other begins and has nothing to rewind.
 fn had_to_rewind(evidence: &Evidence<'_>, faults: &[FaultRecord<'_>], failover: &Failover) -> bool {
     let (Some(old), Some(recovered_us)) = (replaced(failover), failover.recovered_us) else { return false };
+    // One that a fault still keeps away is not asked to come back.
     !in_order(faults, failover)
+        && !is_down(faults, old)
         && states_of(evidence, old).any(|(at_us, state)| at_us > recovered_us && state.reachable)
 }
 

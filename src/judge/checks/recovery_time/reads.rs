@@ -22,6 +22,7 @@ use crate::{
     checks::{
         Evidence, Finding, Measure, Outcome,
         grouping::Watched,
+        load_was_real::END_US,
         outage::{Outage, SETTLE_US, Window, outages},
         phases::milliseconds,
         record::Tried,
@@ -57,6 +58,7 @@ impl Reads {
         let last_start_us = fresh.last()?.started_us();
         let window = Window { from_us: fault_us, until_us: watched.until_us, ended_by_fault: watched.ground_lost };
         let watched_until_us = watched.until_us.min(last_start_us);
+        let tried_until_us = all.last().map_or(0, Tried::started_us).min(watched.until_us);
         let length_us = |outage: &Outage| outage.length_us(watched_until_us);
         let found = outages(&fresh, window);
         let open = found.iter().find(|outage| outage.to_us.is_none());
@@ -67,7 +69,8 @@ impl Reads {
         let (stale_us, stale_to_the_end) = stale(evidence, all, watched);
         Some(Self {
             outage_ms: longest.map_or(0.0, |outage| milliseconds(length_us(outage))),
-            settled: found.iter().all(|outage| outage.settled),
+            settled: found.iter().all(|outage| outage.settled)
+                && last_start_us.saturating_add(END_US) >= tried_until_us,
             open_ms: open.map(|outage| milliseconds(length_us(outage))),
             evidence: shown.collect(),
             before_ms: before_us.map(milliseconds),
