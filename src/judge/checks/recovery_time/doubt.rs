@@ -62,7 +62,7 @@ impl HarnessError {
         if failed && self.load_failed {
             return Some("the load itself failed, so what failed may be this machine's doing".to_owned());
         }
-        let (least, most) = edges(target);
+        let (least, _) = edges(target);
         if failed && self.fault_in_doubt && least.is_some_and(|least| measure.value < least) {
             return Some(
                 "a fault was not confirmed, or ceased by itself, so less than expected proves nothing".to_owned(),
