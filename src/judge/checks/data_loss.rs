@@ -283,7 +283,7 @@ fn lost_ms(evidence: &Evidence<'_>, lost: &[LostWrite<'_, '_>]) -> f64 {
     let last_us = lost.iter().map(|write| write.tried.ended_us).max().unwrap_or(first.ended_us);
     let effects = failovers(evidence);
     let fault_us = effects.iter().map(Failover::effect_us).filter(|at_us| *at_us >= first.ended_us).min();
-    let span_us = last_us.max(fault_us.unwrap_or(0)) - first.ended_us;
+    let span_us = last_us.max(fault_us.unwrap_or(0)).saturating_sub(first.ended_us);
     let write_us = first.ended_us.saturating_sub(first.started_us());
     milliseconds(span_us.max(write_us).max(1))
 }

@@ -47,7 +47,7 @@ fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Even
         return doubt(format!("{name} was healed, but not provably gone"));
     }
     let confirmation_ms = milliseconds(effect.confirmed_us.saturating_sub(fault.injecting_us));
-    let bracket_ms = milliseconds(effect.to_us - effect.from_us);
+    let bracket_ms = milliseconds(effect.to_us.saturating_sub(effect.from_us));
     let summary =
         format!("{name} took effect, proven after {confirmation_ms:.0} ms; its instant is known to {bracket_ms:.0} ms");
     Finding::new(NAME, Outcome::Pass, summary)

@@ -172,7 +172,7 @@ fn last_state<'e>(events: &'e [Event], node: &str, until_us: u64) -> Option<&'e 
         Occurrence::NodeState(state) if state.node == node && state.reachable => Some((event.at_us, state)),
         _ => None,
     });
-    answers.next().filter(|(at_us, _)| until_us - at_us <= STALE_US).map(|(_, state)| state)
+    answers.next().filter(|(at_us, _)| until_us.saturating_sub(*at_us) <= STALE_US).map(|(_, state)| state)
 }
 
 /// What speaks against the timeline on which the primary's ledger was read.

@@ -314,7 +314,8 @@ impl Scene<'_, '_> {
                 failover.marked_down_us = down.map(|(at_us, _)| at_us);
                 let routed_us = route.and_then(|(_, end)| end).map(|(at_us, _)| at_us);
                 let came_last = |down: &(u64, u64)| {
-                    routed_us.is_some_and(|routed_us| (routed_us + 1..=to_us + TOLD_LATE_US).contains(&down.0))
+                    routed_us
+                        .is_some_and(|routed_us| down.0 > routed_us && down.0 <= to_us.saturating_add(TOLD_LATE_US))
                 };
                 let down = down.filter(came_last).map(|end| (PhaseName::MarkDown, Some(end)));
                 let ends =

@@ -355,12 +355,16 @@ impl Scene<'_, '_> {
         let window = Window { from_us: fault_us, until_us: self.watched.until_us, ended_by_fault: false };
         let gap = longest_client_gap_ms(self.all, window).map(|gap| Measure::new(LONGEST_CLIENT_GAP_MS, gap));
         let mut measures = vec![
-            Measure::new(TOTAL_OUTAGE_MS, milliseconds(self.lengths_us().sum())),
+            Measure::new(TOTAL_OUTAGE_MS, milliseconds(self.total_us())),
             Measure::new(OUTAGES, self.lengths_us().count() as f64),
         ];
         measures.extend(gap);
         measures.extend(reads.into_iter().flat_map(Reads::measures));
         measures
+    }
+
+    fn total_us(&self) -> u64 {
+        self.lengths_us().fold(0, u64::saturating_add)
     }
 
     fn lengths_us(&self) -> impl Iterator<Item = u64> {
@@ -371,7 +375,7 @@ impl Scene<'_, '_> {
 
     /// What is expected of all outages together.
     fn hold_scenario(&self, expectation: &Expectation, of_scenario: &[Measure], error: &HarnessError) -> Finding {
-        let (count, total_s) = (self.lengths_us().count(), milliseconds(self.lengths_us().sum()) / 1000.0);
+        let (count, total_s) = (self.lengths_us().count(), milliseconds(self.total_us()) / 1000.0);
         let spans = if count == 1 { "outage" } else { "outages" };
         let summary = format!("after the first fault clients had {count} {spans} of writes, {total_s:.1} s in total");
         let held = Finding::new(NAME, Outcome::Pass, summary).with_details(of_scenario.to_vec());

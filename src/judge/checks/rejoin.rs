@@ -174,20 +174,20 @@ impl<'a> End<'a> {
         let run: Vec<u64> = own.rev().take_while(|(_, state)| is_missing(state)).map(|(at_us, _)| at_us).collect();
         let missing_us = at_us.saturating_sub(run.last().copied().unwrap_or(*at_us));
         let brief = !state.reachable && missing_us <= LOOK_US;
-        if brief && self.ledger(node).is_some_and(|(read_us, _)| read_us + LOOK_US >= *at_us) {
+        if brief && self.ledger(node).is_some_and(|(read_us, _)| read_us.saturating_add(LOOK_US) >= *at_us) {
             return Some(format!("the ledger of {node} was read at that moment"));
         }
         if !state.reachable && run.len() == 1 && !self.is_unread(node) {
             return Some(format!("{node} was silent in one look alone"));
         }
-        let late_us = self.timers_late_us().filter(|late_us| missing_us <= late_us + LOOK_US)?;
+        let late_us = self.timers_late_us().filter(|late_us| missing_us <= late_us.saturating_add(LOOK_US))?;
         let late_ms = milliseconds(late_us);
         Some(format!("the harness's own timers fired {late_ms:.0} ms late in the end: the machine was starved"))
     }
 
     /// How late the harness's timers fired at worst in the end, if they were late at all.
     fn timers_late_us(&self) -> Option<u64> {
-        let recent = self.events.iter().filter(|event| event.at_us + STALE_US >= self.until_us);
+        let recent = self.events.iter().filter(|event| event.at_us.saturating_add(STALE_US) >= self.until_us);
         let late = recent.filter_map(|event| match event.what {
             Occurrence::TimerLate { late_us } => Some(late_us),
             _ => None,

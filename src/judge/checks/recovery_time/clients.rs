@@ -57,7 +57,7 @@ pub(super) fn longest_client_gap_ms(all: &[Tried<'_>], window: Window) -> Option
         // A client that got no answer to the end waited until its last attempt ended.
         answers.push(last_us);
         answers.sort_unstable();
-        answers.windows(2).filter(|pair| pair[1] >= window.from_us).map(|pair| pair[1] - pair[0]).max()
+        answers.windows(2).filter(|pair| pair[1] >= window.from_us).map(|pair| pair[1].saturating_sub(pair[0])).max()
     };
     clients.into_iter().filter_map(longest_of).max().map(milliseconds)
 }
