@@ -303,13 +303,17 @@ impl Scene<'_, '_> {
         };
         failover.new_primary = Some(winner.to_owned());
         let span = (outage.from_us, to_us);
-        let ends = match self.taken_over(winner, failover, to_us) {
+        let seen = self.taken_over(winner, failover, to_us).map(|(gone, held)| (Some(gone), Some(held)));
+        // Another node leads, and nobody saw how it got there.
+        let replaced = failover.old_primary.as_deref().is_some_and(|old| old != winner);
+        let ends = match seen.or(replaced.then_some((None, None))) {
             Some((gone, held)) => {
                 failover.course = Course::Failover;
+                let held_us = held.map_or(span.0, |(at_us, _)| at_us);
                 let direct = self
-                    .first_direct_write(winner, held.0, to_us)
+                    .first_direct_write(winner, held_us, to_us)
                     .or_else(|| self.refused_until(winner, to_us).then_some((to_us, outage.last_seq?)));
-                let route = self.routed(winner, held.0.min(direct.map_or(to_us, |end| end.0)), span, false);
+                let route = self.routed(winner, held_us.min(direct.map_or(to_us, |end| end.0)), span, false);
                 let down = self.marked_down(failover, winner);
                 failover.marked_down_us = down.map(|(at_us, _)| at_us);
                 let routed_us = route.and_then(|(_, end)| end).map(|(at_us, _)| at_us);
@@ -318,8 +322,7 @@ impl Scene<'_, '_> {
                         .is_some_and(|routed_us| down.0 > routed_us && down.0 <= to_us.saturating_add(TOLD_LATE_US))
                 };
                 let down = down.filter(came_last).map(|end| (PhaseName::MarkDown, Some(end)));
-                let ends =
-                    [(PhaseName::Detect, Some(gone)), (PhaseName::Elect, Some(held)), (PhaseName::Promote, direct)];
+                let ends = [(PhaseName::Detect, gone), (PhaseName::Elect, held), (PhaseName::Promote, direct)];
                 Vec::from_iter(ends.into_iter().chain(route).chain(down))
             }
             None => {

@@ -56,6 +56,7 @@ const OUTAGE_ONSET_ERROR_MS: &str = "outage_onset_error_ms";
 const OUTAGE_BEFORE_FAULT_MS: &str = "outage_before_fault_ms";
 const SESSIONS_CLOSED_MS: &str = "sessions_closed_ms";
 const NOT_RECOVERED_FOR_MS: &str = "not_recovered_for_ms";
+const READS_NOT_RECOVERED_FOR_MS: &str = "reads_not_recovered_for_ms";
 
 pub const CHECK: Check = Check {
     name: NAME,
@@ -80,6 +81,7 @@ pub const CHECK: Check = Check {
         OLD_PRIMARY_WRITES_MS,
         SESSIONS_CLOSED_MS,
         NOT_RECOVERED_FOR_MS,
+        READS_NOT_RECOVERED_FOR_MS,
     ],
     safety: true,
     judge,

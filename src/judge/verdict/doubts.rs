@@ -197,6 +197,9 @@ fn fault_out_of_order(event: &Event, known: &Known<'_>) -> Option<String> {
         Occurrence::FaultConfirmed { fault, .. } if first(&known.confirmed, *fault) < event.seq => {
             return Some(format!("fault {fault} was confirmed before"));
         }
+        Occurrence::FaultSuspended { by, .. } if first(&known.injected, *by) > event.seq => {
+            return Some(format!("fault {by}, which suspends another, had not been injected"));
+        }
         Occurrence::FaultHealed { fault, .. } if first(&known.healing, *fault) > event.seq => {
             return Some(format!("fault {fault} was gone and had not been healed"));
         }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    NAME, READ_OUTAGE_MS, STALE_READ_MS,
+    NAME, READ_OUTAGE_MS, READS_NOT_RECOVERED_FOR_MS, STALE_READ_MS,
     doubt::{HarnessError, doubted, edges},
     words::against,
 };
@@ -93,7 +93,8 @@ impl Reads {
         if let Some(open_ms) = self.open_ms.filter(|_| !asked(READ_OUTAGE_MS)) {
             let seconds = open_ms / 1000.0;
             let summary = format!("when the load ended, clients had not been able to read for {seconds:.1} s");
-            doubts.push(Finding::new(NAME, Outcome::Inconclusive, summary));
+            let open = Measure::new(READS_NOT_RECOVERED_FOR_MS, open_ms);
+            doubts.push(Finding::new(NAME, Outcome::Inconclusive, summary).with_measure(open));
         }
         if let Some(before_ms) = self.before_ms {
             let seconds = before_ms / 1000.0;
@@ -127,7 +128,9 @@ impl Reads {
             }
         };
         let summary = format!("{summary}{}", against(&measure, expectation));
-        let finding = Finding::new(NAME, Outcome::Pass, summary).with_measure(measure).held_against(expectation);
+        let open = self.open_ms.map(|open_ms| Measure::new(READS_NOT_RECOVERED_FOR_MS, open_ms));
+        let finding = Finding::new(NAME, Outcome::Pass, summary).with_details(open.into_iter().collect());
+        let finding = finding.with_measure(measure).held_against(expectation);
         let finding = error.applied_to(finding).with_evidence(self.evidence.iter().copied());
         let outlasted = edges(expectation.bound).1.is_some_and(|most| self.outage_ms > most);
         match finding.outcome {
