@@ -4,13 +4,13 @@ use pgquake_judge::{
     checks::{Outcome, watchers},
     history::{
         Event, Occurrence,
-        event::{ClientKind, Milestone},
+        event::{AttemptOutcome, Bound, ClientKind, Milestone},
     },
 };
 
 use super::{
-    course::{number, plan},
-    edits::{assert_unproven, clean, is_milestone, without},
+    course::{Course, number, plan, run},
+    edits::{assert_unproven, clean, is_attempt, is_milestone, without},
     finding, verdict_of,
 };
 
@@ -137,4 +137,63 @@ fn a_node_that_no_fresh_client_tried_any_more_is_inconclusive() {
     let verdict = verdict_of(&number(events));
     let summary = &finding(&verdict, "load_was_real").summary;
     assert!(summary.contains("no fresh client tried node3 for"), "{summary}");
+}
+
+/// A failover at 6 s whose load ends at 14 s.
+fn long(expected: Vec<(&'static str, &'static str, Bound)>) -> Vec<Event> {
+    run(&[Course {
+        expected,
+        fault_ms: 6000,
+        routed_until_ms: 6000,
+        old_until_ms: 6000,
+        key: Some((6600, 6700)),
+        direct_ms: 6900,
+        up_ms: 7100,
+        heal_ms: 9200,
+        rejoined_ms: 9400,
+        stop_ms: 14_000,
+        ..Course::default()
+    }])
+}
+
+/// Without what these clients began from an instant on.
+fn gone(events: Vec<Event>, from_ms: u64, kinds: &[ClientKind]) -> Vec<Event> {
+    without(events, |what| {
+        is_attempt(what, |own| own.started_us > (100 + from_ms) * 1000 && kinds.contains(&own.client_kind))
+    })
+}
+
+#[test]
+fn clients_that_are_gone_long_before_the_load_ends_see_nothing() {
+    let every = [ClientKind::Fresh, ClientKind::Writer, ClientKind::Held];
+    for (kinds, why) in [(&every[..], "every client had been gone for 5."), (&every[1..], "writer 2 tried nothing")] {
+        let verdict = verdict_of(&gone(long(Vec::new()), 8500, kinds));
+        let summary = &finding(&verdict, "load_was_real").summary;
+        assert_eq!(finding(&verdict, "load_was_real").outcome, Outcome::Inconclusive, "{summary}");
+        assert!(summary.contains(why), "{summary}");
+    }
+    // A wait that nobody goes on with has no end that was seen.
+    let expected = vec![("recovery_time", "longest_client_gap_ms", Bound::AtMost(1400.0))];
+    assert_unproven(&verdict_of(&gone(long(expected), 8500, &[ClientKind::Writer])), "load_was_real");
+}
+
+#[test]
+fn a_held_session_goes_on_until_an_attempt_shows_that_it_broke() {
+    let verdict = |outcome: Option<AttemptOutcome>| {
+        let mut events = released(long(Vec::new()));
+        for event in &mut events {
+            if let Occurrence::Attempt(attempt) = &mut event.what
+                && attempt.client_kind == ClientKind::Held
+                && let Some(outcome) = &outcome
+            {
+                attempt.outcome = outcome.clone();
+            }
+        }
+        finding(&verdict_of(&events), "load_was_real").clone()
+    };
+    let vanished = verdict(None);
+    assert_eq!(vanished.outcome, Outcome::Inconclusive);
+    assert!(vanished.summary.contains("and had not broken"), "{}", vanished.summary);
+    let broke = AttemptOutcome::Unknown { message: "connection reset".to_owned() };
+    assert_eq!(verdict(Some(broke)).outcome, Outcome::Pass);
 }
