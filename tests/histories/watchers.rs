@@ -1,11 +1,15 @@
 //! Observers and clients that a plan implies and that were not there.
 
+use std::collections::BTreeMap;
+
 use pgquake_judge::{
     checks::{Outcome, watchers},
     history::{
         Event, Occurrence,
         event::{AttemptOutcome, Bound, ClientKind, LedgerCounts, Milestone, Role, SCHEMA},
     },
+    plan::Plan,
+    verdict::judge,
 };
 
 use super::{
@@ -53,6 +57,15 @@ fn is_sign(what: &Occurrence, observer: &str, target: &str) -> bool {
 fn a_run_with_every_observer_passes() {
     let verdict = verdict_of(&released(clean()));
     assert_eq!(verdict.outcome, Outcome::Pass, "{:#?}", verdict.scenarios[0].findings);
+}
+
+#[test]
+fn a_history_that_names_no_schema_beside_a_plan_that_does_is_inconclusive() {
+    let plans = BTreeMap::from([(1, Plan { schema: SCHEMA, ..plan(false) })]);
+    let verdict = judge(&plans, &clean());
+    assert_eq!(verdict.outcome, Outcome::Inconclusive);
+    assert!(verdict.scenarios[0].findings.iter().any(|own| own.summary.contains("they are not of one run")));
+    assert_eq!(judge(&plans, &released(clean())).outcome, Outcome::Pass);
 }
 
 #[test]

@@ -141,7 +141,15 @@ pub(super) fn contradictions(evidence: &Evidence<'_>) -> Vec<Finding> {
             findings.push(Finding::new(VERDICT, Outcome::Inconclusive, summary).with_evidence([seq]));
         }
     }
+    findings.extend(older_than_its_plan(evidence));
     findings
+}
+
+/// A history that names an older schema than its plan: one version writes both, and an older history is held to less.
+fn older_than_its_plan(evidence: &Evidence<'_>) -> Option<Finding> {
+    let (history, plan) = (evidence.run?.schema, evidence.plan.schema);
+    let summary = format!("the plan has schema {plan} and the history schema {history}: they are not of one run");
+    (history < plan).then(|| Finding::new(VERDICT, Outcome::Inconclusive, summary))
 }
 
 /// What events are held against.
