@@ -111,8 +111,11 @@ pub(super) fn number(row: &Row, text: &str) -> Option<f64> {
         number
     } else {
         let (own, family) = family(numbers.unit)?;
-        let (_, factor) = family.iter().find(|(name, _)| *name == rest)?;
-        number * factor / own
+        let at = family.iter().position(|(name, _)| *name == rest)?;
+        let converted = number * family[at].1 / own;
+        // As PostgreSQL rounds: 0.9999 GB are 1024 MB.
+        let smaller = at.checked_sub(1).map(|below| family[below].1 / own);
+        smaller.map_or(converted, |step| (converted / step).round_ties_even() * step)
     };
     Some(if is_whole { number.round_ties_even() } else { number })
 }
