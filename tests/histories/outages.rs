@@ -278,11 +278,11 @@ fn a_recovery_that_is_reached_twice_is_no_mistake() {
 /// Whoever loses service may be felt to do so only later.
 #[test]
 fn a_fault_that_clients_did_not_try_for_long_enough_after_proves_nothing() {
-    for effect_ms in [12_500, 13_950] {
+    for effect_ms in [13_200, 13_950] {
         let verdict = verdict_of(&with_another_fault(run(&[long(Vec::new())]), effect_ms - 20, effect_ms));
         assert_unproven(&verdict, "recovery_time");
     }
-    let in_time = with_another_fault(run(&[long(Vec::new())]), 11_800, 11_820);
+    let in_time = with_another_fault(run(&[long(Vec::new())]), 12_700, 12_720);
     assert_eq!(verdict_of(&in_time).outcome, Outcome::Pass);
     // The load is told to have ended before the first fault.
     let mut events = run(&[long(expecting("write_outage_ms", Bound::AtMost(100.0)))]);
