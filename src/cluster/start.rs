@@ -120,7 +120,8 @@ impl Cluster {
         if addresses.is_empty() {
             return Ok(());
         }
-        let configuration = services::patroni::dynamic(&self.plan().topology.settings).to_string();
+        let configuration =
+            services::patroni::dynamic(&self.plan().topology.settings, self.plan().nodes.len()).to_string();
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let put = || async {
             let mut client = etcd_client::Client::connect(&addresses, None).await.map_err(|error| error.to_string())?;

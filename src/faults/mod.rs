@@ -74,6 +74,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use configuration_change::change_of;
 pub use documentation::markdown;
 pub use foresight::{Foreseen, foresee};
 pub use injector::{Injected, Injector, InjectorError, Order};

@@ -12,6 +12,14 @@ pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String
     }
 }
 
+/// Refuses an action on the whole cluster if none of its hosts has an agent that could be asked.
+pub(super) fn asks_an_agent(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<(), FaultError> {
+    match aim.hosts.iter().any(|host| plan.runs(host, ServiceKind::Patroni)) {
+        true => Ok(()),
+        false => Err(aim.refuse(fault, "no Patroni runs there that could be asked")),
+    }
+}
+
 /// The node that leads by its Patroni's word, if PostgreSQL there accepts writes.
 pub(super) async fn writable_primary(cluster: &Cluster) -> Result<String, String> {
     let primary = cluster.primary().await.ok_or("no node leads")?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, operator};
 use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
@@ -23,7 +23,8 @@ pub(super) const KIND: FaultKind = FaultKind {
 
 struct Pause;
 
-fn aim(_plan: &Plan, _aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    operator::asks_an_agent(KIND.name, plan, aim)?;
     Ok(Box::new(Pause))
 }
 

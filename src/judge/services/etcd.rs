@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Clock, Dcs, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts, Storage, Volume,
-    context,
+    Broken, Clock, Dcs, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts, Storage,
+    Volume, context,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -44,6 +44,7 @@ pub(super) const SERVICE: Service = Service {
         },
         expiry,
     }),
+    rules,
     render,
 };
 
@@ -71,6 +72,27 @@ impl Default for EtcdSettings {
     fn default() -> Self {
         Self { heartbeat_interval_ms: 100, election_timeout_ms: 1000 }
     }
+}
+
+/// etcd refuses to start otherwise.
+fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let settings = &settings.etcd;
+    let path = |field: &'static str| ["etcd", field];
+    if settings.heartbeat_interval_ms == 0 {
+        broken.push(Broken::new(path("heartbeat_interval_ms"), "heartbeat_interval_ms must be at least 1".to_owned()));
+    }
+    let (heartbeat, election) = (u64::from(settings.heartbeat_interval_ms), u64::from(settings.election_timeout_ms));
+    if election < 5 * heartbeat {
+        let message = format!("election_timeout_ms is {election}, less than 5 × heartbeat_interval_ms ({heartbeat})");
+        let paths = ["election_timeout_ms", "heartbeat_interval_ms"].map(path);
+        broken.push(Broken::together(&paths, message).help("etcd refuses to start with that"));
+    }
+    if election > 50_000 {
+        let message = format!("election_timeout_ms is {election}; etcd takes at most 50000");
+        broken.push(Broken::new(path("election_timeout_ms"), message));
+    }
+    broken
 }
 
 fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Balancer, Clock, Front, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind, Settings, Site,
-    Starts, context,
+    Balancer, Broken, Clock, Front, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind, Settings,
+    Site, Starts, context,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -27,6 +27,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 0,
     health: None,
     role: Role::Balancer(Balancer { route, mark_down }),
+    rules,
     render,
 };
 
@@ -64,6 +65,23 @@ impl Default for HaproxySettings {
     fn default() -> Self {
         Self { inter_ms: 2000, fall: 3, rise: 2, close_sessions_of_down_server: true }
     }
+}
+
+/// HAProxy keeps the sum of fall and rise, and times in milliseconds, in 31 bits.
+const MOST_FOR_HAPROXY: u32 = i32::MAX as u32 / 2;
+
+fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let settings = &settings.haproxy;
+    for (field, value) in [("inter_ms", settings.inter_ms), ("fall", settings.fall), ("rise", settings.rise)] {
+        let path = ["haproxy", field];
+        if value == 0 {
+            broken.push(Broken::new(path, format!("{field} must be at least 1")));
+        } else if value > MOST_FOR_HAPROXY {
+            broken.push(Broken::new(path, format!("{field} is {value}; HAProxy takes at most {MOST_FOR_HAPROXY}")));
+        }
+    }
+    broken
 }
 
 fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {

@@ -8,6 +8,7 @@
 pub mod etcd;
 pub mod haproxy;
 pub mod patroni;
+pub mod postgresql;
 pub mod recipe;
 mod row;
 mod site;
@@ -18,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};
-pub use row::{Balancer, Clock, Dcs, Port, Process, Rendered, RevivedBy, Role, Service, Starts, Storage, Volume};
+pub use row::{
+    Balancer, Broken, Clock, Dcs, Port, Process, Rendered, RevivedBy, Role, Service, Starts, Storage, Volume,
+};
 pub use site::{Front, Serves, Site};
 
 /// The table: each kind with the file of its row, and its settings by their section.

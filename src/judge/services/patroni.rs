@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Clock, Port, Process, Recipe, Rendered, RevivedBy, Role, Service, ServiceKind, Settings, Site, Starts, Storage,
-    Volume, context,
+    Broken, Clock, Port, Process, Recipe, Rendered, RevivedBy, Role, Service, ServiceKind, Settings, Site, Starts,
+    Storage, Volume, context,
+    postgresql::{self, MAX_CONNECTIONS},
 };
 use crate::credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE};
 
@@ -82,6 +83,7 @@ pub(super) const SERVICE: Service = Service {
         vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
     }),
     role: Role::Node,
+    rules,
     render,
 };
 
@@ -141,6 +143,36 @@ impl Default for PostgresqlSettings {
     }
 }
 
+/// Patroni's own rules: it would silently lower `loop_wait` and `retry_timeout` instead of refusing.
+fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let settings = &all.patroni;
+    let path = |field: &'static str| ["patroni", field];
+    for (field, value, least) in [
+        ("ttl_s", settings.ttl_s, 20),
+        ("loop_wait_s", settings.loop_wait_s, 1),
+        ("retry_timeout_s", settings.retry_timeout_s, 3),
+    ] {
+        if value < least {
+            broken.push(Broken::new(path(field), format!("{field} is {value}; Patroni wants at least {least}")));
+        }
+    }
+    let (ttl, loop_wait, retry) =
+        (u64::from(settings.ttl_s), u64::from(settings.loop_wait_s), u64::from(settings.retry_timeout_s));
+    let sum = loop_wait + 2 * retry;
+    if sum > ttl {
+        let message = format!(
+            "loop_wait_s + 2 × retry_timeout_s is {sum} ({loop_wait} + 2 × {retry}) and exceeds ttl_s, which is {ttl}"
+        );
+        let paths = ["ttl_s", "loop_wait_s", "retry_timeout_s"].map(path);
+        let help =
+            "otherwise the key of a healthy primary can expire while it retries: raise ttl_s or lower the others";
+        broken.push(Broken::together(&paths, message).help(help));
+    }
+    broken.extend(postgresql::rules(all, nodes));
+    broken
+}
+
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let first = site.nodes.first().is_some_and(|node| node == site.host);
     let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(site, first, credentials))];
@@ -173,7 +205,7 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     // The dynamic configuration is the first node's to bring into the DCS. The others must not have it: a node
     // with a `bootstrap` section and no data would race to make a cluster of its own.
     if first {
-        configuration["bootstrap"] = json!({ "dcs": dynamic(site.settings) });
+        configuration["bootstrap"] = json!({ "dcs": dynamic(site.settings, site.nodes.len()) });
     }
     serde_saphyr::to_string(&configuration).unwrap_or_else(|_| configuration.to_string())
 }
@@ -204,7 +236,7 @@ fn postgresql(host: &str, credentials: &Credentials) -> Value {
 }
 
 /// The configuration that the cluster shares through the DCS, under [`CONFIG_KEY`].
-pub fn dynamic(settings: &Settings) -> Value {
+pub fn dynamic(settings: &Settings, nodes: usize) -> Value {
     let PatroniSettings {
         ttl_s,
         loop_wait_s,
@@ -215,15 +247,18 @@ pub fn dynamic(settings: &Settings) -> Value {
         synchronous_mode_strict,
         failsafe_mode,
     } = settings.patroni;
+    // A standby streams by one, and may copy the primary by another at the same time.
+    let senders = 10.max(2 * nodes);
     let mut parameters = json!({
         "wal_level": "replica",
         "hot_standby": "on",
-        "max_wal_senders": 10,
-        "max_replication_slots": 10,
-        // A frozen node keeps every session that probes open; it must not run out of them.
-        "max_connections": 400,
+        "max_wal_senders": senders,
+        "max_replication_slots": senders,
+        "max_connections": MAX_CONNECTIONS,
     });
     for (name, value) in &settings.postgresql.parameters {
+        // In the place of one above, however its name is written.
+        let name = if parameters.get(name.to_lowercase()).is_some() { &name.to_lowercase() } else { name };
         parameters[name] = json!(value);
     }
     json!({

@@ -26,6 +26,8 @@ pub struct Service {
     /// What is run in its container to know that it is up, in the words of a Compose file; `None`: nothing.
     pub health: Option<fn() -> Vec<String>>,
     pub role: Role,
+    /// What its settings break, in a topology with this many nodes: rules that the software holds itself to.
+    pub rules: fn(&Settings, usize) -> Vec<Broken>,
     pub render: fn(&Site<'_>, &Credentials) -> Rendered,
 }
 
@@ -180,6 +182,37 @@ pub struct Balancer {
     pub route: fn(&Settings) -> Span,
     /// From a node's death until no client is led there.
     pub mark_down: fn(&Settings) -> Span,
+}
+
+/// A rule that settings break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The fields that break it together, each as a path below the settings.
+    pub fields: Vec<Vec<String>>,
+    /// Whether it is the field's name that can't be, whatever its value is.
+    pub is_of_name: bool,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl Broken {
+    pub(super) fn new<const N: usize>(field: [&str; N], message: String) -> Self {
+        Self::together(&[field], message)
+    }
+
+    pub(super) fn of_name<const N: usize>(field: [&str; N], message: String) -> Self {
+        Self { is_of_name: true, ..Self::new(field, message) }
+    }
+
+    pub(super) fn together<const N: usize>(fields: &[[&str; N]], message: String) -> Self {
+        let fields = fields.iter().map(|field| field.map(str::to_owned).into()).collect();
+        Self { fields, is_of_name: false, message, help: None }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
 }
 
 /// What a container is started with.

@@ -19,6 +19,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 3,
     health: None,
     role: Role::None,
+    rules: |_, _| Vec::new(),
     render,
 };
 

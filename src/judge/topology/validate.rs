@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     claims,
-    services::{Port, service},
+    services::{self, Port, service},
     suggestion::{did_you_mean, nearest},
 };
 
@@ -19,11 +19,18 @@ pub(super) struct Problem {
     pub paths: Vec<Path>,
     pub message: String,
     pub help: Option<String>,
+    /// Whether it is the key that is wrong, whatever its value is.
+    pub is_of_key: bool,
 }
 
 impl Problem {
     fn at(path: Path, message: String) -> Self {
-        Self { paths: vec![path], message, help: None }
+        Self::at_all(vec![path], message)
+    }
+
+    /// Of several together.
+    fn at_all(paths: Vec<Path>, message: String) -> Self {
+        Self { paths, message, help: None, is_of_key: false }
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -42,16 +49,14 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Prob
     endpoints(topology, &mut problems);
     ports_taken_twice(topology, &mut problems);
     links(topology, &mut problems);
-    patroni(topology, &mut problems);
-    etcd(topology, &mut problems);
-    haproxy(topology, &mut problems);
-    postgresql(topology, &mut problems);
+    settings(topology, &mut problems);
     claimed(topology, &mut problems);
     problems
 }
 
-/// Names that endpoints have already, or that resolve to something else on every machine.
-const RESERVED_HOST_NAMES: &[&str] = &["write", "read", "localhost"];
+/// Names that endpoints have already, that resolve to something else on every machine, or that say something else where
+/// scenarios name hosts.
+const RESERVED_HOST_NAMES: &[&str] = &["write", "read", "localhost", "clients", "and"];
 
 /// A name that can be a DNS label on every resolver: containers, hosts and networks are called by it.
 fn is_dns_label(name: &str) -> bool {
@@ -117,7 +122,10 @@ fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
         check_name("host", &host.name, name_path.clone(), problems);
         if RESERVED_HOST_NAMES.contains(&host.name.as_str()) {
             let message = format!("a host can't be called `{}`", host.name);
-            problems.push(Problem::at(name_path.clone(), message).help("an endpoint or every machine has that name"));
+            problems.push(
+                Problem::at(name_path.clone(), message)
+                    .help("an endpoint, every machine or a scenario has that name for something else"),
+            );
         }
         if !seen.insert(&host.name) {
             let message = format!("two hosts are called `{}`", host.name);
@@ -184,12 +192,16 @@ fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
             problems.push(Problem::at(path("host"), message).help("it needs a host with haproxy or patroni"));
         } else if port == 0 {
             problems.push(Problem::at(path("port"), "no service can listen on port 0".to_owned()));
+        } else if service(ServiceKind::Toxiproxy).ports.iter().any(|own| own.number == port) {
+            let message = format!("port {port} is Toxiproxy's, which comes where links are shaped");
+            problems.push(Problem::at(path("port"), message).help("give the endpoint another port"));
         } else if !proxied && port != POSTGRESQL_PORT {
             let message = format!("nothing on `{}` serves port {port} to clients", host.name);
             let help = format!("PostgreSQL listens on {}", POSTGRESQL_PORT);
             problems.push(Problem::at(path("port"), message).help(help));
         }
     }
+    published(topology, problems);
     if let Some(read) = &topology.endpoints.read {
         let write = &topology.endpoints.write;
         let proxies =
@@ -198,6 +210,26 @@ fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
             let message = format!("reads and writes share port {} of the proxy", read.port);
             let help = "every haproxy listens on both ports, so they must differ (document 002: 5432 and 5433)";
             problems.push(Problem::at(steps!["endpoints", "read", "port"], message).help(help));
+        }
+    }
+}
+
+/// The ports of this machine at which endpoints are reached.
+fn published(topology: &Topology, problems: &mut Vec<Problem>) {
+    let mut taken = BTreeMap::new();
+    for (_, name, endpoint) in named_endpoints(topology) {
+        let Some(port) = endpoint.publish else { continue };
+        let path = steps!["endpoints", name, "publish"];
+        match taken.insert(port, (name, endpoint)) {
+            _ if port == 0 => {
+                let problem = Problem::at(path, "an endpoint can't be published at port 0".to_owned());
+                problems.push(problem.help("leave `publish` out for any port that is free"));
+            }
+            Some((other, first)) if (&first.host, first.port) != (&endpoint.host, endpoint.port) => {
+                let message = format!("port {port} of this machine is taken by the endpoint `{other}`");
+                problems.push(Problem::at(path, message).help("publish each endpoint at a port of its own"));
+            }
+            _ => {}
         }
     }
 }
@@ -292,107 +324,17 @@ fn shaped_ports(topology: &Topology, index: usize, problems: &mut Vec<Problem>) 
     }
 }
 
-/// Patroni's own rules: it would silently lower `loop_wait` and `retry_timeout` instead of refusing.
-fn patroni(topology: &Topology, problems: &mut Vec<Problem>) {
-    let settings = &topology.settings.patroni;
-    let path = |field: &str| steps!["settings", "patroni", field];
-    for (field, value, least) in [
-        ("ttl_s", settings.ttl_s, 20),
-        ("loop_wait_s", settings.loop_wait_s, 1),
-        ("retry_timeout_s", settings.retry_timeout_s, 3),
-    ] {
-        if value < least {
-            problems.push(Problem::at(path(field), format!("{field} is {value}; Patroni wants at least {least}")));
-        }
-    }
-    let (ttl, loop_wait, retry) =
-        (u64::from(settings.ttl_s), u64::from(settings.loop_wait_s), u64::from(settings.retry_timeout_s));
-    let sum = loop_wait + 2 * retry;
-    if sum > ttl {
-        let message = format!(
-            "loop_wait_s + 2 × retry_timeout_s is {sum} ({loop_wait} + 2 × {retry}) and exceeds ttl_s, which is {ttl}"
-        );
-        let paths = ["ttl_s", "loop_wait_s", "retry_timeout_s"].map(path).to_vec();
-        let help =
-            "otherwise the key of a healthy primary can expire while it retries: raise ttl_s or lower the others";
-        problems.push(Problem { paths, message, help: Some(help.to_owned()) });
-    }
-}
-
-/// etcd refuses to start otherwise.
-fn etcd(topology: &Topology, problems: &mut Vec<Problem>) {
-    let settings = &topology.settings.etcd;
-    let path = |field: &str| steps!["settings", "etcd", field];
-    if settings.heartbeat_interval_ms == 0 {
-        problems
-            .push(Problem::at(path("heartbeat_interval_ms"), "heartbeat_interval_ms must be at least 1".to_owned()));
-    }
-    let (heartbeat, election) = (u64::from(settings.heartbeat_interval_ms), u64::from(settings.election_timeout_ms));
-    if election < 5 * heartbeat {
-        let message = format!("election_timeout_ms is {election}, less than 5 × heartbeat_interval_ms ({heartbeat})");
-        let paths = ["election_timeout_ms", "heartbeat_interval_ms"].map(path).to_vec();
-        problems.push(Problem { paths, message, help: Some("etcd refuses to start with that".to_owned()) });
-    }
-    if election > 50_000 {
-        let message = format!("election_timeout_ms is {election}; etcd takes at most 50000");
-        problems.push(Problem::at(path("election_timeout_ms"), message));
-    }
-}
-
-fn haproxy(topology: &Topology, problems: &mut Vec<Problem>) {
-    let settings = &topology.settings.haproxy;
-    for (field, value) in [("inter_ms", settings.inter_ms), ("fall", settings.fall), ("rise", settings.rise)] {
-        if value == 0 {
-            let path = steps!["settings", "haproxy", field];
-            problems.push(Problem::at(path, format!("{field} must be at least 1")));
-        }
-    }
-}
-
-/// The only major version that images are made for.
-const MAJOR_VERSION: u32 = 17;
-
-/// Parameters that the harness or Patroni sets itself: Patroni passes them on the command line or ignores them,
-/// so that the file would not do what it says.
-const OWNED_PARAMETERS: &[&str] = &[
-    "cluster_name",
-    "config_file",
-    "data_directory",
-    "external_pid_file",
-    "hba_file",
-    "hot_standby",
-    "ident_file",
-    "listen_addresses",
-    "pgquake.node",
-    "port",
-    "primary_conninfo",
-    "primary_slot_name",
-    "promote_trigger_file",
-    "unix_socket_directories",
-    "wal_log_hints",
-];
-
-fn postgresql(topology: &Topology, problems: &mut Vec<Problem>) {
-    let settings = &topology.settings.postgresql;
-    let path = |field: &str| steps!["settings", "postgresql", field];
-    if settings.major_version != MAJOR_VERSION {
-        let message = format!("PostgreSQL {} is not supported", settings.major_version);
-        let help = format!("images are made for PostgreSQL {MAJOR_VERSION}");
-        problems.push(Problem::at(path("major_version"), message).help(help));
-    }
-    for name in settings.parameters.keys() {
-        let at = || below(&path("parameters"), name.as_str());
-        let plain = name.to_lowercase();
-        let letters = plain.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.".contains(letter));
-        if !letters || !plain.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
-            problems.push(Problem::at(at(), format!("`{name}` can't be the name of a parameter")));
-        } else if OWNED_PARAMETERS.contains(&plain.as_str()) || plain.starts_with("recovery_target") {
-            let problem = Problem::at(at(), format!("`{name}` is not the topology's to set"));
-            problems.push(problem.help("Patroni or the harness sets it on each node"));
-        } else if plain == "synchronous_standby_names" && topology.settings.patroni.synchronous_mode {
-            let problem = Problem::at(at(), format!("`{name}` is Patroni's with synchronous_mode"));
-            problems.push(problem.help("remove it, or turn synchronous_mode off"));
-        }
+/// The rules of each kind of service.
+fn settings(topology: &Topology, problems: &mut Vec<Problem>) {
+    let nodes = topology.nodes().len();
+    for broken in services::ALL.iter().flat_map(|row| (row.rules)(&topology.settings, nodes)) {
+        let path = |field: Vec<String>| std::iter::once("settings".to_owned()).chain(field).map(Step::Key).collect();
+        problems.push(Problem {
+            paths: broken.fields.into_iter().map(path).collect(),
+            message: broken.message,
+            help: broken.help,
+            is_of_key: broken.is_of_name,
+        });
     }
 }
 
