@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Aim, FaultError, FaultKind, Parameters, Process, Roles, Target};
-use crate::plan::Plan;
+use super::{Aim, FaultError, FaultKind, Parameters, Roles, Target};
+use crate::{plan::Plan, services::RunsOn};
 
 /// A fault that can be aimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +25,11 @@ fn out_of_role(kind: &FaultKind, aim: &Aim, roles: &Roles) -> Option<&'static st
         }
         ("switchover", _) if standby => Some("only the primary can hand over"),
         ("switchover", _) if aim.parameters.hosts("to").iter().any(leads) => Some("it would hand over to itself"),
-        (_, Some(Process::WalReceiver)) if primary => Some("a primary has no WAL receiver"),
-        (_, Some(Process::Startup)) if primary => Some("a primary replays no WAL, and has no startup process"),
-        (_, Some(Process::WalSender)) if standby => Some("only the primary has WAL senders here"),
+        (_, Some(process)) => match process.runs_on() {
+            RunsOn::Standbys(why) if primary => Some(why),
+            RunsOn::Primary(why) if standby => Some(why),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     cluster::{Cluster, wait_until},
     engine::{EngineError, Pod},
     plan::Plan,
-    services::{self, RevivedBy, patroni},
+    services::{self, RevivedBy, RunsOn, patroni},
     topology::ServiceKind,
 };
 
@@ -86,6 +86,11 @@ impl Process {
     /// Its word in scenarios and reports.
     pub fn word(self) -> &'static str {
         self.row.word
+    }
+
+    /// The roles in which a node has it.
+    pub(super) fn runs_on(self) -> RunsOn {
+        self.row.runs_on
     }
 
     /// The service that it belongs to.

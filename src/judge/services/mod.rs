@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};
 pub use row::{
-    Balancer, Broken, Clock, Dcs, Port, Process, Rendered, RevivedBy, Role, Service, Starts, Storage, Volume,
+    Balancer, Broken, Clock, Dcs, Port, Process, Rendered, RevivedBy, Role, RunsOn, Service, Starts, Storage, Volume,
 };
 pub use site::{Front, Serves, Site};
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Broken, Clock, Port, Process, Recipe, Rendered, RevivedBy, Role, Service, ServiceKind, Settings, Site, Starts,
-    Storage, Volume, context,
+    Broken, Clock, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service, ServiceKind, Settings, Site,
+    Starts, Storage, Volume, context,
     postgresql::{self, MAX_CONNECTIONS},
 };
 use crate::credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE};
@@ -31,14 +31,19 @@ pub const WAL_SEGMENT_BYTES: u64 = 16 << 20;
 pub const CLOCK_FILE: &str = "/etc/patroni/clock";
 
 /// Patroni itself.
-pub const AGENT: Process =
-    Process { word: "the Patroni agent", pattern: "python3 /usr/bin/patroni ", revived_by: RevivedBy::EntryPoint };
+pub const AGENT: Process = Process {
+    word: "the Patroni agent",
+    pattern: "python3 /usr/bin/patroni ",
+    revived_by: RevivedBy::EntryPoint,
+    runs_on: RunsOn::Every,
+};
 /// PostgreSQL's first process. Patroni starts the program for other ends too, to read a setting for example; only the
 /// server listens.
 pub const POSTMASTER: Process = Process {
     word: "PostgreSQL",
     pattern: "^/usr/lib/postgresql/[0-9]+/bin/postgres .*--listen_addresses",
     revived_by: RevivedBy::Agent,
+    runs_on: RunsOn::Every,
 };
 /// The process that asks for a checkpoint now and then.
 pub const CHECKPOINTER: Process = Process::of_postmaster("the checkpointer", "^postgres: .*checkpointer");
@@ -60,10 +65,13 @@ pub(super) const SERVICE: Service = Service {
     processes: &[
         POSTMASTER,
         AGENT,
-        Process::of_postmaster("a WAL sender", "^postgres: .*walsender "),
-        Process::of_postmaster("the WAL receiver", "^postgres: .*walreceiver"),
+        Process::of_postmaster("a WAL sender", "^postgres: .*walsender ")
+            .only_on(RunsOn::Primary("only the primary has WAL senders here")),
+        Process::of_postmaster("the WAL receiver", "^postgres: .*walreceiver")
+            .only_on(RunsOn::Standbys("a primary has no WAL receiver")),
         CHECKPOINTER,
-        Process::of_postmaster("the startup process", "^postgres: .*startup recovering"),
+        Process::of_postmaster("the startup process", "^postgres: .*startup recovering")
+            .only_on(RunsOn::Standbys("a primary replays no WAL, and has no startup process")),
     ],
     // Not over the data directory itself: Patroni moves and removes that.
     storage: Some(Storage {

@@ -80,18 +80,33 @@ pub struct Process {
     /// The regular expression (of `pgrep -f`) that finds it by its command line.
     pub pattern: &'static str,
     pub revived_by: RevivedBy,
+    pub runs_on: RunsOn,
 }
 
 impl Process {
     /// The service's main process.
     pub(super) const fn main(word: &'static str, pattern: &'static str) -> Self {
-        Self { word, pattern, revived_by: RevivedBy::Engine }
+        Self { word, pattern, revived_by: RevivedBy::Engine, runs_on: RunsOn::Every }
     }
 
     /// One that PostgreSQL's postmaster starts.
     pub(super) const fn of_postmaster(word: &'static str, pattern: &'static str) -> Self {
-        Self { word, pattern, revived_by: RevivedBy::Postmaster }
+        Self { word, pattern, revived_by: RevivedBy::Postmaster, runs_on: RunsOn::Every }
     }
+
+    pub(super) const fn only_on(self, runs_on: RunsOn) -> Self {
+        Self { runs_on, ..self }
+    }
+}
+
+/// Which hosts of its service have a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunsOn {
+    Every,
+    /// The primary alone; the reason why a standby has none.
+    Primary(&'static str),
+    /// Standbys alone; the reason why a primary has none.
+    Standbys(&'static str),
 }
 
 /// Who starts a process again that is gone.
