@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("faults", &["cluster", "engine", "history", "links", "plan", "quantity", "services", "suggestion", "topology"]),
     ("workload", &["cluster", "history", "plan", "services", "topology"]),
     ("observers", &["cluster", "engine", "history", "plan", "services", "topology"]),
-    ("checks", &["history", "plan", "quantity", "topology"]),
+    ("checks", &["history", "plan", "quantity", "schema", "topology"]),
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "topology", "verdict"]),
     ("saved", &["history", "plan", "report", "schema", "verdict"]),
