@@ -1,4 +1,4 @@
-//! Roles and passwords of a cluster, and the names that clients use in it.
+//! Roles and passwords of a system, and the names that clients use in it.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub const NODE_SETTING: &str = "pgquake.node";
 
 const PASSWORD_LENGTH: usize = 24;
 
-/// Passwords of one cluster. They are made anew for each and never printed: `Debug` hides them.
+/// Passwords of one system. They are made anew for each and never printed: `Debug` hides them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// Of the role `postgres`, for Patroni.

@@ -19,19 +19,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("claims", &["history"]),
     ("topology", &["claims", "suggestion"]),
     ("plan", &["schema", "topology"]),
-    ("engine", &["plan", "topology"]),
+    ("engine", &[]),
     ("links", &["plan"]),
     ("services", &["credentials", "plan", "topology"]),
-    ("cluster", &["credentials", "engine", "links", "plan", "services", "topology"]),
+    ("system", &["credentials", "engine", "links", "plan", "services", "topology"]),
     ("compose", &["credentials", "engine", "plan", "services", "topology"]),
-    ("faults", &["cluster", "engine", "history", "links", "plan", "quantity", "services", "suggestion", "topology"]),
-    ("workload", &["cluster", "history", "plan", "services", "topology"]),
-    ("observers", &["cluster", "engine", "history", "plan", "services", "topology"]),
+    ("faults", &["engine", "history", "links", "plan", "quantity", "services", "suggestion", "system", "topology"]),
+    ("workload", &["history", "plan", "services", "system", "topology"]),
+    ("observers", &["engine", "history", "plan", "services", "system", "topology"]),
     ("checks", &["history", "plan", "quantity", "schema", "topology"]),
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "topology", "verdict"]),
     ("saved", &["history", "plan", "report", "schema", "verdict"]),
-    ("drill", &["cluster", "engine", "faults", "history", "observers", "plan", "services", "topology", "workload"]),
+    ("drill", &["engine", "faults", "history", "observers", "plan", "services", "system", "topology", "workload"]),
     ("steps", &["*"]),
     ("run", &["*"]),
     ("cli", &["*"]),
@@ -183,9 +183,9 @@ fn files_stay_short_enough_to_read() {
 
 #[test]
 fn the_reader_of_imports_reads_lists_and_paths() {
-    let text = "use crate::{\n    cluster::{Cluster, wait_until},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
+    let text = "use crate::{\n    system::{System, wait_until},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
     let used: Vec<String> = used_by(text).into_iter().collect();
-    assert_eq!(used, ["cluster", "plan", "topology"]);
+    assert_eq!(used, ["plan", "system", "topology"]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 const FREE_DISK_MIB: u64 = 5 * 1024;
 /// A cluster of three nodes takes about 300 MB when idle.
 const MEMORY_MIB: u64 = 2 * 1024;
-/// Two cores keep the harness's timers apart from the cluster's work.
+/// Two cores keep the harness's timers apart from the system's work.
 const CORES: u64 = 2;
 /// How long timers are watched.
 const TIMERS_FOR: Duration = Duration::from_millis(500);

@@ -1,7 +1,7 @@
 //! Networks of a run, and taking a host off them and back.
 //!
 //! A network's subnet is chosen here and not by the engine, because an engine keeps a host's address for it only in a
-//! subnet that was asked for. (It also has far fewer subnets of its own than a machine can run clusters.)
+//! subnet that was asked for. (It also has far fewer subnets of its own than a machine can run systems.)
 
 use std::{
     collections::HashMap,

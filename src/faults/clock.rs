@@ -1,7 +1,7 @@
 //! What faults of clocks share: which clocks can be set, and the proof of what they show.
 
 use super::{Aim, FaultError, Parameter, Place, Process, Takes};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 /// Where clocks can't be set.
 pub(super) const LIMITS: &str = "clocks must be prepared (`Given the clocks of the nodes can be set`, or `prepare: { \
@@ -59,9 +59,9 @@ pub(super) fn words(ahead_s: f64, rate: f64) -> String {
 }
 
 /// The proof that PostgreSQL and the agent show this offset.
-pub(super) async fn shows(cluster: &Cluster, node: &str, wanted_s: f64) -> Result<String, String> {
-    let sql_s = cluster.postgresql_ahead_s(node).await?;
-    let agent_s = cluster.agent_ahead_s(node).await?;
+pub(super) async fn shows(system: &System, node: &str, wanted_s: f64) -> Result<String, String> {
+    let sql_s = system.postgresql_ahead_s(node).await?;
+    let agent_s = system.agent_ahead_s(node).await?;
     let told = format!("PostgreSQL on {node} is {sql_s:+.2} s from the harness's clock, Patroni {agent_s:+.0} s");
     let right = (sql_s - wanted_s).abs() <= POSTGRESQL_WITHIN_S && (agent_s - wanted_s).abs() <= AGENT_WITHIN_S;
     if right { Ok(told) } else { Err(told) }

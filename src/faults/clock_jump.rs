@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, clock};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "clock_jump",
@@ -64,29 +64,29 @@ impl Fault for ClockJump {
         clock::stands_on(&self.node)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.set_clock(&self.node, &clock::words(self.ahead_s, 1.0)).await?;
-        let (cluster, node, back_after) = (cluster.clone(), self.node.clone(), self.back_after);
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        system.set_clock(&self.node, &clock::words(self.ahead_s, 1.0)).await?;
+        let (system, node, back_after) = (system.clone(), self.node.clone(), self.back_after);
         self.back = Some(tokio::spawn(async move {
             tokio::time::sleep(back_after).await;
             // Healing sets it once more, and tells what fails.
-            drop(cluster.set_clock(&node, &clock::words(0.0, 1.0)).await);
+            drop(system.set_clock(&node, &clock::words(0.0, 1.0)).await);
         }));
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        clock::shows(cluster, &self.node, self.ahead_s).await
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        clock::shows(system, &self.node, self.ahead_s).await
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         if let Some(back) = self.back.take() {
             drop(back.await);
         }
-        Ok(cluster.set_clock(&self.node, &clock::words(0.0, 1.0)).await?)
+        Ok(system.set_clock(&self.node, &clock::words(0.0, 1.0)).await?)
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        clock::shows(cluster, &self.node, 0.0).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        clock::shows(system, &self.node, 0.0).await
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, clock};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "clock_offset",
@@ -38,19 +38,19 @@ impl Fault for ClockOffset {
         clock::stands_on(&self.node)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        Ok(cluster.set_clock(&self.node, &clock::words(self.ahead_s, 1.0)).await?)
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        Ok(system.set_clock(&self.node, &clock::words(self.ahead_s, 1.0)).await?)
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        clock::shows(cluster, &self.node, self.ahead_s).await
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        clock::shows(system, &self.node, self.ahead_s).await
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        Ok(cluster.set_clock(&self.node, &clock::words(0.0, 1.0)).await?)
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        Ok(system.set_clock(&self.node, &clock::words(0.0, 1.0)).await?)
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        clock::shows(cluster, &self.node, 0.0).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        clock::shows(system, &self.node, 0.0).await
     }
 }

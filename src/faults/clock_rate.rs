@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, clock, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "clock_rate",
@@ -53,30 +53,30 @@ impl Fault for ClockRate {
         clock::stands_on(&self.node)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
         // The library counts from the start of the agent, which starts PostgreSQL: what would have drifted since then is
         // taken away.
-        let age_s = process::age_s(cluster, &self.node, Process::Agent).await?;
+        let age_s = process::age_s(system, &self.node, Process::Agent).await?;
         let words = clock::words(age_s * (1.0 - self.rate), self.rate);
-        Ok(cluster.set_clock(&self.node, &words).await?)
+        Ok(system.set_clock(&self.node, &words).await?)
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, system: &System) -> Result<String, String> {
         let begun = Instant::now();
-        let first_s = cluster.postgresql_ahead_s(&self.node).await?;
+        let first_s = system.postgresql_ahead_s(&self.node).await?;
         tokio::time::sleep(LOOKS_APART).await;
         let apart_s = begun.elapsed().as_secs_f64();
-        let last_s = cluster.postgresql_ahead_s(&self.node).await?;
+        let last_s = system.postgresql_ahead_s(&self.node).await?;
         let rate = 1.0 + (last_s - first_s) / apart_s;
         let told = format!("the clock of PostgreSQL on {} goes at {rate:.2}, and is {last_s:+.2} s off", self.node);
         if (rate - self.rate).abs() <= RATE_WITHIN * self.rate.max(1.0) { Ok(told) } else { Err(told) }
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        Ok(cluster.set_clock(&self.node, &clock::words(0.0, 1.0)).await?)
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        Ok(system.set_clock(&self.node, &clock::words(0.0, 1.0)).await?)
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        clock::shows(cluster, &self.node, 0.0).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        clock::shows(system, &self.node, 0.0).await
     }
 }

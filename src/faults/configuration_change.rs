@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "configuration_change",
@@ -53,12 +53,12 @@ fn found(configuration: &Value, path: &[String]) -> Value {
 }
 
 impl ConfigurationChange {
-    async fn told(&self, cluster: &Cluster) -> Result<Value, String> {
-        Ok(found(&cluster.configuration().await?, &self.path))
+    async fn told(&self, system: &System) -> Result<Value, String> {
+        Ok(found(&system.configuration().await?, &self.path))
     }
 
-    async fn is(&self, cluster: &Cluster, wanted: &Value) -> Result<String, String> {
-        let told = self.told(cluster).await?;
+    async fn is(&self, system: &System, wanted: &Value) -> Result<String, String> {
+        let told = self.told(system).await?;
         let key = self.path.join(".");
         if told == *wanted { Ok(format!("Patroni says that {key} is {told}")) } else { Err(format!("{key} is {told}")) }
     }
@@ -76,30 +76,30 @@ impl Fault for ConfigurationChange {
         Vec::new()
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.before = self.told(cluster).await.map_err(|reason| self.aim.refuse(KIND.name, reason))?;
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        self.before = self.told(system).await.map_err(|reason| self.aim.refuse(KIND.name, reason))?;
         if self.before == self.value {
             return Err(self.aim.refuse(KIND.name, format!("{} is {} already", self.path.join("."), self.value)));
         }
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.configure(&change(&self.path, &self.value)).await?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        system.configure(&change(&self.path, &self.value)).await?;
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        self.is(cluster, &self.value).await
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        self.is(system, &self.value).await
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.configure(&change(&self.path, &self.before)).await?;
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        system.configure(&change(&self.path, &self.before)).await?;
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        self.is(cluster, &self.before).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        self.is(system, &self.before).await
     }
 }
 

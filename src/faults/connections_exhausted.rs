@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator};
 use crate::{
-    cluster::{Cluster, Session},
     plan::Plan,
+    system::{Session, System},
     topology::ServiceKind,
 };
 
@@ -67,7 +67,7 @@ impl Drop for ConnectionsExhausted {
 }
 
 /// Opens sessions and keeps them until it is aborted.
-async fn take_sessions(cluster: Cluster, node: String, at_most: usize, held: Arc<AtomicUsize>) {
+async fn take_sessions(system: System, node: String, at_most: usize, held: Arc<AtomicUsize>) {
     let mut sessions: Vec<Session> = Vec::new();
     loop {
         // A server that was started anew has ended those that it had.
@@ -75,7 +75,7 @@ async fn take_sessions(cluster: Cluster, node: String, at_most: usize, held: Arc
         sessions.retain(|session| session.ended().is_none());
         held.fetch_sub(before - sessions.len(), Ordering::Relaxed);
         if held.load(Ordering::Relaxed) < at_most
-            && let Ok(session) = cluster.session(&node, CROWD).await
+            && let Ok(session) = system.session(&node, CROWD).await
         {
             held.fetch_add(1, Ordering::Relaxed);
             sessions.push(session);
@@ -99,9 +99,9 @@ impl Fault for ConnectionsExhausted {
         Duration::from_secs(60)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
         let take = |_| {
-            let sessions = take_sessions(cluster.clone(), self.node.clone(), self.at_most, self.held.clone());
+            let sessions = take_sessions(system.clone(), self.node.clone(), self.at_most, self.held.clone());
             tokio::spawn(sessions)
         };
         self.held.store(0, Ordering::Relaxed);
@@ -109,11 +109,11 @@ impl Fault for ConnectionsExhausted {
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, system: &System) -> Result<String, String> {
         // A single refusal proves little while sessions are still being opened: one of those may fail and make room.
         for _ in 0..REFUSALS {
             let held = self.held.load(Ordering::Relaxed);
-            match cluster.refuses_sessions(&self.node).await.as_deref() {
+            match system.refuses_sessions(&self.node).await.as_deref() {
                 Some(TOO_MANY) => tokio::time::sleep(AGAIN_AFTER).await,
                 Some(other) => return Err(format!("{} refuses sessions with {other}", self.node)),
                 None => return Err(format!("{} takes sessions; {held} are held", self.node)),
@@ -123,7 +123,7 @@ impl Fault for ConnectionsExhausted {
         Ok(format!("{} refused {REFUSALS} sessions in a row ({TOO_MANY}); {held} are held", self.node))
     }
 
-    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, _system: &System) -> Result<(), FaultError> {
         for holder in self.holders.drain(..) {
             holder.abort();
             // Its sessions are closed when it has ended.
@@ -132,10 +132,10 @@ impl Fault for ConnectionsExhausted {
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+    async fn gone(&self, system: &System) -> Result<String, String> {
         // The server notices only after a while that a client has gone.
         let left = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{CROWD}'");
-        match cluster.sql_value(&self.node, &left).await?.as_str() {
+        match system.sql_value(&self.node, &left).await?.as_str() {
             "0" => Ok(format!("{} takes sessions, and has none of the crowd", self.node)),
             left => Err(format!("{} still has {left} sessions of the crowd", self.node)),
         }

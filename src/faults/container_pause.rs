@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "container_pause",
@@ -30,15 +30,15 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 }
 
 impl ContainerPause {
-    async fn is_paused(&self, cluster: &Cluster) -> Result<bool, String> {
-        let service = cluster.service(&self.host, self.kind).ok_or("the service is unknown")?;
-        let state = cluster.engine().container_state(service).await.map_err(|error| error.to_string())?;
+    async fn is_paused(&self, system: &System) -> Result<bool, String> {
+        let service = system.service(&self.host, self.kind).ok_or("the service is unknown")?;
+        let state = system.engine().container_state(service).await.map_err(|error| error.to_string())?;
         Ok(state.paused)
     }
 
     /// A process that runs or only sleeps. A frozen one waits where no signal reaches it (`D`).
-    async fn awake(&self, cluster: &Cluster) -> Result<Option<u32>, String> {
-        let processes = process::processes_of_service(cluster, &self.host, self.kind).await;
+    async fn awake(&self, system: &System) -> Result<Option<u32>, String> {
+        let processes = process::processes_of_service(system, &self.host, self.kind).await;
         let processes = processes.map_err(|error| error.to_string())?;
         Ok(processes.iter().find(|process| !matches!(process.state, 'D' | 'Z')).map(|process| process.pid))
     }
@@ -58,32 +58,32 @@ impl Fault for ContainerPause {
         vec![Place::Service(self.host.clone(), self.kind)]
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let Some(service) = cluster.service(&self.host, self.kind) else { return Ok(()) };
-        Ok(cluster.engine().pause_service(service).await?)
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        let Some(service) = system.service(&self.host, self.kind) else { return Ok(()) };
+        Ok(system.engine().pause_service(service).await?)
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        if !self.is_paused(cluster).await? {
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        if !self.is_paused(system).await? {
             return Err(format!("Docker says that {} on {} is not paused", self.kind.name(), self.host));
         }
         Ok(format!("Docker says that {} on {} is paused", self.kind.name(), self.host))
     }
 
     /// Docker neither kills nor stops what is paused: nothing reaches a frozen process.
-    async fn let_go(&mut self, cluster: &Cluster, _lost: &[Place]) -> Result<(), FaultError> {
-        self.heal(cluster).await
+    async fn let_go(&mut self, system: &System, _lost: &[Place]) -> Result<(), FaultError> {
+        self.heal(system).await
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if let (Some(service), Ok(true)) = (cluster.service(&self.host, self.kind), self.is_paused(cluster).await) {
-            cluster.engine().unpause_service(service).await?;
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        if let (Some(service), Ok(true)) = (system.service(&self.host, self.kind), self.is_paused(system).await) {
+            system.engine().unpause_service(service).await?;
         }
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        match (self.is_paused(cluster).await?, self.awake(cluster).await?) {
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        match (self.is_paused(system).await?, self.awake(system).await?) {
             (false, Some(pid)) => Ok(format!("{} on {} runs on (process {pid})", self.kind.name(), self.host)),
             (false, None) => Err(format!("no process of {} on {} is awake", self.kind.name(), self.host)),
             (true, _) => Err(format!("Docker says that {} on {} is still paused", self.kind.name(), self.host)),

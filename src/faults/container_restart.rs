@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "container_restart",
@@ -55,24 +55,24 @@ impl Fault for ContainerRestart {
         true
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if let Some(service) = cluster.service(&self.host, self.kind) {
-            self.started_at = cluster.engine().container_state(service).await?.started_at;
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        if let Some(service) = system.service(&self.host, self.kind) {
+            self.started_at = system.engine().container_state(service).await?.started_at;
         }
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let Some(service) = cluster.service(&self.host, self.kind) else { return Ok(()) };
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        let Some(service) = system.service(&self.host, self.kind) else { return Ok(()) };
         let grace_s = i32::try_from(self.grace.as_secs()).unwrap_or(i32::MAX);
-        cluster.engine().stop_and_start_service(service, grace_s).await?;
-        cluster.follow_log(&self.host, self.kind);
+        system.engine().stop_and_start_service(service, grace_s).await?;
+        system.follow_log(&self.host, self.kind);
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let service = cluster.service(&self.host, self.kind).ok_or("the service is unknown")?;
-        let state = cluster.engine().container_state(service).await.map_err(|error| error.to_string())?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let service = system.service(&self.host, self.kind).ok_or("the service is unknown")?;
+        let state = system.engine().container_state(service).await.map_err(|error| error.to_string())?;
         if state.started_at == self.started_at {
             return Err(format!("{} on {} runs since {}", self.kind.name(), self.host, self.started_at));
         }
@@ -80,13 +80,13 @@ impl Fault for ContainerRestart {
         Ok(format!("{} on {} was started at {now}, before that at {before}", self.kind.name(), self.host))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         // A restart that broke off after the stop.
-        process::start_again(cluster, &self.host, self.kind).await
+        process::start_again(system, &self.host, self.kind).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        host::services_run(cluster, &[(self.host.clone(), self.kind)]).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        host::services_run(system, &[(self.host.clone(), self.kind)]).await?;
         Ok(format!("{} runs on {}", self.kind.name(), self.host))
     }
 }

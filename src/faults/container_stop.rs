@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "container_stop",
@@ -54,24 +54,24 @@ impl Fault for ContainerStop {
         true
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let Some(service) = cluster.service(&self.host, self.kind) else { return Ok(()) };
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        let Some(service) = system.service(&self.host, self.kind) else { return Ok(()) };
         let grace_s = i32::try_from(self.grace.as_secs()).unwrap_or(i32::MAX);
-        Ok(cluster.engine().stop_service(service, grace_s).await?)
+        Ok(system.engine().stop_service(service, grace_s).await?)
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let ended = host::how_it_ended(cluster, &self.host, self.kind).await?;
-        let left = process::pids_of_service(cluster, &self.host, self.kind).await.map_err(|error| error.to_string())?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let ended = host::how_it_ended(system, &self.host, self.kind).await?;
+        let left = process::pids_of_service(system, &self.host, self.kind).await.map_err(|error| error.to_string())?;
         if left.is_empty() { Ok(ended) } else { Err(format!("processes {left} of {} are left", self.kind.name())) }
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        process::start_again(cluster, &self.host, self.kind).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        process::start_again(system, &self.host, self.kind).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        host::services_run(cluster, &[(self.host.clone(), self.kind)]).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        host::services_run(system, &[(self.host.clone(), self.kind)]).await?;
         Ok(format!("{} runs on {}", self.kind.name(), self.host))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, process};
-use crate::{cluster::Cluster, engine::CpuAccount, plan::Plan, topology::ServiceKind};
+use crate::{engine::CpuAccount, plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "cpu_quota",
@@ -50,15 +50,15 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 impl CpuQuota {
     /// The account after the service had something to do.
-    async fn account(&self, cluster: &Cluster) -> Result<CpuAccount, String> {
-        let service = cluster.service(&self.host, self.kind).ok_or("the service is unknown")?;
-        cluster.engine().run_in_service(service, BUSY).await.map_err(|error| error.to_string())?;
-        cluster.engine().cpu_account(service).await.map_err(|error| error.to_string())
+    async fn account(&self, system: &System) -> Result<CpuAccount, String> {
+        let service = system.service(&self.host, self.kind).ok_or("the service is unknown")?;
+        system.engine().run_in_service(service, BUSY).await.map_err(|error| error.to_string())?;
+        system.engine().cpu_account(service).await.map_err(|error| error.to_string())
     }
 
-    async fn limit(&self, cluster: &Cluster, quota_us: Option<i64>) -> Result<(), FaultError> {
-        let Some(service) = cluster.service(&self.host, self.kind) else { return Ok(()) };
-        Ok(cluster.engine().limit_cpu(service, quota_us).await?)
+    async fn limit(&self, system: &System, quota_us: Option<i64>) -> Result<(), FaultError> {
+        let Some(service) = system.service(&self.host, self.kind) else { return Ok(()) };
+        Ok(system.engine().limit_cpu(service, quota_us).await?)
     }
 }
 
@@ -77,19 +77,19 @@ impl Fault for CpuQuota {
         Duration::from_secs(30)
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if let Some(service) = cluster.service(&self.host, self.kind) {
-            self.throttled_before = cluster.engine().cpu_account(service).await?.throttled_periods;
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        if let Some(service) = system.service(&self.host, self.kind) {
+            self.throttled_before = system.engine().cpu_account(service).await?.throttled_periods;
         }
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.limit(cluster, Some(self.quota_us)).await
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.limit(system, Some(self.quota_us)).await
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let account = self.account(cluster).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let account = self.account(system).await?;
         let throttled = account.throttled_periods.saturating_sub(self.throttled_before);
         if account.quota_us != Some(self.quota_us) || throttled == 0 {
             return Err(format!("the quota is {:?}, and {throttled} periods were throttled", account.quota_us));
@@ -102,13 +102,13 @@ impl Fault for CpuQuota {
         ))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.limit(cluster, None).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        self.limit(system, None).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let before = self.account(cluster).await?.throttled_periods;
-        let account = self.account(cluster).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let before = self.account(system).await?.throttled_periods;
+        let account = self.account(system).await?;
         if account.quota_us.is_some() || account.throttled_periods > before {
             return Err(format!("{} on {} is still throttled", self.kind.name(), self.host));
         }

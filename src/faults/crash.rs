@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, Fault, FaultError, Parameter, Place, Takes, host};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 /// In which order several hosts come back.
 pub(super) const PARAMETERS: &[Parameter] = &[
@@ -59,39 +59,39 @@ impl Fault for Crash {
         self.hosts.iter().cloned().map(Place::Host).collect()
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.lost = unsynced(cluster, &self.services).await?;
-        join_all(self.hosts.iter().map(|name| host::power_off(cluster, name))).await.into_iter().collect()
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.lost = unsynced(system, &self.services).await?;
+        join_all(self.hosts.iter().map(|name| host::power_off(system, name))).await.into_iter().collect()
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let off = host::is_off(cluster, &self.hosts, &self.services).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let off = host::is_off(system, &self.hosts, &self.services).await?;
         Ok(match &self.lost {
             Some(lost) => format!("{off}; {lost}"),
             None => off,
         })
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         for (index, hosts) in self.returns.iter().enumerate() {
             if index > 0 {
                 tokio::time::sleep(self.apart).await;
             }
-            host::boot(cluster, hosts, &self.services).await?;
+            host::boot(system, hosts, &self.services).await?;
         }
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        host::is_on(cluster, &self.hosts, &self.services).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        host::is_on(system, &self.hosts, &self.services).await
     }
 }
 
 /// What prepared disks hold unsynced just before they die with their host; `None`: no disk is prepared.
-async fn unsynced(cluster: &Cluster, services: &[(String, ServiceKind)]) -> Result<Option<String>, FaultError> {
-    let kept = services.iter().filter(|(host, kind)| cluster.prepared_disk(host, *kind).is_some());
+async fn unsynced(system: &System, services: &[(String, ServiceKind)]) -> Result<Option<String>, FaultError> {
+    let kept = services.iter().filter(|(host, kind)| system.prepared_disk(host, *kind).is_some());
     let asked = kept.map(|(host, kind)| async move {
-        let bytes = cluster.disk_status(host, *kind, "unsynced_bytes").await?;
+        let bytes = system.disk_status(host, *kind, "unsynced_bytes").await?;
         Ok::<_, FaultError>(format!("{bytes} bytes of {} on {host}", kind.name()))
     });
     let told = try_join_all(asked).await?;

@@ -19,7 +19,7 @@ use super::{
     nft::{Rules, Table},
     probe::{Answer, Probe, ask},
 };
-use crate::{cluster::Cluster, engine::Pod};
+use crate::{engine::Pod, system::System};
 
 /// More probes than this are cut down to one for each destination.
 const MOST_PROBES: usize = 24;
@@ -95,11 +95,11 @@ impl Cut {
 }
 
 impl Addresses {
-    fn of(cluster: &Cluster) -> Self {
+    fn of(system: &System) -> Self {
         let of_pod = |pod: &Pod| (pod.host.clone(), (pod.addresses(), pod.gateways.clone()));
         Self {
-            hosts: cluster.pods().map(of_pod).collect(),
-            shaped: cluster.plan().links.iter().map(|link| (link.from.clone(), link.to.clone())).collect(),
+            hosts: system.pods().map(of_pod).collect(),
+            shaped: system.plan().links.iter().map(|link| (link.from.clone(), link.to.clone())).collect(),
         }
     }
 
@@ -203,28 +203,28 @@ impl Cuts {
     }
 
     /// Writes the rules, for the addresses that the hosts have now.
-    pub(super) fn prepare(&mut self, cluster: &Cluster) {
-        self.rules = rules(&self.cuts, self.manner, &Addresses::of(cluster));
+    pub(super) fn prepare(&mut self, system: &System) {
+        self.rules = rules(&self.cuts, self.manner, &Addresses::of(system));
     }
 
-    pub(super) async fn inject(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.table.add(cluster, &self.rules).await
+    pub(super) async fn inject(&self, system: &System) -> Result<(), FaultError> {
+        self.table.add(system, &self.rules).await
     }
 
-    pub(super) async fn heal(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.table.remove(cluster, &self.hosts()).await
+    pub(super) async fn heal(&self, system: &System) -> Result<(), FaultError> {
+        self.table.remove(system, &self.hosts()).await
     }
 
     /// Asks, and judges the answers.
-    pub(super) async fn bite(&self, cluster: &Cluster) -> Result<String, String> {
-        let answers = ask(cluster, &self.probes()).await?;
-        self.judge(cluster, &answers).await
+    pub(super) async fn bite(&self, system: &System) -> Result<String, String> {
+        let answers = ask(system, &self.probes()).await?;
+        self.judge(system, &answers).await
     }
 
     /// The proof: over each way that is cut a connection got no answer (or a reset, if packets are rejected), and the
     /// way's own rule has counted packets since the last proof. `answers` are those to [`Cuts::probes`].
-    pub(super) async fn judge(&self, cluster: &Cluster, answers: &[Answer]) -> Result<String, String> {
-        let counts = self.table.packets(cluster, &self.hosts()).await?;
+    pub(super) async fn judge(&self, system: &System, answers: &[Answer]) -> Result<String, String> {
+        let counts = self.table.packets(system, &self.hosts()).await?;
         let wanted = match self.manner {
             Manner::Drop => Answer::Silence,
             Manner::Reject => Answer::Reset,
@@ -259,10 +259,10 @@ impl Cuts {
     }
 
     /// The proof that it is gone: no rule is left, and peers answer one another, unless another fault keeps them apart.
-    pub(super) async fn is_gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let others = self.table.is_gone(cluster, &self.hosts()).await?;
+    pub(super) async fn is_gone(&self, system: &System) -> Result<String, String> {
+        let others = self.table.is_gone(system, &self.hosts()).await?;
         let probes = self.probes();
-        let answers = ask(cluster, &probes).await?;
+        let answers = ask(system, &probes).await?;
         let apart = |probe: &Probe| [&probe.by, &probe.to].iter().any(|host| others.contains(host));
         for (probe, answer) in probes.iter().zip(&answers) {
             if *answer == Answer::Silence && !apart(probe) {

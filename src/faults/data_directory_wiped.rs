@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator};
-use crate::{cluster::Cluster, engine::Shell, plan::Plan, services::patroni::DATA_DIRECTORY, topology::ServiceKind};
+use crate::{engine::Shell, plan::Plan, services::patroni::DATA_DIRECTORY, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "data_directory_wiped",
@@ -58,15 +58,15 @@ impl Fault for DataDirectoryWiped {
         Duration::from_secs(120)
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if cluster.plan().nodes.len() < 2 {
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        if system.plan().nodes.len() < 2 {
             return Err(self.aim.refuse(KIND.name, "no other node has the data"));
         }
-        self.shell = cluster.shell_in(&self.node, ServiceKind::Patroni).await?;
+        self.shell = system.shell_in(&self.node, ServiceKind::Patroni).await?;
         Ok(())
     }
 
-    async fn inject(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn inject(&mut self, _system: &System) -> Result<(), FaultError> {
         let Some(shell) = &self.shell else { return Ok(()) };
         // The server may make a file behind the back of the first pass.
         let files = format!("find {DATA_DIRECTORY} -type f | wc -l");
@@ -77,7 +77,7 @@ impl Fault for DataDirectoryWiped {
         Ok(())
     }
 
-    async fn bites(&self, _cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, _system: &System) -> Result<String, String> {
         match self.files {
             Some((before, 0)) if before > 0 => {
                 Ok(format!("{before} files were in {DATA_DIRECTORY} of {}, and none is left", self.node))
@@ -87,19 +87,19 @@ impl Fault for DataDirectoryWiped {
     }
 
     /// Patroni finds the directory empty in its next loop, and copies another node's.
-    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, _system: &System) -> Result<(), FaultError> {
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
+    async fn gone(&self, system: &System) -> Result<String, String> {
         let shell = self.shell.as_ref().ok_or("the service has no shell")?;
         let here =
             shell.run(&format!("test -s {DATA_DIRECTORY}/PG_VERSION")).await.map_err(|error| error.to_string())?;
         if here.status != 0 {
             return Err(format!("{DATA_DIRECTORY} of {} holds no database", self.node));
         }
-        cluster.agent_runs(&self.node).await?;
-        cluster.sql_value(&self.node, "SELECT 1").await?;
+        system.agent_runs(&self.node).await?;
+        system.sql_value(&self.node, "SELECT 1").await?;
         Ok(format!("{DATA_DIRECTORY} of {} holds a database again, and PostgreSQL serves it", self.node))
     }
 }

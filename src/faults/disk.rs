@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, Parameter, Place, Takes};
 use crate::{
-    cluster::{Cluster, DiskError},
     engine::{Shell, ShellOutput},
     plan::Plan,
     services::{self, Storage},
+    system::{DiskError, System},
     topology::ServiceKind,
 };
 
@@ -54,8 +54,8 @@ impl Volume {
         Ok(Self { host: host.to_owned(), kind, storage, prefix })
     }
 
-    async fn tell(&self, cluster: &Cluster, command: &str) -> Result<String, DiskError> {
-        cluster.tell_disk(&self.host, self.kind, command).await
+    async fn tell(&self, system: &System, command: &str) -> Result<String, DiskError> {
+        system.tell_disk(&self.host, self.kind, command).await
     }
 
     /// A name for reports.
@@ -153,17 +153,17 @@ impl Fault for DiskFault {
         MARGIN + 2 * self.shows.within()
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.shell = cluster.shell_in(&self.volume.host, self.volume.kind).await?;
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        self.shell = system.shell_in(&self.volume.host, self.volume.kind).await?;
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.volume.tell(cluster, &self.on).await?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.volume.tell(system, &self.on).await?;
         Ok(())
     }
 
-    async fn bites(&self, _cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, _system: &System) -> Result<String, String> {
         let wrote = self.try_a_write(self.shows.within()).await?;
         let words = self.volume.words();
         match (&self.shows, &wrote) {
@@ -180,17 +180,17 @@ impl Fault for DiskFault {
 
     /// A machine that lives writes back what a service leaves behind when it ends: the disk must be able to. One that
     /// dies with its host writes nothing.
-    async fn let_go(&mut self, cluster: &Cluster, lost: &[Place]) -> Result<(), FaultError> {
+    async fn let_go(&mut self, system: &System, lost: &[Place]) -> Result<(), FaultError> {
         let host = Place::Host(self.volume.host.clone());
-        if lost.contains(&host) { Ok(()) } else { self.heal(cluster).await }
+        if lost.contains(&host) { Ok(()) } else { self.heal(system).await }
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.volume.tell(cluster, self.off).await?;
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        self.volume.tell(system, self.off).await?;
         Ok(())
     }
 
-    async fn gone(&self, _cluster: &Cluster) -> Result<String, String> {
+    async fn gone(&self, _system: &System) -> Result<String, String> {
         let words = self.volume.words();
         match self.try_a_write(Duration::from_secs(5)).await? {
             Some((output, took)) if output.status == 0 => {

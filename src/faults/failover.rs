@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "failover",
@@ -56,33 +56,33 @@ impl Fault for Failover {
         Duration::from_secs(30)
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.primary_before = cluster.primary().await;
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        self.primary_before = system.primary().await;
         if self.primary_before.as_deref() == Some(&self.candidate) {
             return Err(self.aim.refuse(KIND.name, "it leads already"));
         }
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.fail_over(&self.candidate).await?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        system.fail_over(&self.candidate).await?;
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let primary = operator::writable_primary(cluster).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let primary = operator::writable_primary(system).await?;
         if primary != self.candidate {
             return Err(format!("{primary} leads"));
         }
         Ok(format!("Patroni on {primary} says that it leads, and PostgreSQL there is not in recovery"))
     }
 
-    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, _system: &System) -> Result<(), FaultError> {
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let primary = operator::writable_primary(cluster).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let primary = operator::writable_primary(system).await?;
         Ok(format!("{primary} leads; a failover leaves nothing to undo"))
     }
 }

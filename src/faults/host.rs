@@ -10,9 +10,9 @@ use super::{
     process,
 };
 use crate::{
-    cluster::{Cluster, wait_until},
     engine::{DISCARD_PORT, Pod},
     plan::Plan,
+    system::{System, wait_until},
     topology::ServiceKind,
 };
 
@@ -35,98 +35,98 @@ pub(super) fn services(plan: &Plan, hosts: &[String]) -> Vec<(String, ServiceKin
     hosts.iter().flat_map(of).collect()
 }
 
-pub(super) fn pod<'a>(cluster: &'a Cluster, host: &str) -> Result<&'a Pod, FaultError> {
-    cluster.pod(host).ok_or_else(|| FaultError::NoTarget(format!("host `{host}`")))
+pub(super) fn pod<'a>(system: &'a System, host: &str) -> Result<&'a Pod, FaultError> {
+    system.pod(host).ok_or_else(|| FaultError::NoTarget(format!("host `{host}`")))
 }
 
 /// Takes a host's power away. Packets are dropped before any process dies, so that no peer gets a reset from a "dead"
 /// machine's kernel.
-pub(super) async fn power_off(cluster: &Cluster, host: &str) -> Result<(), FaultError> {
-    silence(cluster, host, KILL_ALL).await
+pub(super) async fn power_off(system: &System, host: &str) -> Result<(), FaultError> {
+    silence(system, host, KILL_ALL).await
 }
 
 /// Shuts a host down in order: each service gets SIGTERM and the time to end, what is left then is killed, and the
 /// machine falls silent.
-pub(super) async fn shut_down(cluster: &Cluster, host: &str, grace: Duration) -> Result<(), FaultError> {
-    let here: Vec<_> = cluster.services_on(host).map(|(kind, _)| kind).collect();
+pub(super) async fn shut_down(system: &System, host: &str, grace: Duration) -> Result<(), FaultError> {
+    let here: Vec<_> = system.services_on(host).map(|(kind, _)| kind).collect();
     for kind in SHUTDOWN_ORDER.iter().copied().filter(|kind| here.contains(kind)) {
-        let processes = process::processes_of_service(cluster, host, kind).await?;
+        let processes = process::processes_of_service(system, host, kind).await?;
         if let Some(main) = processes.iter().find(|process| process.parent == 0) {
-            pod(cluster, host)?.shell.run(&format!("kill -TERM {}", main.pid)).await?;
+            pod(system, host)?.shell.run(&format!("kill -TERM {}", main.pid)).await?;
         }
         // As systemd does, the wait ends with SIGKILL: `power_off` sends it.
         let ended = wait_until("the end of a service", grace, || async {
-            let left = process::pids_of_service(cluster, host, kind).await.map_err(|error| error.to_string())?;
+            let left = process::pids_of_service(system, host, kind).await.map_err(|error| error.to_string())?;
             if left.is_empty() { Ok(()) } else { Err(left) }
         });
         drop(ended.await);
     }
-    power_off(cluster, host).await
+    power_off(system, host).await
 }
 
 /// Lets a host's packets pass and starts its services.
 pub(super) async fn boot(
-    cluster: &Cluster,
+    system: &System,
     hosts: &[String],
     services: &[(String, ServiceKind)],
 ) -> Result<(), FaultError> {
-    try_join_all(hosts.iter().map(|name| speak(cluster, name))).await?;
+    try_join_all(hosts.iter().map(|name| speak(system, name))).await?;
     let here = services.iter().filter(|(on, _)| hosts.contains(on));
-    try_join_all(here.map(|(on, kind)| process::start_again(cluster, on, *kind))).await?;
+    try_join_all(here.map(|(on, kind)| process::start_again(system, on, *kind))).await?;
     Ok(())
 }
 
 /// The proof that hosts are off: no process of a service is left, and no peer hears them.
 pub(super) async fn is_off(
-    cluster: &Cluster,
+    system: &System,
     hosts: &[String],
     services: &[(String, ServiceKind)],
 ) -> Result<String, String> {
     let dead = async {
-        let left = hosts.iter().map(|name| process::left_on(cluster, name, services));
+        let left = hosts.iter().map(|name| process::left_on(system, name, services));
         let left = try_join_all(left).await.map_err(|error| error.to_string())?.concat();
         if left.is_empty() { Ok(()) } else { Err(format!("processes {left} are left")) }
     };
-    let silent = try_join_all(hosts.iter().map(|name| is_silent(cluster, name, hosts)));
+    let silent = try_join_all(hosts.iter().map(|name| is_silent(system, name, hosts)));
     let ((), proofs) = try_join(dead, silent).await?;
     Ok(format!("no process is left; {}", proofs.join("; ")))
 }
 
 /// The proof that hosts are on: every service runs, and their peers are answered.
 pub(super) async fn is_on(
-    cluster: &Cluster,
+    system: &System,
     hosts: &[String],
     services: &[(String, ServiceKind)],
 ) -> Result<String, String> {
-    services_run(cluster, services).await?;
-    let proofs = try_join_all(hosts.iter().map(|name| answers(cluster, name))).await?;
+    services_run(system, services).await?;
+    let proofs = try_join_all(hosts.iter().map(|name| answers(system, name))).await?;
     Ok(format!("every service runs; {}", proofs.join("; ")))
 }
 
 /// How a service that is down ended, by Docker's word.
-pub(super) async fn how_it_ended(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<String, String> {
-    let service = cluster.service(host, kind).ok_or("the service is unknown")?;
-    match cluster.engine().container_state(service).await.map_err(|error| error.to_string())? {
+pub(super) async fn how_it_ended(system: &System, host: &str, kind: ServiceKind) -> Result<String, String> {
+    let service = system.service(host, kind).ok_or("the service is unknown")?;
+    match system.engine().container_state(service).await.map_err(|error| error.to_string())? {
         state if !state.running => Ok(format!("{} on {host} ended with status {}", kind.name(), state.exit_status)),
         _ => Err(format!("the engine says that {} on {host} runs", kind.name())),
     }
 }
 
 /// Drops every packet of a host, then runs a script on it.
-pub(super) async fn silence(cluster: &Cluster, host: &str, then: &str) -> Result<(), FaultError> {
-    pod(cluster, host)?.shell.must(&format!("{SILENCE} && {{ {then}; }}")).await?;
+pub(super) async fn silence(system: &System, host: &str, then: &str) -> Result<(), FaultError> {
+    pod(system, host)?.shell.must(&format!("{SILENCE} && {{ {then}; }}")).await?;
     Ok(())
 }
 
 /// Lets a host's packets pass again.
-pub(super) async fn speak(cluster: &Cluster, host: &str) -> Result<(), FaultError> {
-    pod(cluster, host)?.shell.must(SPEAK).await?;
+pub(super) async fn speak(system: &System, host: &str) -> Result<(), FaultError> {
+    pod(system, host)?.shell.must(SPEAK).await?;
     Ok(())
 }
 
 /// The proof that no peer outside `silent` hears a host.
-pub(super) async fn is_silent(cluster: &Cluster, host: &str, silent: &[String]) -> Result<String, String> {
-    let answers = answers_to_peers(cluster, host, silent).await?;
+pub(super) async fn is_silent(system: &System, host: &str, silent: &[String]) -> Result<String, String> {
+    let answers = answers_to_peers(system, host, silent).await?;
     match answers.iter().find(|(_, answer)| *answer != Answer::Silence) {
         Some((peer, _)) => Err(format!("{host} still answers {peer}")),
         None if answers.is_empty() => Ok(format!("all packets of {host} are dropped; no peer is left to hear it")),
@@ -135,18 +135,18 @@ pub(super) async fn is_silent(cluster: &Cluster, host: &str, silent: &[String]) 
 }
 
 /// The proof that a host answers a peer, or that only another fault keeps it from all of them.
-pub(super) async fn answers(cluster: &Cluster, host: &str) -> Result<String, String> {
-    let answers = answers_to_peers(cluster, host, &[]).await?;
+pub(super) async fn answers(system: &System, host: &str) -> Result<String, String> {
+    let answers = answers_to_peers(system, host, &[]).await?;
     if answers.is_empty() {
         return Ok(format!("{host} has no peer"));
     }
     if let Some((peer, _)) = answers.iter().find(|(_, answer)| *answer != Answer::Silence) {
         return Ok(format!("{host} answers {peer}"));
     }
-    if cut_off(cluster, host).await?.is_some_and(|by| by != SILENCE_TABLE) {
+    if cut_off(system, host).await?.is_some_and(|by| by != SILENCE_TABLE) {
         return Ok(format!("{host} speaks again; another fault keeps it apart from its peers"));
     }
-    let peers = try_join_all(answers.iter().map(|(peer, _)| cut_off(cluster, peer))).await?;
+    let peers = try_join_all(answers.iter().map(|(peer, _)| cut_off(system, peer))).await?;
     match answers.iter().zip(peers).find(|(_, by)| by.is_none()) {
         Some(((peer, _), _)) => Err(format!("{peer} hears nothing of {host}")),
         None => Ok(format!("{host} speaks again; other faults keep its peers apart from it")),
@@ -154,8 +154,8 @@ pub(super) async fn answers(cluster: &Cluster, host: &str) -> Result<String, Str
 }
 
 /// What keeps packets from or to a host: the first table of rules of a fault, or the loss of its network.
-async fn cut_off(cluster: &Cluster, host: &str) -> Result<Option<String>, String> {
-    let pod = pod(cluster, host).map_err(|error| error.to_string())?;
+async fn cut_off(system: &System, host: &str) -> Result<Option<String>, String> {
+    let pod = pod(system, host).map_err(|error| error.to_string())?;
     let script = "nft list tables inet | grep -o 'pgquake_[a-z0-9_]*' | sort -r; \
                   [ -n \"$(ip route)\" ] || echo no route";
     let told = pod.shell.run(script).await.map_err(|error| error.to_string())?.text;
@@ -163,10 +163,10 @@ async fn cut_off(cluster: &Cluster, host: &str) -> Result<Option<String>, String
 }
 
 /// The proof that the services run.
-pub(super) async fn services_run(cluster: &Cluster, services: &[(String, ServiceKind)]) -> Result<(), String> {
+pub(super) async fn services_run(system: &System, services: &[(String, ServiceKind)]) -> Result<(), String> {
     for (host, kind) in services {
-        let Some(service) = cluster.service(host, *kind) else { continue };
-        match cluster.engine().service_runs(service).await {
+        let Some(service) = system.service(host, *kind) else { continue };
+        match system.engine().service_runs(service).await {
             Ok(true) => {}
             Ok(false) => return Err(format!("{} on {host} does not run", kind.name())),
             Err(error) => return Err(error.to_string()),
@@ -177,10 +177,10 @@ pub(super) async fn services_run(cluster: &Cluster, services: &[(String, Service
 
 /// What each other host gets when it connects to this one, where nothing listens: a living machine resets the
 /// connection, a dead one says nothing. All are asked, because a peer that is itself cut off hears nothing of anyone.
-async fn answers_to_peers(cluster: &Cluster, host: &str, but: &[String]) -> Result<Vec<(String, Answer)>, String> {
-    let peers = cluster.pods().filter(|peer| peer.host != host && !but.contains(&peer.host));
+async fn answers_to_peers(system: &System, host: &str, but: &[String]) -> Result<Vec<(String, Answer)>, String> {
+    let peers = system.pods().filter(|peer| peer.host != host && !but.contains(&peer.host));
     let probe = |peer: &Pod| Probe { of: 0, by: peer.host.clone(), to: host.to_owned(), port: Some(DISCARD_PORT) };
     let probes: Vec<Probe> = peers.map(probe).collect();
-    let answers = probe::ask(cluster, &probes).await?;
+    let answers = probe::ask(system, &probes).await?;
     Ok(probes.into_iter().map(|probe| probe.by).zip(answers).collect())
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_freeze",
@@ -55,41 +55,41 @@ impl Fault for HostFreeze {
         self.hosts.iter().cloned().map(Place::Host).collect()
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        join_all(self.hosts.iter().map(|name| host::silence(cluster, name, STOP_ALL))).await.into_iter().collect()
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        join_all(self.hosts.iter().map(|name| host::silence(system, name, STOP_ALL))).await.into_iter().collect()
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, system: &System) -> Result<String, String> {
         for (on, kind) in &self.services {
-            if let Some(running) = process::not_stopped(cluster, on, *kind).await? {
+            if let Some(running) = process::not_stopped(system, on, *kind).await? {
                 return Err(running);
             }
         }
-        let silent = self.hosts.iter().map(|name| host::is_silent(cluster, name, &self.hosts));
+        let silent = self.hosts.iter().map(|name| host::is_silent(system, name, &self.hosts));
         Ok(format!("every process is stopped; {}", try_join_all(silent).await?.join("; ")))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         for name in &self.hosts {
-            host::pod(cluster, name)?.shell.must(CONTINUE_ALL).await?;
-            host::speak(cluster, name).await?;
+            host::pod(system, name)?.shell.must(CONTINUE_ALL).await?;
+            host::speak(system, name).await?;
         }
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let stopped = self.hosts.iter().map(|name| stopped_by_it(cluster, name));
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let stopped = self.hosts.iter().map(|name| stopped_by_it(system, name));
         if let Some(stopped) = try_join_all(stopped).await?.into_iter().flatten().next() {
             return Err(stopped);
         }
-        let answered = self.hosts.iter().map(|name| host::answers(cluster, name));
+        let answered = self.hosts.iter().map(|name| host::answers(system, name));
         Ok(format!("every process runs on; {}", try_join_all(answered).await?.join("; ")))
     }
 }
 
 /// The processes of a host that the freeze still stops, in words.
-async fn stopped_by_it(cluster: &Cluster, name: &str) -> Result<Option<String>, String> {
-    let pod = cluster.pod(name).ok_or("the host is unknown")?;
+async fn stopped_by_it(system: &System, name: &str) -> Result<Option<String>, String> {
+    let pod = system.pod(name).ok_or("the host is unknown")?;
     let left = pod.shell.run(STILL_STOPPED).await.map_err(|error| error.to_string())?.text;
     Ok((!left.is_empty()).then(|| format!("processes {left} of {name} are still stopped")))
 }

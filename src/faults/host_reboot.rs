@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::task::JoinHandle;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_reboot",
@@ -79,39 +79,39 @@ impl Fault for HostReboot {
         self.clean
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
         let down = self.hosts.iter().map(|name| async {
             match self.clean {
-                true => host::shut_down(cluster, name, self.grace).await,
-                false => host::power_off(cluster, name).await,
+                true => host::shut_down(system, name, self.grace).await,
+                false => host::power_off(system, name).await,
             }
         });
         join_all(down).await.into_iter().collect::<Result<(), FaultError>>()?;
-        let (cluster, hosts, services) = (cluster.clone(), self.hosts.clone(), self.services.clone());
+        let (system, hosts, services) = (system.clone(), self.hosts.clone(), self.services.clone());
         let down_for = self.down_for;
         self.boot = Some(tokio::spawn(async move {
             tokio::time::sleep(down_for).await;
-            host::boot(&cluster, &hosts, &services).await
+            host::boot(&system, &hosts, &services).await
         }));
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        host::is_off(cluster, &self.hosts, &self.services).await
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        host::is_off(system, &self.hosts, &self.services).await
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         match self.boot.take() {
             // A task that was aborted or panicked has not booted anything for sure.
             Some(boot) => match boot.await {
                 Ok(booted) => booted,
-                Err(_) => host::boot(cluster, &self.hosts, &self.services).await,
+                Err(_) => host::boot(system, &self.hosts, &self.services).await,
             },
-            None => host::boot(cluster, &self.hosts, &self.services).await,
+            None => host::boot(system, &self.hosts, &self.services).await,
         }
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        host::is_on(cluster, &self.hosts, &self.services).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        host::is_on(system, &self.hosts, &self.services).await
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "host_shutdown",
@@ -54,24 +54,24 @@ impl Fault for HostShutdown {
         true
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let all = self.hosts.iter().map(|name| host::shut_down(cluster, name, self.grace));
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        let all = self.hosts.iter().map(|name| host::shut_down(system, name, self.grace));
         join_all(all).await.into_iter().collect()
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let off = host::is_off(cluster, &self.hosts, &self.services).await?;
-        let ended = try_join_all(self.services.iter().map(|(on, kind)| host::how_it_ended(cluster, on, *kind))).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let off = host::is_off(system, &self.hosts, &self.services).await?;
+        let ended = try_join_all(self.services.iter().map(|(on, kind)| host::how_it_ended(system, on, *kind))).await?;
         Ok(format!("{off}; {}", ended.join(", ")))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         // What a shutdown that failed half-way has told to end may still be about to.
-        try_join_all(self.hosts.iter().map(|name| host::power_off(cluster, name))).await?;
-        host::boot(cluster, &self.hosts, &self.services).await
+        try_join_all(self.hosts.iter().map(|name| host::power_off(system, name))).await?;
+        host::boot(system, &self.hosts, &self.services).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        host::is_on(cluster, &self.hosts, &self.services).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        host::is_on(system, &self.hosts, &self.services).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, operator, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "member_removed",
@@ -59,30 +59,30 @@ impl Fault for MemberRemoved {
         Duration::from_secs(120)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let Some(service) = cluster.service(&self.node, ServiceKind::Patroni) else { return Ok(()) };
-        Ok(cluster.engine().stop_service(service, GRACE_S).await?)
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        let Some(service) = system.service(&self.node, ServiceKind::Patroni) else { return Ok(()) };
+        Ok(system.engine().stop_service(service, GRACE_S).await?)
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let ended = host::how_it_ended(cluster, &self.node, ServiceKind::Patroni).await?;
-        let members = cluster.members().await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let ended = host::how_it_ended(system, &self.node, ServiceKind::Patroni).await?;
+        let members = system.members().await?;
         if members.contains(&self.node) {
             return Err(format!("{} is still listed as a member", self.node));
         }
         Ok(format!("{ended}; members are {}", members.join(", ")))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        process::start_again(cluster, &self.node, ServiceKind::Patroni).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        process::start_again(system, &self.node, ServiceKind::Patroni).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let members = cluster.members().await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let members = system.members().await?;
         if !members.contains(&self.node) {
             return Err(format!("members are {}", members.join(", ")));
         }
-        match cluster.patroni_says(&self.node).await?["state"].as_str() {
+        match system.patroni_says(&self.node).await?["state"].as_str() {
             Some("running" | "streaming") => Ok(format!("{} runs; members are {}", self.node, members.join(", "))),
             state => Err(format!("Patroni on {} says {state:?}", self.node)),
         }

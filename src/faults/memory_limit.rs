@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator};
 use crate::{
-    cluster::{Cluster, Session},
     plan::Plan,
+    system::{Session, System},
     topology::ServiceKind,
 };
 
@@ -56,9 +56,9 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 }
 
 impl MemoryLimit {
-    async fn killed(&self, cluster: &Cluster) -> Result<u64, FaultError> {
-        match cluster.service(&self.node, ServiceKind::Patroni) {
-            Some(service) => Ok(cluster.engine().killed_for_memory(service).await?),
+    async fn killed(&self, system: &System) -> Result<u64, FaultError> {
+        match system.service(&self.node, ServiceKind::Patroni) {
+            Some(service) => Ok(system.engine().killed_for_memory(service).await?),
             None => Ok(0),
         }
     }
@@ -91,27 +91,27 @@ impl Fault for MemoryLimit {
         HUNGRY_FOR
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.killed_before = self.killed(cluster).await?;
-        self.machine_bytes = cluster.engine().machine_memory().await?;
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        self.killed_before = self.killed(system).await?;
+        self.machine_bytes = system.engine().machine_memory().await?;
         if self.limit_bytes >= self.machine_bytes {
             return Err(self.aim.refuse(KIND.name, "the machine itself has no more memory"));
         }
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
         let missing = || FaultError::NoTarget(format!("PostgreSQL on {}", self.node));
-        let service = cluster.service(&self.node, ServiceKind::Patroni).ok_or_else(missing)?;
-        cluster.engine().limit_memory(service, self.limit_bytes).await?;
-        let session = cluster.session(&self.node, "pgquake hungry").await;
+        let service = system.service(&self.node, ServiceKind::Patroni).ok_or_else(missing)?;
+        system.engine().limit_memory(service, self.limit_bytes).await?;
+        let session = system.session(&self.node, "pgquake hungry").await;
         let session = session.map_err(|reason| self.aim.refuse(KIND.name, reason))?;
         self.hungry = Some(tokio::spawn(ask_for_memory(session)));
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let killed = self.killed(cluster).await.map_err(|error| error.to_string())?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let killed = self.killed(system).await.map_err(|error| error.to_string())?;
         let killed = killed.saturating_sub(self.killed_before);
         if killed == 0 {
             return Err(format!("the kernel has killed nothing on {}", self.node));
@@ -120,23 +120,23 @@ impl Fault for MemoryLimit {
         Ok(format!("the kernel killed {killed} of PostgreSQL's processes on {} at its limit of {limit} MB", self.node))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         if let Some(hungry) = self.hungry.take() {
             hungry.abort();
         }
-        if let Some(service) = cluster.service(&self.node, ServiceKind::Patroni) {
-            cluster.engine().limit_memory(service, self.machine_bytes).await?;
+        if let Some(service) = system.service(&self.node, ServiceKind::Patroni) {
+            system.engine().limit_memory(service, self.machine_bytes).await?;
         }
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let service = cluster.service(&self.node, ServiceKind::Patroni).ok_or("the service is unknown")?;
-        let limit = cluster.engine().memory_limit(service).await.map_err(|error| error.to_string())?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let service = system.service(&self.node, ServiceKind::Patroni).ok_or("the service is unknown")?;
+        let limit = system.engine().memory_limit(service).await.map_err(|error| error.to_string())?;
         if limit != self.machine_bytes {
             return Err(format!("the limit of {} is {limit} bytes", self.node));
         }
-        cluster.sql_value(&self.node, "SELECT 1").await?;
+        system.sql_value(&self.node, "SELECT 1").await?;
         Ok(format!("{} may use the whole memory of the machine, and takes sessions", self.node))
     }
 }

@@ -83,10 +83,10 @@ pub use process::Process;
 pub use target::{CLIENTS, Roles, Target};
 
 use crate::{
-    cluster::{Cluster, DiskError, NotReady, ShapingError, operations::OperationError},
     engine::EngineError,
     links::ToxiproxyError,
     plan::Plan,
+    system::{DiskError, NotReady, ShapingError, System, operations::OperationError},
     topology::ServiceKind,
 };
 
@@ -174,7 +174,7 @@ pub enum Hosts {
 }
 
 /// Aims a fault, or says why it can't be applied there. The plan alone decides that, so that a scenario which asks for
-/// what can't be done is refused before anything starts; what only a cluster knows waits for [`Fault::prepare`].
+/// what can't be done is refused before anything starts; what only a running system knows waits for [`Fault::prepare`].
 pub type AimFault = fn(&Plan, &Aim) -> Result<Box<dyn Fault>, FaultError>;
 
 /// Whether a fault stays by itself.
@@ -230,9 +230,9 @@ pub trait Fault: Send + Sync {
         Vec::new()
     }
 
-    /// Looks at what only a running cluster knows: addresses, and what was before, where the proof needs it for
+    /// Looks at what only a running system knows: addresses, and what was before, where the proof needs it for
     /// comparison. Changes nothing.
-    async fn prepare(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn prepare(&mut self, _system: &System) -> Result<(), FaultError> {
         Ok(())
     }
 
@@ -252,10 +252,10 @@ pub trait Fault: Send + Sync {
     }
 
     /// Does it, and returns as soon as it is done.
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError>;
 
     /// The proof that it bites, or what is still missing.
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String>;
+    async fn bites(&self, system: &System) -> Result<String, String>;
 
     /// Whether it can take other parameters while it is on.
     fn can_change(&self) -> bool {
@@ -263,21 +263,21 @@ pub trait Fault: Send + Sync {
     }
 
     /// Takes other parameters while it is on.
-    async fn change(&mut self, _cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
+    async fn change(&mut self, _system: &System, aim: &Aim) -> Result<(), FaultError> {
         Err(FaultError::Unchangeable(aim.described.clone()))
     }
 
     /// Called just before a later fault takes away what it stands on. What would keep the later one from it is undone
     /// here: a process that can't die, a disk that can't write back.
-    async fn let_go(&mut self, _cluster: &Cluster, _lost: &[Place]) -> Result<(), FaultError> {
+    async fn let_go(&mut self, _system: &System, _lost: &[Place]) -> Result<(), FaultError> {
         Ok(())
     }
 
     /// Makes it bite again once what it stands on is back. What is left of it is undone first.
-    async fn put_back(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.heal(cluster).await?;
-        self.prepare(cluster).await?;
-        self.inject(cluster).await
+    async fn put_back(&mut self, system: &System) -> Result<(), FaultError> {
+        self.heal(system).await?;
+        self.prepare(system).await?;
+        self.inject(system).await
     }
 
     /// Whether it can be undone while something that it stands on is away, because it holds in other places too: between
@@ -287,10 +287,10 @@ pub trait Fault: Send + Sync {
     }
 
     /// Undoes it, also when the injection failed half-way, or when there is nothing left to undo.
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError>;
 
     /// The proof that it is gone, or what still stands in the way.
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String>;
+    async fn gone(&self, system: &System) -> Result<String, String>;
 }
 
 /// Every fault, by name.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, names::Nameless};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "name_service_loss",
@@ -40,23 +40,23 @@ impl Fault for NameServiceLoss {
         self.nameless.stands_on()
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.nameless.inject(cluster).await
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.nameless.inject(system).await
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        self.nameless.bite(cluster).await
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        self.nameless.bite(system).await
     }
 
     fn heals_while_suspended(&self) -> bool {
         true
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.nameless.heal(cluster).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        self.nameless.heal(system).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        self.nameless.is_gone(cluster).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        self.nameless.is_gone(system).await
     }
 }

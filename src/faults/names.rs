@@ -12,7 +12,7 @@ use super::{
     nft::{Rules, Table},
     probe::{Answer, Probe, ask},
 };
-use crate::cluster::Cluster;
+use crate::system::System;
 
 /// Where the resolver of every host asks.
 const SERVER: &str = "127.0.0.11";
@@ -39,25 +39,25 @@ impl Nameless {
         self.hosts.iter().cloned().map(Place::Network).collect()
     }
 
-    pub(super) async fn inject(&self, cluster: &Cluster) -> Result<(), FaultError> {
+    pub(super) async fn inject(&self, system: &System) -> Result<(), FaultError> {
         let rules = Rules {
             counters: vec![COUNTER.to_owned()],
             arriving: vec![format!("ip daddr {SERVER} counter name {COUNTER} drop")],
             leaving: Vec::new(),
         };
         let rules: BTreeMap<_, _> = self.hosts.iter().map(|host| (host.clone(), rules.clone())).collect();
-        self.table.add(cluster, &rules).await
+        self.table.add(system, &rules).await
     }
 
-    pub(super) async fn heal(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.table.remove(cluster, &self.hosts).await
+    pub(super) async fn heal(&self, system: &System) -> Result<(), FaultError> {
+        self.table.remove(system, &self.hosts).await
     }
 
     /// Who is to look a name up: each of the hosts.
-    pub(super) fn probes(&self, cluster: &Cluster) -> Vec<Probe> {
+    pub(super) fn probes(&self, system: &System) -> Vec<Probe> {
         let probe = |(index, host): (usize, &String)| {
             // Its own name stands in a file.
-            let peer = cluster.pods().find(|peer| peer.host != *host)?;
+            let peer = system.pods().find(|peer| peer.host != *host)?;
             Some(Probe { of: index, by: host.clone(), to: peer.host.clone(), port: None })
         };
         self.hosts.iter().enumerate().filter_map(probe).collect()
@@ -65,13 +65,13 @@ impl Nameless {
 
     /// The proof: a look-up got no answer, and the rule has counted questions since the last proof. `answers` are
     /// those to [`Nameless::probes`].
-    pub(super) async fn judge(&self, cluster: &Cluster, answers: &[Answer]) -> Result<String, String> {
-        let hosts = self.hosts.iter().map(|host| self.table.packets(cluster, std::slice::from_ref(host)));
+    pub(super) async fn judge(&self, system: &System, answers: &[Answer]) -> Result<String, String> {
+        let hosts = self.hosts.iter().map(|host| self.table.packets(system, std::slice::from_ref(host)));
         let counts = try_join_all(hosts).await?;
         let now: Vec<u64> = counts.iter().map(|counts| counts.get(COUNTER).copied().unwrap_or(0)).collect();
         let before = std::mem::replace(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner), now.clone());
         let mut told = Vec::new();
-        for (probe, answer) in self.probes(cluster).iter().zip(answers) {
+        for (probe, answer) in self.probes(system).iter().zip(answers) {
             let host = &probe.by;
             let asked = now[probe.of].saturating_sub(before.get(probe.of).copied().unwrap_or(0));
             match (answer, asked) {
@@ -84,15 +84,15 @@ impl Nameless {
     }
 
     /// Asks, and judges the answers.
-    pub(super) async fn bite(&self, cluster: &Cluster) -> Result<String, String> {
-        let answers = ask(cluster, &self.probes(cluster)).await?;
-        self.judge(cluster, &answers).await
+    pub(super) async fn bite(&self, system: &System) -> Result<String, String> {
+        let answers = ask(system, &self.probes(system)).await?;
+        self.judge(system, &answers).await
     }
 
-    pub(super) async fn is_gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let others = self.table.is_gone(cluster, &self.hosts).await?;
-        let probes = self.probes(cluster);
-        let answers = ask(cluster, &probes).await?;
+    pub(super) async fn is_gone(&self, system: &System) -> Result<String, String> {
+        let others = self.table.is_gone(system, &self.hosts).await?;
+        let probes = self.probes(system);
+        let answers = ask(system, &probes).await?;
         let unanswered =
             |(probe, answer): &(&Probe, &Answer)| **answer != Answer::Accepted && !others.contains(&probe.by);
         match probes.iter().zip(&answers).find(unanswered) {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host};
-use crate::{cluster::Cluster, engine::Joined, plan::Plan, topology::ServiceKind};
+use crate::{engine::Joined, plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "network_disconnect",
@@ -32,8 +32,8 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 }
 
 impl NetworkDisconnect {
-    async fn joined_now(&self, cluster: &Cluster) -> Result<Vec<Joined>, FaultError> {
-        Ok(cluster.engine().networks_of(host::pod(cluster, &self.host)?).await?)
+    async fn joined_now(&self, system: &System) -> Result<Vec<Joined>, FaultError> {
+        Ok(system.engine().networks_of(host::pod(system, &self.host)?).await?)
     }
 }
 
@@ -51,53 +51,53 @@ impl Fault for NetworkDisconnect {
         vec![Place::Network(self.host.clone())]
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.joined = self.joined_now(cluster).await?;
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        self.joined = self.joined_now(system).await?;
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let pod = host::pod(cluster, &self.host)?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        let pod = host::pod(system, &self.host)?;
         for network in &self.joined {
-            cluster.engine().disconnect(pod, network).await?;
+            system.engine().disconnect(pod, network).await?;
         }
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let joined = self.joined_now(cluster).await.map_err(|error| error.to_string())?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let joined = self.joined_now(system).await.map_err(|error| error.to_string())?;
         if let Some(network) = joined.first() {
             return Err(format!("{} is still on the network {}", self.host, network.network));
         }
-        let pod = cluster.pod(&self.host).ok_or("the host is unknown")?;
+        let pod = system.pod(&self.host).ok_or("the host is unknown")?;
         let routes = pod.shell.run("ip route").await.map_err(|error| error.to_string())?.text;
         if !routes.is_empty() {
             return Err(format!("{} still has routes: {routes}", self.host));
         }
-        let silent = host::is_silent(cluster, &self.host, &[]).await?;
+        let silent = host::is_silent(system, &self.host, &[]).await?;
         Ok(format!("{} is on no network and has no route; {silent}", self.host))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let joined = self.joined_now(cluster).await?;
-        let pod = host::pod(cluster, &self.host)?;
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        let joined = self.joined_now(system).await?;
+        let pod = host::pod(system, &self.host)?;
         for network in self.joined.iter().filter(|network| !joined.contains(network)) {
-            cluster.engine().reconnect(pod, network).await?;
+            system.engine().reconnect(pod, network).await?;
         }
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let joined = self.joined_now(cluster).await.map_err(|error| error.to_string())?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let joined = self.joined_now(system).await.map_err(|error| error.to_string())?;
         if joined != self.joined {
             return Err(format!("{} is on {joined:?}, and was on {:?}", self.host, self.joined));
         }
-        let pod = cluster.pod(&self.host).ok_or("the host is unknown")?;
-        let published = cluster.engine().published(pod).await.map_err(|error| error.to_string())?;
+        let pod = system.pod(&self.host).ok_or("the host is unknown")?;
+        let published = system.engine().published(pod).await.map_err(|error| error.to_string())?;
         if let Some((port, there)) = pod.published.iter().find(|(port, there)| published.get(port) != Some(there)) {
             return Err(format!("port {port} of {} is not published as {there}", self.host));
         }
-        let answers = host::answers(cluster, &self.host).await?;
+        let answers = host::answers(system, &self.host).await?;
         Ok(format!("{} has its address and its published ports again; {answers}", self.host))
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use futures::future::{join_all, try_join_all};
 
 use super::{FaultError, host::pod};
-use crate::cluster::Cluster;
+use crate::system::System;
 
 /// What the names of all tables of faults begin with.
 const PREFIX: &str = "pgquake_";
@@ -51,13 +51,13 @@ impl Table {
     /// Adds the rules, on all hosts at once and in one transaction a host. They come before connection tracking (-200),
     /// so packets of established connections meet them like any other, and before the rules of earlier faults: so what
     /// two faults stop is counted by the later one, which has to be proven while the earlier one is on.
-    pub(super) async fn add(&self, cluster: &Cluster, rules: &BTreeMap<String, Rules>) -> Result<(), FaultError> {
-        let add = rules.iter().map(|(host, rules)| self.add_to(cluster, host, rules));
+    pub(super) async fn add(&self, system: &System, rules: &BTreeMap<String, Rules>) -> Result<(), FaultError> {
+        let add = rules.iter().map(|(host, rules)| self.add_to(system, host, rules));
         join_all(add).await.into_iter().collect()
     }
 
-    async fn add_to(&self, cluster: &Cluster, host: &str, rules: &Rules) -> Result<(), FaultError> {
-        pod(cluster, host)?.shell.must(&format!("nft '{}'", self.transaction(rules))).await?;
+    async fn add_to(&self, system: &System, host: &str, rules: &Rules) -> Result<(), FaultError> {
+        pod(system, host)?.shell.must(&format!("nft '{}'", self.transaction(rules))).await?;
         Ok(())
     }
 
@@ -75,19 +75,19 @@ impl Table {
     }
 
     /// Removes the table from these hosts. It need not be there.
-    pub(super) async fn remove(&self, cluster: &Cluster, hosts: &[String]) -> Result<(), FaultError> {
+    pub(super) async fn remove(&self, system: &System, hosts: &[String]) -> Result<(), FaultError> {
         let script = format!("nft delete table inet {} 2>/dev/null || true", self.name);
         let remove = hosts.iter().map(|host| async {
-            pod(cluster, host)?.shell.must(&script).await?;
+            pod(system, host)?.shell.must(&script).await?;
             Ok(())
         });
         join_all(remove).await.into_iter().collect()
     }
 
     /// The packets that each counter has counted, added up over the hosts.
-    pub(super) async fn packets(&self, cluster: &Cluster, hosts: &[String]) -> Result<BTreeMap<String, u64>, String> {
+    pub(super) async fn packets(&self, system: &System, hosts: &[String]) -> Result<BTreeMap<String, u64>, String> {
         let script = format!("nft list counters table inet {}", self.name);
-        let lists = try_join_all(hosts.iter().map(|host| output(cluster, host, &script))).await?;
+        let lists = try_join_all(hosts.iter().map(|host| output(system, host, &script))).await?;
         let mut packets: BTreeMap<String, u64> = BTreeMap::new();
         for (counter, count) in lists.iter().flat_map(|list| counted(list)) {
             *packets.entry(counter).or_default() += count;
@@ -96,8 +96,8 @@ impl Table {
     }
 
     /// The proof that no host has a rule of it any more; on which of them other faults have rules.
-    pub(super) async fn is_gone(&self, cluster: &Cluster, hosts: &[String]) -> Result<Vec<String>, String> {
-        let lists = try_join_all(hosts.iter().map(|host| output(cluster, host, "nft list tables inet"))).await?;
+    pub(super) async fn is_gone(&self, system: &System, hosts: &[String]) -> Result<Vec<String>, String> {
+        let lists = try_join_all(hosts.iter().map(|host| output(system, host, "nft list tables inet"))).await?;
         let named = |list: &str, wanted: &dyn Fn(&str) -> bool| {
             list.lines().filter_map(|line| line.split_whitespace().last()).any(wanted)
         };
@@ -114,8 +114,8 @@ impl Table {
     }
 }
 
-async fn output(cluster: &Cluster, host: &str, script: &str) -> Result<String, String> {
-    let pod = pod(cluster, host).map_err(|error| error.to_string())?;
+async fn output(system: &System, host: &str, script: &str) -> Result<String, String> {
+    let pod = pod(system, host).map_err(|error| error.to_string())?;
     pod.shell.must(script).await.map_err(|error| error.to_string())
 }
 

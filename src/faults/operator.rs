@@ -1,7 +1,7 @@
 //! What an operator's actions share: the node that they are aimed at, and who accepts writes after them.
 
 use super::{Aim, FaultError};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 /// The PostgreSQL node that an action is aimed at.
 pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String, FaultError> {
@@ -13,9 +13,9 @@ pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String
 }
 
 /// The node that leads by its Patroni's word, if PostgreSQL there accepts writes.
-pub(super) async fn writable_primary(cluster: &Cluster) -> Result<String, String> {
-    let primary = cluster.primary().await.ok_or("no node leads")?;
-    match cluster.sql_value(&primary, "SELECT pg_is_in_recovery()").await?.as_str() {
+pub(super) async fn writable_primary(system: &System) -> Result<String, String> {
+    let primary = system.primary().await.ok_or("no node leads")?;
+    match system.sql_value(&primary, "SELECT pg_is_in_recovery()").await?.as_str() {
         "f" => Ok(primary),
         _ => Err(format!("PostgreSQL on {primary} is in recovery")),
     }

@@ -9,7 +9,7 @@ use super::{
     Aim, CLIENTS, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host,
     nft::{Rules, Table},
 };
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "packet_loss",
@@ -103,12 +103,12 @@ impl PacketLoss {
     }
 
     /// Datagrams to a port on which nothing listens; what the destination answers to them does not matter.
-    async fn burst(&self, cluster: &Cluster) -> Result<(), String> {
+    async fn burst(&self, system: &System) -> Result<(), String> {
         let number = (LOST_IN_BURST / self.share).clamp(*BURST.start(), *BURST.end()).round();
         let send = self.ways.iter().map(|(from, to)| async move {
-            let address = cluster.address_from(from, to).unwrap_or_default();
+            let address = system.address_from(from, to).unwrap_or_default();
             let send = format!("for ((sent = 0; sent < {number}; sent++)); do echo >/dev/udp/{address}/9; done");
-            host::pod(cluster, from)?.shell.run(&format!("bash -c '{send}' 2>/dev/null")).await?;
+            host::pod(system, from)?.shell.run(&format!("bash -c '{send}' 2>/dev/null")).await?;
             Ok::<_, FaultError>(())
         });
         try_join_all(send).await.map(|_| ()).map_err(|error| error.to_string())
@@ -125,10 +125,10 @@ impl Fault for PacketLoss {
         self.ways.iter().map(|(from, to)| Place::Path(from.clone(), to.clone())).collect()
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
         self.rules.clear();
         for (index, (from, to)) in self.ways.iter().enumerate() {
-            let sources = host::pod(cluster, from)?.addresses().join(", ");
+            let sources = host::pod(system, from)?.addresses().join(", ");
             let own = self.rules.entry(to.clone()).or_default();
             own.counters.extend([came(index), lost(index)]);
             own.arriving.push(rule(&sources, index, self.share));
@@ -136,15 +136,15 @@ impl Fault for PacketLoss {
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.table.add(cluster, &self.rules).await
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.table.add(system, &self.rules).await
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, system: &System) -> Result<String, String> {
         let hosts = self.hosts();
-        let before = self.table.packets(cluster, &hosts).await?;
-        self.burst(cluster).await?;
-        let after = self.table.packets(cluster, &hosts).await?;
+        let before = self.table.packets(system, &hosts).await?;
+        self.burst(system).await?;
+        let after = self.table.packets(system, &hosts).await?;
         let count = |counter: String| {
             let packets = |counts: &BTreeMap<String, u64>| counts.get(&counter).copied().unwrap_or(0);
             packets(&after).saturating_sub(packets(&before)) as f64
@@ -162,12 +162,12 @@ impl Fault for PacketLoss {
         true
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.table.remove(cluster, &self.hosts()).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        self.table.remove(system, &self.hosts()).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        self.table.is_gone(cluster, &self.hosts()).await.map(|_| "no rule is left".to_owned())
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        self.table.is_gone(system, &self.hosts()).await.map(|_| "no rule is left".to_owned())
     }
 }
 

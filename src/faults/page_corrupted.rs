@@ -4,13 +4,13 @@ use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, operator};
 use crate::{
-    cluster::{
-        Cluster,
-        access::{LEDGER_INDEX, LEDGER_TABLE},
-    },
     engine::Shell,
     plan::Plan,
     services::patroni::{DATA_DIRECTORY, WAL_SEGMENT_BYTES},
+    system::{
+        System,
+        access::{LEDGER_INDEX, LEDGER_TABLE},
+    },
     topology::ServiceKind,
 };
 
@@ -87,16 +87,16 @@ fn last_whole_page(timeline: u32, end: u64) -> Option<Page> {
 }
 
 impl PageCorrupted {
-    async fn page_of_relation(&self, cluster: &Cluster) -> Result<Page, String> {
+    async fn page_of_relation(&self, system: &System) -> Result<Page, String> {
         let own = match self.of {
             Of::Index => LEDGER_INDEX,
             _ => LEDGER_TABLE,
         };
         let relation = self.aim.parameters.text("relation").unwrap_or_else(|| own.to_owned());
         // What is in memory alone gets to the disk, so that the page is there and stays as it is made now.
-        cluster.checkpoint(&self.node).await?;
+        system.checkpoint(&self.node).await?;
         let quoted = relation.replace('\'', "''");
-        let path = cluster.sql_value(&self.node, &format!("SELECT pg_relation_filepath('{quoted}')")).await?;
+        let path = system.sql_value(&self.node, &format!("SELECT pg_relation_filepath('{quoted}')")).await?;
         let number = self.aim.parameters.number("page").unwrap_or_default();
         if number < 0.0 || number.fract() != 0.0 {
             return Err(format!("{number} is no page"));
@@ -104,9 +104,9 @@ impl PageCorrupted {
         Ok(Page { file: format!("{DATA_DIRECTORY}/{path}"), number: number as u64 })
     }
 
-    async fn page_of_wal(&self, cluster: &Cluster) -> Result<Page, String> {
-        let timeline = cluster.sql_value(&self.node, TIMELINE).await?;
-        let end = cluster.sql_value(&self.node, WAL_END).await?;
+    async fn page_of_wal(&self, system: &System) -> Result<Page, String> {
+        let timeline = system.sql_value(&self.node, TIMELINE).await?;
+        let end = system.sql_value(&self.node, WAL_END).await?;
         let read = timeline.parse().ok().zip(end.parse().ok());
         read.and_then(|(timeline, end)| last_whole_page(timeline, end))
             .ok_or_else(|| format!("{} has no page of WAL on timeline {timeline} before {end}", self.node))
@@ -150,11 +150,11 @@ impl Fault for PageCorrupted {
         vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let Some(shell) = cluster.shell_in(&self.node, ServiceKind::Patroni).await? else { return Ok(()) };
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        let Some(shell) = system.shell_in(&self.node, ServiceKind::Patroni).await? else { return Ok(()) };
         let page = match self.of {
-            Of::Wal => self.page_of_wal(cluster).await,
-            Of::Table | Of::Index => self.page_of_relation(cluster).await,
+            Of::Wal => self.page_of_wal(system).await,
+            Of::Table | Of::Index => self.page_of_relation(system).await,
         };
         let page = page.map_err(|reason| self.aim.refuse(KIND.name, reason))?;
         let Page { file, number } = &page;
@@ -170,7 +170,7 @@ impl Fault for PageCorrupted {
         Ok(())
     }
 
-    async fn inject(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn inject(&mut self, _system: &System) -> Result<(), FaultError> {
         if let (Some(shell), Some(page)) = (&self.shell, &self.page) {
             // A heal of half of it needs the original alone.
             shell.must(&page.overwrite(RANDOM)).await?;
@@ -178,7 +178,7 @@ impl Fault for PageCorrupted {
         Ok(())
     }
 
-    async fn bites(&self, _cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, _system: &System) -> Result<String, String> {
         let page = self.page.as_ref().ok_or("no page is chosen")?;
         match self.holds_random_bytes().await? {
             true => Ok(format!("{page} on {} holds random bytes", self.node)),
@@ -187,14 +187,14 @@ impl Fault for PageCorrupted {
     }
 
     /// What PostgreSQL has not written since the checkpoint is on disk as it was then.
-    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, _system: &System) -> Result<(), FaultError> {
         if let (Some(shell), Some(page)) = (&self.shell, &self.page) {
             shell.must(&format!("if {}; then {}; fi", page.same_as(RANDOM), page.overwrite(ORIGINAL))).await?;
         }
         Ok(())
     }
 
-    async fn gone(&self, _cluster: &Cluster) -> Result<String, String> {
+    async fn gone(&self, _system: &System) -> Result<String, String> {
         let page = self.page.as_ref().ok_or("no page is chosen")?;
         match self.holds_random_bytes().await? {
             true => Err(format!("{page} on {} still holds random bytes", self.node)),

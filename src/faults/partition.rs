@@ -10,7 +10,7 @@ use super::{
     probe::ask,
     reach,
 };
-use crate::{cluster::Cluster, plan::Plan, services, topology::ServiceKind};
+use crate::{plan::Plan, services, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "partition",
@@ -103,26 +103,26 @@ impl Fault for Partition {
         self.cuts.paths_taken()
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.cuts.prepare(cluster);
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        self.cuts.prepare(system);
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let names = join_all(self.nameless.iter().map(|nameless| nameless.inject(cluster)));
-        let (cuts, names) = join(self.cuts.inject(cluster), names).await;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        let names = join_all(self.nameless.iter().map(|nameless| nameless.inject(system)));
+        let (cuts, names) = join(self.cuts.inject(system), names).await;
         names.into_iter().fold(cuts, Result::and)
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, system: &System) -> Result<String, String> {
         // All at once: the proof must not take longer than that of one of them.
         let mut probes = self.cuts.probes();
         let of_cuts = probes.len();
-        probes.extend(self.nameless.iter().flat_map(|nameless| nameless.probes(cluster)));
-        let answers = ask(cluster, &probes).await?;
+        probes.extend(self.nameless.iter().flat_map(|nameless| nameless.probes(system)));
+        let answers = ask(system, &probes).await?;
         let (of_cuts, of_names) = answers.split_at(of_cuts);
-        let names = try_join_all(self.nameless.iter().map(|nameless| nameless.judge(cluster, of_names)));
-        let (proof, names) = try_join(self.cuts.judge(cluster, of_cuts), names).await?;
+        let names = try_join_all(self.nameless.iter().map(|nameless| nameless.judge(system, of_names)));
+        let (proof, names) = try_join(self.cuts.judge(system, of_cuts), names).await?;
         Ok([vec![proof], names].concat().join("; "))
     }
 
@@ -130,19 +130,19 @@ impl Fault for Partition {
         true
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         // Both are tried: what one can't undo must not stay because of the other.
-        let cuts = self.cuts.heal(cluster).await;
+        let cuts = self.cuts.heal(system).await;
         let names = match &self.nameless {
-            Some(nameless) => nameless.heal(cluster).await,
+            Some(nameless) => nameless.heal(system).await,
             None => Ok(()),
         };
         cuts.and(names)
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let names = try_join_all(self.nameless.iter().map(|nameless| nameless.is_gone(cluster)));
-        let (proof, names) = try_join(self.cuts.is_gone(cluster), names).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let names = try_join_all(self.nameless.iter().map(|nameless| nameless.is_gone(system)));
+        let (proof, names) = try_join(self.cuts.is_gone(system), names).await?;
         Ok([vec![proof], names].concat().join("; "))
     }
 }

@@ -7,7 +7,7 @@ use super::{
     cut::{Cut, Cuts, Manner},
     reach,
 };
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "partition_shape",
@@ -108,29 +108,29 @@ impl Fault for PartitionShape {
         self.cuts.paths_taken()
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.cuts.prepare(cluster);
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        self.cuts.prepare(system);
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.cuts.inject(cluster).await
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.cuts.inject(system).await
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        self.cuts.bite(cluster).await
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        self.cuts.bite(system).await
     }
 
     fn heals_while_suspended(&self) -> bool {
         true
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.cuts.heal(cluster).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        self.cuts.heal(system).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        self.cuts.is_gone(cluster).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        self.cuts.is_gone(system).await
     }
 }
 

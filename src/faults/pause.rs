@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "pause",
@@ -29,18 +29,18 @@ fn aim(_plan: &Plan, _aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 impl Pause {
     /// The agents that answer, each with whether it is paused.
-    async fn told(cluster: &Cluster) -> Result<Vec<(String, bool)>, String> {
+    async fn told(system: &System) -> Result<Vec<(String, bool)>, String> {
         let mut told = Vec::new();
-        for node in &cluster.plan().nodes {
-            if let Ok(answer) = cluster.patroni_says(node).await {
+        for node in &system.plan().nodes {
+            if let Ok(answer) = system.patroni_says(node).await {
                 told.push((node.clone(), answer["pause"] == Value::Bool(true)));
             }
         }
         if told.is_empty() { Err("no agent answers".to_owned()) } else { Ok(told) }
     }
 
-    async fn all_say(cluster: &Cluster, paused: bool) -> Result<String, String> {
-        let told = Self::told(cluster).await?;
+    async fn all_say(system: &System, paused: bool) -> Result<String, String> {
+        let told = Self::told(system).await?;
         if let Some((node, _)) = told.iter().find(|(_, says)| *says != paused) {
             return Err(format!("{node} says that it is {}paused", if paused { "not " } else { "" }));
         }
@@ -66,21 +66,21 @@ impl Fault for Pause {
         Duration::from_secs(30)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.configure(&json!({ "pause": true })).await?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        system.configure(&json!({ "pause": true })).await?;
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        Self::all_say(cluster, true).await
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        Self::all_say(system, true).await
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.configure(&json!({ "pause": null })).await?;
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        system.configure(&json!({ "pause": null })).await?;
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        Self::all_say(cluster, false).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        Self::all_say(system, false).await
     }
 }

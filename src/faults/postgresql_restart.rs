@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "postgresql_restart",
@@ -55,19 +55,19 @@ impl Fault for PostgresqlRestart {
         Duration::from_secs(60)
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        let told = cluster.sql_value(&self.node, STARTED_AT).await;
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        let told = system.sql_value(&self.node, STARTED_AT).await;
         self.started_at = told.map_err(|reason| self.aim.refuse(KIND.name, reason))?;
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.restart_postgresql(&self.node).await?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        system.restart_postgresql(&self.node).await?;
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let now = cluster.sql_value(&self.node, STARTED_AT).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let now = system.sql_value(&self.node, STARTED_AT).await?;
         let before = &self.started_at;
         if now == *before {
             return Err(format!("PostgreSQL on {} runs since {before}", self.node));
@@ -75,12 +75,12 @@ impl Fault for PostgresqlRestart {
         Ok(format!("PostgreSQL on {} was started at {now}, before that at {before}", self.node))
     }
 
-    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, _system: &System) -> Result<(), FaultError> {
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let now = cluster.sql_value(&self.node, STARTED_AT).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let now = system.sql_value(&self.node, STARTED_AT).await?;
         Ok(format!("PostgreSQL on {} takes sessions, since {now}", self.node))
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{CLIENTS, host::pod};
-use crate::cluster::Cluster;
+use crate::system::System;
 
 /// How long a peer waits for an answer to be sure that there is none. A living machine of the same network answers
 /// within a millisecond.
@@ -54,14 +54,14 @@ impl Answer {
 }
 
 /// Tries all at once, and returns the answers in the order of the probes.
-pub(super) async fn ask(cluster: &Cluster, probes: &[Probe]) -> Result<Vec<Answer>, String> {
+pub(super) async fn ask(system: &System, probes: &[Probe]) -> Result<Vec<Answer>, String> {
     let mut by_host: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, probe) in probes.iter().enumerate() {
         by_host.entry(&probe.by).or_default().push(index);
     }
     let of_clients = by_host.remove(CLIENTS).unwrap_or_default();
-    let hosts = try_join_all(by_host.iter().map(|(host, own)| ask_from(cluster, host, probes, own)));
-    let clients = join_all(of_clients.iter().map(|index| ask_from_outside(cluster, &probes[*index])));
+    let hosts = try_join_all(by_host.iter().map(|(host, own)| ask_from(system, host, probes, own)));
+    let clients = join_all(of_clients.iter().map(|index| ask_from_outside(system, &probes[*index])));
     let (from_hosts, from_clients) = join(hosts, clients).await;
     let mut found: Vec<(usize, Answer)> = from_hosts?.concat();
     found.extend(of_clients.into_iter().zip(from_clients));
@@ -72,7 +72,7 @@ pub(super) async fn ask(cluster: &Cluster, probes: &[Probe]) -> Result<Vec<Answe
 /// Tries the probes of one host, all at once: each in a process of its own, and whichever is not through with its
 /// attempt in the end got no answer.
 async fn ask_from(
-    cluster: &Cluster,
+    system: &System,
     host: &str,
     probes: &[Probe],
     own: &[usize],
@@ -80,7 +80,7 @@ async fn ask_from(
     let mut attempts = Vec::new();
     for index in own {
         let Probe { to, port, .. } = &probes[*index];
-        let address = cluster.address_from(host, to).ok_or_else(|| format!("{host} knows no address of {to}"))?;
+        let address = system.address_from(host, to).ok_or_else(|| format!("{host} knows no address of {to}"))?;
         let attempt = match port {
             Some(port) => format!("exec 3<>/dev/tcp/{address}/{port}"),
             None => format!("exec getent hosts {to} >/dev/null"),
@@ -92,7 +92,7 @@ async fn ask_from(
                 fi; done";
     let wait_s = SILENT_AFTER.as_secs_f32();
     let script = format!("bash -c '{}; sleep {wait_s}; {look}' 2>/dev/null", attempts.join("; "));
-    let pod = pod(cluster, host).map_err(|error| error.to_string())?;
+    let pod = pod(system, host).map_err(|error| error.to_string())?;
     let output = pod.shell.run(&script).await.map_err(|error| error.to_string())?;
     let answers = output.text.lines().map(|line| match line {
         "silence" => Answer::Silence,
@@ -105,8 +105,8 @@ async fn ask_from(
 
 /// What a client gets at a published port. The engine's own proxy accepts for anyone, so only a word from behind it
 /// counts, or that it hangs up because nobody is there.
-async fn ask_from_outside(cluster: &Cluster, probe: &Probe) -> Answer {
-    let published = probe.port.and_then(|port| cluster.access().address(&probe.to, port));
+async fn ask_from_outside(system: &System, probe: &Probe) -> Answer {
+    let published = probe.port.and_then(|port| system.access().address(&probe.to, port));
     let Some(address) = published else { return Answer::Reset };
     let begun = Instant::now();
     let talk = async {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{Aim, FaultError, Parameter, Takes};
 use crate::{
-    cluster::{Cluster, wait_until},
     engine::{EngineError, Pod},
     plan::Plan,
+    system::{System, wait_until},
     topology::ServiceKind,
 };
 
@@ -155,21 +155,21 @@ pub(super) fn service_aimed_at(
 }
 
 /// Ids of every process of a service.
-pub(super) async fn pids_of_service(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<String, EngineError> {
-    left_on(cluster, host, &[(host.to_owned(), kind)]).await
+pub(super) async fn pids_of_service(system: &System, host: &str, kind: ServiceKind) -> Result<String, EngineError> {
+    left_on(system, host, &[(host.to_owned(), kind)]).await
 }
 
 /// Ids of every process that any of these services has on a host, by its control group: each service is a container,
 /// and the group's path holds the container's id.
 pub(super) async fn left_on(
-    cluster: &Cluster,
+    system: &System,
     host: &str,
     services: &[(String, ServiceKind)],
 ) -> Result<String, EngineError> {
     let here = services.iter().filter(|(on, _)| on == host);
-    let ids = here.filter_map(|(on, kind)| Some(format!("-e {}", cluster.service(on, *kind)?.id)));
+    let ids = here.filter_map(|(on, kind)| Some(format!("-e {}", system.service(on, *kind)?.id)));
     let ids = ids.collect::<Vec<_>>().join(" ");
-    let (Some(pod), false) = (cluster.pod(host), ids.is_empty()) else { return Ok(String::new()) };
+    let (Some(pod), false) = (system.pod(host), ids.is_empty()) else { return Ok(String::new()) };
     Ok(pod.shell.run(&format!("grep -ls {ids} /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs")).await?.text)
 }
 
@@ -185,11 +185,11 @@ pub(super) struct Running {
 
 /// Every process of a service, with its state.
 pub(super) async fn processes_of_service(
-    cluster: &Cluster,
+    system: &System,
     host: &str,
     kind: ServiceKind,
 ) -> Result<Vec<Running>, EngineError> {
-    let (Some(pod), Some(service)) = (cluster.pod(host), cluster.service(host, kind)) else { return Ok(Vec::new()) };
+    let (Some(pod), Some(service)) = (system.pod(host), system.service(host, kind)) else { return Ok(Vec::new()) };
     let script = format!(
         "grep -ls {} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | xargs -r grep -HsE '^(State|PPid):'",
         service.id
@@ -218,9 +218,9 @@ fn read_status(text: &str) -> Vec<Running> {
 }
 
 /// For how long a process has been running, in seconds.
-pub(super) async fn age_s(cluster: &Cluster, host: &str, process: Process) -> Result<f64, FaultError> {
+pub(super) async fn age_s(system: &System, host: &str, process: Process) -> Result<f64, FaultError> {
     let missing = || FaultError::NoTarget(format!("process of {} on {host}", process.word()));
-    let pod = cluster.pod(host).ok_or_else(missing)?;
+    let pod = system.pod(host).ok_or_else(missing)?;
     let pid = process.pids(pod).await?.first().copied().ok_or_else(missing)?;
     // Seconds since the start of the machine; and the 22nd field, in hundredths of them, counted after the name of the
     // program, which may have spaces in it.
@@ -234,23 +234,23 @@ pub(super) async fn age_s(cluster: &Cluster, host: &str, process: Process) -> Re
 /// Has a prepared disk write back what it holds before a signal may end it: a process that dies loses nothing that it
 /// has handed to the kernel, and the disk stands for the kernel. A signal that only stops or continues ends nothing, and
 /// a stopped disk can't be asked.
-async fn write_back_before(signal: &str, cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
+async fn write_back_before(signal: &str, system: &System, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
     if matches!(signal, "STOP" | "CONT") {
         return Ok(());
     }
-    Ok(cluster.write_back(host, kind).await?)
+    Ok(system.write_back(host, kind).await?)
 }
 
 /// Sends a signal to every process of a service.
 pub(super) async fn signal_service(
-    cluster: &Cluster,
+    system: &System,
     host: &str,
     kind: ServiceKind,
     signal: &str,
 ) -> Result<(), FaultError> {
-    write_back_before(signal, cluster, host, kind).await?;
-    let pids = pids_of_service(cluster, host, kind).await?;
-    if let (Some(pod), false) = (cluster.pod(host), pids.is_empty()) {
+    write_back_before(signal, system, host, kind).await?;
+    let pids = pids_of_service(system, host, kind).await?;
+    if let (Some(pod), false) = (system.pod(host), pids.is_empty()) {
         // One of them may have ended in the meantime.
         pod.shell.run(&format!("kill -{signal} {pids}")).await?;
     }
@@ -258,13 +258,13 @@ pub(super) async fn signal_service(
 }
 
 /// The processes of a service that are not stopped, in words; `None` when all are.
-pub(super) async fn not_stopped(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<Option<String>, String> {
-    let processes = processes_of_service(cluster, host, kind).await.map_err(|error| error.to_string())?;
+pub(super) async fn not_stopped(system: &System, host: &str, kind: ServiceKind) -> Result<Option<String>, String> {
+    let processes = processes_of_service(system, host, kind).await.map_err(|error| error.to_string())?;
     if processes.is_empty() {
         return Ok(Some(format!("{} does not run on {host}", kind.name())));
     }
     // Who waits for a prepared disk that stands still with the service stands still, and takes no signal.
-    let waits = cluster.prepared_disk(host, kind).is_some();
+    let waits = system.prepared_disk(host, kind).is_some();
     let stands = |process: &&Running| matches!(process.state, 'T' | 'Z') || (waits && process.state == 'D');
     let running = processes.iter().find(|process| !stands(process));
     Ok(running
@@ -272,8 +272,8 @@ pub(super) async fn not_stopped(cluster: &Cluster, host: &str, kind: ServiceKind
 }
 
 /// The proof that a service runs and none of its processes is stopped.
-pub(super) async fn none_is_stopped(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<(), String> {
-    let processes = processes_of_service(cluster, host, kind).await.map_err(|error| error.to_string())?;
+pub(super) async fn none_is_stopped(system: &System, host: &str, kind: ServiceKind) -> Result<(), String> {
+    let processes = processes_of_service(system, host, kind).await.map_err(|error| error.to_string())?;
     match processes.iter().find(|process| process.state == 'T') {
         Some(stopped) => Err(format!("process {} of {} on {host} is still stopped", stopped.pid, kind.name())),
         None if processes.is_empty() => Err(format!("{} does not run on {host}", kind.name())),
@@ -282,38 +282,38 @@ pub(super) async fn none_is_stopped(cluster: &Cluster, host: &str, kind: Service
 }
 
 /// Starts a service of which no process is left, once the engine has noticed; leaves one alone that runs.
-pub(super) async fn start_again(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
-    if pids_of_service(cluster, host, kind).await?.is_empty() {
-        wait_until_stopped(cluster, host, kind).await?;
-        cluster.restart_service(host, kind).await?;
+pub(super) async fn start_again(system: &System, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
+    if pids_of_service(system, host, kind).await?.is_empty() {
+        wait_until_stopped(system, host, kind).await?;
+        system.restart_service(host, kind).await?;
     }
     Ok(())
 }
 
 /// Lets whoever is responsible start a process again that is gone: Patroni starts PostgreSQL by itself, and
 /// PostgreSQL its own processes.
-pub(super) async fn revive(cluster: &Cluster, host: &str, process: Process) -> Result<(), FaultError> {
+pub(super) async fn revive(system: &System, host: &str, process: Process) -> Result<(), FaultError> {
     match process {
         Process::Agent => {
             // The service's main process outlives the agent and starts it again on a hang-up.
-            if let Some(pod) = cluster.pod(host) {
+            if let Some(pod) = system.pod(host) {
                 pod.shell.run("pkill -HUP --full /usr/local/bin/entrypoint.sh").await?;
             }
             Ok(())
         }
-        Process::Etcd | Process::Haproxy => start_again(cluster, host, process.service()).await,
+        Process::Etcd | Process::Haproxy => start_again(system, host, process.service()).await,
         _ => Ok(()),
     }
 }
 
 /// The proof that a process runs on a host with another id than before.
 pub(super) async fn runs_anew(
-    cluster: &Cluster,
+    system: &System,
     host: &str,
     process: Process,
     before: Option<u32>,
 ) -> Result<String, String> {
-    let pod = cluster.pod(host).ok_or("the host is unknown")?;
+    let pod = system.pod(host).ok_or("the host is unknown")?;
     let pids = process.pids(pod).await.map_err(|error| error.to_string())?;
     match pids.iter().find(|pid| Some(**pid) != before) {
         Some(pid) => Ok(format!("{} runs again on {host} as process {pid}", process.word())),
@@ -322,22 +322,22 @@ pub(super) async fn runs_anew(
 }
 
 /// Sends a signal to a process and returns its id.
-pub(super) async fn signal(cluster: &Cluster, host: &str, process: Process, signal: &str) -> Result<u32, FaultError> {
+pub(super) async fn signal(system: &System, host: &str, process: Process, signal: &str) -> Result<u32, FaultError> {
     let missing = || FaultError::NoTarget(format!("process of {} on {host}", process.word()));
-    let pod = cluster.pod(host).ok_or_else(missing)?;
+    let pod = system.pod(host).ok_or_else(missing)?;
     let pid = process.pids(pod).await?.first().copied().ok_or_else(missing)?;
-    write_back_before(signal, cluster, host, process.service()).await?;
+    write_back_before(signal, system, host, process.service()).await?;
     pod.shell.must(&format!("kill -{signal} {pid}")).await?;
     Ok(pid)
 }
 
 /// Waits until the engine has noticed that a service died: starting a container that it believes to be running
 /// would do nothing.
-pub(super) async fn wait_until_stopped(cluster: &Cluster, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
-    let Some(service) = cluster.service(host, kind) else { return Ok(()) };
+pub(super) async fn wait_until_stopped(system: &System, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
+    let Some(service) = system.service(host, kind) else { return Ok(()) };
     let what = format!("{} on {host} to be seen as stopped", kind.name());
     wait_until(&what, STOPPED_WITHIN, || async {
-        match cluster.engine().service_runs(service).await {
+        match system.engine().service_runs(service).await {
             Ok(false) => Ok(()),
             Ok(true) => Err("the engine says that it runs".to_owned()),
             Err(error) => Err(error.to_string()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "process_crash_loop",
@@ -68,8 +68,8 @@ impl CrashLoop {
         )
     }
 
-    async fn killed(&self, cluster: &Cluster) -> Result<Vec<String>, String> {
-        let pod = cluster.pod(&self.host).ok_or("the host is unknown")?;
+    async fn killed(&self, system: &System) -> Result<Vec<String>, String> {
+        let pod = system.pod(&self.host).ok_or("the host is unknown")?;
         let script = format!("sort -un {}.killed 2>/dev/null", self.log());
         let told = pod.shell.run(&script).await.map_err(|error| error.to_string())?;
         Ok(told.text.split_whitespace().map(str::to_owned).collect())
@@ -100,20 +100,20 @@ impl Fault for CrashLoop {
         Duration::from_secs(60)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
         let missing = || FaultError::NoTarget(format!("process of {} on {}", self.process.word(), self.host));
-        let pod = cluster.pod(&self.host).ok_or_else(missing)?;
+        let pod = system.pod(&self.host).ok_or_else(missing)?;
         self.process.pids(pod).await?.first().ok_or_else(missing)?;
         pod.shell.must(&self.script()).await?;
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let killed = self.killed(cluster).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let killed = self.killed(system).await?;
         if killed.len() < 2 {
             return Err(format!("{} of {} was killed {} times so far", self.process.word(), self.host, killed.len()));
         }
-        let pod = cluster.pod(&self.host).ok_or("the host is unknown")?;
+        let pod = system.pod(&self.host).ok_or("the host is unknown")?;
         let alive = format!("kill -0 $(cat {}.pid)", self.log());
         if pod.shell.run(&alive).await.map_err(|error| error.to_string())?.status != 0 {
             return Err(format!("the loop on {} has ended after {} s", self.host, self.at_most.as_secs()));
@@ -122,17 +122,17 @@ impl Fault for CrashLoop {
         Ok(format!("{} on {} was killed as {count} processes so far: {pids}", self.process.word(), self.host))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if let Some(pod) = cluster.pod(&self.host) {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        if let Some(pod) = system.pod(&self.host) {
             pod.shell.run(&format!("kill $(cat {}.pid)", self.log())).await?;
         }
-        process::revive(cluster, &self.host, self.process).await
+        process::revive(system, &self.host, self.process).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let killed = self.killed(cluster).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let killed = self.killed(system).await?;
         let last = killed.last().and_then(|pid| pid.parse().ok());
-        let runs = process::runs_anew(cluster, &self.host, self.process, last).await?;
+        let runs = process::runs_anew(system, &self.host, self.process, last).await?;
         Ok(format!("{runs}, after {} were killed", killed.len()))
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "process_freeze",
@@ -30,8 +30,8 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 }
 
 impl ProcessFreeze {
-    async fn state(&self, cluster: &Cluster) -> Result<Option<char>, String> {
-        let (Some(pod), Some(pid)) = (cluster.pod(&self.host), self.pid) else {
+    async fn state(&self, system: &System) -> Result<Option<char>, String> {
+        let (Some(pod), Some(pid)) = (system.pod(&self.host), self.pid) else {
             return Err("no process was found".to_owned());
         };
         process::state(pod, pid).await.map_err(|error| error.to_string())
@@ -52,28 +52,28 @@ impl Fault for ProcessFreeze {
         vec![Place::Process(self.host.clone(), self.process)]
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.pid = Some(process::signal(cluster, &self.host, self.process, "STOP").await?);
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.pid = Some(process::signal(system, &self.host, self.process, "STOP").await?);
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        match self.state(cluster).await? {
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        match self.state(system).await? {
             Some('T') => Ok(format!("the kernel says that {} on {} is stopped", self.process.word(), self.host)),
             Some(state) => Err(format!("{} on {} is in state {state}", self.process.word(), self.host)),
             None => Err(format!("{} on {} is gone", self.process.word(), self.host)),
         }
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if let (Some(pod), Some(pid)) = (cluster.pod(&self.host), self.pid) {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        if let (Some(pod), Some(pid)) = (system.pod(&self.host), self.pid) {
             pod.shell.run(&format!("kill -CONT {pid}")).await?;
         }
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        match self.state(cluster).await? {
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        match self.state(system).await? {
             Some('T') => Err(format!("{} on {} is still stopped", self.process.word(), self.host)),
             Some(_) => Ok(format!("{} on {} runs on", self.process.word(), self.host)),
             None => Err(format!("{} on {} is gone", self.process.word(), self.host)),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "process_kill",
@@ -48,13 +48,13 @@ impl Fault for ProcessKill {
         self.process.leaves_its_agent()
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.pid = Some(process::signal(cluster, &self.host, self.process, "KILL").await?);
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.pid = Some(process::signal(system, &self.host, self.process, "KILL").await?);
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let (Some(pod), Some(pid)) = (cluster.pod(&self.host), self.pid) else {
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let (Some(pod), Some(pid)) = (system.pod(&self.host), self.pid) else {
             return Err("no process was found".to_owned());
         };
         match process::state(pod, pid).await.map_err(|error| error.to_string())? {
@@ -63,11 +63,11 @@ impl Fault for ProcessKill {
         }
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        process::revive(cluster, &self.host, self.process).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        process::revive(system, &self.host, self.process).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        process::runs_anew(cluster, &self.host, self.process, self.pid).await
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        process::runs_anew(system, &self.host, self.process, self.pid).await
     }
 }

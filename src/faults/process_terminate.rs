@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "process_terminate",
@@ -36,8 +36,8 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 impl ProcessTerminate {
     /// Whether the process that got the signal is still there.
-    async fn lives(&self, cluster: &Cluster) -> Result<bool, FaultError> {
-        let (Some(pod), Some(pid)) = (cluster.pod(&self.host), self.pid) else { return Ok(false) };
+    async fn lives(&self, system: &System) -> Result<bool, FaultError> {
+        let (Some(pod), Some(pid)) = (system.pod(&self.host), self.pid) else { return Ok(false) };
         Ok(!matches!(process::state(pod, pid).await?, None | Some('Z')))
     }
 }
@@ -60,37 +60,37 @@ impl Fault for ProcessTerminate {
         matches!(self.process, Process::Agent)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.pid = Some(process::signal(cluster, &self.host, self.process, "TERM").await?);
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.pid = Some(process::signal(system, &self.host, self.process, "TERM").await?);
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
+    async fn bites(&self, system: &System) -> Result<String, String> {
         let pid = self.pid.ok_or("no process was found")?;
-        if !self.lives(cluster).await.map_err(|error| error.to_string())? {
+        if !self.lives(system).await.map_err(|error| error.to_string())? {
             return Ok(format!("{} (process {pid}) on {} has ended", self.process.word(), self.host));
         }
-        if self.process == Process::Postmaster && cluster.refuses_sessions(&self.host).await.as_deref() == Some("57P03")
+        if self.process == Process::Postmaster && system.refuses_sessions(&self.host).await.as_deref() == Some("57P03")
         {
             return Ok(format!("PostgreSQL on {} refuses new sessions: it is shutting down (57P03)", self.host));
         }
         Err(format!("{} (process {pid}) on {} has not ended", self.process.word(), self.host))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        if self.process == Process::Postmaster && self.lives(cluster).await? {
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        if self.process == Process::Postmaster && self.lives(system).await? {
             // It would wait for its last session for ever. SIGINT makes it hurry; then Patroni starts it again.
-            if let (Some(pod), Some(pid)) = (cluster.pod(&self.host), self.pid) {
+            if let (Some(pod), Some(pid)) = (system.pod(&self.host), self.pid) {
                 pod.shell.run(&format!("kill -INT {pid}")).await?;
             }
         }
-        process::revive(cluster, &self.host, self.process).await
+        process::revive(system, &self.host, self.process).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        if self.lives(cluster).await.map_err(|error| error.to_string())? {
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        if self.lives(system).await.map_err(|error| error.to_string())? {
             return Err(format!("{} on {} has not ended yet", self.process.word(), self.host));
         }
-        process::runs_anew(cluster, &self.host, self.process, self.pid).await
+        process::runs_anew(system, &self.host, self.process, self.pid).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "reinitialize",
@@ -53,24 +53,24 @@ impl Fault for Reinitialize {
         Duration::from_secs(120)
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        match cluster.primary().await {
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        match system.primary().await {
             Some(primary) if primary == self.node => Err(self.aim.refuse(KIND.name, "it leads")),
             None => Err(self.aim.refuse(KIND.name, "there is no primary to copy")),
             Some(_) => {
-                self.label_before = cluster.sql_value(&self.node, LABEL).await.ok();
+                self.label_before = system.sql_value(&self.node, LABEL).await.ok();
                 Ok(())
             }
         }
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.reinitialize(&self.node).await?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        system.reinitialize(&self.node).await?;
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let label = cluster.sql_value(&self.node, LABEL).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let label = system.sql_value(&self.node, LABEL).await?;
         if Some(&label) == self.label_before.as_ref() {
             return Err(format!("{} has the data directory that it had", self.node));
         }
@@ -78,12 +78,12 @@ impl Fault for Reinitialize {
         Ok(format!("{} runs on a base backup that was begun at {started}", self.node))
     }
 
-    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, _system: &System) -> Result<(), FaultError> {
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        match cluster.standbys().await.contains(&self.node) {
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        match system.standbys().await.contains(&self.node) {
             true => Ok(format!("Patroni says that {} is a standby that runs", self.node)),
             false => Err(format!("{} is no standby that runs", self.node)),
         }

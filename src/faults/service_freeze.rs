@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "service_freeze",
@@ -42,14 +42,14 @@ impl Fault for ServiceFreeze {
         vec![Place::Service(self.host.clone(), self.kind)]
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        process::signal_service(cluster, &self.host, self.kind, "STOP").await?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        process::signal_service(system, &self.host, self.kind, "STOP").await?;
         // Whatever was started between the look and the signal.
-        process::signal_service(cluster, &self.host, self.kind, "STOP").await
+        process::signal_service(system, &self.host, self.kind, "STOP").await
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        match process::not_stopped(cluster, &self.host, self.kind).await? {
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        match process::not_stopped(system, &self.host, self.kind).await? {
             None => {
                 Ok(format!("the kernel says that every process of {} on {} is stopped", self.kind.name(), self.host))
             }
@@ -57,12 +57,12 @@ impl Fault for ServiceFreeze {
         }
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        process::signal_service(cluster, &self.host, self.kind, "CONT").await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        process::signal_service(system, &self.host, self.kind, "CONT").await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        process::none_is_stopped(cluster, &self.host, self.kind).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        process::none_is_stopped(system, &self.host, self.kind).await?;
         Ok(format!("every process of {} on {} runs on", self.kind.name(), self.host))
     }
 }

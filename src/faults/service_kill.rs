@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, process};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "service_kill",
@@ -41,24 +41,24 @@ impl Fault for ServiceKill {
         vec![Place::Service(self.host.clone(), self.kind)]
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        process::signal_service(cluster, &self.host, self.kind, "KILL").await
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        process::signal_service(system, &self.host, self.kind, "KILL").await
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let pids = process::pids_of_service(cluster, &self.host, self.kind).await.map_err(|error| error.to_string())?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let pids = process::pids_of_service(system, &self.host, self.kind).await.map_err(|error| error.to_string())?;
         if pids.is_empty() {
             return Ok(format!("no process of {} is left on {}", self.kind.name(), self.host));
         }
         Err(format!("processes {pids} of {} are left on {}", self.kind.name(), self.host))
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        process::start_again(cluster, &self.host, self.kind).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        process::start_again(system, &self.host, self.kind).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let pids = process::pids_of_service(cluster, &self.host, self.kind).await.map_err(|error| error.to_string())?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let pids = process::pids_of_service(system, &self.host, self.kind).await.map_err(|error| error.to_string())?;
         if pids.is_empty() {
             return Err(format!("{} does not run on {}", self.kind.name(), self.host));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 pub(super) const KIND: FaultKind = FaultKind {
     name: "switchover",
@@ -60,21 +60,21 @@ impl Fault for Switchover {
         Duration::from_secs(30)
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        match cluster.primary().await {
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        match system.primary().await {
             Some(primary) if primary == self.host => Ok(()),
             Some(primary) => Err(self.aim.refuse(KIND.name, format!("{primary} is the primary"))),
             None => Err(self.aim.refuse(KIND.name, "no node leads")),
         }
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        cluster.switch_over(&self.host, self.candidate.as_deref()).await?;
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        system.switch_over(&self.host, self.candidate.as_deref()).await?;
         Ok(())
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let primary = operator::writable_primary(cluster).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let primary = operator::writable_primary(system).await?;
         let wanted = match &self.candidate {
             Some(candidate) => primary == *candidate,
             None => primary != self.host,
@@ -88,12 +88,12 @@ impl Fault for Switchover {
         ))
     }
 
-    async fn heal(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
+    async fn heal(&mut self, _system: &System) -> Result<(), FaultError> {
         Ok(())
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let primary = operator::writable_primary(cluster).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let primary = operator::writable_primary(system).await?;
         Ok(format!("{primary} leads; a switchover leaves nothing to undo"))
     }
 }

@@ -76,7 +76,7 @@ struct Walk<'a> {
     named: Option<String>,
     /// The place of the last step that changed a setting.
     last_setting: usize,
-    /// Whether the cluster runs by now.
+    /// Whether the system runs by now.
     runs: bool,
     /// Whether a step of the user's own came, which may have done anything.
     own_steps: bool,
@@ -213,7 +213,7 @@ impl<'a> Walk<'a> {
     fn set_up(&mut self, change: impl FnOnce(&mut Setup) -> Result<(), DrillError>) {
         if self.runs {
             let help = "move it before the first `When`".to_owned();
-            return self.add(At::Step, "the cluster runs by then, and is as it was built", Some(help));
+            return self.add(At::Step, "the system runs by then, and is as it was built", Some(help));
         }
         if self.lost {
             return;
@@ -244,7 +244,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// From here on the cluster runs.
+    /// From here on the system runs.
     fn begin(&mut self) {
         if std::mem::replace(&mut self.runs, true) || self.lost {
             return;

@@ -14,8 +14,8 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::{FaultError, Target};
 use crate::{
-    cluster::{Cluster, NotReady},
     history::Recorder,
+    system::{NotReady, System},
 };
 use active::Faults;
 pub(super) use suspension::still_bites;
@@ -68,8 +68,8 @@ pub struct Injector {
 }
 
 impl Injector {
-    pub fn new(cluster: Cluster, recorder: Recorder) -> Self {
-        Self { faults: Arc::new(Mutex::new(Faults::new(cluster, recorder))) }
+    pub fn new(system: System, recorder: Recorder) -> Self {
+        Self { faults: Arc::new(Mutex::new(Faults::new(system, recorder))) }
     }
 
     /// How many faults were injected so far.

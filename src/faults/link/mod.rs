@@ -16,9 +16,9 @@ use futures::future::try_join_all;
 
 use super::{Aim, FaultError, Parameter, Takes};
 use crate::{
-    cluster::Cluster,
     links::{Stream, Toxic, ToxicKind, listener_name},
     plan::Plan,
+    system::System,
 };
 
 pub(super) use fault::{LinkFault, Shape};
@@ -153,23 +153,23 @@ impl Toxics {
     }
 
     /// Adds every toxic to its listener; each is read back.
-    pub async fn add(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.tell(cluster, Order::Add).await
+    pub async fn add(&self, system: &System) -> Result<(), FaultError> {
+        self.tell(system, Order::Add).await
     }
 
     /// Has every toxic changed to what it is now; each is read back.
-    pub async fn change(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.tell(cluster, Order::Change).await
+    pub async fn change(&self, system: &System) -> Result<(), FaultError> {
+        self.tell(system, Order::Change).await
     }
 
     /// Removes every toxic.
-    pub async fn remove(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.tell(cluster, Order::Remove).await
+    pub async fn remove(&self, system: &System) -> Result<(), FaultError> {
+        self.tell(system, Order::Remove).await
     }
 
-    async fn tell(&self, cluster: &Cluster, order: Order) -> Result<(), FaultError> {
+    async fn tell(&self, system: &System, order: Order) -> Result<(), FaultError> {
         let tell = |hit: &Hit| {
-            let (toxiproxy, toxics) = (cluster.toxiproxy(&hit.way.opener), self.of(hit));
+            let (toxiproxy, toxics) = (system.toxiproxy(&hit.way.opener), self.of(hit));
             let listener = listener_name(&hit.way.far, hit.way.port);
             async move {
                 let Some(toxiproxy) = toxiproxy else { return Ok(()) };
@@ -187,10 +187,10 @@ impl Toxics {
     }
 
     /// How many of the toxics there are, as the Toxiproxies say, and how many there should be.
-    async fn listed(&self, cluster: &Cluster) -> Result<(usize, usize), String> {
+    async fn listed(&self, system: &System) -> Result<(usize, usize), String> {
         let (mut listed, mut wanted) = (0, 0);
         for hit in &self.hits {
-            let Some(toxiproxy) = cluster.toxiproxy(&hit.way.opener) else { continue };
+            let Some(toxiproxy) = system.toxiproxy(&hit.way.opener) else { continue };
             let listener = listener_name(&hit.way.far, hit.way.port);
             let held = toxiproxy.toxics(&listener).await.map_err(|error| error.to_string())?;
             let own = self.of(hit);
@@ -201,15 +201,15 @@ impl Toxics {
     }
 
     /// The proof that every listener has its own.
-    pub async fn are_listed(&self, cluster: &Cluster) -> Result<String, String> {
-        let (listed, wanted) = self.listed(cluster).await?;
+    pub async fn are_listed(&self, system: &System) -> Result<String, String> {
+        let (listed, wanted) = self.listed(system).await?;
         let told = format!("Toxiproxy lists {listed} of {wanted} toxics, on {} listeners", self.hits.len());
         if listed == wanted { Ok(told) } else { Err(told) }
     }
 
     /// The proof that no listener has any of them.
-    pub async fn are_gone(&self, cluster: &Cluster) -> Result<String, String> {
-        match self.listed(cluster).await? {
+    pub async fn are_gone(&self, system: &System) -> Result<String, String> {
+        match self.listed(system).await? {
             (0, wanted) => Ok(format!("Toxiproxy lists none of {wanted} toxics")),
             (left, _) => Err(format!("Toxiproxy still lists {left} toxics")),
         }

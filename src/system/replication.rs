@@ -2,7 +2,7 @@
 
 use futures::future::try_join_all;
 
-use super::{Cluster, NODE, NODE_TIMELINE};
+use super::{NODE, NODE_TIMELINE, System};
 use crate::services::patroni::POSTGRESQL_PORT;
 
 /// The timeline that a standby receives.
@@ -12,7 +12,7 @@ const STANDBYS: &str = "SELECT application_name FROM pg_stat_replication WHERE s
 /// Those of them that have replayed all that the node has written.
 const REPLAYED: &str = "SELECT application_name FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()";
 
-impl Cluster {
+impl System {
     /// Whether so many standbys stream from a node, by its own word.
     pub async fn streaming_from(&self, primary: &str, wanted: usize) -> Result<(), String> {
         let standbys = self.query(primary, POSTGRESQL_PORT, STANDBYS).await?;

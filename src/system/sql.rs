@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Cluster, Session, session::explain, wait_until};
+use super::{Session, System, session::explain, wait_until};
 use crate::services::patroni::POSTGRESQL_PORT;
 
 /// What a statement on a node selects from, to ask once whether it is a standby: `standby`.
@@ -25,7 +25,7 @@ const OPENS_WITHIN: Duration = Duration::from_secs(2);
 /// How long a standby may take to replay a checkpoint of the primary.
 const REPLAYED_WITHIN: Duration = Duration::from_secs(10);
 
-impl Cluster {
+impl System {
     /// Has a node write every changed page to its disk. A standby does so only for a checkpoint of the primary that it
     /// has replayed.
     pub async fn checkpoint(&self, node: &str) -> Result<(), String> {

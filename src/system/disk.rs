@@ -1,8 +1,8 @@
-//! Prepared disks of a running cluster: what they are told, and what they say of themselves.
+//! Prepared disks of a running system: what they are told, and what they say of themselves.
 
 use futures::future::try_join_all;
 
-use super::Cluster;
+use super::System;
 use crate::{
     engine::EngineError,
     services::{self, Storage},
@@ -20,7 +20,7 @@ pub enum DiskError {
     Engine(#[from] EngineError),
 }
 
-impl Cluster {
+impl System {
     /// Where a service keeps its data, if that is a prepared disk.
     pub fn prepared_disk(&self, host: &str, kind: ServiceKind) -> Option<Storage> {
         services::prepared_storage(self.plan(), host, kind)

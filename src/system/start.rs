@@ -1,4 +1,4 @@
-//! Starts a cluster: everything that can begin at once does, and nothing is ready until it is seen to be.
+//! Starts a system: everything that can begin at once does, and nothing is ready until it is seen to be.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 
 use futures::future::{join_all, try_join, try_join_all, try_join3};
 
-use super::{Access, Cluster, DiskError, Inner, NotReady, Services, ShapingError, wait_until};
+use super::{Access, DiskError, Inner, NotReady, Services, ShapingError, System, wait_until};
 use crate::{
     credentials::Credentials,
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
@@ -19,12 +19,12 @@ use crate::{
     topology::{Host, ServiceKind},
 };
 
-/// A cluster could not be started.
+/// A system could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
+pub enum SystemError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("the cluster is not ready: {0}")]
+    #[error("the system is not ready: {0}")]
     NotReady(#[from] NotReady),
     #[error("no image for {0}")]
     NoImage(String),
@@ -43,7 +43,7 @@ const BACKBONE: &str = "-between-regions";
 /// Image tags by the name of their folder under `images/`.
 pub type ImageTags = BTreeMap<String, String>;
 
-/// What a cluster is started from.
+/// What a system is started from.
 pub struct Startup<'a> {
     pub engine: &'a Engine,
     pub plan: Plan,
@@ -56,19 +56,19 @@ pub struct Startup<'a> {
 /// A service that runs, by host and kind.
 type Started = ((String, ServiceKind), ServiceContainer);
 
-impl Cluster {
+impl System {
     /// Starts every host and service and waits until clients can write and every standby streams. What was
     /// started before a failure is left to the caller's sweep, so that its logs can still be read.
-    pub async fn start(startup: Startup<'_>) -> Result<(Self, Duration), ClusterError> {
+    pub async fn start(startup: Startup<'_>) -> Result<(Self, Duration), SystemError> {
         let begun = Instant::now();
-        let cluster = Self::start_containers(startup).await?;
-        cluster.wait_ready(begun).await?;
-        cluster.sync_disks().await?;
-        Ok((cluster, begun.elapsed()))
+        let system = Self::start_containers(startup).await?;
+        system.wait_ready(begun).await?;
+        system.sync_disks().await?;
+        Ok((system, begun.elapsed()))
     }
 
     /// Hosts first: a service that begins must find every peer's address, and its own host's links shaped.
-    async fn start_containers(startup: Startup<'_>) -> Result<Self, ClusterError> {
+    async fn start_containers(startup: Startup<'_>) -> Result<Self, SystemError> {
         let credentials = Credentials::generate();
         let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
         let disk_program = disk_program(&startup).await?;
@@ -94,7 +94,7 @@ impl Cluster {
     }
 
     /// Starts the services of a host that wait for nobody. Links are shaped before anything uses them.
-    async fn start_host(&self, starter: &Starter<'_>, host: &str) -> Result<Vec<Started>, ClusterError> {
+    async fn start_host(&self, starter: &Starter<'_>, host: &str) -> Result<Vec<Started>, SystemError> {
         let Some(pod) = self.pod(host) else { return Ok(Vec::new()) };
         let planned = self.plan().services.iter().filter(|service| service.host == host).map(|service| service.kind);
         let (shapers, others): (Vec<_>, Vec<_>) = planned.partition(|kind| *kind == ServiceKind::Toxiproxy);
@@ -110,7 +110,7 @@ impl Cluster {
     /// Writes the shared configuration into the DCS as soon as it has a quorum, so that every node starts with it.
     /// The first primary would do so only in the loop after its election: a standby that came before that would
     /// start with PostgreSQL's defaults and stop again.
-    async fn configure_dcs(&self) -> Result<(), ClusterError> {
+    async fn configure_dcs(&self) -> Result<(), SystemError> {
         let members = self.plan().hosts_with(ServiceKind::Etcd);
         let addresses: Vec<String> = members
             .filter_map(|member| self.access().address(member, services::ETCD_CLIENT_PORT))
@@ -133,7 +133,7 @@ impl Cluster {
 
     /// Starts what must find a primary when it starts. A proxy that starts earlier would mark every server DOWN
     /// and need `rise` more checks after that.
-    async fn start_behind_primary(&self, starter: &Starter<'_>) -> Result<Services, ClusterError> {
+    async fn start_behind_primary(&self, starter: &Starter<'_>) -> Result<Services, SystemError> {
         let waiting: Vec<_> =
             self.plan().services.iter().filter(|service| services::service(service.kind).behind_primary).collect();
         if waiting.is_empty() {
@@ -207,11 +207,11 @@ async fn access(credentials: &Credentials, pods: &[Pod]) -> Access {
     access
 }
 
-async fn disk_program(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, ClusterError> {
+async fn disk_program(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, SystemError> {
     if !startup.plan.topology.prepare.disks {
         return Ok(None);
     }
-    let image = startup.images.get("disk").ok_or_else(|| ClusterError::NoImage("disk".to_owned()))?;
+    let image = startup.images.get("disk").ok_or_else(|| SystemError::NoImage("disk".to_owned()))?;
     Ok(Some(startup.engine.disk_program(&startup.labels, image).await?))
 }
 
@@ -225,7 +225,7 @@ struct Starter<'a> {
 
 impl Starter<'_> {
     /// Starts every host, each in its region's network; several regions are joined by one more.
-    async fn pods(&self) -> Result<Vec<Pod>, ClusterError> {
+    async fn pods(&self) -> Result<Vec<Pod>, SystemError> {
         let Startup { engine, labels, plan, .. } = self.startup;
         let regions = &plan.topology.regions;
         let backbone = match regions.len() {
@@ -242,7 +242,7 @@ impl Starter<'_> {
         Ok(try_join_all(started).await?.into_iter().flatten().collect())
     }
 
-    async fn pod(&self, host: &Host, network: &str, backbone: Option<&str>) -> Result<Pod, ClusterError> {
+    async fn pod(&self, host: &Host, network: &str, backbone: Option<&str>) -> Result<Pod, SystemError> {
         let image = self.image("holder")?;
         let ports = services::published_ports(&self.startup.plan, &host.name).into_iter().collect();
         let spec = PodSpec { labels: &self.startup.labels, host: &host.name, network, backbone, image, ports };
@@ -251,7 +251,7 @@ impl Starter<'_> {
         Ok(pod)
     }
 
-    async fn service(&self, pod: &Pod, kind: ServiceKind) -> Result<Started, ClusterError> {
+    async fn service(&self, pod: &Pod, kind: ServiceKind) -> Result<Started, SystemError> {
         let row = services::service(kind);
         let image = self.image(row.image)?;
         let Rendered { command, files } = (row.render)(&self.startup.plan, &pod.host, self.credentials);
@@ -269,7 +269,7 @@ impl Starter<'_> {
         Ok(((pod.host.clone(), kind), container))
     }
 
-    fn image(&self, name: &str) -> Result<&str, ClusterError> {
-        self.startup.images.get(name).map(String::as_str).ok_or_else(|| ClusterError::NoImage(name.to_owned()))
+    fn image(&self, name: &str) -> Result<&str, SystemError> {
+        self.startup.images.get(name).map(String::as_str).ok_or_else(|| SystemError::NoImage(name.to_owned()))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Cluster;
+use super::System;
 use crate::services::patroni::REST_PORT;
 
 /// How long a question may take.
@@ -22,7 +22,7 @@ pub enum OperationError {
     Refused { node: String, path: String, status: u16, text: String },
 }
 
-impl Cluster {
+impl System {
     /// Hands the leader key over to a candidate, or to whom Patroni thinks best.
     pub async fn switch_over(&self, leader: &str, candidate: Option<&str>) -> Result<String, OperationError> {
         let mut order = json!({ "leader": leader });

@@ -1,7 +1,6 @@
-//! A cluster: a plan that runs in containers.
+//! A system: a plan that runs in containers.
 //!
-//! Architecture invariant: a cluster acts only when it is told to. It judges nothing and records nothing but its
-//! own start.
+//! Architecture invariant: a system acts only when it is told to. It judges nothing and records nothing.
 
 pub mod access;
 mod clock;
@@ -28,7 +27,7 @@ pub use roles::{Found, Primary};
 pub use session::Session;
 pub use shaping::ShapingError;
 pub use sql::{NODE, NODE_TIMELINE};
-pub use start::{ClusterError, ImageTags, Startup};
+pub use start::{ImageTags, Startup, SystemError};
 
 use crate::{
     engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, Shell, labels::RunLabels, leftovers::Sweep},
@@ -36,9 +35,9 @@ use crate::{
     topology::ServiceKind,
 };
 
-/// A running cluster. Cheap to clone: clones are the same cluster.
+/// A topology that runs. Cheap to clone: clones are the same system.
 #[derive(Clone)]
-pub struct Cluster {
+pub struct System {
     inner: Arc<Inner>,
     services: Arc<Services>,
 }
@@ -57,7 +56,7 @@ struct Inner {
     led_last: Mutex<Option<String>>,
 }
 
-impl Cluster {
+impl System {
     pub fn plan(&self) -> &Plan {
         &self.inner.plan
     }

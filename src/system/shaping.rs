@@ -1,8 +1,8 @@
-//! Shaped links of a running cluster: their listeners, and the rules that lead connections to them.
+//! Shaped links of a running system: their listeners, and the rules that lead connections to them.
 
 use std::time::Duration;
 
-use super::{Cluster, NotReady, wait_until};
+use super::{NotReady, System, wait_until};
 use crate::{
     engine::EngineError,
     links::{Listener, Toxiproxy, ToxiproxyError, listener_name, listener_port, redirect_script},
@@ -24,7 +24,7 @@ pub enum ShapingError {
     Toxiproxy(#[from] ToxiproxyError),
 }
 
-impl Cluster {
+impl System {
     /// The Toxiproxy of a host, if links that begin there are shaped.
     pub fn toxiproxy(&self, host: &str) -> Option<Toxiproxy> {
         let address = self.access().address(host, TOXIPROXY_API_PORT)?;

@@ -1,4 +1,4 @@
-//! How the harness reaches a cluster from outside, and this run's passwords.
+//! How the harness reaches a system from outside, and this run's passwords.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 

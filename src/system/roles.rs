@@ -4,7 +4,7 @@ use std::{sync::PoisonError, time::Duration};
 
 use futures::future::join_all;
 
-use super::{Cluster, NODE, NODE_TIMELINE, NotReady, wait_until};
+use super::{NODE, NODE_TIMELINE, NotReady, System, wait_until};
 use crate::{services::patroni::SCOPE, topology::ServiceKind};
 
 /// How long a member may take to say what it is.
@@ -30,7 +30,7 @@ pub enum Found {
     LedLast,
 }
 
-impl Cluster {
+impl System {
     /// The node whose Patroni says that it leads. If several do (one of them was frozen, and says what it knew), it is the
     /// holder of the leader key, or else the one on the highest timeline.
     pub async fn primary(&self) -> Option<String> {

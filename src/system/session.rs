@@ -1,4 +1,4 @@
-//! One SQL session of the harness with a cluster, through a published port.
+//! One SQL session of the harness with a system, through a published port.
 //!
 //! It keeps what `tokio_postgres` alone would only log: the server's notices. A commit whose wait for a
 //! synchronous standby was cancelled is confirmed to the client, with nothing but a WARNING beside it.
@@ -78,7 +78,7 @@ impl SessionError {
     }
 
     /// Whether this machine had no file, port or memory left for a connection: the harness failed, not the
-    /// cluster.
+    /// system.
     pub fn is_exhaustion_here(&self) -> bool {
         let SessionError::Connect { source, .. } = self else { return false };
         // ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL and ENOBUFS of Linux.

@@ -2,10 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Cluster;
+use super::System;
 use crate::{engine::EngineError, services::patroni::CLOCK_FILE, topology::ServiceKind};
 
-impl Cluster {
+impl System {
     /// How far a node's PostgreSQL is ahead of the harness, in seconds, by its own word. The harness's time is that of
     /// the middle of the question.
     pub async fn postgresql_ahead_s(&self, node: &str) -> Result<f64, String> {
