@@ -91,7 +91,7 @@ async fn links() {
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
     let context = DrillContext::new(engine.clone(), recorder, &run, ownership.label(), folder.path());
     let (system, _) = context.start(&Plan::new(topology), 1).await.unwrap();
-    let primary = system.primary().await.expect("a primary");
+    let primary = system.leader().await.expect("a primary");
     let from = nodes.iter().find(|node| **node != primary).expect("a standby");
     let shell = engine.shell_in(system.service(from, topology::ServiceKind::Patroni).unwrap());
     let password = &system.access().credentials.superuser_password;

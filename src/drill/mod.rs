@@ -193,7 +193,7 @@ impl Drill {
         let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
         let system = &running.system;
         let waited = wait_until("another primary", deadline, || async {
-            match system.primary().await {
+            match system.leader().await {
                 Some(primary) if Some(&primary) != before.as_ref() => Ok(primary),
                 Some(primary) => Err(format!("{primary} leads as before")),
                 None => Err("no node leads".to_owned()),

@@ -57,7 +57,7 @@ impl Fault for Failover {
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        self.primary_before = system.primary().await;
+        self.primary_before = system.leader().await;
         if self.primary_before.as_deref() == Some(&self.candidate) {
             return Err(self.aim.refuse(KIND.name, "it leads already"));
         }

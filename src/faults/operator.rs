@@ -14,7 +14,7 @@ pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String
 
 /// The node that leads by its Patroni's word, if PostgreSQL there accepts writes.
 pub(super) async fn writable_primary(system: &System) -> Result<String, String> {
-    let primary = system.primary().await.ok_or("no node leads")?;
+    let primary = system.leader().await.ok_or("no node leads")?;
     match system.sql_value(&primary, "SELECT pg_is_in_recovery()").await?.as_str() {
         "f" => Ok(primary),
         _ => Err(format!("PostgreSQL on {primary} is in recovery")),

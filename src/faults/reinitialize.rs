@@ -54,7 +54,7 @@ impl Fault for Reinitialize {
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        match system.primary().await {
+        match system.leader().await {
             Some(primary) if primary == self.node => Err(self.aim.refuse(KIND.name, "it leads")),
             None => Err(self.aim.refuse(KIND.name, "there is no primary to copy")),
             Some(_) => {

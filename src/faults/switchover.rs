@@ -61,7 +61,7 @@ impl Fault for Switchover {
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        match system.primary().await {
+        match system.leader().await {
             Some(primary) if primary == self.host => Ok(()),
             Some(primary) => Err(self.aim.refuse(KIND.name, format!("{primary} is the primary"))),
             None => Err(self.aim.refuse(KIND.name, "no node leads")),

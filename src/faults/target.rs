@@ -201,7 +201,7 @@ impl Roles {
         let named = |role| targets.iter().any(|target| target.names(role));
         let mut roles = Self::default();
         if named(Role::Primary) {
-            let primary = system.primary_or_last().await;
+            let primary = system.leader_or_last().await;
             roles.primary_note = match primary.as_ref().map(|primary| primary.found) {
                 None | Some(Found::Answered) => None,
                 Some(Found::HoldsLeaderKey) => Some("by the leader key, as no node says that it leads"),

@@ -23,7 +23,7 @@ use std::{
 pub use access::{Access, Credentials};
 pub use disk::DiskError;
 pub use readiness::{NotReady, wait_until};
-pub use roles::{Found, Primary};
+pub use roles::{Found, Leader};
 pub use session::Session;
 pub use shaping::ShapingError;
 pub use sql::{NODE, NODE_TIMELINE};

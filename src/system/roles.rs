@@ -12,50 +12,50 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long etcd may take to change its leader when it is asked to: an election, at most.
 const LEADER_MOVED_WITHIN: Duration = Duration::from_secs(10);
 
-/// The primary, and how it was found.
+/// The node that leads, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Primary {
+pub struct Leader {
     pub node: String,
     pub found: Found,
 }
 
-/// How the primary was found.
+/// How the leader was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// Its Patroni says that it leads.
     Answered,
     /// No Patroni says so; the leader key in etcd has its name.
     HoldsLeaderKey,
-    /// Nor does etcd know one; it led when the harness last saw a primary.
+    /// Nor does etcd know one; it led when the harness last saw a leader.
     LedLast,
 }
 
 impl System {
     /// The node whose Patroni says that it leads. If several do (one of them was frozen, and says what it knew), it is the
     /// holder of the leader key, or else the one on the highest timeline.
-    pub async fn primary(&self) -> Option<String> {
+    pub async fn leader(&self) -> Option<String> {
         let mut leaders = self.leaders().await;
-        let primary = if leaders.len() < 2 { leaders.pop() } else { self.rightful(leaders).await };
-        if let Some(primary) = &primary {
-            *self.inner.led_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(primary.clone());
+        let leader = if leaders.len() < 2 { leaders.pop() } else { self.rightful(leaders).await };
+        if let Some(leader) = &leader {
+            *self.inner.led_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(leader.clone());
         }
-        primary
+        leader
     }
 
-    /// The primary, also while no Patroni says that it leads: one that is starved or frozen does not answer. Then it is the
+    /// The leader, also while no Patroni says that it leads: one that is starved or frozen does not answer. Then it is the
     /// holder of the leader key, or else the node that led last.
-    pub async fn primary_or_last(&self) -> Option<Primary> {
-        if let Some(node) = self.primary().await {
-            return Some(Primary { node, found: Found::Answered });
+    pub async fn leader_or_last(&self) -> Option<Leader> {
+        if let Some(node) = self.leader().await {
+            return Some(Leader { node, found: Found::Answered });
         }
         if let Some(node) = self.leader_key_holder().await {
-            return Some(Primary { node, found: Found::HoldsLeaderKey });
+            return Some(Leader { node, found: Found::HoldsLeaderKey });
         }
         let last = self.inner.led_last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        last.map(|node| Primary { node, found: Found::LedLast })
+        last.map(|node| Leader { node, found: Found::LedLast })
     }
 
-    /// Which of several nodes that say they lead is the primary.
+    /// Which of several nodes that say they lead does.
     async fn rightful(&self, leaders: Vec<String>) -> Option<String> {
         let holder = self.leader_key_holder().await;
         if let Some(holder) = holder.filter(|holder| leaders.contains(holder)) {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_that_lead_the_one_on_the_higher_timeline_is_the_primary() {
+    fn of_two_that_say_they_lead_the_one_on_the_higher_timeline_does() {
         let nodes = |timelines: [Option<&str>; 2]| {
             let named = ["node1", "node2"].map(str::to_owned).into_iter();
             named.zip(timelines.map(|timeline| timeline.map(str::to_owned)))

@@ -29,7 +29,7 @@ impl System {
     /// Has a node write every changed page to its disk. A standby does so only for a checkpoint of the primary that it
     /// has replayed.
     pub async fn checkpoint(&self, node: &str) -> Result<(), String> {
-        if let Some(primary) = self.primary().await.filter(|primary| primary != node) {
+        if let Some(primary) = self.leader().await.filter(|primary| primary != node) {
             self.query(&primary, POSTGRESQL_PORT, "CHECKPOINT").await?;
             let checkpoint = self.sql_value(&primary, "SELECT checkpoint_lsn FROM pg_control_checkpoint()").await?;
             let replayed = format!("SELECT pg_last_wal_replay_lsn() > '{checkpoint}'");

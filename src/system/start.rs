@@ -140,7 +140,7 @@ impl System {
             return Ok(Services::new());
         }
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
-        let look = || async { self.primary().await.ok_or("no Patroni says that it leads".to_owned()) };
+        let look = || async { self.leader().await.ok_or("no Patroni says that it leads".to_owned()) };
         wait_until("a primary", deadline, look)
             .await
             .map_err(|missed| self.with_logs(missed, &[ServiceKind::Etcd, ServiceKind::Patroni]))?;
@@ -187,7 +187,7 @@ impl System {
     }
 
     async fn streaming(&self, wanted: usize) -> Result<(), String> {
-        let primary = self.primary().await.ok_or("no node leads yet")?;
+        let primary = self.leader().await.ok_or("no node leads yet")?;
         self.streaming_from(&primary, wanted).await
     }
 }

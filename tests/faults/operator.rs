@@ -11,7 +11,7 @@ const STARTED: &str = "SELECT pg_postmaster_start_time()";
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_changes_what_was_asked_and_nothing_else() {
     let mut bench = Bench::new("operator").await;
-    assert_eq!(bench.system.primary().await.as_deref(), Some("node1"));
+    assert_eq!(bench.system.leader().await.as_deref(), Some("node1"));
 
     // A setting: PostgreSQL takes it over, and the old one again.
     let work_mem = "SHOW work_mem";

@@ -10,7 +10,7 @@ use pgquake::World;
 async fn not_primary(world: &mut World, host: String) {
     let drill = world.drill().expect("pgquake runs this step");
     let system = drill.system().await.expect("the system runs");
-    assert_ne!(system.primary().await, Some(host));
+    assert_ne!(system.leader().await, Some(host));
 }
 
 fn main() -> ExitCode {

@@ -100,7 +100,7 @@ impl Faults {
         self.injected += 1;
         let number = self.injected;
         let services = fault.services().iter().map(|(host, kind)| format!("{host}/{}", kind.name())).collect();
-        let primary_before = self.system.primary().await;
+        let primary_before = self.system.leader().await;
         let given = order.parameters;
         let parameters = given.clone().into_iter().chain(order.notes).collect();
         self.recorder.record(Occurrence::FaultInjecting(FaultInjecting {
