@@ -37,6 +37,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
 ];
 
+/// Each plane of faults with the planes that its files may use; what all of them share stands above them.
+const PLANES: &[(&str, &[&str])] = &[
+    ("link", &[]),
+    ("network", &[]),
+    ("process", &[]),
+    ("clock", &["process"]),
+    ("host", &["network", "process"]),
+    ("container", &["host", "process"]),
+    ("disk", &["host"]),
+    ("operator", &["host", "process"]),
+    ("data", &["operator"]),
+    ("starvation", &["operator", "process"]),
+];
+
 /// A file that grows longer is cut in two before the next change.
 const LONGEST_FILE: usize = 520;
 
@@ -130,13 +144,51 @@ fn imports_follow_the_flow() {
 
 #[test]
 fn the_rules_have_no_circle_and_nobody_uses_the_orchestrators() {
-    let mut seen = BTreeSet::new();
-    for (module, allowed) in MAY_USE {
-        for used in *allowed {
-            assert!(*used == "*" || seen.contains(used), "`{module}` may use `{used}`, which comes after it");
+    for rules in [MAY_USE, PLANES] {
+        let mut seen = BTreeSet::new();
+        for (module, allowed) in rules {
+            for used in *allowed {
+                assert!(*used == "*" || seen.contains(used), "`{module}` may use `{used}`, which comes after it");
+            }
+            seen.insert(*module);
         }
-        seen.insert(*module);
     }
+}
+
+/// Whether a text has a path through this plane: `process::signal`, `super::network::probe`.
+fn names_plane(text: &str, plane: &str) -> bool {
+    let inside = format!("{plane}::");
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).any(|code| {
+        code.match_indices(&inside).any(|(at, _)| {
+            let before = &code[..at];
+            before.ends_with("faults::")
+                || before.ends_with("super::")
+                || !before.ends_with(|letter: char| letter.is_alphanumeric() || "_:".contains(letter))
+        })
+    })
+}
+
+#[test]
+fn planes_of_faults_use_one_another_without_a_circle() {
+    let folders: BTreeSet<String> = fs::read_dir("src/faults")
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir() && entry.file_name() != "injector")
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(folders, PLANES.iter().map(|(plane, _)| (*plane).to_owned()).collect(), "every plane has a row");
+    let mut broken = Vec::new();
+    for (plane, allowed) in PLANES {
+        for file in sources(&Path::new("src/faults").join(plane)) {
+            let text = fs::read_to_string(&file).unwrap();
+            for (other, _) in PLANES.iter().filter(|(other, _)| other != plane && !allowed.contains(other)) {
+                if names_plane(&text, other) {
+                    broken.push(format!("{}: `{plane}` may not use `{other}`", file.display()));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]

@@ -5,6 +5,13 @@
 
 mod effect;
 mod fault;
+pub(super) mod link_bandwidth;
+pub(super) mod link_latency;
+pub(super) mod link_limit_data;
+pub(super) mod link_reset_peer;
+pub(super) mod link_slicer;
+pub(super) mod link_slow_close;
+pub(super) mod link_timeout;
 mod probe;
 
 use std::{

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::Way;
-use crate::{faults::host, links::TOXIPROXY_USER_ID, plan::Plan, services, system::System, topology::ServiceKind};
+use crate::{faults::hosts, links::TOXIPROXY_USER_ID, plan::Plan, services, system::System, topology::ServiceKind};
 
 /// How many bytes more than asked for a request may have.
 const DRAWN_BYTES: u64 = 500;
@@ -60,7 +60,7 @@ pub(super) struct Seen {
 
 /// Sends a request over a fresh connection of the way.
 pub(super) async fn probe(system: &System, way: &Way, look: Look, within: Duration) -> Result<Seen, String> {
-    let pod = host::pod(system, &way.opener).map_err(|error| error.to_string())?;
+    let pod = hosts::pod(system, &way.opener).map_err(|error| error.to_string())?;
     let address = system.address_from(&way.opener, &way.far).ok_or("the far host has no address")?;
     let request = Request::drawn(system.plan(), way, look);
     let run = async |script: String| {
