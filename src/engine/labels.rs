@@ -1,4 +1,4 @@
-//! Labels and names: how a run's containers and networks are told from all others, and from those of a run at
+//! Labels and names: how a run's containers and networks are distinguished from all others, and from those of a run at
 //! the same time.
 
 use std::collections::HashMap;

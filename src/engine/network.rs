@@ -120,7 +120,7 @@ impl Pod {
     }
 }
 
-/// Port of a host → port of 127.0.0.1, as the engine tells it.
+/// Port of a host → port of 127.0.0.1, as the engine reports it.
 pub(super) fn published(bound: PortMap) -> HashMap<u16, u16> {
     let published = bound.into_iter().filter_map(|(port, bindings)| {
         let port = port.split('/').next()?.parse().ok()?;

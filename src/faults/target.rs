@@ -108,7 +108,7 @@ impl Target {
         Ok(hosts)
     }
 
-    /// What is to be told of how its hosts were found.
+    /// What the report says of how its hosts were found.
     pub fn note(&self, roles: &Roles) -> Option<&'static str> {
         roles.primary_note.filter(|_| self.names(Role::Primary))
     }

@@ -6,7 +6,7 @@ use super::System;
 use crate::{engine::EngineError, services::patroni::CLOCK_FILE, topology::ServiceKind};
 
 impl System {
-    /// How far a node's PostgreSQL is ahead of the harness, in seconds, by its own word. The harness's time is that of
+    /// How far a node's PostgreSQL is ahead of the harness, in seconds, as it reports. The harness's time is that of
     /// the middle of the question.
     pub async fn postgresql_ahead_s(&self, node: &str) -> Result<f64, String> {
         let asked = now_s();

@@ -1,4 +1,4 @@
-//! Prepared disks of a running system: what they are told, and what they say of themselves.
+//! Prepared disks of a running system: the commands that they get, and what they report.
 
 use futures::future::try_join_all;
 
@@ -9,7 +9,7 @@ use crate::{
     topology::ServiceKind,
 };
 
-/// A prepared disk did not do what it was told.
+/// A prepared disk did not carry out a command.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     #[error("{kind} on {host} has no prepared disk", kind = kind.name())]

@@ -13,7 +13,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// has given up on it.
 const DONE_WITHIN: Duration = Duration::from_secs(90);
 
-/// Patroni did not do as it was told.
+/// Patroni did not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
     #[error("failed to reach Patroni on {node}: {reason}")]
@@ -62,12 +62,12 @@ impl System {
         }))
     }
 
-    /// The configuration that all nodes share, as the first node that answers tells it.
+    /// The configuration that all nodes share, as the first node that answers reports it.
     pub async fn configuration(&self) -> Result<Value, String> {
         self.first_told("config").await
     }
 
-    /// The members of the cluster by the DCS's word, as the first node that answers tells it.
+    /// The members of the cluster in the DCS, as the first node that answers reports them.
     pub async fn members(&self) -> Result<Vec<String>, String> {
         let told = self.first_told("cluster").await?;
         let members = told["members"].as_array().cloned().unwrap_or_default();
@@ -92,7 +92,7 @@ impl System {
         Err(format!("Patroni says that PostgreSQL on {node} is {}", said["state"]))
     }
 
-    /// What a node's Patroni says of itself.
+    /// What a node's Patroni reports of itself.
     pub async fn patroni_says(&self, node: &str) -> Result<Value, String> {
         self.told(node, "patroni").await
     }

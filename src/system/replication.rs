@@ -13,7 +13,7 @@ const STANDBYS: &str = "SELECT application_name FROM pg_stat_replication WHERE s
 const REPLAYED: &str = "SELECT application_name FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()";
 
 impl System {
-    /// Whether so many standbys stream from a node, by its own word.
+    /// Whether at least this many standbys stream from a node, as it reports.
     pub async fn streaming_from(&self, primary: &str, wanted: usize) -> Result<(), String> {
         let standbys = self.query(primary, POSTGRESQL_PORT, STANDBYS).await?;
         if standbys.len() >= wanted {
@@ -58,7 +58,7 @@ impl System {
         self.plan().nodes.iter().filter(move |node| *node != primary)
     }
 
-    /// The node that leads by its Patroni's word, if no other says so too.
+    /// The node that leads, as its Patroni reports, if no other says so too.
     async fn only_leader(&self) -> Result<String, String> {
         let mut leaders = self.leaders().await;
         match leaders.len() {

@@ -85,7 +85,7 @@ impl System {
         self.who_says("leader").await
     }
 
-    /// The nodes that stream as standbys by their Patroni's word.
+    /// The nodes that stream as standbys, as their Patroni reports.
     pub async fn standbys(&self) -> Vec<String> {
         self.who_says("replica").await
     }
@@ -102,7 +102,7 @@ impl System {
         nodes.iter().zip(answers).filter(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone()).collect()
     }
 
-    /// The etcd member that is raft leader, by the word of a member.
+    /// The etcd member that is raft leader, as it reports itself.
     pub async fn dcs_leader(&self) -> Option<String> {
         let members: Vec<&str> = self.plan().hosts_with(ServiceKind::Etcd).collect();
         let asked = members.iter().map(|member| async move {

@@ -145,7 +145,7 @@ impl Session {
     pub async fn close(self) {
         let Self { client, mut driver, .. } = self;
         drop(client);
-        // A connection that cannot even take the goodbye is cut when the driver is dropped.
+        // A connection that can't even take the goodbye is cut when the driver is dropped.
         let _ = timeout(COURTESY, &mut driver.0).await;
     }
 

@@ -14,7 +14,7 @@ use crate::{
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "clock_jump",
-    effect: "the time of day of Patroni and PostgreSQL on the node jumps by so much, and jumps back by itself, as after \
+    effect: "the time of day of Patroni and PostgreSQL on the node jumps by `by`, and jumps back by itself, as after \
              a wrong time server was believed",
     confirmed_by: "PostgreSQL's clock_timestamp() and the date of Patroni's answers, compared with the harness's clock; \
                    healed when both have jumped back",
@@ -73,7 +73,7 @@ impl Fault for ClockJump {
         let (system, node, back_after) = (system.clone(), self.node.clone(), self.back_after);
         self.back = Some(tokio::spawn(async move {
             tokio::time::sleep(back_after).await;
-            // Healing sets it once more, and tells what fails.
+            // Healing sets it once more, and reports what fails.
             drop(system.set_clock(&node, &clock::words(0.0, 1.0)).await);
         }));
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "clock_offset",
-    effect: "the time of day of Patroni and PostgreSQL on the node is ahead or behind by so much",
+    effect: "the time of day of Patroni and PostgreSQL on the node is ahead or behind by `by`",
     confirmed_by: "PostgreSQL's clock_timestamp() and the date of Patroni's answers, compared with the harness's clock; \
                    healed when both agree with it again",
     limits: clock::LIMITS,

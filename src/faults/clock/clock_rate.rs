@@ -13,8 +13,8 @@ use crate::{
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "clock_rate",
-    effect: "from now on the time of day of Patroni and PostgreSQL on the node goes at this rate; it has drifted by so \
-             much more, the longer it lasts",
+    effect: "from now on the time of day of Patroni and PostgreSQL on the node goes at this rate; the longer \
+             it lasts, the further it drifts",
     confirmed_by: "two looks at PostgreSQL's clock_timestamp(), compared with the harness's clock; healed when it agrees \
                    with it again",
     limits: clock::LIMITS,

@@ -21,7 +21,7 @@ pub(super) const DIRECTION: Parameter =
 
 /// How exactly PostgreSQL's clock must show it, in seconds. The library reads its file once a second.
 const POSTGRESQL_WITHIN_S: f64 = 0.5;
-/// The agent tells whole seconds.
+/// The agent reports whole seconds.
 const AGENT_WITHIN_S: f64 = 1.5;
 
 /// The node whose clock can be set.
@@ -57,7 +57,7 @@ pub(super) fn ahead_s(aim: &Aim) -> f64 {
     if aim.parameters.text("direction").as_deref() == Some("behind") { -by } else { by }
 }
 
-/// An offset and a rate in the words of libfaketime, which remembers a rate until it is told another.
+/// An offset and a rate in the words of libfaketime, which remembers a rate until it gets another.
 pub(super) fn words(ahead_s: f64, rate: f64) -> String {
     format!("{ahead_s:+.3} x{rate}")
 }

@@ -12,7 +12,7 @@ use crate::{
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "container_pause",
     effect: "the kernel freezes the control group of the service: no process of it runs, none gets a signal, and what \
-             they hold stays; SIGSTOP (service_freeze) looks the same to peers, but a parent is told of it",
+             they hold stays; SIGSTOP (service_freeze) looks the same to peers, but a parent gets a signal for it",
     confirmed_by: "Docker says that the container is paused, and no process of it is left running; healed when Docker \
                    says that it runs",
     limits: "the host must run the service",

@@ -10,7 +10,7 @@ use crate::{
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "disk_stall",
-    effect: "reads, writes and syncs of the volume hang until it is healed; who waits for one can not even be killed",
+    effect: "reads, writes and syncs of the volume hang until it is healed; a process waiting for one can't even be killed",
     confirmed_by: "a write to the volume does not end; healed when one succeeds",
     limits: disk::LIMITS,
     parameters: &[disk::VOLUME],

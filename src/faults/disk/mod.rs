@@ -1,4 +1,4 @@
-//! What faults of disks share: the volume that they hit, what its disk is told, and probes of it.
+//! What faults of disks share: the volume that they hit, the commands that its disk gets, and probes of it.
 
 pub(super) mod disk_error;
 pub(super) mod disk_full;
@@ -85,7 +85,7 @@ impl Volume {
 pub(super) enum Shows {
     /// It fails with these words of the kernel.
     Error(&'static str),
-    /// It takes at least so long.
+    /// It takes at least this long.
     Takes(Duration),
     /// It does not end.
     Hangs,
@@ -105,7 +105,7 @@ impl Shows {
 /// What the machine may take beside a write.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// A fault that a disk is told, and told to end.
+/// A fault that a command to the disk begins and another one ends.
 pub(super) struct DiskFault {
     volume: Volume,
     on: String,

@@ -1,4 +1,4 @@
-//! `power_loss`: machines lose their power, and with it what their disks were not yet told to keep.
+//! `power_loss`: machines lose their power, and with it what their disks had not yet synced.
 
 use crate::{
     faults::{
@@ -15,7 +15,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     effect: "as host_crash, and every write that was not synced (fsync, fdatasync, O_SYNC) is gone from the disks; \
              names of files and synced data are kept",
     confirmed_by: "no process is left, a connection from another host gets neither an answer nor a reset, and the \
-                   disks told how much they held unsynced; healed when every service runs and another host is answered \
+                   disks reported how much they held unsynced; healed when every service runs and another host is answered \
                    again",
     limits: disk::LIMITS,
     parameters: crash::PARAMETERS,

@@ -17,7 +17,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     effect: "the services of the host get SIGTERM one after the other (proxy, Patroni, etcd), each the time to end and \
              SIGKILL after that; then no packet enters or leaves the host any more. Several hosts are shut down at once",
     confirmed_by: "no process is left, and a connection from another host gets neither an answer nor a reset; Docker \
-                   tells how each service ended; healed when every service runs and another host is answered again",
+                   reports how each service ended; healed when every service runs and another host is answered again",
     limits: "none: any host",
     parameters: &[Parameter::with_default("grace", Takes::Duration, "90 s", "how long a service may take to end")],
     lasts: Lasts::UntilHealed,
@@ -70,7 +70,7 @@ impl Fault for HostShutdown {
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        // What a shutdown that failed half-way has told to end may still be about to.
+        // What a shutdown that failed half-way has asked to end may still be about to.
         try_join_all(self.hosts.iter().map(|name| host::power_off(system, name))).await?;
         host::boot(system, &self.hosts, &self.services).await
     }

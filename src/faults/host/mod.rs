@@ -99,7 +99,7 @@ pub(super) async fn is_on(
     Ok(format!("every service runs; {}", proofs.join("; ")))
 }
 
-/// How a service that is down ended, by Docker's word.
+/// How a service that is down ended, as Docker reports.
 pub(super) async fn how_it_ended(system: &System, host: &str, kind: ServiceKind) -> Result<String, String> {
     let service = system.service(host, kind).ok_or("the service is unknown")?;
     match system.engine().container_state(service).await.map_err(|error| error.to_string())? {

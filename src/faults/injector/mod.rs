@@ -47,7 +47,7 @@ pub struct Order<'a> {
     pub target: &'a Target,
     /// Parameters, as the scenario writes them.
     pub parameters: BTreeMap<String, String>,
-    /// What the history shall tell beside the parameters: the drawn phase of the lease, a repetition's number.
+    /// What the history records beside the parameters: the drawn phase of the lease, a repetition's number.
     pub notes: BTreeMap<String, String>,
 }
 

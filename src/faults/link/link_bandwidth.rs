@@ -22,7 +22,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
         link::PORTS,
         link::DIRECTION,
         link::SHARE,
-        Parameter::required("rate", Takes::Bytes, "so much a second"),
+        Parameter::required("rate", Takes::Bytes, "how much passes in a second"),
     ],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Together,

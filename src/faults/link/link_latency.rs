@@ -25,7 +25,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
         link::direction("both"),
         link::SHARE,
         Parameter::required("round_trip", Takes::Duration, "what is added to a round trip"),
-        Parameter::with_default("jitter", Takes::Duration, "0 ms", "each way up to so much more or less"),
+        Parameter::with_default("jitter", Takes::Duration, "0 ms", "each way takes up to this much more or less"),
     ],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Together,

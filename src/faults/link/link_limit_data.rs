@@ -1,4 +1,4 @@
-//! `link_limit_data`: a link ends its connections after so much data.
+//! `link_limit_data`: a link ends its connections after an amount of data.
 
 use crate::{
     faults::{
@@ -11,8 +11,8 @@ use crate::{
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "link_limit_data",
-    effect: "each connection between the hosts and those of `to`, whoever opened it, ends when the hosts have sent so many \
-             bytes on it",
+    effect: "each connection between the hosts and those of `to`, whoever opened it, ends when the hosts have sent \
+             `bytes` on it",
     confirmed_by: "Toxiproxies list it on every listener, and a connection that each of the two hosts opens to the other \
                    ends when more is sent, where the limit is below 8000 B, and as much of the other way's data passes; \
                    healed when it is listed nowhere and a probe shows nothing of it",
@@ -22,7 +22,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
         link::PORTS,
         link::DIRECTION,
         link::SHARE,
-        Parameter::required("bytes", Takes::Bytes, "so much passes"),
+        Parameter::required("bytes", Takes::Bytes, "how much passes"),
     ],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Together,

@@ -126,7 +126,7 @@ impl std::fmt::Display for Way {
     }
 }
 
-/// What a Toxiproxy is told of a toxic.
+/// What is done with a toxic at its Toxiproxy.
 #[derive(Debug, Clone, Copy)]
 enum Order {
     Add,
@@ -137,7 +137,7 @@ enum Order {
 /// The toxics of a fault, on the listeners of every way that it hits.
 struct Toxics {
     hits: Vec<Hit>,
-    /// Tells faults apart that are on at the same time.
+    /// Distinguishes faults that are on at the same time.
     name: String,
     /// The share of connections that they hit.
     share: f64,

@@ -1,9 +1,9 @@
 //! Probes over a connection of a shaped link: what becomes of the data each way.
 //!
 //! A request is sent in two parts. The first is left open, so that the far service waits for the rest, and Toxiproxy's
-//! own socket to it, which is in the opener's host, tells when all of it has gone on: that is the way there, apart from
+//! own socket to it, which is in the opener's host, shows when all of it has gone on: that is the way there, apart from
 //! the way back. Then the rest is sent, and the answer is waited for. The request's length is drawn anew for each probe,
-//! so that its socket can be told from others to the same port.
+//! so that its socket can be distinguished from others to the same port.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(super) enum Answer {
 /// What became of the data of one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Course {
-    /// So many bytes passed in this time.
+    /// This many bytes passed in this time.
     Passed { took: Duration, bytes: u64 },
     /// Nothing came within the time.
     Silent,

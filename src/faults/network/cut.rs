@@ -26,7 +26,7 @@ use crate::{
 
 /// More probes than this are cut down to one for each destination.
 const MOST_PROBES: usize = 24;
-/// More ways than this are told in a sum.
+/// More ways than this are reported as a sum.
 const MOST_TOLD: usize = 6;
 
 /// No packet from one host arrives at another.
@@ -43,7 +43,7 @@ pub(super) struct Cut {
 pub(super) enum Manner {
     /// It vanishes.
     Drop,
-    /// Its sender is told, with a reset.
+    /// Its sender gets a reset.
     Reject,
 }
 
@@ -294,7 +294,7 @@ impl Cuts {
         self.rules.keys().cloned().collect()
     }
 
-    /// Who is to connect where: over every way that is cut, or at least to every destination.
+    /// The connections to try: one for each cut, or one for each destination if those are too many.
     pub(super) fn probes(&self) -> Vec<Probe> {
         // What clients sent never arrives, so no answer to it leaves for the other rule to count.
         let mute = |cut: &Cut| {

@@ -36,9 +36,9 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-/// The dice of nftables have so many sides.
-const SIDES: f64 = 10_000.0;
-/// A measured share may be off by so many standard deviations. Chance alone exceeds that once in 15,000 times.
+/// nftables draws from this many outcomes.
+const OUTCOMES: f64 = 10_000.0;
+/// A measured share may be off by this many standard deviations. Chance alone exceeds that once in 15,000 times.
 const DEVIATIONS: f64 = 4.0;
 /// Datagrams for a proof: enough to lose some twenty, within bounds.
 const LOST_IN_BURST: f64 = 20.0;
@@ -60,7 +60,7 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     if from.iter().any(|host| host == CLIENTS) {
         return Err(aim.refuse(KIND.name, "what clients send comes through the engine's own proxy"));
     }
-    if share * SIDES < 1.0 {
+    if share * OUTCOMES < 1.0 {
         return Err(aim.refuse(KIND.name, "a share below 0.01 % loses nothing"));
     }
     let outward = aim.parameters.text("direction").as_deref() == Some("out");
@@ -87,13 +87,13 @@ fn lost(index: usize) -> String {
 
 fn rule(sources: &str, index: usize, share: f64) -> String {
     let (came, lost) = (came(index), lost(index));
-    let unlucky = (share * SIDES).round();
-    // Where every side of the dice loses, nftables refuses to throw them.
-    let dice = if unlucky < SIDES { format!("numgen random mod {SIDES} < {unlucky} ") } else { String::new() };
-    format!("ip saddr {{ {sources} }} counter name {came} {dice}counter name {lost} drop")
+    let unlucky = (share * OUTCOMES).round();
+    // Where every outcome loses, nftables refuses to draw.
+    let draw = if unlucky < OUTCOMES { format!("numgen random mod {OUTCOMES} < {unlucky} ") } else { String::new() };
+    format!("ip saddr {{ {sources} }} counter name {came} {draw}counter name {lost} drop")
 }
 
-/// Whether so many lost ones of so many are what this share means.
+/// Whether this many losses are plausible for the share.
 fn plausible(came: f64, lost: f64, share: f64) -> bool {
     let deviation = (came * share * (1.0 - share)).sqrt();
     lost > 0.0 && (lost - came * share).abs() <= DEVIATIONS * deviation

@@ -72,7 +72,7 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 /// The pairs of hosts, by their places, that are kept apart; the pivot is at place 0.
 fn pairs(shape: &str, hosts: usize) -> Vec<(usize, usize)> {
     let all = (0..hosts).flat_map(|one| (one + 1..hosts).map(move |other| (one, other)));
-    // Of those behind the pivot, the first so many are on one side of a bridge.
+    // Of those behind the pivot, the first half is on one side of a bridge.
     let side = hosts / 2;
     let apart = |(one, other): &(usize, usize)| match shape {
         "isolate" => *one == 0,
@@ -88,7 +88,7 @@ fn pairs(shape: &str, hosts: usize) -> Vec<(usize, usize)> {
 /// hears all.
 fn in_ring(one: usize, other: usize, hosts: usize) -> bool {
     let apart = (other - one).min(hosts - (other - one));
-    // A majority is the host itself and so many others.
+    // A majority is the host itself and this many others.
     let others = hosts / 2;
     match (hosts, others % 2) {
         (3, _) => other - one == 1,

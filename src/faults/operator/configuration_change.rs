@@ -13,7 +13,7 @@ use crate::{
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "configuration_change",
     effect: "a key of Patroni's dynamic configuration gets another value, which every agent takes over in its next loop",
-    confirmed_by: "Patroni tells the new value; healed when it tells the old one",
+    confirmed_by: "Patroni reports the new value; healed when it reports the old one",
     limits: "an agent must answer; the target names the node that is asked, the whole cluster changes; a parameter of \
              PostgreSQL that needs a restart waits for one",
     parameters: &[

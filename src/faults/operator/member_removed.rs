@@ -17,7 +17,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
              out; healing adds it: both start again and join",
     confirmed_by: "Docker says that the service has ended, and the other members do not list the node any more; healed \
                    when they list it and its Patroni says that it runs",
-    limits: "another node must be left to tell",
+    limits: "another node must be left to report it",
     parameters: &[],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Each,

@@ -15,7 +15,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "postgresql_restart",
     effect: "Patroni is asked to restart PostgreSQL on the node: it writes a checkpoint, ends every session, shuts down \
              in order and starts again; the leader key stays where it is",
-    confirmed_by: "PostgreSQL tells a later time of its start; healed when it takes sessions, as it does by itself",
+    confirmed_by: "PostgreSQL reports a later time of its start; healed when it takes sessions, as it does by itself",
     limits: "the target must be a node with a running PostgreSQL",
     parameters: &[],
     lasts: Lasts::Once,

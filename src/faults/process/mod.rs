@@ -131,7 +131,7 @@ impl Process {
     }
 }
 
-/// The state of a process by the kernel's word (`S`, `R`, `T`, `Z` …), or `None` if it is gone.
+/// The state of a process as the kernel reports it (`S`, `R`, `T`, `Z` …), or `None` if it is gone.
 pub(super) async fn state(pod: &Pod, pid: u32) -> Result<Option<char>, EngineError> {
     let status = pod.shell.run(&format!("sed -n 's/^State:\\s*//p' /proc/{pid}/status")).await?;
     Ok(if status.status == 0 { status.text.chars().next() } else { None })
@@ -180,7 +180,7 @@ pub(super) async fn left_on(
     Ok(pod.shell.run(&format!("grep -ls {ids} /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs")).await?.text)
 }
 
-/// A process of a service, as the kernel tells it.
+/// A process of a service, as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Running {
     pub pid: u32,

@@ -19,7 +19,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     limits: "the process must run on the host; nothing starts etcd and HAProxy again by themselves",
     parameters: &[
         Parameter::required("process", Takes::Process, "the process; of several like it, the oldest"),
-        Parameter::with_default("at_most", Takes::Duration, "10 min", "it ends by itself after so long"),
+        Parameter::with_default("at_most", Takes::Duration, "10 min", "it ends by itself after this time"),
     ],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Each,

@@ -38,7 +38,7 @@ const TOO_MANY: &str = "53300";
 const AT_ONCE: usize = 16;
 /// What the sessions call themselves.
 const CROWD: &str = "pgquake crowd";
-/// So many refusals in a row are the proof.
+/// This many refusals in a row are the proof.
 const REFUSALS: u32 = 5;
 /// How long to wait for somebody to give a connection back.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
