@@ -53,7 +53,8 @@ fn refused_steps(steps: &[&str], parts: &[&str]) {
 
 #[track_caller]
 fn listed(steps: &[&str]) {
-    told(&scenario(&[&["Given the topology \"single-region\""], steps].concat()), &["features", "--list"], 0);
+    let all = [&["Given the topology \"single-region\""], steps, &["When every node has rejoined"]].concat();
+    told(&scenario(&all), &["features", "--list"], 0);
 }
 
 const DRILL: &str = "      Given the topology \"single-region\"\n      When the host of the primary dies\n";
@@ -101,7 +102,7 @@ fn a_run_is_refused_as_its_list_is() {
     let topology = "Given the topology \"single-region\"";
     for (steps, part) in [
         (vec![topology, "When HAProxy on the primary is killed"], "own.feature:4:5: process_kill can't be applied"),
-        (vec![topology, "And the Patroni setting \"ttl\" is \"soon\""], "own.feature:4:5: `soon` can't be"),
+        (vec![topology, "And the Patroni setting \"ttl\" is \"soon\""], "own.feature:4:38: `soon` can't be"),
         (vec![topology, "When the fault \"partition\" hits node1", "  | by | shouting |"], "own.feature:5:14: "),
         (vec!["Given the topology \"single-regoin\""], "own.feature:3:5: no topology is called"),
     ] {
@@ -192,13 +193,13 @@ fn a_tag_that_says_nothing_is_a_mistake_where_it_stands() {
 
 #[test]
 fn settings_are_checked_and_held_against_each_other() {
-    refused_steps(&["And the Patroni setting \"failsave_mode\" is \"on\""], &["own.feature:4:5", "`failsafe_mode`"]);
-    refused_steps(&["And the Patroni setting \"ttl\" is \"soon\""], &["own.feature:4:5", "`soon` can't be"]);
+    refused_steps(&["And the Patroni setting \"failsave_mode\" is \"on\""], &["own.feature:4:29", "`failsafe_mode`"]);
+    refused_steps(&["And the Patroni setting \"ttl\" is \"soon\""], &["own.feature:4:38", "`soon` can't be"]);
     refused_steps(
         &["And the Patroni setting \"ttl\" is \"20\"", "And the Patroni setting \"failsafe_mode\" is \"on\""],
         &["own.feature:5:5", "exceeds ttl_s"],
     );
-    refused_steps(&["And the PostgreSQL parameter \"port\" is \"1\""], &["own.feature:4:5", "`port` is not"]);
+    refused_steps(&["And the PostgreSQL parameter \"port\" is \"1\""], &["own.feature:4:34", "`port` is not"]);
     refused_steps(&["And 0 clients writing 5 rows per second each"], &["own.feature:4:5", "at least 1"]);
     refused(&scenario(&["When the host of the primary dies"]), &["own.feature:3:5", "the scenario names no topology"]);
     refused_steps(
@@ -240,6 +241,146 @@ fn faults_and_their_parameters_are_checked_in_the_cell() {
     ] {
         refused_steps(&steps, &parts);
     }
+}
+
+#[test]
+fn parameters_of_postgresql_are_checked() {
+    let set = |name: &str, value: &str| format!("And the PostgreSQL parameter \"{name}\" is \"{value}\"");
+    for (name, value, column, parts) in [
+        ("work_mme", "8MB", 34, ["PostgreSQL 17 has no parameter `work_mme`", "did you mean `work_mem`?"]),
+        ("work_mem", "8mb", 48, ["`8mb` can't be the value of `work_mem`", "it takes a size from 64kB"]),
+        ("fsync", "fsync", 45, ["`fsync` can't be the value of `fsync`", "on or off"]),
+        ("max_wal_senders", "2", 55, ["can't be the value of `max_wal_senders`", "Patroni takes no less"]),
+    ] {
+        let place = format!("own.feature:4:{column}: ");
+        refused_steps(&[&set(name, value)], &[&place, parts[0], parts[1]]);
+    }
+    refused_steps(
+        &[&set("superuser_reserved_connections", "50"), &set("max_connections", "50")],
+        &["own.feature:5:5: the settings do not go together: 50 connections are reserved, of 50 in all"],
+    );
+    listed(&[&set("work_mem", "8MB"), &set("Work_Mem", "9MB"), &set("auto_explain.log_min_duration", "0")]);
+}
+
+#[test]
+fn what_proves_nothing_or_never_ends_is_refused() {
+    for (step, part) in [
+        ("When 8 s to 2 s have passed", "the lower bound is above the upper one"),
+        ("When 1 s to 1441 min have passed", "`1441 min` is longer than a day"),
+        ("When the leader key is gone, within 0 s", "a wait of no time"),
+        ("When a standby is 0 B behind", "there is nothing to wait for"),
+        ("When the fault \"host_crash\" hits node1 4000000000 times, each for 1 s to 4 s", "at most 1000 times"),
+        ("When the fault \"host_crash\" hits node1 3 times, each for 4 s to 1 s", "the lower bound is above"),
+        ("When the clock of node1 is set 0 s ahead", "a duration from 1 s to ten years"),
+        ("When an operator fails over to the primary", "it is the primary already"),
+        ("When an operator reinitialises the nodes", "and not the primary itself"),
+        ("And 4 clients writing 4294967295 rows per second each", "no client writes so many rows"),
+        ("When an operator switches over to \"proxy\"", "proxy runs no Patroni"),
+        ("When an operator switches over to \"the primary\"", "it would hand over to itself"),
+        ("When the fault \"switchover\" hits a standby", "only the primary can hand over"),
+        ("When the fault \"pause\" hits the proxy", "no Patroni runs there"),
+        ("When the WAL receiver on the primary is killed", "a primary has no WAL receiver"),
+        ("When a WAL sender on the standbys freezes", "only the primary has WAL senders"),
+        ("Given the disks can fail", "the scenario ends here, and has started nothing"),
+        ("Then no acknowledged write is lost", "the scenario ends here, and has started nothing"),
+    ] {
+        refused_steps(&[step], &["own.feature:4:5: ", part]);
+    }
+    let many = "And 101 clients writing 1 rows per second each";
+    refused_steps(
+        &[many, "And the PostgreSQL parameter \"max_connections\" is \"100\"", "When the host of node1 dies"],
+        &["own.feature:4:5: PostgreSQL takes 97 clients, and not 101"],
+    );
+    listed(&[many]);
+    for (prepare, fault, row, part) in [
+        ("the disks can fail", "disk_slow\" hits node1", "  | delay | 0 ms |", "at least one"),
+        ("every link is shaped", "link_slicer\" hits node1", "  | size | 0 B |", "a packet has at least 1 B"),
+        ("every link is shaped", "link_latency\" hits node1", "  | jitter | 6 ms |", "at most half of the round trip"),
+        ("every link is shaped", "container_stop\" hits node1", "  | grace | 0.5 s |", "in whole seconds"),
+        ("every link is shaped", "connections_exhausted\" hits node1", "  | at_most | 5.5 |", "a whole number"),
+    ] {
+        let needs: &[&str] = match row {
+            "  | delay | 0 ms |" => &["  | volume | data |"],
+            "  | size | 0 B |" => &["  | to | node2 |"],
+            "  | jitter | 6 ms |" => &["  | to | node2 |", "  | round_trip | 10 ms |"],
+            "  | grace | 0.5 s |" => &["  | service | etcd |"],
+            _ => &[],
+        };
+        let (prepare, fault) = (format!("And {prepare}"), format!("When the fault \"{fault}"));
+        refused_steps(&[&[prepare.as_str(), &fault, row], needs].concat(), &["own.feature:5:5: ", part]);
+    }
+    let slow = "When a round trip from node1 to node2 takes 80 ms longer";
+    let change = "And the fault \"link_latency\" is changed";
+    refused_steps(&["And every link is shaped", slow, change], &["own.feature:6:5: this changes nothing"]);
+    listed(&["When an operator fails over to node2", "And an operator reinitialises node1"]);
+}
+
+#[test]
+fn what_is_no_gherkin_is_told_in_words() {
+    for (feature, parts) in [
+        ("", ["own.feature:1:1: the file is empty", "`Feature: `"]),
+        ("Scenario: One\n", ["own.feature:1:1: this stands before the feature", "`Feature: `"]),
+        (
+            &scenario(&["Given the topology \"single-region\"", "Wen it dies"]),
+            ["own.feature:4:5: ", "did you mean `When`"],
+        ),
+        (
+            "Feature: F\n  @quick, @a\n  Scenario: One\n",
+            ["own.feature:2:3: the tag `@quick,` has a comma", "by spaces"],
+        ),
+        (
+            "Feature: F\n  Scenario:\n",
+            ["own.feature:2:3: the scenario has no name", "own.feature:2:3: the scenario `` has"],
+        ),
+    ] {
+        refused(feature, &parts);
+    }
+    // The parser would cut it off without a word.
+    refused_steps(
+        &["When the fault \"partition\" hits node1", "  | from |", "  | node2 | node3 |"],
+        &["own.feature:6:17: this row has 2 cells, the first of its table 1"],
+    );
+    let drill = format!("\u{feff}Feature: Ours\n  @quick\n  Scenario: One\n{DRILL}");
+    let (folder, said) = told(&drill.replace("Feature", "@quick\nFeature"), &["features", "--list"], 0);
+    assert!(said.contains("One [quick]"), "{said}");
+    let said = told_in(folder.path(), &["features/own.feature:99", "--list"], 2);
+    assert!(said.contains("failed to find a scenario at features/own.feature:99"), "{said}");
+}
+
+#[test]
+fn what_an_operator_sets_is_checked() {
+    let sets = |key: &str, value: &str| format!("When an operator sets \"{key}\" to \"{value}\"");
+    for (key, value, column, parts) in [
+        ("ttll", "20", 27, ["Patroni has no key `ttll`", "did you mean `ttl`?"]),
+        ("work_mem", "8MB", 27, ["Patroni has no key `work_mem`", "`postgresql.parameters.work_mem`"]),
+        ("ttl", "19", 36, ["`19` can't be the value of `ttl`", "at least 20"]),
+        ("ttl", "30s", 36, ["`30s` can't be the value of `ttl`", "at least 20"]),
+        ("maximum_lag_on_failover", "1MB", 56, ["`1MB` can't be", "a whole number of at least 0"]),
+        ("synchronous_mode", "maybe", 49, ["`maybe` can't be", "true, false or quorum"]),
+        ("postgresql.parameters.work_mem", "8mb", 63, ["`8mb` can't be", "a size from 64kB"]),
+        ("postgresql.pg_hba", "x", 27, ["would change nothing", "what a node says itself"]),
+        ("ttl", "30", 36, ["ttl is 30 already", "changes nothing"]),
+        (
+            "ttl",
+            "29",
+            36,
+            ["loop_wait + 2 × retry_timeout is 30 (10 + 2 × 10) and exceeds ttl, which is 29", "Patroni would"],
+        ),
+    ] {
+        let place = format!("own.feature:4:{column}: ");
+        refused_steps(&[&sets(key, value)], &[&place, parts[0], parts[1]]);
+    }
+    refused_steps(
+        &["When the fault \"configuration_change\" hits the primary", "  | key | ttl |", "  | value | soon |"],
+        &["own.feature:6:17: `soon` can't be the value of `ttl`"],
+    );
+    // Held against what was changed before, and against what was put back.
+    listed(&[&sets("loop_wait", "5"), &sets("ttl", "25"), &sets("synchronous_mode", "quorum")]);
+    refused_steps(
+        &[&sets("loop_wait", "5"), "And the fault is healed", &sets("ttl", "25")],
+        &["own.feature:6:36: loop_wait + 2 × retry_timeout is 30"],
+    );
+    listed(&[&sets("ttl", "40"), "And the fault is healed", &sets("ttl", "40")]);
 }
 
 #[test]

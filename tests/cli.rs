@@ -32,7 +32,8 @@ fn says(text: &str, parts: &[&str]) {
     }
 }
 
-const HEAD: &str = "Feature: Ours\n  @default\n  Scenario: One\n    Given the topology \"single-region\"\n";
+const HEAD: &str = "Feature: Ours\n  @default\n  Scenario: One\n    Given the topology \"single-region\"\n    \
+                    When every node has rejoined\n";
 
 #[test]
 fn an_unknown_step_is_shown_where_it_stands_with_the_one_that_was_meant() {
@@ -40,14 +41,14 @@ fn an_unknown_step_is_shown_where_it_stands_with_the_one_that_was_meant() {
     let said = refused(folder.path(), &[], 2);
     says(
         &said,
-        &["features/own.feature:5:5", "the hots of the primary dies", "did you mean `the host of {target} dies`"],
+        &["features/own.feature:6:5", "the hots of the primary dies", "did you mean `the host of {target} dies`"],
     );
 }
 
 #[test]
 fn a_feature_that_is_no_gherkin_is_shown_where_it_breaks() {
     let folder = project("Feature: Ours\n  Scenario One\n    Given nothing\n");
-    says(&refused(folder.path(), &[], 2), &["failed to read the feature features/own.feature", "own.feature:3:5"]);
+    says(&refused(folder.path(), &[], 2), &["own.feature:2:3: `Scenario` has no colon", "did you mean `Scenario:`?"]);
 }
 
 #[test]

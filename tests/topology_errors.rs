@@ -455,16 +455,16 @@ fn postgresql_and_claims() {
         Case {
             replace: "max_connections: 100",
             by: "listen_addresses: '*'",
-            at: (22, 25),
-            message: "`listen_addresses` is not the topology's to set",
+            at: (22, 7),
+            message: "`listen_addresses` is not free to be set",
             help: "Patroni",
         },
         Case {
             replace: "max_connections: 100",
             by: "\"max connections\": 100",
-            at: (22, 26),
+            at: (22, 7),
             message: "`max connections` can't be the name of a parameter",
-            help: "",
+            help: "has a dot in its name",
         },
         Case {
             replace: "RTO-30",
@@ -481,6 +481,98 @@ fn postgresql_and_claims() {
             help: "",
         },
     ]);
+}
+
+#[test]
+fn what_would_fail_at_the_start() {
+    let case = |replace, by, at, message, help| Case { replace, by, at, message, help };
+    check(&[
+        case(
+            "- { name: proxy",
+            "- { name: clients, services: [etcd] }\n      - { name: proxy",
+            (9, 17),
+            "a host can't be called `clients`",
+            "a scenario has that name",
+        ),
+        case("port: 5433", "port: 5433, publish: 0", (14, 45), "an endpoint can't be published at port 0", "leave"),
+        case(
+            "5432 }\n  read: { host: proxy, port: 5433",
+            "5432, publish: 7000 }\n  read: { host: proxy, port: 5433, publish: 7000",
+            (14, 45),
+            "port 7000 of this machine is taken by the endpoint `write`",
+            "of its own",
+        ),
+        case(
+            "port: 5433",
+            "port: 8474",
+            (14, 30),
+            "port 8474 is Toxiproxy's, which comes where links are shaped",
+            "another",
+        ),
+        case(
+            "  patroni:",
+            "  haproxy: { inter_ms: 4294967295 }\n  patroni:",
+            (16, 24),
+            "inter_ms is 4294967295; HAProxy takes at most 1073741823",
+            "",
+        ),
+    ]);
+}
+
+#[test]
+fn parameters_of_postgresql() {
+    let case = |by, at, message, help| Case { replace: "max_connections: 100", by, at, message, help };
+    check(&[
+        case("work_mme: 8MB", (22, 7), "PostgreSQL 17 has no parameter `work_mme`", "did you mean `work_mem`?"),
+        case("zzz_qqq_xxx_www: 1", (22, 7), "PostgreSQL 17 has no parameter `zzz_qqq_xxx_www`", "pg_settings"),
+        case("work_mem: 8mb", (22, 17), "`8mb` can't be the value of `work_mem`", "in B, kB, MB, GB or TB"),
+        case("work_mem: 8 MiB", (22, 17), "`8 MiB` can't be the value of `work_mem`", "a size from 64kB"),
+        case(
+            "checkpoint_timeout: 5 m",
+            (22, 27),
+            "`5 m` can't be the value of `checkpoint_timeout`",
+            "a time from 30s",
+        ),
+        case("max_connections: 5", (22, 24), "`5` can't be the value of `max_connections`", "Patroni takes no less"),
+        case("max_connections: 1e99", (22, 24), "`1e99` can't be the value of `max_connections`", "to 262143"),
+        case("fsync: maybe", (22, 14), "`maybe` can't be the value of `fsync`", "on or off"),
+        case("wal_level: minimal", (22, 18), "`minimal` can't be the value of `wal_level`", "replica or logical"),
+        case(
+            "synchronous_commit: remote_aply",
+            (22, 27),
+            "`remote_aply` can't be the value of `synchronous_commit`",
+            "did you mean `remote_apply`?",
+        ),
+        case("block_size: 8192", (22, 7), "`block_size` can't be set in a configuration", "built"),
+        case(
+            "transaction_read_only: on",
+            (22, 7),
+            "`transaction_read_only` can't be set in a configuration",
+            "default_",
+        ),
+        case("archive_command: \"a\\nb\"", (22, 24), "`a\nb` can't be the value of `archive_command`", "one line"),
+        case("work_mem: 8MB\n      Work_Mem: 9MB", (22, 7), "`work_mem` stands twice", "upper and lower case"),
+        case("superuser_reserved_connections: 400", (22, 39), "400 connections are reserved, of 400 in all", "refuses"),
+        case(
+            "auto explain.log_min_duration: 1s",
+            (22, 7),
+            "`auto explain.log_min_duration` can't be the name of a parameter",
+            "dot",
+        ),
+    ]);
+    let sound = "work_mem: 8MB\n      fsync: off\n      WAL_Level: logical\n      auto_explain.log_min_duration: 1s\n      \
+                 random_page_cost: 1.1\n      archive_command: /bin/true\n      max_connections: \"200\"";
+    if let Err(error) = parse("broken.yaml", &SOUND.replace("max_connections: 100", sound)) {
+        panic!("{error}");
+    }
+    // Four standbys beside the one that SOUND has.
+    let many: String =
+        (3..=6).map(|number| format!("      - {{ name: node{number}, services: [patroni] }}\n")).collect();
+    let text = SOUND
+        .replace("      - { name: proxy", &format!("{many}      - {{ name: proxy"))
+        .replace("max_connections: 100", "max_wal_senders: 4");
+    let error = parse("broken.yaml", &text).expect_err("too few");
+    assert_eq!(error.to_string(), "broken.yaml:26:24: `max_wal_senders` is 4, and 5 standbys need one each");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Aim, FaultError, FaultKind, Parameters, Roles, Target};
+use super::{Aim, FaultError, FaultKind, Parameters, Process, Roles, Target};
 use crate::plan::Plan;
 
 /// A fault that can be aimed.
@@ -11,6 +11,25 @@ use crate::plan::Plan;
 pub struct Foreseen {
     /// Whether it can take other parameters while it is on.
     pub can_change: bool,
+}
+
+/// Why a fault can't be applied to hosts in these roles: the run would find out when Patroni refuses, or when there is no
+/// such process.
+fn out_of_role(kind: &FaultKind, aim: &Aim, roles: &Roles) -> Option<&'static str> {
+    let leads = |host: &String| roles.primary.as_ref() == Some(host);
+    let (primary, standby) = (aim.hosts.iter().any(leads), aim.hosts.iter().any(|host| !leads(host)));
+    match (kind.name, aim.parameters.process("process")) {
+        ("failover", _) if primary => Some("it is the primary already"),
+        ("reinitialize", _) if primary => {
+            Some("Patroni rebuilds a standby from the primary, and not the primary itself")
+        }
+        ("switchover", _) if standby => Some("only the primary can hand over"),
+        ("switchover", _) if aim.parameters.hosts("to").iter().any(leads) => Some("it would hand over to itself"),
+        (_, Some(Process::WalReceiver)) if primary => Some("a primary has no WAL receiver"),
+        (_, Some(Process::Startup)) if primary => Some("a primary replays no WAL, and has no startup process"),
+        (_, Some(Process::WalSender)) if standby => Some("only the primary has WAL senders here"),
+        _ => None,
+    }
 }
 
 /// Aims a fault as the injector would, for every way in which the roles can be held, until one is found that allows it.
@@ -26,7 +45,13 @@ pub fn foresee(
     let parameters = Parameters::read(kind.parameters, given)?;
     let mut first_refusal = None;
     for roles in Roles::possible(plan) {
-        let aimed = Aim::new(kind, plan, &roles, target, parameters.clone()).and_then(|aim| kind.aimed(plan, &aim));
+        let aimed = Aim::new(kind, plan, &roles, target, parameters.clone()).and_then(|aim| {
+            let fault = kind.aimed(plan, &aim)?;
+            match out_of_role(kind, &aim, &roles) {
+                Some(reason) => Err(aim.refuse(kind.name, reason)),
+                None => Ok(fault),
+            }
+        });
         match aimed {
             Ok(fault) => return Ok(Foreseen { can_change: fault.can_change() }),
             Err(refusal) => _ = first_refusal.get_or_insert(refusal),

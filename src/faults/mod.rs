@@ -29,6 +29,7 @@ pub use documentation::markdown;
 pub use fault::{Aim, AimFault, Fault, FaultError, FaultKind, Hosts, Lasts};
 pub use foresight::{Foreseen, foresee};
 pub use injector::{Injected, Injector, InjectorError, Order};
+pub use operator::configuration_change::change_of;
 pub use parameter::{Parameter, ParameterError, Parameters, Takes};
 pub use place::Place;
 pub use process::Process;

@@ -1,6 +1,6 @@
 //! Parameters of faults: what each takes, and reading them from a scenario's words before anything is done.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use super::{Process, Roles, Target};
 use crate::{
@@ -47,8 +47,10 @@ pub enum Takes {
     Service,
     /// Hosts, as a scenario names them.
     Hosts,
-    /// `80 ms`, `30 s`.
+    /// `80 ms`, `30 s`: at most a day.
     Duration,
+    /// How far a clock is off, as a duration: at most ten years.
+    ClockOffset,
     /// `1 MB`.
     Bytes,
     /// `30 %`.
@@ -69,7 +71,8 @@ impl Takes {
             Takes::Process => one_of(Process::words()),
             Takes::Service => one_of(services().map(ServiceKind::name)),
             Takes::Hosts => "hosts, by name or role".to_owned(),
-            Takes::Duration => "a duration, as 80 ms or 30 s".to_owned(),
+            Takes::Duration => "a duration of at most a day, as 80 ms or 30 s".to_owned(),
+            Takes::ClockOffset => "a duration from 1 s to ten years, as 30 s or 90 min".to_owned(),
             Takes::Bytes => "a size, as 64 kB or 1 MB".to_owned(),
             Takes::Share => "a share, as 30 %".to_owned(),
             Takes::Ports => "ports, as 5432 and 8008".to_owned(),
@@ -84,7 +87,8 @@ impl Takes {
             Takes::Process => Process::parse(text).map(Value::Process),
             Takes::Service => services().find(|kind| kind.name() == text).map(Value::Service),
             Takes::Hosts => Target::read(text).map(Value::Target),
-            Takes::Duration => quantity::duration(text).map(Value::Duration),
+            Takes::Duration => quantity::duration(text).filter(|time| *time <= quantity::LONGEST).map(Value::Duration),
+            Takes::ClockOffset => quantity::duration(text).filter(|by| CLOCK_OFFSETS.contains(by)).map(Value::Duration),
             Takes::Bytes => quantity::bytes(text).map(Value::Bytes),
             Takes::Share => quantity::share(text).map(Value::Number),
             Takes::Ports => quantity::ports(text).map(Value::Ports),
@@ -94,6 +98,9 @@ impl Takes {
         }
     }
 }
+
+/// How far a clock can be off: an offset of less can't be told from none, and PostgreSQL's times end somewhere.
+const CLOCK_OFFSETS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The services that are part of the system under test.
 fn services() -> impl Iterator<Item = ServiceKind> {
@@ -109,6 +116,9 @@ pub enum ParameterError {
     Missing { name: &'static str, takes: String },
     #[error("`{text}` can't be its parameter `{name}`: it takes {takes}")]
     Value { name: &'static str, text: String, takes: String },
+    /// It can be read, and the fault can do nothing with it.
+    #[error("{reason}: {help}")]
+    Refused { name: &'static str, text: String, reason: String, help: String },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -251,7 +261,10 @@ mod tests {
         let unknown = read(&[("latencey", "80 ms")]).unwrap_err();
         assert!(unknown.to_string().contains("did you mean `latency`"), "{unknown}");
         let missing = read(&[]).unwrap_err();
-        assert_eq!(missing.to_string(), "it needs the parameter `latency`: a duration, as 80 ms or 30 s");
+        assert_eq!(
+            missing.to_string(),
+            "it needs the parameter `latency`: a duration of at most a day, as 80 ms or 30 s"
+        );
         let wrong = read(&[("latency", "1 s"), ("direction", "sideways")]).unwrap_err();
         assert_eq!(wrong.to_string(), "`sideways` can't be its parameter `direction`: it takes both or out");
     }

@@ -4,6 +4,9 @@ pub mod written;
 
 use std::time::Duration;
 
+/// The longest time that a drill waits for anything, or leaves a fault of a certain length on.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// A duration: a number and `ms`, `s` or `min`, as in `500 ms` or `1.5min`.
 pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = number_and_unit(text)?;

@@ -2,10 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
 
 use crate::{
     history::{
@@ -108,7 +112,7 @@ fn read_plans(path: &Path) -> Result<BTreeMap<u32, Plan>, SavedError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(source) => return Err(SavedError::Plan { path: path.to_owned(), source }),
     };
-    let plans = serde_json::from_slice::<BTreeMap<u32, Plan>>(&text).map_err(|error| {
+    let plans = serde_json::from_slice::<Plans>(&text).map(|plans| plans.0).map_err(|error| {
         // A newer plan may have fields that are not known either.
         newer_plan(path, &text).unwrap_or_else(|| SavedError::PlanSyntax {
             path: path.to_owned(),
@@ -118,6 +122,33 @@ fn read_plans(path: &Path) -> Result<BTreeMap<u32, Plan>, SavedError> {
         })
     })?;
     newer_plan(path, &text).map_or(Ok(plans), Err)
+}
+
+/// Plans by their scenario's number, each once: of two under one number nobody knows which one ran.
+struct Plans(BTreeMap<u32, Plan>);
+
+impl<'de> Deserialize<'de> for Plans {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Plans;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a map of plans")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Plans, M::Error> {
+                let mut plans = BTreeMap::new();
+                while let Some((number, plan)) = map.next_entry::<u32, Plan>()? {
+                    if plans.insert(number, plan).is_some() {
+                        return Err(M::Error::custom(format_args!("scenario {number} has two plans")));
+                    }
+                }
+                Ok(Plans(plans))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
 }
 
 /// The refusal of plans of which one has a newer schema.

@@ -217,10 +217,12 @@ fn judge_scenario(
         Some(plan) => {
             let events = ground::evidence(events);
             let evidence = Evidence::new(plan, run, &events);
-            let drawn = catch_unwind(AssertUnwindSafe(|| evidence.failovers().to_vec())).unwrap_or_default();
-            let findings = run_checks(&evidence, table);
+            let mut findings = run_checks(&evidence, table);
+            let drawn = catch_unwind(AssertUnwindSafe(|| evidence.failovers().to_vec()));
+            let drawn = drawn.unwrap_or_else(|_| Vec::from_iter(broken("the outages", &mut findings)));
+            let happened = catch_unwind(AssertUnwindSafe(|| happened::happened(&evidence, &drawn, &findings)));
             let happened =
-                catch_unwind(AssertUnwindSafe(|| happened::happened(&evidence, &drawn, &findings))).unwrap_or_default();
+                happened.unwrap_or_else(|_| BTreeSet::from_iter(broken("what claims are about", &mut findings)));
             (findings, happened, drawn)
         }
     };
@@ -258,6 +260,13 @@ fn run_checks(evidence: &Evidence<'_>, table: &[Check]) -> Vec<Finding> {
     findings.extend(doubts::contradictions(evidence));
     doubts::without_ground(evidence, &mut findings);
     findings
+}
+
+/// What is known of something at which the verdict itself broke: nothing, and the findings say so.
+fn broken<T>(at: &str, findings: &mut Vec<Finding>) -> Option<T> {
+    let why = format!("the verdict broke on this history, at {at}: this is an error in pgquake");
+    findings.push(Finding::new(VERDICT, Outcome::Inconclusive, why));
+    None
 }
 
 /// A check that panics proves nothing, least of all a pass.

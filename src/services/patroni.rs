@@ -8,7 +8,7 @@ use super::{Rendered, Service, Storage, etcd};
 use crate::{
     credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE},
     plan::Plan,
-    topology::{PatroniSettings, ServiceKind},
+    topology::{PatroniSettings, ServiceKind, postgresql::MAX_CONNECTIONS},
 };
 
 /// PostgreSQL's port.
@@ -119,15 +119,18 @@ pub fn dynamic(plan: &Plan) -> Value {
         synchronous_mode_strict,
         failsafe_mode,
     } = settings.patroni;
+    // A standby streams by one, and may copy the primary by another at the same time.
+    let senders = 10.max(2 * plan.nodes.len());
     let mut parameters = json!({
         "wal_level": "replica",
         "hot_standby": "on",
-        "max_wal_senders": 10,
-        "max_replication_slots": 10,
-        // A frozen node keeps every session that probes open; it must not run out of them.
-        "max_connections": 400,
+        "max_wal_senders": senders,
+        "max_replication_slots": senders,
+        "max_connections": MAX_CONNECTIONS,
     });
     for (name, value) in &settings.postgresql.parameters {
+        // In the place of one above, however its name is written.
+        let name = if parameters.get(name.to_lowercase()).is_some() { &name.to_lowercase() } else { name };
         parameters[name] = json!(value);
     }
     json!({

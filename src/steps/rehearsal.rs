@@ -12,8 +12,9 @@ use crate::{
     faults::{self, FaultError, FaultKind, ParameterError},
     history::event::{Bound, Expectation},
     plan::Plan,
+    services::patroni,
     suggestion::did_you_mean,
-    topology::{SettingError, Topology, TopologyError},
+    topology::{SettingError, Topology, TopologyError, dynamic},
 };
 
 /// Something in a scenario that can't be carried out.
@@ -29,9 +30,14 @@ pub(crate) struct Wrong {
 }
 
 /// Which part of a step is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum At {
     Step,
+    /// What stands in quotes in the step's text; `last`: where it does so for the last time.
+    Quoted {
+        text: String,
+        last: bool,
+    },
     /// A cell of the step's table, both counted from 0.
     Cell {
         row: usize,
@@ -62,9 +68,25 @@ pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &Topo
     }
     if !walk.runs {
         walk.settings_go_together();
+        walk.something_runs();
     }
     let topology = walk.setup.topology().ok().cloned();
     Rehearsed { wrong: walk.wrong, expectations: walk.expectations, topology }
+}
+
+/// More rows a second no client gets written one after the other.
+const MOST_ROWS_PER_S: u32 = 10_000;
+
+/// How often a fault can come by one step.
+const MOST_TIMES: u32 = 1000;
+
+/// The fault that changes Patroni's configuration.
+const CONFIGURATION_CHANGE: &str = "configuration_change";
+
+/// The change that was ordered, if it is one.
+fn change_of(order: &FaultOrder) -> Option<dynamic::Change> {
+    let kind = faults::find(CONFIGURATION_CHANGE)?;
+    faults::change_of(&faults::Parameters::read(kind.parameters, &order.parameters).ok()?).ok()
 }
 
 struct Walk<'a> {
@@ -76,6 +98,8 @@ struct Walk<'a> {
     named: Option<String>,
     /// The place of the last step that changed a setting.
     last_setting: usize,
+    /// The place of the step that chose the load, and its clients.
+    load: Option<(usize, u32)>,
     /// Whether the system runs by now.
     runs: bool,
     /// Whether a step of the user's own came, which may have done anything.
@@ -99,6 +123,7 @@ impl<'a> Walk<'a> {
             setup: Setup::default(),
             named: None,
             last_setting: 0,
+            load: None,
             runs: false,
             own_steps: false,
             reconfigured: false,
@@ -143,7 +168,11 @@ impl<'a> Walk<'a> {
             Intent::Load(load) => {
                 if load.writers == 0 || load.rate_per_s == 0 {
                     self.add_here("a load without writes proves nothing: both numbers must be at least 1");
+                } else if load.rate_per_s > MOST_ROWS_PER_S {
+                    let help = format!("at most {MOST_ROWS_PER_S}; take more clients");
+                    self.add(At::Step, "no client writes so many rows, one after the other", Some(help));
                 }
+                self.load = Some((self.index, load.writers));
                 self.set_up(|setup| {
                     setup.choose_load(load);
                     Ok(())
@@ -159,7 +188,10 @@ impl<'a> Walk<'a> {
                 self.begin();
                 if repetition.times == 0 {
                     self.add_here("a fault that comes 0 times is none");
+                } else if repetition.times > MOST_TIMES {
+                    self.add_here(format!("a fault comes at most {MOST_TIMES} times"));
                 }
+                self.in_order(repetition.least, repetition.most);
                 self.order(step, &order);
             }
             Intent::Change { fault, parameters } => self.change(step, &fault, parameters),
@@ -173,8 +205,14 @@ impl<'a> Walk<'a> {
                 self.is_on(&fault);
                 self.on.retain(|(kind, _)| kind.name != fault);
             }
-            Intent::Wait { condition, .. } => {
+            Intent::Wait { condition, within } => {
                 self.begin();
+                if within.is_some_and(|within| within.is_zero()) {
+                    self.add_here("a wait of no time ends before anything can be seen");
+                }
+                if matches!(condition, Condition::StandbyBehind { lag_bytes: 0 }) {
+                    self.add_here("a standby is always 0 bytes behind, or more: there is nothing to wait for");
+                }
                 let needs_another = matches!(condition, Condition::Promoted | Condition::StandbyBehind { .. });
                 self.another_node(needs_another);
             }
@@ -182,15 +220,23 @@ impl<'a> Walk<'a> {
                 self.begin();
                 self.another_node(true);
             }
-            Intent::Pause { .. } | Intent::Recover | Intent::Rejoin => self.begin(),
+            Intent::Pause { least, most } => {
+                self.begin();
+                self.in_order(least, most);
+            }
+            Intent::Recover | Intent::Rejoin => self.begin(),
             Intent::Expect(expectation) => {
-                if let Bound::Between(least, most) = expectation.bound
-                    && least > most
-                {
-                    self.add_here("the lower bound is above the upper one");
+                if let Bound::Between(least, most) = expectation.bound {
+                    self.in_order(least, most);
                 }
                 self.expectations.push(expectation);
             }
+        }
+    }
+
+    fn in_order<T: PartialOrd>(&mut self, least: T, most: T) {
+        if least > most {
+            self.add_here("the lower bound is above the upper one");
         }
     }
 
@@ -232,6 +278,11 @@ impl<'a> Walk<'a> {
                 let topology = (!error.mistakes().is_empty()).then_some(error);
                 self.wrong.push(Wrong { step: self.index, at: At::Step, message, help, topology });
             }
+            Err(DrillError::Setting(error)) => {
+                let is_of_value = error.is_of_value();
+                let at = is_of_value.map_or(At::Step, |last| At::Quoted { text: error.text().to_owned(), last });
+                self.add(at, error.to_string(), error.help());
+            }
             Err(error) => self.add_here(error.to_string()),
         }
     }
@@ -252,6 +303,26 @@ impl<'a> Walk<'a> {
         match self.setup.topology() {
             Err(DrillError::NoTopology) => self.no_topology(),
             _ => self.settings_go_together(),
+        }
+        self.clients_get_in();
+    }
+
+    /// Each client has a session of its own, and PostgreSQL keeps three for superusers.
+    fn clients_get_in(&mut self) {
+        let Some((step, writers)) = self.load else { return };
+        let most = self.setup.topology().ok().map(|topology| topology.max_connections().saturating_sub(3));
+        if let Some(most) = most.filter(|most| writers > *most && !self.own_steps) {
+            let message = format!("PostgreSQL takes {most} clients, and not {writers}");
+            let help = "take fewer clients with more rows each, or raise max_connections".to_owned();
+            self.wrong.push(Wrong { step, at: At::Step, message, help: Some(help), topology: None });
+        }
+    }
+
+    /// A scenario in which nothing is done or waited for starts no system, and so proves nothing.
+    fn something_runs(&mut self) {
+        if !self.runs && !self.own_steps && self.wrong.is_empty() {
+            let help = "add a `When`: a fault, or something to wait for as `When every node has rejoined`".to_owned();
+            self.add(At::Step, "the scenario ends here, and has started nothing", Some(help));
         }
     }
 
@@ -298,19 +369,48 @@ impl<'a> Walk<'a> {
     fn order(&mut self, step: &Step, order: &FaultOrder) -> Option<&'static FaultKind> {
         self.faulted = true;
         let kind = self.known_fault(&order.fault)?;
-        self.reconfigured |= kind.name == "configuration_change";
+        self.reconfigured |= kind.name == CONFIGURATION_CHANGE;
         let refused = match self.plan().filter(|_| !self.lost) {
             Some(plan) => faults::foresee(kind, &plan, &order.target, &order.parameters).err(),
             None => faults::Parameters::read(kind.parameters, &order.parameters).err().map(FaultError::from),
         };
-        if let Some(error) = refused {
-            self.refused(step, kind, error);
+        match refused {
+            Some(error) => self.refused(step, kind, error),
+            None if kind.name == CONFIGURATION_CHANGE => self.reconfigure(step, order),
+            None => {}
         }
         Some(kind)
     }
 
+    /// Holds a change of Patroni's configuration against what that is by then.
+    fn reconfigure(&mut self, step: &Step, order: &FaultOrder) {
+        // A step of the user's own may have changed it.
+        let known = self.setup.topology().ok().filter(|_| !self.lost && !self.own_steps).cloned();
+        let (Some(topology), Some(change)) = (known, change_of(order)) else { return };
+        let mut configuration = patroni::dynamic(&Plan::new(topology));
+        let before = self.on.iter().filter(|(on, _)| on.name == CONFIGURATION_CHANGE);
+        before.filter_map(|(_, order)| change_of(order)).for_each(|change| change.make(&mut configuration));
+        let (key, value) = (change.key(), change.value());
+        let said = order.parameters.get("value").cloned().unwrap_or_default();
+        let row = |step: &Step| {
+            let rows = step.table.as_ref().map(|table| table.rows.as_slice()).unwrap_or_default();
+            rows.iter().position(|row| row.first().is_some_and(|first| first == "value"))
+        };
+        let at = row(step).map_or(At::Quoted { text: said, last: true }, |row| At::Cell { row, column: 1 });
+        if change.found(&configuration) == *value {
+            let help = "a change that changes nothing can't be told from none".to_owned();
+            return self.add(at, format!("{key} is {value} already"), Some(help));
+        }
+        change.make(&mut configuration);
+        if let Err(broken) = dynamic::goes_together(&configuration) {
+            let help = "Patroni would lower loop_wait or retry_timeout by itself: change them first".to_owned();
+            self.add(at, broken, Some(help));
+        }
+    }
+
     fn change(&mut self, step: &Step, fault: &str, parameters: BTreeMap<String, String>) {
         let Some(kind) = self.is_on(fault) else { return };
+        let changes_nothing = parameters.is_empty();
         let Some(at) = self.on.iter().rposition(|(on, _)| on.name == kind.name) else { return };
         self.on[at].1.parameters.extend(parameters);
         let order = self.on[at].1.clone();
@@ -319,6 +419,10 @@ impl<'a> Walk<'a> {
             Ok(foreseen) if !foreseen.can_change => {
                 let help = "heal it, and inject it anew".to_owned();
                 self.add(At::Step, format!("{} can't be changed while it is on", kind.name), Some(help));
+            }
+            Ok(_) if changes_nothing => {
+                let help = "name the parameters that change in the step's table".to_owned();
+                self.add(At::Step, "this changes nothing", Some(help));
             }
             Ok(_) => {}
             Err(error) => self.refused(step, kind, error),
@@ -341,17 +445,27 @@ impl<'a> Walk<'a> {
             let rows = step.table.as_ref().map(|table| table.rows.as_slice()).unwrap_or_default();
             rows.iter().position(|row| row.first().is_some_and(|first| first == name))
         };
-        let cell = |name: &str, column| row_of(name).map_or(At::Step, |row| At::Cell { row, column });
+        let cell = |name: &str, column| row_of(name).map(|row| At::Cell { row, column });
+        let value = |name: &str, text: &String| {
+            cell(name, 1).unwrap_or_else(|| At::Quoted { text: text.clone(), last: name != "key" })
+        };
         let at = match &error {
-            FaultError::Parameter(ParameterError::Unknown { name, .. }) => cell(name, 0),
-            FaultError::Parameter(ParameterError::Value { name, .. }) => cell(name, 1),
+            FaultError::Parameter(ParameterError::Unknown { name, .. }) => cell(name, 0).unwrap_or(At::Step),
+            FaultError::Parameter(
+                ParameterError::Value { name, text, .. } | ParameterError::Refused { name, text, .. },
+            ) => value(name, text),
             _ => At::Step,
         };
         let message = match &error {
             FaultError::NotApplicable { .. } => error.to_string(),
             FaultError::NoTarget(target) => format!("the topology has no {}", target.trim_start_matches("the ")),
+            FaultError::Parameter(ParameterError::Refused { reason, .. }) => reason.clone(),
             _ => format!("{} can't be injected so: {error}", kind.name),
         };
-        self.add(at, message, Some("`pgquake list faults` tells what each fault takes".to_owned()));
+        let help = match error {
+            FaultError::Parameter(ParameterError::Refused { help, .. }) => help,
+            _ => "`pgquake list faults` tells what each fault takes".to_owned(),
+        };
+        self.add(at, message, Some(help));
     }
 }

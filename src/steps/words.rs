@@ -20,6 +20,8 @@ pub enum WordError {
     Number(String),
     #[error("`{0}` is no duration: write it as 500 ms, 30 s or 2 min")]
     Duration(String),
+    #[error("`{0}` is longer than a day: no drill waits for that")]
+    TooLong(String),
     #[error("`{0}` is no size: write it as 64 kB or 1 MB")]
     Size(String),
     #[error("a row of the step's table needs a name and a value")]
@@ -74,7 +76,11 @@ impl<'a> Words<'a> {
 
     pub(super) fn duration(&self, place: usize) -> Result<Duration, WordError> {
         let text = self.text(place)?;
-        quantity::duration(text).ok_or_else(|| WordError::Duration(text.to_owned()))
+        match quantity::duration(text) {
+            Some(duration) if duration <= quantity::LONGEST => Ok(duration),
+            Some(_) => Err(WordError::TooLong(text.to_owned())),
+            None => Err(WordError::Duration(text.to_owned())),
+        }
     }
 
     pub(super) fn bytes(&self, place: usize) -> Result<u64, WordError> {

@@ -4,14 +4,14 @@ use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{ClientKind, Operation},
+        event::{ClientKind, Operation, Role},
     },
     verdict::{ClaimState, ClaimVerdict, RunVerdict},
 };
 
 use super::{
-    course::{Course, number, run},
-    edits::without,
+    course::{Course, lsn, number, run},
+    edits::{primary, unserved, with, with_another_fault, with_states, without},
     verdict_of,
 };
 
@@ -223,4 +223,80 @@ fn a_trial_that_proves_nothing_neither_blocks_nor_helps() {
     };
     let verdict = verdict_of(&starved(trials(4, slow), 3));
     assert_eq!(claim(&verdict, "RTO-30").state, ClaimState::Refuted);
+}
+
+/// The only trial, with its fault turned into a partition of the primary that lives on.
+fn partitioned(mut events: Vec<Event>) -> Vec<Event> {
+    for event in &mut events {
+        if let Occurrence::FaultInjecting(fault) = &mut event.what {
+            fault.name = "partition".to_owned();
+            fault.services.clear();
+        }
+    }
+    events
+}
+
+#[test]
+fn an_old_primary_that_a_fault_still_keeps_away_has_rewound_nothing() {
+    let events = without(run(&[clean()]), |what| {
+        matches!(what, Occurrence::FaultHealing { .. } | Occurrence::FaultHealed { .. })
+    });
+    let events = with_states(partitioned(events), "node1", (3_000_000, u64::MAX), |state| {
+        (state.reachable, state.role, state.timeline) = (true, Some(Role::Standby), Some(2));
+    });
+    assert!(!claim(&verdict_of(&events), "RECOVER-REWIND").trials[0].about);
+}
+
+#[test]
+fn that_an_old_primary_wrote_nothing_is_not_proven_where_nobody_saw_it() {
+    // One look at it just after the fault, and then nothing for three seconds.
+    let events = with(partitioned(run(&[clean()])), 2200, primary("node1", 1, lsn(2100)));
+    let demoted = &claim(&verdict_of(&events), "QUORUM-DEMOTE").trials[0].clone();
+    assert_eq!((demoted.about, demoted.kept), (true, None));
+}
+
+#[test]
+fn a_switchover_is_not_refuted_by_the_outage_of_another_fault() {
+    let up_ms = 12_500;
+    let course = Course {
+        claims: vec!["SWITCH-2-5", "DETECT-5-10"],
+        fault_ms: 6000,
+        routed_until_ms: 6000,
+        old_until_ms: 6000,
+        key: Some((12_000, 12_100)),
+        direct_ms: 12_300,
+        up_ms,
+        heal_ms: up_ms + 2100,
+        rejoined_ms: up_ms + 2300,
+        stop_ms: up_ms + 2500,
+        ..Course::default()
+    };
+    let about = |crash_hands_over: bool| {
+        let mut events = with_another_fault(run(std::slice::from_ref(&course)), 2500, 2510);
+        for event in &mut events {
+            if let Occurrence::FaultInjecting(fault) = &mut event.what {
+                fault.hands_over = fault.fault == 2 || crash_hands_over;
+            }
+        }
+        let verdict = verdict_of(&unserved(events, 2510, 2800));
+        ["SWITCH-2-5", "DETECT-5-10"].map(|id| claim(&verdict, id).trials[0].about)
+    };
+    assert_eq!((about(false), about(true)), ([false, true], [true, false]));
+}
+
+#[test]
+fn a_total_of_outages_of_which_one_never_ended_is_a_least() {
+    let far_ms = 90_000;
+    let course = Course {
+        key: Some((far_ms, far_ms)),
+        direct_ms: far_ms,
+        up_ms: far_ms,
+        heal_ms: 60_000,
+        rejoined_ms: 61_000,
+        stop_ms: 70_000,
+        ..clean()
+    };
+    let verdict = verdict_of(&run(&[course]));
+    let total = verdict.groups[0].statistics.iter().find(|own| own.measure == "total_outage_ms");
+    assert!(total.is_some_and(|own| own.maximum_at_least), "{total:#?}");
 }

@@ -6,7 +6,7 @@ use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{ClientKind, RunStarted},
+        event::{AttemptOutcome, ClientKind, Milestone, Operation, RunStarted},
     },
     report::{ReportInput, ScenarioRecord, write_all},
     verdict::{Judge, RunVerdict},
@@ -14,8 +14,8 @@ use pgquake_judge::{
 use serde_json::{Value, json};
 
 use crate::{
-    course::{Course, plan, run},
-    edits::clean,
+    course::{Course, number, plan, run},
+    edits::{clean, is_milestone, with},
     verdict_of,
 };
 
@@ -172,4 +172,154 @@ fn no_number_breaks_the_judge_or_the_report() {
         }
     }
     assert!(seen.len() > 10, "{seen:?}");
+}
+
+/// The history with this added to the run and to none of its scenarios.
+fn with_of_the_run(mut events: Vec<Event>, at_us: u64, what: Occurrence) -> Vec<Event> {
+    events.push(Event { seq: 0, at_us, scenario: 0, what });
+    number(events)
+}
+
+#[test]
+fn a_run_that_ends_twice_or_goes_on_after_its_end_is_in_doubt() {
+    let ended = |interrupted: Option<&str>| Occurrence::RunEnded { interrupted: interrupted.map(str::to_owned) };
+    let last_us = clean().last().map_or(0, |event| event.at_us);
+    is_unproven(&verdict_of(&with_of_the_run(clean(), last_us, ended(Some("SIGTERM")))), "interrupted: SIGTERM");
+    is_unproven(&verdict_of(&with_of_the_run(clean(), 1_000_000, ended(None))), "comes after the end of the run");
+}
+
+#[test]
+fn a_run_begins_once_and_with_its_beginning() {
+    let began = |event: &Event| matches!(event.what, Occurrence::RunStarted(_));
+    let mut without = clean();
+    without.retain(|event| !began(event));
+    is_unproven(&verdict_of(&number(without)), "does not begin with the run's beginning");
+    let twice = with_of_the_run(clean(), 3_000_000, clean()[0].what.clone());
+    is_unproven(&verdict_of(&twice), "another run begins");
+}
+
+#[test]
+fn what_only_a_scenario_can_have_and_names_none_is_a_doubt() {
+    let message = "the user's own step".to_owned();
+    let (observer, target, reason) = ("node_state".to_owned(), "node1".to_owned(), "gone".to_owned());
+    for what in [Occurrence::AssertionFailed { message }, Occurrence::ObserverLost { observer, target, reason }] {
+        is_unproven(&verdict_of(&with_of_the_run(clean(), 3_000_000, what)), "does not say to which");
+    }
+}
+
+#[test]
+fn events_of_faults_that_come_in_no_possible_order_are_in_doubt() {
+    let evidence = || "nothing answers".to_owned();
+    let confirmed = |fault| Occurrence::FaultConfirmed {
+        fault,
+        effect_from_us: 2_400_000,
+        effect_to_us: 2_500_000,
+        evidence: evidence(),
+    };
+    let suspended = Occurrence::FaultSuspended { fault: 1, by: 7, reason: "it is gone".to_owned() };
+    for (what, why) in [
+        (confirmed(9), "fault 9 had not been injected"),
+        (confirmed(1), "fault 1 was confirmed before"),
+        (suspended, "fault 7, which suspends another, had not been injected"),
+        (Occurrence::FaultHealed { fault: 1, evidence: evidence() }, "fault 1 was gone and had not been healed"),
+    ] {
+        is_unproven(&verdict_of(&with(clean(), 2500, what)), why);
+    }
+}
+
+/// A wide bracket would take an outage from before the fault for the fault's.
+#[test]
+fn a_fault_that_took_effect_before_it_was_injected_proves_nothing() {
+    let events = changed(|event| {
+        if let Occurrence::FaultConfirmed { effect_from_us, .. } = &mut event.what {
+            *effect_from_us = 1;
+        }
+    });
+    is_unproven(&verdict_of(&events), "took effect before it was injected");
+}
+
+#[test]
+fn a_timeline_that_left_a_later_one_proves_nothing() {
+    for later in [2, 7] {
+        let events = changed(|event| {
+            if let Occurrence::TimelineSwitch { parent, .. } = &mut event.what {
+                *parent = later;
+            }
+        });
+        is_unproven(&verdict_of(&events), &format!("timeline 2 left timeline {later}"));
+    }
+}
+
+#[test]
+fn a_client_of_a_node_s_own_port_is_answered_by_that_node() {
+    let answered = |events: Vec<Event>| {
+        let mut events = events;
+        for event in &mut events {
+            if let Occurrence::Attempt(attempt) = &mut event.what
+                && attempt.endpoint == "node3"
+                && attempt.started_us > 3_100_000
+            {
+                let (node, timeline) = ("node2".to_owned(), 2);
+                attempt.outcome = AttemptOutcome::Acknowledged { node, timeline, lsn: 0 };
+                attempt.operation = Operation::Read;
+            }
+        }
+        events
+    };
+    is_unproven(&verdict_of(&answered(clean())), "node2 answered a client of node3");
+}
+
+#[test]
+fn what_clients_try_after_the_end_of_the_load_is_in_doubt() {
+    let mut events = clean();
+    for event in &mut events {
+        if is_milestone(&event.what, Milestone::LoadStopped) {
+            event.at_us -= 100_000;
+        }
+    }
+    is_unproven(&verdict_of(&number(events)), "started after the load had stopped");
+}
+
+#[test]
+fn a_scenario_with_two_plans_is_refused() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let [one, other] = [false, true].map(|synchronous| json!(plan(synchronous)).to_string());
+    std::fs::write(folder.path().join("plan.json"), format!("{{\"1\":{one},\"1\":{other}}}")).expect("plans");
+    std::fs::write(folder.path().join("history.jsonl"), "").expect("a history");
+    let Err(error) = pgquake_judge::saved::SavedRun::read(folder.path()) else { panic!("it was read") };
+    assert!(error.to_string().contains("scenario 1 has two plans"), "{error}");
+}
+
+/// The last event of a kind, and all of them.
+#[test]
+fn no_number_breaks_a_check() {
+    let events = run(&[Course { lost_ms: 300, old_until_ms: 2300, ..Course::default() }]);
+    let lines: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).expect("an event")).collect();
+    let last: BTreeMap<String, usize> =
+        (0..).zip(&lines).map(|(place, line)| (line["kind"].to_string(), place)).collect();
+    let changed = |places: &[usize], pointer: &str, extreme: &Value| {
+        let mut events = events.clone();
+        for place in places {
+            let mut line = lines[*place].clone();
+            if let Some(number) = line.pointer_mut(pointer) {
+                *number = extreme.clone();
+            }
+            events[*place] = serde_json::from_value(line).ok()?;
+        }
+        Some(events)
+    };
+    for (kind, place) in &last {
+        let all: Vec<usize> = (0..lines.len()).filter(|own| lines[*own]["kind"] == lines[*place]["kind"]).collect();
+        let mut found = Vec::new();
+        numbers(&lines[*place], "", &mut found);
+        for (pointer, extreme) in found.iter().map(|own| (own, json!(u64::MAX))) {
+            for places in [&[*place][..], &all] {
+                let Some(events) = changed(places, pointer, &extreme) else { continue };
+                let verdict = verdict_of(&events);
+                let mut told = verdict.scenarios.iter().flat_map(|scenario| &scenario.findings);
+                let broken = told.find(|finding| finding.summary.contains("error in pgquake"));
+                assert!(broken.is_none(), "{kind} {pointer} {extreme}: {broken:#?}");
+            }
+        }
+    }
 }

@@ -15,7 +15,9 @@ use pgquake_judge::{
 use super::{
     course::{Course, lsn, number, plan, run},
     edits::{ALL, assert_fails, assert_unproven, clean, is_attempt, is_milestone, losing, with, with_ledgers, without},
-    finding, findings, value, verdict_of, with_outcome,
+    finding, findings, value, verdict_of,
+    watchers::released,
+    with_outcome,
 };
 
 // ---- rows that are wrong
@@ -271,4 +273,49 @@ fn a_row_that_a_standby_alone_holds_fails_unless_its_write_may_be_under_way() {
         "data_loss",
     );
     assert_unproven(&verdict_of(&alone(clean())), "data_loss");
+}
+
+#[test]
+fn a_table_in_which_fewer_rows_were_counted_than_named_is_damaged_evidence() {
+    let verdict = verdict_of(&counted(clean(), "node3", |counts| counts.rows -= 1));
+    assert_unproven(&verdict, "data_loss");
+    assert!(finding(&verdict, "data_loss").summary.contains("in which it counted"));
+}
+
+/// What came later than schema 1 is not left out where it belongs.
+#[test]
+fn a_ledger_of_a_newer_history_comes_with_its_counts() {
+    let mut events = released(clean());
+    for event in &mut events {
+        if let Occurrence::LedgerRead { counts, role, lsn, .. } = &mut event.what {
+            (*counts, *role, *lsn) = (None, None, None);
+        }
+    }
+    let verdict = verdict_of(&events);
+    assert_eq!(
+        with_outcome(&verdict, Outcome::Inconclusive),
+        ["data_loss"; 3],
+        "{:#?}",
+        findings(&verdict, "data_loss")
+    );
+    assert_eq!(with_outcome(&verdict, Outcome::Fail), [""; 0]);
+}
+
+#[test]
+fn two_nodes_that_call_themselves_primary_when_their_ledgers_are_read_are_two_primaries() {
+    let read_on = |of: &str, on: u32| {
+        let mut events = clean();
+        for event in &mut events {
+            if let Occurrence::LedgerRead { node, role, timeline, .. } = &mut event.what {
+                let leads = node == "node2" || node == of;
+                *role = Some(if leads { Role::Primary } else { Role::Standby });
+                *timeline = if node == of { on } else { 2 };
+            }
+        }
+        verdict_of(&events)
+    };
+    assert!(with_outcome(&read_on("node1", 2), Outcome::Fail).contains(&"timelines"));
+    let lower = read_on("node1", 1);
+    assert!(with_outcome(&lower, Outcome::Inconclusive).contains(&"single_writer"));
+    assert_eq!(read_on("node2", 2).outcome, Outcome::Pass);
 }

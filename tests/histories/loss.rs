@@ -268,3 +268,24 @@ fn unknown_writes_that_are_missing_can_be_bounded() {
         assert_eq!(verdict.outcome, outcome, "{:#?}", findings(&verdict, "data_loss"));
     }
 }
+
+#[test]
+fn a_loss_no_further_from_its_bound_than_timers_were_late_neither_keeps_nor_misses_it() {
+    let at = |late_us| {
+        let late = Course {
+            fault_ms: 8000,
+            routed_until_ms: 8000,
+            old_until_ms: 8000,
+            key: Some((8600, 8700)),
+            direct_ms: 8900,
+            up_ms: 9100,
+            heal_ms: 11_150,
+            rejoined_ms: 11_350,
+            stop_ms: 11_400,
+            lost_ms: 5200,
+            ..Course::default()
+        };
+        finding(&verdict_of(&with(run(&[late]), 7900, Occurrence::TimerLate { late_us })), "data_loss").outcome
+    };
+    assert_eq!((at(100_000), at(1_000_000)), (Outcome::Fail, Outcome::Inconclusive));
+}

@@ -4,13 +4,16 @@ use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{Bound, Milestone},
+        event::{Attempt, AttemptOutcome, Bound, ClientKind, Milestone},
     },
 };
 
 use super::{
-    course::{Course, run},
-    edits::{assert_fails, assert_unproven, clean, hung, is_milestone, unserved, with, with_another_fault, without},
+    course::{Course, number, run},
+    edits::{
+        assert_fails, assert_unproven, clean, hung, is_attempt, is_milestone, unserved, with, with_another_fault,
+        without,
+    },
     finding, findings, value, verdict_of, with_outcome,
 };
 
@@ -270,4 +273,74 @@ fn a_recovery_that_is_reached_twice_is_no_mistake() {
     let verdict = verdict_of(&with(clean(), 5340, Occurrence::Reached { milestone: Milestone::Recovered }));
     assert_eq!(verdict.outcome, Outcome::Pass, "{:#?}", verdict.scenarios[0].findings);
     assert!(clean().iter().any(|event| is_milestone(&event.what, Milestone::Recovered)));
+}
+
+/// Whoever loses service may be felt to do so only later.
+#[test]
+fn a_fault_that_clients_did_not_try_for_long_enough_after_proves_nothing() {
+    for effect_ms in [12_500, 13_950] {
+        let verdict = verdict_of(&with_another_fault(run(&[long(Vec::new())]), effect_ms - 20, effect_ms));
+        assert_unproven(&verdict, "recovery_time");
+    }
+    let in_time = with_another_fault(run(&[long(Vec::new())]), 11_800, 11_820);
+    assert_eq!(verdict_of(&in_time).outcome, Outcome::Pass);
+    // The load is told to have ended before the first fault.
+    let mut events = run(&[long(expecting("write_outage_ms", Bound::AtMost(100.0)))]);
+    for event in &mut events {
+        if is_milestone(&event.what, Milestone::LoadStopped) {
+            event.at_us = 4_000_000;
+        }
+    }
+    assert_eq!(with_outcome(&verdict_of(&number(events)), Outcome::Inconclusive)[0], "recovery_time");
+}
+
+/// Without its attempts nobody knows whether new clients were served: here they were, from 2.1 s on.
+#[test]
+fn an_outage_in_which_the_prober_paused_misses_no_bound() {
+    let outcome = |paused: bool, up_ms: u64| {
+        let course = Course {
+            key: WITHOUT_FAILOVER,
+            direct_ms: up_ms,
+            up_ms,
+            heal_ms: 7250,
+            rejoined_ms: 7400,
+            stop_ms: 7500,
+            expected: expecting("write_outage_ms", Bound::AtMost(1000.0)),
+            ..Course::default()
+        };
+        let silent = |what: &Occurrence| {
+            let new = |own: &Attempt| own.client_kind == ClientKind::Fresh && own.endpoint == "write";
+            is_attempt(what, |own| paused && new(own) && (2_200_000..5_100_000).contains(&own.started_us))
+        };
+        finding(&verdict_of(&without(run(&[course]), silent)), "recovery_time").outcome
+    };
+    assert_eq!((outcome(false, 2100), outcome(true, 2100)), (Outcome::Pass, Outcome::Inconclusive));
+    assert_eq!((outcome(false, 5100), outcome(true, 5100)), (Outcome::Fail, Outcome::Inconclusive));
+}
+
+#[test]
+fn writers_to_which_nothing_is_acknowledged_though_new_connections_are_served_are_in_doubt() {
+    let mut events = run(&[long(Vec::new())]);
+    for event in &mut events {
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && attempt.client_kind == ClientKind::Writer
+            && attempt.started_us > 6_100_000
+        {
+            attempt.outcome = AttemptOutcome::Unknown { message: "no answer".to_owned() };
+        }
+    }
+    let verdict = verdict_of(&events);
+    assert_unproven(&verdict, "recovery_time");
+    let told = findings(&verdict, "recovery_time");
+    assert!(told[1].summary.contains("and nothing was acknowledged to it"), "{told:#?}");
+}
+
+/// The longest outage is one in place, and has no promotion.
+#[test]
+fn a_least_phase_is_asked_of_the_longest_outage_that_has_it() {
+    for (least, outcome) in [(10.0, Outcome::Pass), (900.0, Outcome::Fail)] {
+        let expected = expecting("promote_ms", Bound::AtLeast(least));
+        let events = unserved(with_another_fault(run(&[long(expected)]), 9960, 9980), 10_000, 11_900);
+        assert_eq!(verdict_of(&events).outcome, outcome, "{least}");
+    }
 }

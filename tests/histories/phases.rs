@@ -144,3 +144,12 @@ fn what_fails_after_the_old_server_is_down_is_not_the_proxys() {
     let verdict = verdict_of(&unserved(clean(), 3100, 3300));
     assert!(verdict.scenarios[0].failovers[0].phases.iter().all(|phase| phase.name != PhaseName::MarkDown));
 }
+
+#[test]
+fn a_takeover_whose_key_nobody_saw_is_no_restart_in_place() {
+    let events = without(clean(), |what| matches!(what, Occurrence::LeaderKey { initial: false, .. }));
+    let verdict = verdict_of(&events);
+    let failover = &verdict.scenarios[0].failovers[0];
+    assert_eq!(failover.course, pgquake_judge::checks::phases::Course::Failover, "{failover:#?}");
+    assert!(failover.phases.iter().all(|phase| phase.seen || phase.to_us == phase.from_us));
+}

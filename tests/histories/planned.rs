@@ -97,3 +97,14 @@ fn two_trials_that_ran_under_one_number_at_once_prove_nothing() {
     let found = &verdict.scenarios[0].findings;
     assert!(found.len() == 1 && found[0].summary.contains("two scenarios began under this number"), "{found:#?}");
 }
+
+#[test]
+fn a_run_that_does_not_say_how_many_scenarios_it_was_to_have_is_in_doubt() {
+    let mut events = clean();
+    for event in &mut events {
+        if let Occurrence::RunStarted(started) = &mut event.what {
+            started.schema = 2;
+        }
+    }
+    assert_doubt(&verdict_of(&events), "does not say how many scenarios");
+}

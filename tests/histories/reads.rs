@@ -97,3 +97,28 @@ fn a_read_that_names_no_timeline_is_not_taken_for_stale() {
     let verdict = with_answers(&[], unnamed);
     assert_eq!(verdict.outcome, Outcome::Pass, "{:#?}", verdict.scenarios[0].findings);
 }
+
+#[test]
+fn reads_that_nobody_tried_to_the_end_keep_no_bound() {
+    let expected = vec![("recovery_time", "read_outage_ms", Bound::AtMost(100.0))];
+    let events = |until_ms| {
+        with_reads(run(&[Course { expected: expected.clone(), ..Course::default() }]), until_ms, |_| Some(("node3", 1)))
+    };
+    let outcome = |until_ms| {
+        let verdict = verdict_of(&events(until_ms));
+        verdict.scenarios[0]
+            .findings
+            .iter()
+            .find(|own| own.value_of("read_outage_ms").is_some() && own.target.is_some())
+            .map(|own| own.outcome)
+    };
+    assert_eq!((outcome(5390), outcome(3500)), (Some(Outcome::Pass), Some(Outcome::Inconclusive)));
+}
+
+#[test]
+fn reads_that_never_came_back_are_in_the_figures_of_trials() {
+    let events = with_reads(run(&[Course::default()]), 5390, |ms| (ms < 2000).then_some(("node3", 1)));
+    let verdict = verdict_of(&events);
+    let own = verdict.groups[0].statistics.iter().find(|own| own.measure == "read_outage_ms");
+    assert!(own.is_some_and(|own| own.maximum_at_least && own.maximum > 3000.0), "{own:#?}");
+}

@@ -10,7 +10,7 @@ use pgquake_judge::{
 
 use super::{
     course::{Course, number, run},
-    edits::{assert_fails, assert_unproven, clean, silence, with, with_states, without},
+    edits::{assert_fails, assert_unproven, clean, silence, with, with_another_fault, with_states, without},
     finding, value, verdict_of,
 };
 
@@ -156,4 +156,34 @@ fn a_node_that_answers_with_errors_is_missing() {
     let own = finding(&verdict, "rejoin");
     assert_eq!(own.outcome, Outcome::Fail);
     assert!(own.summary.contains("node3 answers with errors"), "{}", own.summary);
+}
+
+#[test]
+fn a_node_is_not_excused_by_a_fault_that_was_gone() {
+    let events = without(clean(), |what| matches!(what, Occurrence::FaultHealing { .. }));
+    let verdict = verdict_of(&with_states(events, "node1", (2_200_000, u64::MAX), silence));
+    assert_eq!(finding(&verdict, "rejoin").outcome, Outcome::Fail);
+}
+
+#[test]
+fn a_primary_is_one_though_a_fault_is_still_on_its_host() {
+    let mut events = with_another_fault(clean(), 1300, 1305);
+    for event in &mut events {
+        if let Occurrence::FaultInjecting(injecting) = &mut event.what
+            && injecting.fault == 2
+        {
+            (injecting.name, injecting.hosts) = ("link_latency".to_owned(), vec!["node2".to_owned()]);
+            injecting.services.clear();
+        }
+    }
+    assert_eq!(outcome(&events), Outcome::Pass);
+}
+
+#[test]
+fn a_return_on_a_starved_machine_misses_no_bound() {
+    let expected = vec![("rejoin", "rejoin_ms", Bound::AtMost(1000.0))];
+    let events = run(&[Course { stop_ms: 10_400, rejoined_ms: 10_300, expected, ..Course::default() }]);
+    let events = with_states(events, "node1", (5_250_000, 8_050_000), silence);
+    assert_eq!(outcome(&events), Outcome::Fail);
+    assert_eq!(outcome(&with(events, 7000, Occurrence::TimerLate { late_us: 3_000_000 })), Outcome::Inconclusive);
 }

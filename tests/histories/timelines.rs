@@ -51,3 +51,15 @@ fn a_timeline_whose_history_nobody_read_is_inconclusive() {
     let blind = without(untold, |what| matches!(what, Occurrence::NodeState(_) | Occurrence::Attempt(_)));
     assert_eq!(outcome(&blind), Outcome::Inconclusive);
 }
+
+/// Such a place would hide what the promoted node lacked.
+#[test]
+fn a_primary_before_the_place_where_its_timeline_began_contradicts_its_history() {
+    let mut events = clean();
+    for event in &mut events {
+        if let Occurrence::TimelineSwitch { switch_lsn, .. } = &mut event.what {
+            *switch_lsn = lsn(5000);
+        }
+    }
+    assert_eq!(outcome(&events), Outcome::Inconclusive);
+}

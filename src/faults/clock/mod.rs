@@ -15,7 +15,7 @@ pub(super) const LIMITS: &str = "clocks must be prepared (`Given the clocks of t
 /// The service whose clock is meant: a parameter, so that what can't be done is refused with its reason.
 pub(super) const SERVICE: Parameter =
     Parameter::with_default("service", Takes::Service, "patroni", "Patroni and PostgreSQL have one clock together");
-pub(super) const BY: Parameter = Parameter::required("by", Takes::Duration, "how far");
+pub(super) const BY: Parameter = Parameter::required("by", Takes::ClockOffset, "how far");
 pub(super) const DIRECTION: Parameter =
     Parameter::with_default("direction", Takes::OneOf(&["ahead", "behind"]), "ahead", "which way");
 

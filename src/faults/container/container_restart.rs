@@ -38,6 +38,9 @@ struct ContainerRestart {
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let (host, kind) = process::service_aimed_at(KIND.name, plan, aim)?;
     let grace = aim.parameters.duration("grace").unwrap_or_default();
+    if grace.subsec_nanos() > 0 {
+        return Err(aim.refuse(KIND.name, "Docker counts the time to end in whole seconds"));
+    }
     Ok(Box::new(ContainerRestart { host, kind, grace, started_at: String::new() }))
 }
 

@@ -29,6 +29,9 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let volume = Volume::aimed(KIND.name, plan, aim)?;
     let delay = aim.parameters.duration("delay").unwrap_or_default();
+    if delay.as_millis() == 0 {
+        return Err(aim.refuse(KIND.name, "the disk counts whole milliseconds: a delay has at least one"));
+    }
     let operation = aim.parameters.text("operation").unwrap_or_default();
     let on = format!("delay {operation} {} {}", delay.as_millis(), volume.prefix);
     // The probe only writes and syncs.

@@ -46,6 +46,11 @@ fn shape(aim: &Aim) -> Result<Shape, FaultError> {
             aim.refuse(KIND.name, "Toxiproxy knows whole milliseconds each way: a round trip has at least 2 ms")
         );
     }
+    if jitter > there {
+        return Err(
+            aim.refuse(KIND.name, "the jitter is at most half of the round trip: nothing comes before it was sent")
+        );
+    }
     let kind = |latency| ToxicKind::Latency { latency_ms: link::whole_ms(latency), jitter_ms: link::whole_ms(jitter) };
     if aim.parameters.text("direction").as_deref() != Some("both") {
         return Ok(Shape::by_direction(aim, kind(added)));

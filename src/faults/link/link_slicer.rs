@@ -36,7 +36,10 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 }
 
 fn shape(aim: &Aim) -> Result<Shape, FaultError> {
-    let average_bytes = aim.parameters.bytes("size").unwrap_or_default().max(1);
+    let average_bytes = aim.parameters.bytes("size").unwrap_or_default();
+    if average_bytes == 0 {
+        return Err(aim.refuse(KIND.name, "a packet has at least 1 B"));
+    }
     let delay = aim.parameters.duration("delay").unwrap_or_default();
     let delay_us = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
     let kind = ToxicKind::Slicer { average_bytes, variation_bytes: average_bytes / 2, delay_us };

@@ -1,13 +1,15 @@
-//! `configuration_change`: an operator changes a setting of the whole cluster.
+//! `configuration_change`: an operator changes a setting of the whole system.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes},
+    faults::{
+        Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, ParameterError, Parameters, Place, Takes, operator,
+    },
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::{ServiceKind, dynamic::Change},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -15,7 +17,8 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     effect: "a key of Patroni's dynamic configuration gets another value, which every agent takes over in its next loop",
     confirmed_by: "Patroni reports the new value; healed when it reports the old one",
     limits: "an agent must answer; the target names the node that is asked, the whole cluster changes; a parameter of \
-             PostgreSQL that needs a restart waits for one",
+             PostgreSQL that needs a restart waits for one; a key or a value that Patroni or PostgreSQL would pass over \
+             is a mistake, found before the start",
     parameters: &[
         Parameter::required("key", Takes::Text, "as ttl, or postgresql.parameters.work_mem"),
         Parameter::required("value", Takes::Text, "a number, true, false, null or text"),
@@ -28,42 +31,34 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 
 struct ConfigurationChange {
     aim: Aim,
-    /// The parts of the key.
-    path: Vec<String>,
-    value: Value,
+    change: Change,
     /// What it was before; null if it was not set.
     before: Value,
 }
 
-fn aim(_plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let key = aim.parameters.text("key").unwrap_or_default();
-    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-    if path.iter().any(String::is_empty) {
-        return Err(aim.refuse(KIND.name, format!("`{key}` is no key")));
-    }
-    let text = aim.parameters.text("value").unwrap_or_default();
-    let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Ok(Box::new(ConfigurationChange { aim: aim.clone(), path, value, before: Value::Null }))
+/// The change that a scenario orders, if it is one that Patroni would make.
+pub fn change_of(parameters: &Parameters) -> Result<Change, ParameterError> {
+    let text = |name| parameters.text(name).unwrap_or_default();
+    Change::read(&text("key"), &text("value")).map_err(|problem| {
+        let name = if problem.is_of_value() { "value" } else { "key" };
+        ParameterError::Refused { name, text: text(name), reason: problem.to_string(), help: problem.help() }
+    })
 }
 
-/// A change that sets this key alone.
-fn change(path: &[String], value: &Value) -> Value {
-    path.iter().rev().fold(value.clone(), |inner, part| json!({ part.as_str(): inner }))
-}
-
-/// What a configuration has under a key; null if nothing.
-fn found(configuration: &Value, path: &[String]) -> Value {
-    path.iter().fold(configuration, |outer, part| &outer[part.as_str()]).clone()
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    operator::asks_an_agent(KIND.name, plan, aim)?;
+    let change = change_of(&aim.parameters)?;
+    Ok(Box::new(ConfigurationChange { aim: aim.clone(), change, before: Value::Null }))
 }
 
 impl ConfigurationChange {
     async fn told(&self, system: &System) -> Result<Value, String> {
-        Ok(found(&system.configuration().await?, &self.path))
+        Ok(self.change.found(&system.configuration().await?))
     }
 
     async fn is(&self, system: &System, wanted: &Value) -> Result<String, String> {
         let told = self.told(system).await?;
-        let key = self.path.join(".");
+        let key = self.change.key();
         if told == *wanted { Ok(format!("Patroni says that {key} is {told}")) } else { Err(format!("{key} is {told}")) }
     }
 }
@@ -82,41 +77,28 @@ impl Fault for ConfigurationChange {
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
         self.before = self.told(system).await.map_err(|reason| self.aim.refuse(KIND.name, reason))?;
-        if self.before == self.value {
-            return Err(self.aim.refuse(KIND.name, format!("{} is {} already", self.path.join("."), self.value)));
+        if self.before == *self.change.value() {
+            let reason = format!("{} is {} already", self.change.key(), self.before);
+            return Err(self.aim.refuse(KIND.name, reason));
         }
         Ok(())
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
-        system.configure(&change(&self.path, &self.value)).await?;
+        system.configure(&self.change.patch(self.change.value())).await?;
         Ok(())
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        self.is(system, &self.value).await
+        self.is(system, self.change.value()).await
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        system.configure(&change(&self.path, &self.before)).await?;
+        system.configure(&self.change.patch(&self.before)).await?;
         Ok(())
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
         self.is(system, &self.before).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_changed_alone_and_found_again() {
-        let path: Vec<String> = ["postgresql", "parameters", "work_mem"].map(str::to_owned).into();
-        let change = change(&path, &json!("64MB"));
-        assert_eq!(change, json!({ "postgresql": { "parameters": { "work_mem": "64MB" } } }));
-        assert_eq!(found(&change, &path), json!("64MB"));
-        assert_eq!(found(&change, &["ttl".to_owned(), "more".to_owned()]), Value::Null);
     }
 }

@@ -20,6 +20,14 @@ pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String
     }
 }
 
+/// Refuses an action on the whole cluster if none of its hosts has an agent that could be asked.
+pub(super) fn asks_an_agent(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<(), FaultError> {
+    match aim.hosts.iter().any(|host| plan.runs(host, ServiceKind::Patroni)) {
+        true => Ok(()),
+        false => Err(aim.refuse(fault, "no Patroni runs there that could be asked")),
+    }
+}
+
 /// The node that leads, as its Patroni reports, if PostgreSQL there accepts writes.
 pub(super) async fn writable_primary(system: &System) -> Result<String, String> {
     let primary = system.leader().await.ok_or("no node leads")?;

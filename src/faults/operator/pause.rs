@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::{
-    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place},
+    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, operator},
     plan::Plan,
     system::System,
     topology::ServiceKind,
@@ -27,7 +27,8 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 
 struct Pause;
 
-fn aim(_plan: &Plan, _aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    operator::asks_an_agent(KIND.name, plan, aim)?;
     Ok(Box::new(Pause))
 }
 

@@ -35,7 +35,8 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let host = operator::node(KIND.name, plan, aim)?;
     let candidate = match aim.parameters.hosts("to").as_slice() {
         [] => None,
-        [one] => Some(one.clone()),
+        [one] if plan.runs(one, ServiceKind::Patroni) => Some(one.clone()),
+        [one] => return Err(aim.refuse(KIND.name, format!("{one} runs no Patroni, and can't lead"))),
         _ => return Err(aim.refuse(KIND.name, "only one node can lead")),
     };
     Ok(Box::new(Switchover { aim: aim.clone(), host, candidate }))

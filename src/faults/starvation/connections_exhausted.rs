@@ -43,6 +43,9 @@ const REFUSALS: u32 = 5;
 /// How long to wait for somebody to give a connection back.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
+/// No `max_connections` is greater.
+const MOST_SESSIONS: f64 = 262_143.0;
+
 struct ConnectionsExhausted {
     node: String,
     at_most: usize,
@@ -56,6 +59,9 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let at_most = aim.parameters.number("at_most").unwrap_or_default();
     if at_most < 1.0 {
         return Err(aim.refuse(KIND.name, "it must be allowed to open a session"));
+    }
+    if at_most.fract() != 0.0 || at_most > MOST_SESSIONS {
+        return Err(aim.refuse(KIND.name, format!("at_most is a whole number, and at most {MOST_SESSIONS}")));
     }
     Ok(Box::new(ConnectionsExhausted { node, at_most: at_most as usize, held: Arc::default(), holders: Vec::new() }))
 }

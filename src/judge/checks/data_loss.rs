@@ -30,10 +30,12 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome,
     ancestry::Ancestry,
     divergence::{self, Divergence},
+    harness_was_sound::latest_timer,
     ledgers::{Ledger, Ledgers},
     lost_writes::{Cause, LostWrite, lost_writes},
     phases::{Failover, milliseconds},
     record::{Tried, reached_us},
+    recovery_time::doubted_by_lateness,
 };
 use crate::{
     history::{
@@ -45,13 +47,14 @@ use crate::{
 };
 
 pub(super) const NAME: &str = "data_loss";
+const LOST_MS: &str = "lost_ms";
 
 pub const CHECK: Check = Check {
     name: NAME,
     question: "Which acknowledged writes are missing after all nodes have rejoined?",
     measures: &[
         "lost_rows",
-        "lost_ms",
+        LOST_MS,
         "lost_wal_bytes",
         "unexcused_rows",
         "superseded_rows",
@@ -180,16 +183,21 @@ impl<'w, 'e> Loss<'w, 'e> {
             .with_measure(Measure::new("lost_rows", self.lost.len() as f64))
             .with_details(self.details(divergence))
             .with_evidence(ledgers.evidence().chain(sample));
+        let late_ms = latest_timer(evidence).map_or(0.0, |(late_us, _)| milliseconds(late_us));
+        let held = |held: Finding| match held.measure.as_ref().is_some_and(|measure| measure.name == LOST_MS) {
+            true => doubted_by_lateness(held, late_ms),
+            false => held,
+        };
         let (of_loss, others): (Vec<_>, Vec<_>) =
             evidence.expectations(NAME).partition(|expectation| expectation.measure.starts_with("lost_"));
         let mut findings: Vec<_> =
-            of_loss.into_iter().map(|expectation| base.clone().held_against(expectation)).collect();
+            of_loss.into_iter().map(|expectation| held(base.clone().held_against(expectation))).collect();
         let synchronous = evidence.plan.topology.settings.patroni.synchronous_mode;
         let worst = findings.iter().map(|finding| finding.outcome).max();
         if worst.is_none() || self.needs_no_expectation(synchronous) {
             // A bound that is kept would read as if it excused this loss.
             findings.retain(|finding| finding.outcome != Outcome::Pass);
-            let own = self.held_to_promise(base.clone(), synchronous, worst.is_some());
+            let own = held(self.held_to_promise(base.clone(), synchronous, worst.is_some()));
             findings.extend(Some(own).filter(|own| worst.is_none_or(|worst| own.outcome > worst)));
         }
         findings.extend(others.into_iter().map(|expectation| base.clone().held_against(expectation)));
@@ -210,7 +218,7 @@ impl<'w, 'e> Loss<'w, 'e> {
         let (measure, bound, promise) = match synchronous {
             true => ("lost_rows", Bound::Exactly(0.0), "; synchronous_mode promises that none is"),
             false if asked && undecided => ("unexcused_rows", Bound::Exactly(0.0), ""),
-            false => ("lost_ms", Bound::AtMost(ASYNC_RPO_MS), "; that is more than the documented 5 s"),
+            false => (LOST_MS, Bound::AtMost(ASYNC_RPO_MS), "; that is more than the documented 5 s"),
         };
         let mut own = base.held_to(measure, bound);
         if own.outcome == Outcome::Fail {
@@ -222,7 +230,7 @@ impl<'w, 'e> Loss<'w, 'e> {
     }
 
     fn details(&self, divergence: &Divergence) -> Vec<Measure> {
-        let mut details = vec![Measure::new("lost_ms", self.lost_ms)];
+        let mut details = vec![Measure::new(LOST_MS, self.lost_ms)];
         details.extend(self.lost_wal_bytes.map(|bytes| Measure::new("lost_wal_bytes", bytes as f64)));
         details.extend([
             Measure::new("unexcused_rows", self.unexcused().count() as f64),
@@ -275,7 +283,7 @@ fn lost_ms(evidence: &Evidence<'_>, lost: &[LostWrite<'_, '_>]) -> f64 {
     let last_us = lost.iter().map(|write| write.tried.ended_us).max().unwrap_or(first.ended_us);
     let effects = evidence.failovers();
     let fault_us = effects.iter().map(Failover::effect_us).filter(|at_us| *at_us >= first.ended_us).min();
-    let span_us = last_us.max(fault_us.unwrap_or(0)) - first.ended_us;
+    let span_us = last_us.max(fault_us.unwrap_or(0)).saturating_sub(first.ended_us);
     let write_us = first.ended_us.saturating_sub(first.started_us());
     milliseconds(span_us.max(write_us).max(1))
 }

@@ -80,7 +80,7 @@ impl<'a> Divergence<'a> {
         }
         let words: Vec<_> = self.nodes.iter().map(Differing::words).collect();
         let summary = format!("ledgers differ from that of the primary {primary}: {}", words.join(", "));
-        let superseded = self.nodes.iter().map(|own| own.superseded_rows).sum::<u64>();
+        let superseded = self.nodes.iter().fold(0_u64, |sum, own| sum.saturating_add(own.superseded_rows));
         let finding = Finding::new(NAME, Outcome::Pass, summary)
             .with_measure(Measure::new(ROWS, self.rows() as f64))
             .with_details(vec![Measure::new("superseded_rows", superseded as f64)])

@@ -33,7 +33,7 @@ fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Even
     let Some(effect) = fault.effect else {
         return doubt(format!("{name} was never proven to take effect"));
     };
-    if effect.from_us > effect.to_us || effect.to_us < fault.injecting_us {
+    if effect.from_us > effect.to_us || effect.from_us < fault.injecting_us {
         return doubt(format!("{name} has no possible instant: it took effect before it was injected"));
     }
     if let Some((seq, why)) = not_put_back(fault, faults, events) {
@@ -43,7 +43,7 @@ fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Even
         return doubt(format!("{name} was healed, but not provably gone"));
     }
     let confirmation_ms = milliseconds(effect.confirmed_us.saturating_sub(fault.injecting_us));
-    let bracket_ms = milliseconds(effect.to_us - effect.from_us);
+    let bracket_ms = milliseconds(effect.to_us.saturating_sub(effect.from_us));
     let summary =
         format!("{name} took effect, proven after {confirmation_ms:.0} ms; its instant is known to {bracket_ms:.0} ms");
     Finding::new(NAME, Outcome::Pass, summary)

@@ -7,10 +7,12 @@
 //!   after the fault can't be told from what was there before: the scenario proves nothing about times. Below
 //!   [`UNNOTICED_US`] it is a pause of the machine's, as every one of these checks allows it.
 //! - An outage that is open when the load ends is one, however short.
+//! - A fault that clients did not try for [`crate::checks::outage::SETTLE_US`] after proves nothing: whoever loses service
+//!   then may be felt to do so only later.
 
 use super::{
     harness_was_sound::TIMER_LATE_US,
-    outage::{Outage, Window, outages},
+    outage::{Outage, SETTLE_SLACK_US, SETTLE_US, Window, outages},
     record::{FaultRecord, Tried, reached_us},
 };
 use crate::history::{Event, Occurrence, event::Milestone};
@@ -72,6 +74,8 @@ pub(super) struct Group<'f, 'e> {
     pub outages: Vec<Outage>,
     /// The first fault of all struck in an outage that was there already.
     pub began_before_fault: bool,
+    /// Clients tried for long enough after the last fault to have felt it.
+    pub watched: bool,
 }
 
 /// The outages after each fault. `faults` are those that took effect, in the order of their effect.
@@ -116,9 +120,19 @@ fn group_of<'f, 'e>(
                 effect_to_us = effect_to_us.max(effect.to_us);
                 after += 1;
             }
-            Some(_) => return Group { faults: &faults[first..after], window, outages, began_before_fault: false },
+            Some(_) => {
+                let faults = &faults[first..after];
+                return Group { faults, window, outages, began_before_fault: false, watched: true };
+            }
             // Whatever struck after the end of the watch shares what was seen until then.
-            None => return Group { faults: &faults[first..], window, outages, began_before_fault: false },
+            None => {
+                let faults = &faults[first..];
+                let effects = faults.iter().filter_map(|fault| fault.effect);
+                let last_us = effects.map(|effect| effect.to_us).max().unwrap_or(from_us);
+                let tried_us = attempts.last().map_or(0, Tried::started_us).min(window.until_us);
+                let watched = tried_us.saturating_add(SETTLE_SLACK_US) >= last_us.saturating_add(SETTLE_US);
+                return Group { faults, window, outages, began_before_fault: false, watched };
+            }
         }
     }
 }

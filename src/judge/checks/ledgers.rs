@@ -9,6 +9,9 @@ use crate::history::{
     rows::Rows,
 };
 
+/// The schema of histories from which on a ledger comes with counts, role and position.
+const COUNTED_SINCE: u32 = 2;
+
 /// What a node's ledger held when it was last read.
 #[derive(Debug)]
 pub struct Ledger {
@@ -40,11 +43,12 @@ pub struct Ledgers<'a> {
 impl<'a> Ledgers<'a> {
     /// The last ledger of every node that was read after the load had stopped.
     pub fn read(evidence: &Evidence<'a>, writes: &[Tried<'a>], stopped_us: u64) -> Self {
+        let is_counted = evidence.run.is_some_and(|run| run.schema >= COUNTED_SINCE);
         let mut read: BTreeMap<&str, Ledger> = BTreeMap::new();
         let mut unread: BTreeMap<&str, String> = BTreeMap::new();
         for event in evidence.events.iter().filter(|event| event.at_us >= stopped_us) {
             match &event.what {
-                Occurrence::LedgerRead { node, .. } => match Ledger::new(event) {
+                Occurrence::LedgerRead { node, .. } => match Ledger::new(event, is_counted) {
                     Ok(ledger) => {
                         unread.remove(node.as_str());
                         read.insert(node, ledger);
@@ -92,8 +96,8 @@ impl<'a> Ledgers<'a> {
 }
 
 impl Ledger {
-    /// What the event tells, or why nothing can be concluded from it.
-    fn new(event: &Event) -> Result<Self, String> {
+    /// What the event tells, or why nothing can be concluded from it. Where ledgers are counted, none goes without.
+    fn new(event: &Event, is_counted: bool) -> Result<Self, String> {
         let Occurrence::LedgerRead { timeline, found, counts, role, lsn, .. } = &event.what else {
             return Err("it is no ledger".to_owned());
         };
@@ -102,12 +106,20 @@ impl Ledger {
             return Err(format!("event {} names the rows {from} to {to} of client {client}", event.seq));
         }
         let rows = Rows::new(found);
-        let counted = counts.map_or(0, |counts| counts.rows.saturating_sub(rows.count()));
+        let counted = counts.map_or(rows.count(), |counts| counts.rows);
+        if counted < rows.count() {
+            let named = rows.count();
+            return Err(format!("event {} names {named} rows of a table in which it counted {counted}", event.seq));
+        }
+        if is_counted && (counts.is_none() || role.is_none() || lsn.is_none()) {
+            let seq = event.seq;
+            return Err(format!("event {seq} lacks the counts, the role or the position that every ledger comes with"));
+        }
         Ok(Self {
             seq: event.seq,
             at_us: event.at_us,
             timeline: *timeline,
-            repeated_rows: counted.max(Rows::repeated(found)),
+            repeated_rows: (counted - rows.count()).max(Rows::repeated(found)),
             rows,
             counts: counts.unwrap_or_default(),
             role: *role,
@@ -160,7 +172,7 @@ fn last_state<'e>(events: &'e [Event], node: &str, until_us: u64) -> Option<&'e 
         Occurrence::NodeState(state) if state.node == node && state.reachable => Some((event.at_us, state)),
         _ => None,
     });
-    answers.next().filter(|(at_us, _)| until_us - at_us <= STALE_US).map(|(_, state)| state)
+    answers.next().filter(|(at_us, _)| until_us.saturating_sub(*at_us) <= STALE_US).map(|(_, state)| state)
 }
 
 /// What speaks against the timeline on which the primary's ledger was read.

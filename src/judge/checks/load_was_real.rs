@@ -6,8 +6,9 @@
 //! recovered, at most [`CALM_SCHEDULE_US`] apart at other times, and left none out until the load ended, and whose attempts were acknowledged before the fault, [`LEAST_PROBED_SHARE`] of them in the same two seconds:
 //! an outage that was there before the fault (of a starved machine, which serves held sessions and no new ones) is
 //! none of the fault's; fresh connections to every other endpoint, never [`SILENCE_US`] apart; and on every endpoint a
-//! session that was opened before the fault. The limits follow from what is measured: the schedule bounds the error of an outage, and the writers' rate
-//! the loss that can be seen.
+//! session that was opened before the fault. Writers and sessions go on until the load ends, or a session until an attempt
+//! shows that it broke: what came when they had gone they could not see. The limits follow from what is measured: the
+//! schedule bounds the error of an outage, and the writers' rate the loss that can be seen.
 
 use std::collections::BTreeMap;
 
@@ -68,6 +69,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     doubts.extend(writers.doubt());
     doubts.extend(prober.doubt());
     doubts.extend(untried(evidence, all, (steady_us, end_us), fault));
+    doubts.extend(ended_early(evidence.events, all));
     let summary = match doubts.is_empty() {
         true => format!(
             "{} writes of {} writers were acknowledged before the fault; the prober started attempts every {:.0} ms",
@@ -121,6 +123,35 @@ fn untried(
         }
     }
     doubts
+}
+
+/// Clients that were gone long before the load ended, though nothing had stopped them: each goes on until then, and what it
+/// has in hand is given up at the end.
+fn ended_early(events: &[Event], all: &[Tried<'_>]) -> Option<String> {
+    let last_us = all.iter().map(|tried| tried.ended_us).max()?;
+    let stopped_us = reached_us(events, Milestone::LoadStopped);
+    let early_us = stopped_us.map_or(0, |stopped_us| stopped_us.saturating_sub(last_us));
+    if early_us > SILENCE_US {
+        return Some(format!(
+            "every client had been gone for {:.1} s when the load ended",
+            milliseconds(early_us) / 1000.0
+        ));
+    }
+    let mut last_of: BTreeMap<u32, &Tried<'_>> = BTreeMap::new();
+    for tried in all.iter().filter(|tried| tried.attempt.client_kind != ClientKind::Fresh) {
+        let last = last_of.entry(tried.attempt.client).or_insert(tried);
+        if tried.ended_us >= last.ended_us {
+            *last = tried;
+        }
+    }
+    let gone = |tried: &&Tried<'_>| {
+        let may_break = tried.attempt.client_kind == ClientKind::Held && !tried.acknowledged();
+        !may_break && last_us.saturating_sub(tried.ended_us) > SILENCE_US
+    };
+    let gone = last_of.into_values().find(gone)?;
+    let kind = if gone.attempt.client_kind == ClientKind::Held { "the session of client" } else { "writer" };
+    let early_s = milliseconds(last_us.saturating_sub(gone.ended_us)) / 1000.0;
+    Some(format!("{kind} {} tried nothing in the last {early_s:.1} s and had not broken", gone.attempt.client))
 }
 
 /// The writers of the load before the first fault.

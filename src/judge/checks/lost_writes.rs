@@ -94,7 +94,7 @@ fn cause(tried: &Tried<'_>, lsn: u64, group: &Group) -> Cause {
         }
         lsn => Cause::Undecided(format!(
             "it came {} bytes before the switch, its commit perhaps behind it",
-            switch_lsn - lsn
+            switch_lsn.saturating_sub(lsn)
         )),
     }
 }

@@ -25,7 +25,7 @@ use super::record::Tried;
 pub const SETTLE_US: u64 = 2_000_000;
 
 /// How much less of a run may have been watched: whoever waits for a settled recovery stops at about the same time.
-const SETTLE_SLACK_US: u64 = 100_000;
+pub(super) const SETTLE_SLACK_US: u64 = 100_000;
 
 /// A gap between two acknowledgements that is longer than this is a stall. Well above the schedule of the prober and
 /// the time of a commit, below what a client would call an outage.
@@ -110,7 +110,7 @@ fn follow_failure(ended: &[Tried<'_>], first: usize, window: Window) -> (Outage,
             };
             return (open, ended.len());
         };
-        let settled_us = run_first.started_us() + SETTLE_US;
+        let settled_us = run_first.started_us().saturating_add(SETTLE_US);
         let broken = ended[run..].iter().position(|tried| !tried.acknowledged()).map(|offset| run + offset);
         if let Some(broken) = broken.filter(|broken| ended[*broken].started_us() < settled_us) {
             last_failed = broken;
@@ -122,7 +122,7 @@ fn follow_failure(ended: &[Tried<'_>], first: usize, window: Window) -> (Outage,
         let outage = Outage {
             from_us,
             to_us: recovery.map(|tried| tried.ended_us),
-            settled: ended.last().is_some_and(|tried| tried.started_us() + SETTLE_SLACK_US >= settled_us),
+            settled: ended.last().is_some_and(|tried| tried.started_us().saturating_add(SETTLE_SLACK_US) >= settled_us),
             first_seq: Some(ended[first].seq),
             last_seq: recovery.map(|tried| tried.seq),
             onset_error_us: 0,
@@ -157,7 +157,7 @@ fn stall(started: &[Tried<'_>], after_us: u64, until_us: u64, answer: Option<u64
     let first = started.partition_point(|tried| tried.started_us() < after_us);
     let waited = started.get(first).filter(|tried| tried.started_us() < until_us)?;
     let from_us = waited.started_us();
-    (until_us - from_us > STALL_US).then_some(Outage {
+    (until_us.saturating_sub(from_us) > STALL_US).then_some(Outage {
         from_us,
         to_us: answer.map(|_| until_us),
         settled: answer.is_some(),

@@ -50,7 +50,7 @@ pub struct Failover {
     pub outage_from_us: u64,
     /// The first acknowledged write of the following uninterrupted run; `None`: it never came.
     pub recovered_us: Option<u64>,
-    /// Whether that run was watched long enough to call it one.
+    /// Whether that run was watched long enough to call it one, or that there was no outage.
     pub settled: bool,
     /// Whether clients had lost service before the first fault, so that the outage is not the fault's alone.
     #[serde(default)]
@@ -245,7 +245,7 @@ impl Scene<'_, '_> {
             effect_to_us: effects.clone().next().map_or(effect_from_us, |effect| effect.to_us),
             outage_from_us: effect_from_us,
             recovered_us: Some(effect_from_us),
-            settled: outages.iter().all(|outage| outage.settled),
+            settled: group.watched && outages.iter().all(|outage| outage.settled),
             began_before_fault: group.began_before_fault,
             outages,
             watched_until_us,
@@ -303,22 +303,26 @@ impl Scene<'_, '_> {
         };
         failover.new_primary = Some(winner.to_owned());
         let span = (outage.from_us, to_us);
-        let ends = match self.taken_over(winner, failover, to_us) {
+        let seen = self.taken_over(winner, failover, to_us).map(|(gone, held)| (Some(gone), Some(held)));
+        // Another node leads, and nobody saw how it got there.
+        let replaced = failover.old_primary.as_deref().is_some_and(|old| old != winner);
+        let ends = match seen.or(replaced.then_some((None, None))) {
             Some((gone, held)) => {
                 failover.course = Course::Failover;
+                let held_us = held.map_or(span.0, |(at_us, _)| at_us);
                 let direct = self
-                    .first_direct_write(winner, held.0, to_us)
+                    .first_direct_write(winner, held_us, to_us)
                     .or_else(|| self.refused_until(winner, to_us).then_some((to_us, outage.last_seq?)));
-                let route = self.routed(winner, held.0.min(direct.map_or(to_us, |end| end.0)), span, false);
+                let route = self.routed(winner, held_us.min(direct.map_or(to_us, |end| end.0)), span, false);
                 let down = self.marked_down(failover, winner);
                 failover.marked_down_us = down.map(|(at_us, _)| at_us);
                 let routed_us = route.and_then(|(_, end)| end).map(|(at_us, _)| at_us);
                 let came_last = |down: &(u64, u64)| {
-                    routed_us.is_some_and(|routed_us| (routed_us + 1..=to_us + TOLD_LATE_US).contains(&down.0))
+                    routed_us
+                        .is_some_and(|routed_us| down.0 > routed_us && down.0 <= to_us.saturating_add(TOLD_LATE_US))
                 };
                 let down = down.filter(came_last).map(|end| (PhaseName::MarkDown, Some(end)));
-                let ends =
-                    [(PhaseName::Detect, Some(gone)), (PhaseName::Elect, Some(held)), (PhaseName::Promote, direct)];
+                let ends = [(PhaseName::Detect, gone), (PhaseName::Elect, held), (PhaseName::Promote, direct)];
                 Vec::from_iter(ends.into_iter().chain(route).chain(down))
             }
             None => {

@@ -1,10 +1,13 @@
 //! Which nodes were seen as primaries, on which timeline and when: by the writes that they acknowledged, and by their
-//! own word to the observer that asks them in SQL.
+//! own word to the observer that asks them in SQL, or to the reader of their ledger.
 
 use std::collections::BTreeMap;
 
-use super::record::Tried;
-use crate::history::{Event, Occurrence, event::AttemptOutcome};
+use super::record::{Tried, reached_us};
+use crate::history::{
+    Event, Occurrence,
+    event::{AttemptOutcome, Milestone, Role},
+};
 
 /// The longest that one look of the observer takes: a second to connect and a second for the answer.
 pub const LOOK_US: u64 = 2_000_000;
@@ -28,7 +31,7 @@ pub struct Sign<'a> {
 /// Every sign, in the order in which they were seen.
 ///
 /// An observer asks a node, records the answer, and asks again. So an answer was given after the record before it, and
-/// at most [`LOOK_US`] before its own.
+/// at most [`LOOK_US`] before its own. A ledger is read after the load has stopped.
 pub fn signs<'a>(events: &'a [Event], attempts: &[Tried<'a>]) -> Vec<Sign<'a>> {
     let writes = attempts.iter().filter(|tried| tried.is_write()).filter_map(|tried| match &tried.attempt.outcome {
         AttemptOutcome::Acknowledged { node, timeline, lsn } => Some(Sign {
@@ -44,7 +47,12 @@ pub fn signs<'a>(events: &'a [Event], attempts: &[Tried<'a>]) -> Vec<Sign<'a>> {
     });
     let mut signs: Vec<Sign<'a>> = writes.collect();
     let mut recorded_us: BTreeMap<&str, u64> = BTreeMap::new();
+    let stopped_us = reached_us(events, Milestone::LoadStopped).unwrap_or(0);
     for event in events {
+        if let Occurrence::LedgerRead { node, timeline, role: Some(Role::Primary), lsn, .. } = &event.what {
+            let (timeline, lsn, from_us) = (*timeline, *lsn, stopped_us.min(event.at_us));
+            signs.push(Sign { node, timeline, from_us, to_us: event.at_us, lsn, written: false, seq: event.seq });
+        }
         let Occurrence::NodeState(state) = &event.what else { continue };
         let before_us = recorded_us.insert(&state.node, event.at_us).unwrap_or(0);
         if let (true, Some(timeline)) = (state.is_primary(), state.timeline) {

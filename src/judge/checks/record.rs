@@ -45,12 +45,15 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// Every attempt, in the order in which they started.
+/// Every attempt, in the order in which they started. One that is told to have ended before it started, which proves
+/// nothing, takes no time.
 pub fn attempts(events: &[Event]) -> Vec<Tried<'_>> {
     let mut tried: Vec<_> = events
         .iter()
         .filter_map(|event| match &event.what {
-            Occurrence::Attempt(attempt) => Some(Tried { seq: event.seq, ended_us: event.at_us, attempt }),
+            Occurrence::Attempt(attempt) => {
+                Some(Tried { seq: event.seq, ended_us: event.at_us.max(attempt.started_us), attempt })
+            }
             _ => None,
         })
         .collect();

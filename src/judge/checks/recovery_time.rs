@@ -15,7 +15,7 @@
 //!   struck, no time is measured.
 //! - What is said of an outage (its length, its phases, the old primary's last write) must hold for each one that has it: a
 //!   fault without an outage has no phases. If none has it, the expectation is inconclusive. A bound on the least is asked
-//!   of the longest outage alone.
+//!   of the longest of them alone.
 //! - What is said of the scenario ([`OF_SCENARIO`]: outages in total, their number, the longest wait of one client, reads) is
 //!   held against all that came after the first fault.
 //! - What the harness's own error can explain is neither kept nor missed ([`doubt`]).
@@ -36,8 +36,9 @@ use crate::{
     history::event::{Bound, Expectation, Operation},
     plan::Span,
 };
-use clients::{longest_client_gap_ms, old_primary_writes_ms};
-use doubt::{HarnessError, doubted, edges, stood_still_ms};
+use clients::{longest_client_gap_ms, old_primary_writes_ms, unserved_writer};
+pub(super) use doubt::doubted_by_lateness;
+use doubt::{HarnessError, doubted, edges, stood_still_ms, untried_ms};
 use reads::Reads;
 use words::{against, cause, story};
 
@@ -55,6 +56,7 @@ const OUTAGE_ONSET_ERROR_MS: &str = "outage_onset_error_ms";
 const OUTAGE_BEFORE_FAULT_MS: &str = "outage_before_fault_ms";
 const SESSIONS_CLOSED_MS: &str = "sessions_closed_ms";
 const NOT_RECOVERED_FOR_MS: &str = "not_recovered_for_ms";
+const READS_NOT_RECOVERED_FOR_MS: &str = "reads_not_recovered_for_ms";
 
 pub const CHECK: Check = Check {
     name: NAME,
@@ -79,6 +81,7 @@ pub const CHECK: Check = Check {
         OLD_PRIMARY_WRITES_MS,
         SESSIONS_CLOSED_MS,
         NOT_RECOVERED_FOR_MS,
+        READS_NOT_RECOVERED_FOR_MS,
     ],
     safety: true,
     judge,
@@ -175,13 +178,32 @@ impl Scene<'_, '_> {
             _ => self.hold_scenario(expectation, &of_scenario, &error),
         }));
         findings.extend(reads.iter().flat_map(|reads| reads.doubts(expectations)));
+        findings.extend(self.unserved_writer());
         findings
+    }
+
+    /// New connections are served again, and a writer of the load is not.
+    fn unserved_writer(&self) -> Option<Finding> {
+        let recovered = self.found.iter().map(|failover| failover.recovered_us).collect::<Option<Vec<u64>>>()?;
+        let (writer, unserved_us, seq) = unserved_writer(self.all, recovered.into_iter().max()?)?;
+        let summary = format!(
+            "when the load ended, writer {writer} had tried for {:.1} s after new connections were served, and nothing was \
+             acknowledged to it",
+            milliseconds(unserved_us) / 1000.0
+        );
+        Some(Finding::new(NAME, Outcome::Inconclusive, summary).with_evidence([seq]))
     }
 
     /// The outage that stands for the scenario: the longest that ended.
     fn longest(&self) -> usize {
+        self.longest_of(|_| true)
+    }
+
+    /// The longest of these outages that ended.
+    fn longest_of(&self, counts: impl Fn(&Failover) -> bool) -> usize {
         let outage_ms = |index: &usize| self.found[*index].outage_ms().unwrap_or(-1.0);
-        (0..self.found.len()).max_by(|one, other| outage_ms(one).total_cmp(&outage_ms(other))).unwrap_or(0)
+        let own = (0..self.found.len()).filter(|index| counts(&self.found[*index]));
+        own.max_by(|one, other| outage_ms(one).total_cmp(&outage_ms(other))).unwrap_or(0)
     }
 
     /// What each outage shows; the longest tells the scenario's figures too.
@@ -197,7 +219,7 @@ impl Scene<'_, '_> {
             }
             let asked = own.iter().filter(|expectation| is_asked(failover, &expectation.measure));
             let asked: Vec<Expectation> = asked
-                .filter_map(|expectation| match index == longest {
+                .filter_map(|expectation| match index == self.longest_of(|own| is_asked(own, &expectation.measure)) {
                     true => Some((*expectation).clone()),
                     false => without_least(expectation),
                 })
@@ -229,6 +251,9 @@ impl Scene<'_, '_> {
         let outage = Measure { name: WRITE_OUTAGE_MS.to_owned(), value: outage_ms, predicted };
         let (outcome, doubt) = match failover.settled {
             true => (Outcome::Pass, ""),
+            false if failover.course == Course::NoOutage => {
+                (Outcome::Inconclusive, "; but the load ended before clients could have felt it")
+            }
             false => (Outcome::Inconclusive, "; the load ended before the recovery had settled"),
         };
         let told = format!("{}{doubt}", story(self.evidence, failover));
@@ -249,9 +274,25 @@ impl Scene<'_, '_> {
             let finding = finding.held_against(expectation);
             let verdict = finding.measure.as_ref().map(|measure| against(measure, expectation)).unwrap_or_default();
             let held = error.applied_to(Finding { summary: format!("{}{verdict}", finding.summary), ..finding });
-            within_onset_error(held, failover)
+            self.within_pauses(within_onset_error(held, failover), failover)
         };
         asked.iter().map(hold).collect()
+    }
+
+    /// A bound that an outage misses only with the time in which nobody tried is not missed for sure.
+    fn within_pauses(&self, finding: Finding, failover: &Failover) -> Finding {
+        let (Some(measure), Some(target)) = (&finding.measure, finding.target) else { return finding };
+        if finding.outcome != Outcome::Fail || measure.name != WRITE_OUTAGE_MS {
+            return finding;
+        }
+        let until_us = failover.recovered_us.unwrap_or(failover.watched_until_us);
+        let untried_ms = untried_ms(self.all, failover.outage_from_us, until_us);
+        match edges(target).1 {
+            Some(most) if measure.value > most && measure.value - untried_ms <= most => {
+                doubted(finding, &format!("the prober tried nothing for {:.1} s of it", untried_ms / 1000.0))
+            }
+            _ => finding,
+        }
     }
 
     /// The first fault struck in an outage: how long that was says nothing about the fault.
@@ -288,7 +329,8 @@ impl Scene<'_, '_> {
         let tightest = most.min_by(|one, other| one.0.total_cmp(&other.0));
         let deadline_ms = (self.evidence.plan.deadlines.recovered_s.saturating_mul(1000)) as f64 - PATIENCE_SLACK_MS;
         let doubtful_us = if self.watched.ground_lost { GROUND_NOTICED_WITHIN_US } else { 0 };
-        let sure_ms = tried_ms - stood_still_ms(self.evidence, from_us, until_us) - milliseconds(doubtful_us);
+        let unknown_ms = stood_still_ms(self.evidence, from_us, until_us).max(untried_ms(self.all, from_us, until_us));
+        let sure_ms = tried_ms - unknown_ms - milliseconds(doubtful_us);
         let outlasted = sure_ms >= deadline_ms || tightest.is_some_and(|(most, _)| sure_ms > most);
         let (outcome, tail) = match outlasted {
             false if self.watched.ground_lost => (Outcome::Inconclusive, ", but the harness had lost its own ground"),
@@ -315,12 +357,16 @@ impl Scene<'_, '_> {
         let window = Window { from_us: fault_us, until_us: self.watched.until_us, ended_by_fault: false };
         let gap = longest_client_gap_ms(self.all, window).map(|gap| Measure::new(LONGEST_CLIENT_GAP_MS, gap));
         let mut measures = vec![
-            Measure::new(TOTAL_OUTAGE_MS, milliseconds(self.lengths_us().sum())),
+            Measure::new(TOTAL_OUTAGE_MS, milliseconds(self.total_us())),
             Measure::new(OUTAGES, self.lengths_us().count() as f64),
         ];
         measures.extend(gap);
         measures.extend(reads.into_iter().flat_map(Reads::measures));
         measures
+    }
+
+    fn total_us(&self) -> u64 {
+        self.lengths_us().fold(0, u64::saturating_add)
     }
 
     fn lengths_us(&self) -> impl Iterator<Item = u64> {
@@ -331,7 +377,7 @@ impl Scene<'_, '_> {
 
     /// What is expected of all outages together.
     fn hold_scenario(&self, expectation: &Expectation, of_scenario: &[Measure], error: &HarnessError) -> Finding {
-        let (count, total_s) = (self.lengths_us().count(), milliseconds(self.lengths_us().sum()) / 1000.0);
+        let (count, total_s) = (self.lengths_us().count(), milliseconds(self.total_us()) / 1000.0);
         let spans = if count == 1 { "outage" } else { "outages" };
         let summary = format!("after the first fault clients had {count} {spans} of writes, {total_s:.1} s in total");
         let held = Finding::new(NAME, Outcome::Pass, summary).with_details(of_scenario.to_vec());

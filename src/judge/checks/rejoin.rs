@@ -23,6 +23,7 @@ use super::{
     phases::milliseconds,
     primaries::LOOK_US,
     record::{FaultRecord, outsiders, reached_us, watched_span},
+    recovery_time::doubted_by_lateness,
     returns::{Return, slowest_return},
 };
 use crate::{
@@ -34,11 +35,12 @@ use crate::{
 };
 
 const NAME: &str = "rejoin";
+const REJOIN_MS: &str = "rejoin_ms";
 
 pub const CHECK: Check = Check {
     name: NAME,
     question: "Did every node, the old primary first of all, come back and stream from the new primary?",
-    measures: &["rejoin_ms", "missing_nodes"],
+    measures: &[REJOIN_MS, "missing_nodes"],
     safety: true,
     judge,
 };
@@ -58,7 +60,9 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     if let Some(node) = asked.iter().find(|node| !end.is_fresh(node)) {
         return inconclusive(&format!("the state of {node} in the end was not observed"));
     }
-    let primaries: Vec<&str> = asked.iter().copied().filter(|node| end.last[node].2.is_primary()).collect();
+    // Whoever leads, leads, also one that a fault is still on.
+    let is_primary = |node: &&str| end.is_fresh(node) && end.last[node].2.is_primary();
+    let primaries: Vec<&str> = evidence.plan.nodes.iter().map(String::as_str).filter(is_primary).collect();
     let [primary] = primaries[..] else { return vec![end.without_one_primary(&asked, &primaries)] };
     let timeline = end.last[primary].2.timeline;
     let missing: Vec<&str> =
@@ -69,7 +73,18 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     if expectations.is_empty() {
         return vec![finding];
     }
-    expectations.iter().map(|expectation| held_against(finding.clone(), expectation, returned)).collect()
+    let late_us = late_us(evidence, faults);
+    expectations.iter().map(|expectation| held_against(finding.clone(), expectation, returned, late_us)).collect()
+}
+
+/// How late the harness's timers fired at worst since the first fault was gone.
+fn late_us(evidence: &Evidence<'_>, faults: &[FaultRecord<'_>]) -> u64 {
+    let from_us = faults.iter().filter_map(|fault| fault.healed_us).min().unwrap_or(u64::MAX);
+    let late = evidence.events.iter().filter(|event| event.at_us >= from_us).filter_map(|event| match event.what {
+        Occurrence::TimerLate { late_us } => Some(late_us),
+        _ => None,
+    });
+    late.max().unwrap_or(0)
 }
 
 /// Whether a node is where it belongs. A primary that was restarted in place, or got the leader key back, is too.
@@ -80,11 +95,15 @@ pub(super) fn in_place(state: &NodeState, primary: &str, timeline: Option<u32>) 
     }
 }
 
-/// The finding held to an expectation, which is open where the bound lies between two looks.
-fn held_against(finding: Finding, expectation: &Expectation, returned: Option<Return>) -> Finding {
+/// The finding held to an expectation, which is open where the bound lies between two looks, or no further away than the
+/// harness's timers were late.
+fn held_against(finding: Finding, expectation: &Expectation, returned: Option<Return>, late_us: u64) -> Finding {
     let before = finding.outcome;
     let mut held = finding.held_against(expectation);
-    if let (Bound::AtMost(most), Some(returned), "rejoin_ms") = (expectation.bound, returned, &*expectation.measure)
+    if expectation.measure == REJOIN_MS && before != Outcome::Fail {
+        held = doubted_by_lateness(held, milliseconds(late_us));
+    }
+    if let (Bound::AtMost(most), Some(returned), REJOIN_MS) = (expectation.bound, returned, &*expectation.measure)
         && held.outcome == Outcome::Fail
         && before != Outcome::Fail
         && milliseconds(returned.after_us) <= most
@@ -155,20 +174,20 @@ impl<'a> End<'a> {
         let run: Vec<u64> = own.rev().take_while(|(_, state)| is_missing(state)).map(|(at_us, _)| at_us).collect();
         let missing_us = at_us.saturating_sub(run.last().copied().unwrap_or(*at_us));
         let brief = !state.reachable && missing_us <= LOOK_US;
-        if brief && self.ledger(node).is_some_and(|(read_us, _)| read_us + LOOK_US >= *at_us) {
+        if brief && self.ledger(node).is_some_and(|(read_us, _)| read_us.saturating_add(LOOK_US) >= *at_us) {
             return Some(format!("the ledger of {node} was read at that moment"));
         }
         if !state.reachable && run.len() == 1 && !self.is_unread(node) {
             return Some(format!("{node} was silent in one look alone"));
         }
-        let late_us = self.timers_late_us().filter(|late_us| missing_us <= late_us + LOOK_US)?;
+        let late_us = self.timers_late_us().filter(|late_us| missing_us <= late_us.saturating_add(LOOK_US))?;
         let late_ms = milliseconds(late_us);
         Some(format!("the harness's own timers fired {late_ms:.0} ms late in the end: the machine was starved"))
     }
 
     /// How late the harness's timers fired at worst in the end, if they were late at all.
     fn timers_late_us(&self) -> Option<u64> {
-        let recent = self.events.iter().filter(|event| event.at_us + STALE_US >= self.until_us);
+        let recent = self.events.iter().filter(|event| event.at_us.saturating_add(STALE_US) >= self.until_us);
         let late = recent.filter_map(|event| match event.what {
             Occurrence::TimerLate { late_us } => Some(late_us),
             _ => None,
@@ -212,12 +231,13 @@ fn last_states(events: &[Event], until_us: u64) -> States<'_> {
 }
 
 /// Whether a fault took the node away for good.
-fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
-    faults.iter().any(|fault| fault.hits(node, ServiceKind::Patroni.name()) && fault.healing_us.is_none())
+pub(crate) fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
+    let is_on = |fault: &FaultRecord<'_>| fault.healing_us.is_none() && fault.healed_us.is_none();
+    faults.iter().any(|fault| fault.hits(node, ServiceKind::Patroni.name()) && is_on(fault))
 }
 
 fn finding(missing: &[&str], primary: &str, end: &End<'_>, returned: Option<Return>) -> Finding {
-    let rejoin_ms = returned.map(|returned| Measure::new("rejoin_ms", milliseconds(returned.at_most_us)));
+    let rejoin_ms = returned.map(|returned| Measure::new(REJOIN_MS, milliseconds(returned.at_most_us)));
     let missing_nodes = Measure::new("missing_nodes", missing.len() as f64);
     let timeline = end.last[primary].2.timeline;
     let (outcome, summary) = if missing.is_empty() {

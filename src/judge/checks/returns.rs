@@ -42,7 +42,7 @@ fn primary_back(evidence: &Evidence<'_>, (node, timeline): (&str, Option<u32>), 
     });
     let said = states(evidence, node).find(|(at_us, state)| *at_us >= healed_us && in_place(state, node, timeline));
     let at_us = said.map(|(at_us, _)| at_us).into_iter().chain(acknowledged).min()?;
-    Some(Return { after_us: 0, at_most_us: at_us - healed_us })
+    Some(Return { after_us: 0, at_most_us: at_us.saturating_sub(healed_us) })
 }
 
 fn standby_back(
@@ -68,7 +68,10 @@ fn standby_back(
         }
         match (streams && sends, back) {
             (true, None) => {
-                back = Some(Return { after_us: looked_us - healed_us, at_most_us: event.at_us - healed_us });
+                back = Some(Return {
+                    after_us: looked_us.saturating_sub(healed_us),
+                    at_most_us: event.at_us.saturating_sub(healed_us),
+                });
             }
             // What breaks it after the next fault is that one's.
             (false, Some(_)) if next_fault_us.is_none_or(|at_us| event.at_us < at_us) => back = None,

@@ -85,7 +85,7 @@ fn elsewhere(evidence: &Evidence<'_>, all: &[Tried<'_>], reigns: &[Reign]) -> Ve
     let outsiders = outsiders(&evidence.plan.nodes, evidence.events);
     let outsiders = outsiders.keys().map(|node| format!("{node} answers and is not in the plan"));
     let unwatched = unwatched(evidence, all, reigns).into_iter().map(|gap| {
-        let length_s = milliseconds(gap.to_us - gap.from_us) / 1000.0;
+        let length_s = milliseconds(gap.to_us.saturating_sub(gap.from_us)) / 1000.0;
         format!("{} showed nothing for {length_s:.1} s and could have been a second writer", gap.node)
     });
     outsiders.chain(unwatched).collect()
@@ -285,7 +285,8 @@ fn keyless<'e>(signs: &[Sign<'e>], keys: &[KeyChange<'e>]) -> Vec<(Sign<'e>, Sig
     for (index, change) in keys.iter().enumerate() {
         let Some(holder) = change.holder else { continue };
         let until_us = keys.get(index + 1).map_or(u64::MAX, |next| next.at_us);
-        let surely = |sign: &&Sign<'e>| sign.from_us >= change.at_us + KEY_SLACK_US && sign.to_us <= until_us;
+        let surely =
+            |sign: &&Sign<'e>| sign.from_us >= change.at_us.saturating_add(KEY_SLACK_US) && sign.to_us <= until_us;
         let mut spans: BTreeMap<(&str, u32), (Sign<'e>, Sign<'e>)> = BTreeMap::new();
         for sign in signs.iter().filter(|sign| sign.node != holder).filter(surely) {
             spans.entry((sign.node, sign.timeline)).or_insert((*sign, *sign)).1 = *sign;
@@ -301,7 +302,8 @@ fn keyless<'e>(signs: &[Sign<'e>], keys: &[KeyChange<'e>]) -> Vec<(Sign<'e>, Sig
 /// nothing can be said.
 fn lacks_key(tried: &Tried<'_>, keys: &[KeyChange<'_>]) -> bool {
     let Some((node, _)) = tried.answered_by().filter(|_| tried.is_write()) else { return false };
-    let (from_us, to_us) = (tried.started_us().saturating_sub(KEY_SLACK_US), tried.ended_us + KEY_SLACK_US);
+    let (from_us, to_us) =
+        (tried.started_us().saturating_sub(KEY_SLACK_US), tried.ended_us.saturating_add(KEY_SLACK_US));
     // Before the watch began the holder is not known, and nothing can be held against the node.
     let Some(before) = keys.iter().rposition(|change| change.at_us <= from_us) else { return false };
     !keys[before..].iter().take_while(|change| change.at_us <= to_us).any(|change| change.holder == Some(node))
@@ -310,10 +312,10 @@ fn lacks_key(tried: &Tried<'_>, keys: &[KeyChange<'_>]) -> bool {
 /// The time that the spans cover together.
 fn union_us(mut spans: Vec<(u64, u64)>) -> u64 {
     spans.sort_unstable();
-    let mut covered_us = 0;
+    let mut covered_us = 0_u64;
     let mut end_us = 0;
     for (from_us, to_us) in spans {
-        covered_us += to_us.saturating_sub(from_us.max(end_us));
+        covered_us = to_us.saturating_sub(from_us.max(end_us)).saturating_add(covered_us);
         end_us = end_us.max(to_us);
     }
     covered_us

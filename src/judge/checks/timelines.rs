@@ -16,7 +16,8 @@
 //! return, or its WAL in an archive, meets a timeline of the same number.
 //!
 //! A timeline that was led and whose history nobody read is inconclusive, but for the one that was there in the
-//! beginning: where it left its parent can't be compared.
+//! beginning: where it left its parent can't be compared. So is one on which a primary was seen at a position before the
+//! place where it began: one of the two is not true.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,6 +91,15 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
              began one of the same number is unknown"
         );
         (Outcome::Inconclusive, summary, vec![tenure.evidence.0])
+    } else if let Some((sign, switch)) = known.misplaced(signs) {
+        let summary = format!(
+            "{} was primary on timeline {} at {}, and its history says that it began at {}",
+            sign.node,
+            sign.timeline,
+            position(sign.lsn.unwrap_or(0)),
+            position(switch.origin.switch_lsn)
+        );
+        (Outcome::Inconclusive, summary, vec![sign.seq, switch.seq])
     } else {
         let led = tenures.iter().map(|tenure| format!("{} by {}", tenure.timeline, tenure.node)).collect::<Vec<_>>();
         let shown = switches.iter().map(|switch| switch.seq).chain([first.seq]).collect();
@@ -146,6 +156,14 @@ impl<'a> Known<'_, 'a> {
             found.insert(number, (words, led.chain(origins.iter().map(|own| own.seq)).collect()));
         }
         found
+    }
+
+    /// A primary that was seen before the place where its timeline began.
+    fn misplaced<'s>(&'s self, signs: &'s [Sign<'a>]) -> Option<(&'s Sign<'a>, &'s Switch<'a>)> {
+        signs.iter().find_map(|sign| {
+            let switch = self.switches.iter().find(|switch| switch.timeline == sign.timeline)?;
+            sign.lsn.is_some_and(|lsn| lsn < switch.origin.switch_lsn).then_some((sign, switch))
+        })
     }
 
     /// Tenures on timelines whose history nobody read.

@@ -86,7 +86,7 @@ pub fn unwatched(evidence: &Evidence<'_>, attempts: &[Tried<'_>], reigns: &[Reig
         known.extend(faults.iter().filter_map(|fault| dead(evidence.events, fault, node, &answers)));
         known.extend(answers.iter().map(|answer| (answer.to_us, answer.to_us)));
         let (from_us, to_us) = longest_gap_us(from_us, known, until_us);
-        (to_us - from_us > UNWATCHED_US).then(|| Unwatched { node: node.clone(), from_us, to_us })
+        (to_us.saturating_sub(from_us) > UNWATCHED_US).then(|| Unwatched { node: node.clone(), from_us, to_us })
     };
     evidence.plan.nodes.iter().filter_map(longest).collect()
 }
@@ -168,7 +168,7 @@ fn longest_gap_us(from_us: u64, mut known: Vec<(u64, u64)>, until_us: u64) -> (u
     let mut longest = (from_us, from_us);
     let mut covered_us = from_us;
     for (begin_us, end_us) in known.into_iter().chain([(until_us, until_us)]) {
-        if begin_us.saturating_sub(covered_us) > longest.1 - longest.0 {
+        if begin_us.saturating_sub(covered_us) > longest.1.saturating_sub(longest.0) {
             longest = (covered_us, begin_us);
         }
         covered_us = covered_us.max(end_us);

@@ -75,11 +75,11 @@ pub enum Subject {
     Fault,
     /// Clients could not write after a fault.
     Outage,
-    /// After an outage that followed a fault another node led.
+    /// After an outage that followed a fault another node led, and the primary had not handed over in order.
     Failover,
     /// A node was promoted, with an outage or without.
     Promotion,
-    /// The primary was made to hand over in order.
+    /// The primary was made to hand over in order, and clients felt no other fault.
     Switchover,
     /// The old primary of a failover that was not in order came back, so that what it had written alone had to be rewound.
     Rewind,
@@ -87,7 +87,7 @@ pub enum Subject {
     CutOff,
     /// Faults hit every node, so that none was left to lead.
     AllDown,
-    /// A node was taken out of the cluster.
+    /// A node was taken out of the cluster, and clients felt no other fault.
     MemberRemoved,
 }
 

@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Topology, validate};
+use super::{
+    Topology,
+    postgresql::{self, ParameterProblem},
+    validate,
+};
 use crate::suggestion::did_you_mean;
 
 /// A setting that a scenario can't have.
@@ -12,10 +16,43 @@ pub enum SettingError {
     Unknown { name: String, hint: String },
     #[error("`{text}` can't be the Patroni setting `{name}`: {reason}")]
     Value { name: String, text: String, reason: String },
+    #[error(transparent)]
+    Parameter(#[from] ParameterProblem),
     #[error("`{text}` can't be the PostgreSQL parameter `{name}`: {reason}")]
     Postgresql { name: String, text: String, reason: String },
     #[error("the settings do not go together: {0}")]
     Together(String),
+}
+
+impl SettingError {
+    /// What was probably meant, or what is possible, where the message does not say it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            SettingError::Parameter(problem) => Some(problem.help()),
+            _ => None,
+        }
+    }
+
+    /// What can't be: the name or the value, as it was written.
+    pub fn text(&self) -> &str {
+        match self {
+            SettingError::Unknown { name, .. } | SettingError::Postgresql { name, .. } => name,
+            SettingError::Value { text, .. } => text,
+            SettingError::Parameter(problem) => problem.text(),
+            SettingError::Together(_) => "",
+        }
+    }
+
+    /// Whether it is the value that can't be, and not the name; `None`: neither by itself.
+    pub fn is_of_value(&self) -> Option<bool> {
+        match self {
+            SettingError::Unknown { .. } => Some(false),
+            SettingError::Value { .. } => Some(true),
+            SettingError::Parameter(problem) => Some(problem.is_of_value()),
+            SettingError::Postgresql { .. } => Some(false),
+            SettingError::Together(_) => None,
+        }
+    }
 }
 
 impl Topology {
@@ -31,13 +68,19 @@ impl Topology {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             return Err(SettingError::Unknown { name: name.to_owned(), hint: did_you_mean(name, &known) });
         };
+        let known_value = settings[&key].clone();
         settings[&key] = match text {
             "on" => Value::Bool(true),
             "off" => Value::Bool(false),
             _ => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         };
         let mut changed = self.clone();
-        changed.settings.patroni = serde_json::from_value(settings).map_err(|error| wrong(error.to_string()))?;
+        let takes = match &known_value {
+            Value::Bool(_) => "it takes on or off",
+            _ if key.ends_with("_bytes") => "it takes a whole number of bytes",
+            _ => "it takes a whole number of seconds",
+        };
+        changed.settings.patroni = serde_json::from_value(settings).map_err(|_| wrong(takes.to_owned()))?;
         changed.takes_each_setting().map_err(wrong)?;
         *self = changed;
         Ok(())
@@ -46,7 +89,10 @@ impl Topology {
     /// Sets a parameter of PostgreSQL on every node, as in `postgresql.conf`. The topology stays as it was when it can't
     /// be set.
     pub fn set_postgresql(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
+        postgresql::check(name, text)?;
         let mut changed = self.clone();
+        // Upper and lower case are the same: what is set last holds.
+        changed.settings.postgresql.parameters.retain(|known, _| !known.eq_ignore_ascii_case(name));
         changed.settings.postgresql.parameters.insert(name.to_owned(), text.to_owned());
         let wrong = |reason| SettingError::Postgresql { name: name.to_owned(), text: text.to_owned(), reason };
         changed.takes_each_setting().map_err(wrong)?;
@@ -85,6 +131,24 @@ mod tests {
         topology.set_patroni("loop_wait_s", "5").unwrap();
         let patroni = &topology.settings.patroni;
         assert_eq!((patroni.failsafe_mode, patroni.primary_start_timeout_s, patroni.loop_wait_s), (true, 0, 5));
+    }
+
+    #[test]
+    fn a_parameter_is_set_once_however_its_name_is_written() {
+        let mut topology = load("single-region", &[]).unwrap();
+        topology.set_postgresql("work_mem", "8MB").unwrap();
+        topology.set_postgresql("Work_Mem", "16MB").unwrap();
+        assert_eq!(topology.settings.postgresql.parameters.len(), 1);
+        let wrong = topology.set_postgresql("work_mem", "16mb").unwrap_err();
+        assert_eq!(wrong.to_string(), "`16mb` can't be the value of `work_mem`");
+        assert_eq!((wrong.is_of_value(), wrong.help().is_some()), (Some(true), true));
+        // More standbys than places for them.
+        topology.set_postgresql("max_wal_senders", "3").unwrap();
+        topology.set_postgresql("superuser_reserved_connections", "100").unwrap();
+        topology.set_postgresql("max_connections", "100").unwrap();
+        assert!(topology.settings_go_together().unwrap_err().to_string().contains("are reserved"));
+        topology.set_postgresql("max_connections", "101").unwrap();
+        topology.settings_go_together().unwrap();
     }
 
     #[test]

@@ -45,7 +45,9 @@ fn is_path(name_or_path: &str) -> bool {
 }
 
 fn load_file(file: &Path) -> Result<Topology, TopologyError> {
-    match fs::read_to_string(file) {
+    // A device may have no end, and a pipe no beginning.
+    let is_other = fs::metadata(file).is_ok_and(|found| !found.is_file());
+    match if is_other { Err(io::Error::other("it is no file")) } else { fs::read_to_string(file) } {
         Ok(text) => parse(&file.display().to_string(), &text),
         Err(cause) => Err(TopologyError::Unreadable { help: unreadable_help(file, &cause), path: file.into(), cause }),
     }

@@ -4,10 +4,12 @@
 //! passwords; those belong to a run.
 
 mod changes;
+pub mod dynamic;
 mod error;
 mod library;
 mod parse;
 mod position;
+pub mod postgresql;
 mod schema;
 mod settings;
 mod validate;
@@ -207,6 +209,14 @@ impl Topology {
                 self.links.push(Link { from: from.clone(), to: to.clone(), shaped_ports: ports.clone() });
             }
         }
+    }
+
+    /// How many sessions PostgreSQL takes on each node.
+    pub fn max_connections(&self) -> u32 {
+        let parameters = &self.settings.postgresql.parameters;
+        let set = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("max_connections"));
+        let number = set.and_then(|(name, text)| postgresql::whole_number(name, text));
+        number.map_or(postgresql::MAX_CONNECTIONS, |number| number as u32)
     }
 
     /// The region of a host.

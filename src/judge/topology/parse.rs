@@ -49,7 +49,10 @@ fn file_stem(source_name: &str) -> Option<&str> {
 /// Where a problem is shown: at the first of its paths that the file holds, else near it.
 fn place_of(text: &str, positions: &Positions, problem: &Problem) -> Place {
     let held = problem.paths.iter().find(|path| positions.holds(path)).or(problem.paths.first());
-    let location = held.and_then(|path| positions.find(path));
+    let location = held.and_then(|path| {
+        let key = if problem.is_of_key { positions.find_key(path) } else { None };
+        key.or_else(|| positions.find(path))
+    });
     location.map_or_else(|| Place::start(text), |location| Place::new(text, location))
 }
 

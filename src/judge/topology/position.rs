@@ -102,6 +102,18 @@ impl Positions {
         found
     }
 
+    /// Where the key at the end of this path stands, whatever its value is.
+    pub fn find_key(&self, path: &[Step]) -> Option<&Location> {
+        let (last, above) = path.split_last()?;
+        let block = above.iter().try_fold(self, |at, step| at.step(step).map(|(value, _)| &value.value))?;
+        match (block, last) {
+            (Positions::Map(entries), Step::Key(last)) => {
+                entries.iter().find(|(key, _)| key.value == *last).map(|(key, _)| &key.referenced)
+            }
+            _ => None,
+        }
+    }
+
     /// The path of the key that stands at this line and column.
     pub fn key_at(&self, line: u64, column: u64) -> Option<Path> {
         self.search(&mut Vec::new(), &|key, _| key.is_some_and(|key| stands_at(key, line, column)))

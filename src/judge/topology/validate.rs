@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Endpoint, Host, ServiceKind, Topology,
     position::{Path, Step, steps},
+    postgresql::{self, MAJOR_VERSION, MAX_CONNECTIONS},
 };
 use crate::{
     claims,
@@ -18,11 +19,22 @@ pub(super) struct Problem {
     pub paths: Vec<Path>,
     pub message: String,
     pub help: Option<String>,
+    /// Whether it is the key that is wrong, whatever its value is.
+    pub is_of_key: bool,
 }
 
 impl Problem {
     fn at(path: Path, message: String) -> Self {
-        Self { paths: vec![path], message, help: None }
+        Self::at_all(vec![path], message)
+    }
+
+    fn at_key(path: Path, message: String) -> Self {
+        Self { is_of_key: true, ..Self::at(path, message) }
+    }
+
+    /// Of several together.
+    fn at_all(paths: Vec<Path>, message: String) -> Self {
+        Self { paths, message, help: None, is_of_key: false }
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -49,8 +61,9 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Prob
     problems
 }
 
-/// Names that endpoints have already, or that resolve to something else on every machine.
-const RESERVED_HOST_NAMES: &[&str] = &["write", "read", "localhost"];
+/// Names that endpoints have already, that resolve to something else on every machine, or that say something else where
+/// scenarios name hosts.
+const RESERVED_HOST_NAMES: &[&str] = &["write", "read", "localhost", "clients", "and"];
 
 /// A name that can be a DNS label on every resolver: containers, hosts and networks are called by it.
 fn is_dns_label(name: &str) -> bool {
@@ -116,7 +129,10 @@ fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
         check_name("host", &host.name, name_path.clone(), problems);
         if RESERVED_HOST_NAMES.contains(&host.name.as_str()) {
             let message = format!("a host can't be called `{}`", host.name);
-            problems.push(Problem::at(name_path.clone(), message).help("an endpoint or every machine has that name"));
+            problems.push(
+                Problem::at(name_path.clone(), message)
+                    .help("an endpoint, every machine or a scenario has that name for something else"),
+            );
         }
         if !seen.insert(&host.name) {
             let message = format!("two hosts are called `{}`", host.name);
@@ -183,12 +199,16 @@ fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
             problems.push(Problem::at(path("host"), message).help("it needs a host with haproxy or patroni"));
         } else if port == 0 {
             problems.push(Problem::at(path("port"), "no service can listen on port 0".to_owned()));
+        } else if ServiceKind::Toxiproxy.own_ports().iter().any(|(own, _)| *own == port) {
+            let message = format!("port {port} is Toxiproxy's, which comes where links are shaped");
+            problems.push(Problem::at(path("port"), message).help("give the endpoint another port"));
         } else if !proxied && port != ServiceKind::POSTGRESQL_PORT {
             let message = format!("nothing on `{}` serves port {port} to clients", host.name);
             let help = format!("PostgreSQL listens on {}", ServiceKind::POSTGRESQL_PORT);
             problems.push(Problem::at(path("port"), message).help(help));
         }
     }
+    published(topology, problems);
     if let Some(read) = &topology.endpoints.read {
         let write = &topology.endpoints.write;
         let proxies =
@@ -197,6 +217,26 @@ fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
             let message = format!("reads and writes share port {} of the proxy", read.port);
             let help = "every haproxy listens on both ports, so they must differ (document 002: 5432 and 5433)";
             problems.push(Problem::at(steps!["endpoints", "read", "port"], message).help(help));
+        }
+    }
+}
+
+/// The ports of this machine at which endpoints are reached.
+fn published(topology: &Topology, problems: &mut Vec<Problem>) {
+    let mut taken = BTreeMap::new();
+    for (_, name, endpoint) in named_endpoints(topology) {
+        let Some(port) = endpoint.publish else { continue };
+        let path = steps!["endpoints", name, "publish"];
+        match taken.insert(port, (name, endpoint)) {
+            _ if port == 0 => {
+                let problem = Problem::at(path, "an endpoint can't be published at port 0".to_owned());
+                problems.push(problem.help("leave `publish` out for any port that is free"));
+            }
+            Some((other, first)) if (&first.host, first.port) != (&endpoint.host, endpoint.port) => {
+                let message = format!("port {port} of this machine is taken by the endpoint `{other}`");
+                problems.push(Problem::at(path, message).help("publish each endpoint at a port of its own"));
+            }
+            _ => {}
         }
     }
 }
@@ -314,7 +354,7 @@ fn patroni(topology: &Topology, problems: &mut Vec<Problem>) {
         let paths = ["ttl_s", "loop_wait_s", "retry_timeout_s"].map(path).to_vec();
         let help =
             "otherwise the key of a healthy primary can expire while it retries: raise ttl_s or lower the others";
-        problems.push(Problem { paths, message, help: Some(help.to_owned()) });
+        problems.push(Problem::at_all(paths, message).help(help));
     }
 }
 
@@ -330,7 +370,7 @@ fn etcd(topology: &Topology, problems: &mut Vec<Problem>) {
     if election < 5 * heartbeat {
         let message = format!("election_timeout_ms is {election}, less than 5 × heartbeat_interval_ms ({heartbeat})");
         let paths = ["election_timeout_ms", "heartbeat_interval_ms"].map(path).to_vec();
-        problems.push(Problem { paths, message, help: Some("etcd refuses to start with that".to_owned()) });
+        problems.push(Problem::at_all(paths, message).help("etcd refuses to start with that"));
     }
     if election > 50_000 {
         let message = format!("election_timeout_ms is {election}; etcd takes at most 50000");
@@ -338,38 +378,20 @@ fn etcd(topology: &Topology, problems: &mut Vec<Problem>) {
     }
 }
 
+/// HAProxy keeps the sum of fall and rise, and times in milliseconds, in 31 bits.
+const MOST_FOR_HAPROXY: u32 = i32::MAX as u32 / 2;
+
 fn haproxy(topology: &Topology, problems: &mut Vec<Problem>) {
     let settings = &topology.settings.haproxy;
     for (field, value) in [("inter_ms", settings.inter_ms), ("fall", settings.fall), ("rise", settings.rise)] {
+        let path = steps!["settings", "haproxy", field];
         if value == 0 {
-            let path = steps!["settings", "haproxy", field];
             problems.push(Problem::at(path, format!("{field} must be at least 1")));
+        } else if value > MOST_FOR_HAPROXY {
+            problems.push(Problem::at(path, format!("{field} is {value}; HAProxy takes at most {MOST_FOR_HAPROXY}")));
         }
     }
 }
-
-/// The only major version that images are made for.
-const MAJOR_VERSION: u32 = 17;
-
-/// Parameters that the harness or Patroni sets itself: Patroni passes them on the command line or ignores them,
-/// so that the file would not do what it says.
-const OWNED_PARAMETERS: &[&str] = &[
-    "cluster_name",
-    "config_file",
-    "data_directory",
-    "external_pid_file",
-    "hba_file",
-    "hot_standby",
-    "ident_file",
-    "listen_addresses",
-    "pgquake.node",
-    "port",
-    "primary_conninfo",
-    "primary_slot_name",
-    "promote_trigger_file",
-    "unix_socket_directories",
-    "wal_log_hints",
-];
 
 fn postgresql(topology: &Topology, problems: &mut Vec<Problem>) {
     let settings = &topology.settings.postgresql;
@@ -379,21 +401,55 @@ fn postgresql(topology: &Topology, problems: &mut Vec<Problem>) {
         let help = format!("images are made for PostgreSQL {MAJOR_VERSION}");
         problems.push(Problem::at(path("major_version"), message).help(help));
     }
-    for name in settings.parameters.keys() {
-        let at = || below(&path("parameters"), name.as_str());
-        let plain = name.to_lowercase();
-        let letters = plain.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.".contains(letter));
-        if !letters || !plain.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
-            problems.push(Problem::at(at(), format!("`{name}` can't be the name of a parameter")));
-        } else if OWNED_PARAMETERS.contains(&plain.as_str()) || plain.starts_with("recovery_target") {
-            let problem = Problem::at(at(), format!("`{name}` is not the topology's to set"));
-            problems.push(problem.help("Patroni or the harness sets it on each node"));
-        } else if plain == "synchronous_standby_names" && topology.settings.patroni.synchronous_mode {
-            let problem = Problem::at(at(), format!("`{name}` is Patroni's with synchronous_mode"));
+    let parameters = &settings.parameters;
+    let at = |name: &str| below(&path("parameters"), name);
+    let mut seen = BTreeSet::new();
+    for (name, text) in parameters {
+        if !seen.insert(name.to_lowercase()) {
+            let problem = Problem::at_key(at(name), format!("`{name}` stands twice"));
+            problems.push(problem.help("upper and lower case are the same in a parameter's name"));
+        } else if let Err(wrong) = postgresql::check(name, text) {
+            let place = if wrong.is_of_value() { Problem::at } else { Problem::at_key };
+            problems.push(place(at(name), wrong.to_string()).help(wrong.help()));
+        } else if name.eq_ignore_ascii_case(SYNCHRONOUS) && topology.settings.patroni.synchronous_mode {
+            let problem = Problem::at_key(at(name), format!("`{name}` is Patroni's with synchronous_mode"));
             problems.push(problem.help("remove it, or turn synchronous_mode off"));
         }
     }
+    postgresql_together(topology, problems);
 }
+
+/// What several parameters, or a parameter and the hosts, must keep together.
+fn postgresql_together(topology: &Topology, problems: &mut Vec<Problem>) {
+    let parameters = &topology.settings.postgresql.parameters;
+    let at = |name: &str| steps!["settings", "postgresql", "parameters", name];
+    let set = |wanted: &str| {
+        let (name, text) = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        Some((name.as_str(), postgresql::whole_number(name, text)?))
+    };
+    let standbys = topology.hosts_with(ServiceKind::Patroni).count().saturating_sub(1);
+    for needed in ["max_wal_senders", "max_replication_slots"] {
+        if let Some((name, number)) = set(needed).filter(|(_, number)| *number < standbys as f64) {
+            let message = format!("`{name}` is {number}, and {standbys} standbys need one each");
+            problems.push(Problem::at(at(name), message).help("raise it, or leave it out"));
+        }
+    }
+    let reserved = ["superuser_reserved_connections", "reserved_connections"];
+    let (kept, most) = (reserved.map(set), set("max_connections"));
+    // PostgreSQL keeps three for superusers unless it is told otherwise.
+    let kept_for_them = kept[0].map_or(3.0, |(_, number)| number) + kept[1].map_or(0.0, |(_, number)| number);
+    let in_all = most.map_or(f64::from(MAX_CONNECTIONS), |(_, number)| number);
+    if kept_for_them >= in_all {
+        let message = format!("{kept_for_them} connections are reserved, of {in_all} in all");
+        let names = kept.into_iter().flatten().chain(most).map(|(name, _)| name);
+        let paths = names.chain(["max_connections"]).map(at).collect();
+        let help = "PostgreSQL refuses to start without one that is free: raise max_connections or lower the others";
+        problems.push(Problem::at_all(paths, message).help(help));
+    }
+}
+
+/// Patroni sets it where it chooses the synchronous standbys.
+const SYNCHRONOUS: &str = "synchronous_standby_names";
 
 fn claimed(topology: &Topology, problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     checks::{
         Finding, Outcome, data_loss, faults_took_effect, harness_was_sound, load_was_real, ran_to_the_end,
-        recovery_time,
+        recovery_time, single_writer,
     },
     claims::{self, Claim, ClaimTarget},
     history::event::{Bound, ScenarioStarted},
@@ -144,7 +144,9 @@ fn try_one(target: &ClaimTarget, verdict: &ScenarioVerdict) -> (ClaimTrial, Opti
     // What no failover explains is no measure of what failovers lose.
     let unexcused = target.check == data_loss::CHECK.name
         && measured(verdict, &target.check, "unexcused_rows").any(|measure| measure.value > 0.0);
-    let whole = whole && !unexcused;
+    // Of writes that nobody would have seen it is not proven that there were none.
+    let unseen = target.measure == recovery_time::OLD_PRIMARY_WRITES_MS && doubted(single_writer::CHECK.name);
+    let whole = whole && !unexcused && !unseen;
     let kept = match missing {
         _ if !sound => None,
         Some(_) => Some(false),

@@ -1,9 +1,14 @@
 //! What makes a history itself doubtful: gaps, a clock that went back, events that can't be as they say.
 
+use std::collections::BTreeMap;
+
 use super::VERDICT;
 use crate::{
-    checks::{Evidence, Finding, Outcome},
-    history::{BrokenLine, Event, Occurrence},
+    checks::{Evidence, Finding, Outcome, record::reached_us},
+    history::{
+        BrokenLine, Event, Occurrence,
+        event::{AttemptOutcome, Milestone},
+    },
 };
 
 /// Why the run as a whole proves less than its scenarios say, gathered as its events are read. Of each kind of doubt
@@ -15,6 +20,10 @@ pub(super) struct Doubts {
     gap: Option<String>,
     clock: Option<String>,
     late: Option<String>,
+    /// The run's frame is not whole: it does not begin with its beginning, begins twice, or goes on after its end.
+    frame: Option<String>,
+    /// An event that only a scenario can have, and that names none.
+    stray: Option<String>,
     failed: Vec<String>,
     /// What the run's end says of an interruption, when it came.
     ended: Option<Option<String>>,
@@ -35,6 +44,12 @@ impl Doubts {
         if self.before.is_some_and(|(_, at_us)| event.at_us < at_us) && self.clock.is_none() {
             self.clock = Some(format!("the history's clock went back at event {}", event.seq));
         }
+        if self.frame.is_none() {
+            self.frame = self.broken_frame(event);
+        }
+        if event.scenario == 0 && self.stray.is_none() && !is_of_the_run(&event.what) {
+            self.stray = Some(format!("event {} belongs to a scenario and does not say to which", event.seq));
+        }
         self.before = Some((event.seq, event.at_us));
         match &event.what {
             Occurrence::StepFailed { text, message, .. } if event.scenario == 0 => {
@@ -43,10 +58,24 @@ impl Doubts {
             Occurrence::GroundLost { reason } if event.scenario == 0 => {
                 self.failed.push(format!("the run lost the ground that it stands on: {reason}"));
             }
-            Occurrence::RunEnded { interrupted } if self.ended.is_none() => self.ended = Some(interrupted.clone()),
+            Occurrence::RunEnded { interrupted } => {
+                let known = self.ended.take().flatten();
+                self.ended = Some(known.or_else(|| interrupted.clone()));
+            }
             _ => {}
         }
         is_missing
+    }
+
+    /// Why the run does not go from its beginning to its end, by its next event.
+    fn broken_frame(&self, event: &Event) -> Option<String> {
+        let begins = matches!(event.what, Occurrence::RunStarted(_)) && event.scenario == 0;
+        match self.before {
+            None if event.seq == 1 && !begins => Some("the history does not begin with the run's beginning".to_owned()),
+            Some(_) if begins => Some(format!("another run begins at event {}", event.seq)),
+            _ if self.ended.is_some() => Some(format!("event {} comes after the end of the run", event.seq)),
+            _ => None,
+        }
     }
 
     /// Takes an event of a scenario that has been judged.
@@ -58,7 +87,7 @@ impl Doubts {
 
     pub(super) fn of_the_run(self, (broken, broken_count): (&[BrokenLine], u64)) -> Vec<String> {
         let mut doubts: Vec<String> = self.gap.into_iter().chain(self.clock).chain(self.late).collect();
-        doubts.extend(self.failed);
+        doubts.extend(self.frame.into_iter().chain(self.stray).chain(self.failed));
         match self.ended {
             Some(Some(reason)) => doubts.push(format!("the run was interrupted: {reason}")),
             Some(None) => {}
@@ -75,11 +104,34 @@ impl Doubts {
     }
 }
 
-/// Events of a scenario that contradict themselves or the plan: findings that leave it unproven at best.
+/// What happens to a run, or in all scenarios that run at the time, and not in one of them.
+fn is_of_the_run(what: &Occurrence) -> bool {
+    matches!(
+        what,
+        Occurrence::RunStarted(_)
+            | Occurrence::ImagesReady { .. }
+            | Occurrence::RunEnded { .. }
+            | Occurrence::StepFailed { .. }
+            | Occurrence::GroundLost { .. }
+            | Occurrence::TimerLate { .. }
+    )
+}
+
+/// Events of a scenario that contradict themselves, each other or the plan: findings that leave it unproven at best.
 pub(super) fn contradictions(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for kind in [attempt_ends_before_it_starts, effect_outside_of_its_proof, trial_out_of_range] {
-        let mut found = evidence.events.iter().filter_map(|event| kind(event).map(|why| (event.seq, why)));
+    let known = Known::of(evidence);
+    let kinds = [
+        attempt_ends_before_it_starts,
+        attempt_after_the_load,
+        answered_by_another_node,
+        effect_outside_of_its_proof,
+        fault_out_of_order,
+        timeline_of_a_later_one,
+        trial_out_of_range,
+    ];
+    for kind in kinds {
+        let mut found = evidence.events.iter().filter_map(|event| kind(event, &known).map(|why| (event.seq, why)));
         if let Some((seq, why)) = found.next() {
             let more = match found.count() {
                 0 => String::new(),
@@ -89,16 +141,101 @@ pub(super) fn contradictions(evidence: &Evidence<'_>) -> Vec<Finding> {
             findings.push(Finding::new(VERDICT, Outcome::Inconclusive, summary).with_evidence([seq]));
         }
     }
+    findings.extend(older_than_its_plan(evidence));
     findings
 }
 
-fn attempt_ends_before_it_starts(event: &Event) -> Option<String> {
+/// A history that names an older schema than its plan: one version writes both, and an older history is held to less.
+fn older_than_its_plan(evidence: &Evidence<'_>) -> Option<Finding> {
+    let (history, plan) = (evidence.run?.schema, evidence.plan.schema);
+    let summary = format!("the plan has schema {plan} and the history schema {history}: they are not of one run");
+    (history < plan).then(|| Finding::new(VERDICT, Outcome::Inconclusive, summary))
+}
+
+/// What events are held against.
+struct Known<'e> {
+    nodes: &'e [String],
+    stopped_us: u64,
+    /// The `seq` of each fault's injection, first confirmation and first healing.
+    injected: BTreeMap<u32, u64>,
+    confirmed: BTreeMap<u32, u64>,
+    healing: BTreeMap<u32, u64>,
+}
+
+impl<'e> Known<'e> {
+    fn of(evidence: &Evidence<'e>) -> Self {
+        let stopped_us = reached_us(evidence.events, Milestone::LoadStopped).unwrap_or(u64::MAX);
+        let [mut injected, mut confirmed, mut healing] = [const { BTreeMap::new() }; 3];
+        for event in evidence.events {
+            let (of_kind, fault) = match &event.what {
+                Occurrence::FaultInjecting(injecting) => (&mut injected, injecting.fault),
+                Occurrence::FaultConfirmed { fault, .. } => (&mut confirmed, *fault),
+                Occurrence::FaultHealing { fault } => (&mut healing, *fault),
+                _ => continue,
+            };
+            of_kind.entry(fault).or_insert(event.seq);
+        }
+        Self { nodes: &evidence.plan.nodes, stopped_us, injected, confirmed, healing }
+    }
+}
+
+fn attempt_after_the_load(event: &Event, known: &Known<'_>) -> Option<String> {
+    let Occurrence::Attempt(attempt) = &event.what else { return None };
+    let (sequence, client) = (attempt.sequence, attempt.client);
+    (attempt.started_us > known.stopped_us)
+        .then(|| format!("attempt {sequence} of client {client} started after the load had stopped"))
+}
+
+/// A node's own port is answered by that node.
+fn answered_by_another_node(event: &Event, known: &Known<'_>) -> Option<String> {
+    let Occurrence::Attempt(attempt) = &event.what else { return None };
+    let AttemptOutcome::Acknowledged { node, .. } = &attempt.outcome else { return None };
+    let endpoint = &attempt.endpoint;
+    (known.nodes.contains(endpoint) && endpoint != node).then(|| format!("{node} answered a client of {endpoint}"))
+}
+
+/// A fault is injected, confirmed once and healed, and its number stands for one.
+fn fault_out_of_order(event: &Event, known: &Known<'_>) -> Option<String> {
+    let first = |of_kind: &BTreeMap<u32, u64>, fault: u32| of_kind.get(&fault).copied().unwrap_or(u64::MAX);
+    let fault = match &event.what {
+        Occurrence::FaultInjecting(injecting) => {
+            let again = first(&known.injected, injecting.fault) < event.seq;
+            return again.then(|| format!("two faults have the number {}", injecting.fault));
+        }
+        Occurrence::FaultConfirmed { fault, .. } if first(&known.confirmed, *fault) < event.seq => {
+            return Some(format!("fault {fault} was confirmed before"));
+        }
+        Occurrence::FaultSuspended { by, .. } if first(&known.injected, *by) > event.seq => {
+            return Some(format!("fault {by}, which suspends another, had not been injected"));
+        }
+        Occurrence::FaultHealed { fault, .. } if first(&known.healing, *fault) > event.seq => {
+            return Some(format!("fault {fault} was gone and had not been healed"));
+        }
+        Occurrence::FaultConfirmed { fault, .. }
+        | Occurrence::FaultUnconfirmed { fault, .. }
+        | Occurrence::FaultChanged { fault, .. }
+        | Occurrence::FaultSuspended { fault, .. }
+        | Occurrence::FaultResumed { fault, .. }
+        | Occurrence::FaultHealing { fault }
+        | Occurrence::FaultHealed { fault, .. } => *fault,
+        _ => return None,
+    };
+    (first(&known.injected, fault) > event.seq).then(|| format!("fault {fault} had not been injected"))
+}
+
+/// Numbers of timelines rise along a history.
+fn timeline_of_a_later_one(event: &Event, _: &Known<'_>) -> Option<String> {
+    let Occurrence::TimelineSwitch { parent, timeline, .. } = &event.what else { return None };
+    (parent >= timeline).then(|| format!("timeline {timeline} left timeline {parent}, which has no lower number"))
+}
+
+fn attempt_ends_before_it_starts(event: &Event, _: &Known<'_>) -> Option<String> {
     let Occurrence::Attempt(attempt) = &event.what else { return None };
     (attempt.started_us > event.at_us)
         .then(|| format!("attempt {} of client {} ended before it started", attempt.sequence, attempt.client))
 }
 
-fn effect_outside_of_its_proof(event: &Event) -> Option<String> {
+fn effect_outside_of_its_proof(event: &Event, _: &Known<'_>) -> Option<String> {
     let Occurrence::FaultConfirmed { fault, effect_from_us, effect_to_us, .. } = &event.what else { return None };
     let ordered = effect_from_us <= effect_to_us && *effect_to_us <= event.at_us;
     (!ordered).then(|| {
@@ -109,7 +246,7 @@ fn effect_outside_of_its_proof(event: &Event) -> Option<String> {
     })
 }
 
-fn trial_out_of_range(event: &Event) -> Option<String> {
+fn trial_out_of_range(event: &Event, _: &Known<'_>) -> Option<String> {
     let Occurrence::ScenarioStarted(started) = &event.what else { return None };
     let (trial, trials) = (started.trial, started.trials);
     (trial == 0 || trial > trials).then(|| format!("it is trial {trial} of {trials}"))

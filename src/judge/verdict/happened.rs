@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Failover, Finding};
 use crate::{
-    checks::{Evidence, phases::Course, promotion, record::FaultRecord},
+    checks::{Evidence, phases::Course, promotion, record::FaultRecord, rejoin::is_down},
     claims::Subject,
     history::{Occurrence, event::NodeState},
     topology::ServiceKind,
@@ -25,13 +25,19 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
         }
     };
     when(Subject::Fault, !faults.is_empty());
-    when(Subject::Switchover, faults.iter().any(|fault| fault.injecting.hands_over));
-    when(Subject::MemberRemoved, faults.iter().any(|fault| fault.injecting.name == MEMBER_REMOVED));
+    // What clients felt of other faults in the same trial is no measure of these.
+    let alone = |is_own: fn(&FaultRecord<'_>) -> bool| {
+        let of_another = |failover: &Failover| faults_of(&faults, failover).any(|fault| !is_own(fault));
+        let felt = |failover: &&Failover| failover.course != Course::NoOutage;
+        faults.iter().any(is_own) && !failovers.iter().filter(felt).any(of_another)
+    };
+    when(Subject::Switchover, alone(|fault| fault.injecting.hands_over));
+    when(Subject::MemberRemoved, alone(|fault| fault.injecting.name == MEMBER_REMOVED));
     let outage = failovers.iter().filter(own).any(|failover| failover.course != Course::NoOutage);
     when(Subject::Outage, outage);
     let took_over: Vec<&Failover> =
         failovers.iter().filter(own).filter(|failover| failover.course == Course::Failover).collect();
-    when(Subject::Failover, !took_over.is_empty());
+    when(Subject::Failover, took_over.iter().any(|failover| !in_order(&faults, failover)));
     when(Subject::Promotion, !took_over.is_empty() || was_promoted(findings));
     when(Subject::Rewind, took_over.iter().any(|failover| had_to_rewind(evidence, &faults, failover)));
     when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));
@@ -50,8 +56,15 @@ fn was_promoted(findings: &[Finding]) -> bool {
 /// order stops before the other begins and has nothing to rewind.
 fn had_to_rewind(evidence: &Evidence<'_>, faults: &[FaultRecord<'_>], failover: &Failover) -> bool {
     let (Some(old), Some(recovered_us)) = (replaced(failover), failover.recovered_us) else { return false };
-    let in_order = faults_of(faults, failover).any(|fault| fault.injecting.hands_over);
-    !in_order && states_of(evidence, old).any(|(at_us, state)| at_us > recovered_us && state.reachable)
+    // One that a fault still keeps away is not asked to come back.
+    !in_order(faults, failover)
+        && !is_down(faults, old)
+        && states_of(evidence, old).any(|(at_us, state)| at_us > recovered_us && state.reachable)
+}
+
+/// Whether the primary was made to hand over: it did not die, and nobody had to find that out.
+fn in_order(faults: &[FaultRecord<'_>], failover: &Failover) -> bool {
+    faults_of(faults, failover).any(|fault| fault.injecting.hands_over)
 }
 
 /// Whether the old primary was seen alive between the fault and the recovery, by a fault that hit no process of it.

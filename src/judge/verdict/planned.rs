@@ -8,6 +8,9 @@ use crate::{
     history::{Event, Occurrence, event::RunStarted},
 };
 
+/// The schema of histories from which on a run says how many scenarios it is to have.
+const COUNTED_SINCE: u32 = 2;
+
 /// Names of what is missing that one doubt tells.
 const TOLD: usize = 10;
 
@@ -17,6 +20,9 @@ pub(super) fn missing(run: Option<&RunStarted>, scenarios: &[ScenarioVerdict]) -
     let there: BTreeSet<u32> =
         scenarios.iter().filter(|verdict| verdict.scenario.is_some()).map(|verdict| verdict.number).collect();
     let mut doubts = Vec::new();
+    if planned == 0 && run.is_some_and(|run| run.schema >= COUNTED_SINCE) {
+        doubts.push("the run does not say how many scenarios it was to have".to_owned());
+    }
     let (absent, count) = absent(&there, planned);
     if count > 0 {
         doubts.push(format!(

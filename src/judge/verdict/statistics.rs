@@ -17,7 +17,11 @@ const QUANTILE: f64 = 0.95;
 
 /// Measures that have no value where their end never came, and the measure of the same check that says how long it had
 /// not come by then.
-const OPEN_ENDED: &[(&str, &str)] = &[("write_outage_ms", "not_recovered_for_ms")];
+const OPEN_ENDED: &[(&str, &str)] = &[
+    ("write_outage_ms", "not_recovered_for_ms"),
+    ("total_outage_ms", "not_recovered_for_ms"),
+    ("read_outage_ms", "reads_not_recovered_for_ms"),
+];
 
 impl TrialValue {
     /// Whether it keeps a bound; `None`: it is known only that the value is at least this, which decides nothing here.

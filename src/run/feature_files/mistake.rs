@@ -116,6 +116,8 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(path: &Path, text: String) -> Self {
+        // A byte order mark says nothing.
+        let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
         Self { file: path.display().to_string(), text: text.into() }
     }
 
@@ -179,6 +181,18 @@ impl Source {
         let inside = &text[from + 1..*to];
         let offset = from + 1 + (inside.len() - inside.trim_start().len());
         Place { line, offset, length: inside.trim().len().max(1) }
+    }
+
+    /// Where a text stands in quotes in a line, for the first or the last time; `None` if it does not, as where it comes
+    /// from a row of examples.
+    pub(super) fn quoted(&self, line: usize, text: &str, last: bool) -> Option<Place> {
+        let written = self.line(line);
+        let find = |quote: char| {
+            let whole = format!("{quote}{text}{quote}");
+            let offset = if last { written.rfind(&whole) } else { written.find(&whole) }?;
+            Some(Place { line, offset, length: whole.len() })
+        };
+        find('"').or_else(|| find('\''))
     }
 
     /// Where a tag stands: on the lines above what it is for.

@@ -4,6 +4,7 @@ mod find;
 mod flatten;
 mod mistake;
 mod shape;
+mod syntax;
 mod tags;
 
 use std::path::{Path, PathBuf};
@@ -80,6 +81,7 @@ pub fn select(
             all_mistakes.extend(mistakes);
             continue;
         };
+        mistakes.extend(syntax::ragged(&source));
         shape::check(&feature, &source, collection, &mut mistakes);
         tags::check(&feature, &source, &mut mistakes);
         let mut scenarios = flatten(&mut feature, &source, &mut mistakes);
@@ -173,6 +175,7 @@ fn at_lines(scenarios: &[Flat], found: &Found, source: &Source) -> Result<Vec<bo
         let row = |flat: &&Flat| flat.is_row && flat.scenario.position.line == *line;
         let head = |flat: &Flat| flat.rule_line.filter(|rule| source.first_line(*rule) <= *line);
         let rule = scenarios.iter().filter_map(head).max();
+        let is_in_file = *line <= source.text().lines().count();
         let is_picked = |flat: &&Flat| {
             if scenarios.iter().any(|flat| row(&flat)) {
                 row(flat)
@@ -182,7 +185,7 @@ fn at_lines(scenarios: &[Flat], found: &Found, source: &Source) -> Result<Vec<bo
                 rule.is_some() && flat.rule_line == rule
             }
         };
-        if !scenarios.iter().any(|flat| is_picked(&flat)) {
+        if !is_in_file || !scenarios.iter().any(|flat| is_picked(&flat)) {
             return Err(FeatureError::NoScenarioAt { path: found.path.clone(), line: *line });
         }
         scenarios.iter().zip(&mut picked).for_each(|(flat, picked)| *picked |= is_picked(&flat));
@@ -193,6 +196,10 @@ fn at_lines(scenarios: &[Flat], found: &Found, source: &Source) -> Result<Vec<bo
 fn parse(source: &Source, mistakes: &mut Vec<Mistake>) -> Option<Feature> {
     Feature::parse(source.text(), GherkinEnv::default())
         .map_err(|error| {
+            if let Some(explained) = syntax::explain(source) {
+                mistakes.push(explained);
+                return;
+            }
             let said = error.to_string();
             let (line, column) = position(&said).unwrap_or((1, 1));
             // The parser counts characters here, and bytes everywhere else.
@@ -252,6 +259,10 @@ fn misstep(step: &Step, wrong: Wrong, row_of_examples: Option<usize>, source: &S
             let line = source.rows_from(table.position.line).get(row).copied().unwrap_or(table.position.line);
             source.cell(line, column)
         }
+        (At::Quoted { text, last }, _) => {
+            let line = step.position.line;
+            source.quoted(line, &text, last).unwrap_or_else(|| source.from(step.position))
+        }
         _ => source.from(step.position),
     };
     let message = match row_of_examples {
@@ -289,7 +300,13 @@ fn most_alike<'a>(step: &str, expressions: impl Iterator<Item = &'a str>) -> Opt
 }
 
 fn describe(feature: &Feature, scenario: &Scenario, path: &Path, trial: u32, trials: u32) -> ScenarioStarted {
-    let tags: Vec<String> = feature.tags.iter().chain(&scenario.tags).cloned().collect();
+    // One that stands twice, as on a rule and on its scenario, counts once.
+    let mut tags: Vec<String> = Vec::new();
+    for tag in feature.tags.iter().chain(&scenario.tags) {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
     let after = |prefix: &str| -> Vec<String> {
         tags.iter().filter_map(|tag| tag.strip_prefix(prefix)).map(str::to_owned).collect()
     };

@@ -31,6 +31,9 @@ pub(super) fn check(feature: &Feature, source: &Source, collection: &Collection<
             let message = format!("the scenario `{}` has no step", scenario.name);
             add(scenario.position, message, "add its steps, or remove it");
         }
+        if scenario.name.trim().is_empty() {
+            add(scenario.position, "the scenario has no name".to_owned(), "reports call it by its name");
+        }
         outline(scenario, source, &mut add);
     }
     twice(own(), &mut add);

@@ -50,6 +50,10 @@ fn wrong(tag: &str) -> Option<(String, String)> {
         Some(meant) => format!("did you mean `{meant}`? `pgquake list {table}` shows them"),
         None => format!("`pgquake list {table}` shows them"),
     };
+    if tag.contains([',', ';']) {
+        let help = "tags are set apart by spaces".to_owned();
+        return Some((format!("the tag `@{tag}` has a comma in it"), help));
+    }
     let Some((family, value)) = tag.split_once(':') else {
         return plain(tag, &claims, &checks);
     };
@@ -124,6 +128,8 @@ mod tests {
             "control:x",
             "jira:ABC-1",
             "pgquake.number:1",
+            "quick,",
+            "claim:RTO-30,",
         ] {
             assert!(wrong(tag).is_some(), "{tag}");
         }

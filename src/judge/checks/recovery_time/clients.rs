@@ -1,7 +1,10 @@
 //! What single clients met with: the longest wait of one, and the last word of the old primary.
 
+use std::collections::BTreeMap;
+
 use crate::{
     checks::{
+        harness_was_sound::SILENCE_US,
         outage::Window,
         phases::{Course, Failover, milliseconds},
         record::Tried,
@@ -25,6 +28,22 @@ pub(super) fn old_primary_writes_ms(failover: &Failover, until_us: u64, all: &[T
     Some(milliseconds(last_us.saturating_sub(failover.effect_us())))
 }
 
+/// A writer to which nothing was acknowledged that it began after this instant, though it tried for longer than its
+/// connections need to be given up: who it is, for how long it tried, and its last attempt.
+pub(super) fn unserved_writer(all: &[Tried<'_>], after_us: u64) -> Option<(u32, u64, u64)> {
+    let mut tried_by: BTreeMap<u32, Option<(u64, &Tried<'_>)>> = BTreeMap::new();
+    let own = all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Writer && tried.is_write());
+    for tried in own.filter(|tried| tried.started_us() > after_us) {
+        let span = tried_by.entry(tried.attempt.client).or_insert(Some((tried.started_us(), tried)));
+        *span = span.filter(|_| !tried.acknowledged()).map(|(first_us, _)| (first_us, tried));
+    }
+    let unserved = tried_by.into_iter().filter_map(|(writer, span)| {
+        let (first_us, last) = span?;
+        Some((writer, last.ended_us.saturating_sub(first_us), last.seq))
+    });
+    unserved.filter(|(_, us, _)| *us > SILENCE_US).max_by_key(|(_, us, _)| *us)
+}
+
 /// The longest time between two acknowledgements in a row of any one writer of the load.
 pub(super) fn longest_client_gap_ms(all: &[Tried<'_>], window: Window) -> Option<f64> {
     let writers = || all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Writer && tried.is_write());
@@ -38,7 +57,7 @@ pub(super) fn longest_client_gap_ms(all: &[Tried<'_>], window: Window) -> Option
         // A client that got no answer to the end waited until its last attempt ended.
         answers.push(last_us);
         answers.sort_unstable();
-        answers.windows(2).filter(|pair| pair[1] >= window.from_us).map(|pair| pair[1] - pair[0]).max()
+        answers.windows(2).filter(|pair| pair[1] >= window.from_us).map(|pair| pair[1].saturating_sub(pair[0])).max()
     };
     clients.into_iter().filter_map(longest_of).max().map(milliseconds)
 }

@@ -4,6 +4,7 @@
 //!   the cluster's.
 //! - A time lies no further from its bound than the timers were late. Counts are no times: of outages, those that are no
 //!   longer than that don't count for sure.
+//! - The prober paused within an outage: clients may have been served meanwhile.
 //! - The load itself failed (this machine had nothing left to connect with), so what failed may be its own doing.
 //! - A bound on the least was missed, and a fault was not confirmed or ceased by itself: the least is expected because the
 //!   fault bites.
@@ -12,9 +13,14 @@ use crate::{
     checks::{
         Evidence, Finding, Outcome,
         harness_was_sound::{TIMER_LATE_US, latest_timer},
-        phases::milliseconds,
+        load_was_real::{CALM_SCHEDULE_US, GAP_PERIODS},
+        phases::{WRITE, milliseconds},
+        record::Tried,
     },
-    history::{Occurrence, event::Bound},
+    history::{
+        Occurrence,
+        event::{Bound, Operation},
+    },
 };
 
 /// What is known of the harness's own error.
@@ -56,7 +62,7 @@ impl HarnessError {
         if failed && self.load_failed {
             return Some("the load itself failed, so what failed may be this machine's doing".to_owned());
         }
-        let (least, most) = edges(target);
+        let (least, _) = edges(target);
         if failed && self.fault_in_doubt && least.is_some_and(|least| measure.value < least) {
             return Some(
                 "a fault was not confirmed, or ceased by itself, so less than expected proves nothing".to_owned(),
@@ -66,12 +72,26 @@ impl HarnessError {
             let late_ms = self.late_ms;
             return Some(format!("the harness's timers fired {late_ms:.0} ms late: the machine was starved"));
         }
-        // An outage of nothing is no measurement of time: no attempt failed.
-        let is_time = measure.name.ends_with("_ms") && measure.value > 0.0;
-        let near = |edge: &f64| (measure.value - edge).abs() <= self.late_ms;
-        (is_time && least.iter().chain(&most).any(near)).then(|| {
-            format!("that is within the harness's own error of {:.0} ms (its timers fired that late)", self.late_ms)
-        })
+        is_within(finding, self.late_ms)
+    }
+}
+
+/// That a time lies no further from its bound than the timers were late, in words.
+fn is_within(finding: &Finding, late_ms: f64) -> Option<String> {
+    let (measure, target) = (finding.measure.as_ref()?, finding.target?);
+    let (least, most) = edges(target);
+    // An outage of nothing is no measurement of time: no attempt failed.
+    let is_time = measure.name.ends_with("_ms") && measure.value > 0.0;
+    let near = |edge: &f64| (measure.value - edge).abs() <= late_ms;
+    (is_time && least.iter().chain(&most).any(near))
+        .then(|| format!("that is within the harness's own error of {late_ms:.0} ms (its timers fired that late)"))
+}
+
+/// The finding on a time, doubted if its bound is no further away than the timers were late.
+pub(in crate::checks) fn doubted_by_lateness(finding: Finding, late_ms: f64) -> Finding {
+    match is_within(&finding, late_ms) {
+        Some(reason) => doubted(finding, &reason),
+        None => finding,
     }
 }
 
@@ -94,6 +114,16 @@ pub(super) fn stood_still_ms(evidence: &Evidence<'_>, from_us: u64, until_us: u6
         _ => None,
     });
     late.sum()
+}
+
+/// For how long in this span the prober of writes tried nothing, beyond what its schedule allows at any time: whether clients
+/// were served then is not known.
+pub(super) fn untried_ms(all: &[Tried<'_>], from_us: u64, until_us: u64) -> f64 {
+    let starts = all.iter().filter(|tried| tried.is_fresh(WRITE, Operation::Write)).map(Tried::started_us);
+    let within: Vec<u64> = starts.filter(|at_us| (from_us..until_us).contains(at_us)).collect();
+    let edges = std::iter::once(from_us).chain(within).chain([until_us]).collect::<Vec<_>>();
+    let gaps = edges.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    milliseconds(gaps.filter(|gap_us| *gap_us > GAP_PERIODS * CALM_SCHEDULE_US).fold(0, u64::saturating_add))
 }
 
 /// The finding as one that proves nothing, with the reason.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    NAME, READ_OUTAGE_MS, STALE_READ_MS,
+    NAME, READ_OUTAGE_MS, READS_NOT_RECOVERED_FOR_MS, STALE_READ_MS,
     doubt::{HarnessError, doubted, edges},
     words::against,
 };
@@ -22,6 +22,7 @@ use crate::{
     checks::{
         Evidence, Finding, Measure, Outcome,
         grouping::Watched,
+        load_was_real::END_US,
         outage::{Outage, SETTLE_US, Window, outages},
         phases::milliseconds,
         record::Tried,
@@ -57,6 +58,7 @@ impl Reads {
         let last_start_us = fresh.last()?.started_us();
         let window = Window { from_us: fault_us, until_us: watched.until_us, ended_by_fault: watched.ground_lost };
         let watched_until_us = watched.until_us.min(last_start_us);
+        let tried_until_us = all.last().map_or(0, Tried::started_us).min(watched.until_us);
         let length_us = |outage: &Outage| outage.length_us(watched_until_us);
         let found = outages(&fresh, window);
         let open = found.iter().find(|outage| outage.to_us.is_none());
@@ -67,7 +69,8 @@ impl Reads {
         let (stale_us, stale_to_the_end) = stale(evidence, all, watched);
         Some(Self {
             outage_ms: longest.map_or(0.0, |outage| milliseconds(length_us(outage))),
-            settled: found.iter().all(|outage| outage.settled),
+            settled: found.iter().all(|outage| outage.settled)
+                && last_start_us.saturating_add(END_US) >= tried_until_us,
             open_ms: open.map(|outage| milliseconds(length_us(outage))),
             evidence: shown.collect(),
             before_ms: before_us.map(milliseconds),
@@ -90,7 +93,8 @@ impl Reads {
         if let Some(open_ms) = self.open_ms.filter(|_| !asked(READ_OUTAGE_MS)) {
             let seconds = open_ms / 1000.0;
             let summary = format!("when the load ended, clients had not been able to read for {seconds:.1} s");
-            doubts.push(Finding::new(NAME, Outcome::Inconclusive, summary));
+            let open = Measure::new(READS_NOT_RECOVERED_FOR_MS, open_ms);
+            doubts.push(Finding::new(NAME, Outcome::Inconclusive, summary).with_measure(open));
         }
         if let Some(before_ms) = self.before_ms {
             let seconds = before_ms / 1000.0;
@@ -124,7 +128,9 @@ impl Reads {
             }
         };
         let summary = format!("{summary}{}", against(&measure, expectation));
-        let finding = Finding::new(NAME, Outcome::Pass, summary).with_measure(measure).held_against(expectation);
+        let open = self.open_ms.map(|open_ms| Measure::new(READS_NOT_RECOVERED_FOR_MS, open_ms));
+        let finding = Finding::new(NAME, Outcome::Pass, summary).with_details(open.into_iter().collect());
+        let finding = finding.with_measure(measure).held_against(expectation);
         let finding = error.applied_to(finding).with_evidence(self.evidence.iter().copied());
         let outlasted = edges(expectation.bound).1.is_some_and(|most| self.outage_ms > most);
         match finding.outcome {

@@ -57,7 +57,7 @@ pub(super) fn story(evidence: &Evidence<'_>, failover: &Failover) -> String {
         _ => format!("{node} took over"),
     };
     let mut told = format!("clients could not write for {seconds:.1} s after {cause}; {how}");
-    if let Some(longest) = failover.phases.iter().max_by_key(|phase| phase.to_us - phase.from_us) {
+    if let Some(longest) = failover.phases.iter().max_by_key(|phase| phase.to_us.saturating_sub(phase.from_us)) {
         told +=
             &format!("; the longest phase was {} with {:.1} s", longest.name.name(), longest.duration_ms() / 1000.0);
         told += &longest.predicted.map(predicted_words).unwrap_or_default();

@@ -102,7 +102,7 @@ fn attempts(
 /// The median time between two attempts.
 fn usual_gap_us(mut started_us: Vec<u64>) -> u64 {
     started_us.sort_unstable();
-    let mut gaps_us: Vec<u64> = started_us.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let mut gaps_us: Vec<u64> = started_us.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
     gaps_us.sort_unstable();
     gaps_us.get(gaps_us.len() / 2).copied().unwrap_or_default()
 }
@@ -127,7 +127,7 @@ pub fn runs(sorted_us: &[u64], gap_us: u64) -> Vec<(u64, u64)> {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for at_us in sorted_us.iter().copied() {
         match runs.last_mut() {
-            Some((_, last_us)) if at_us - *last_us <= gap_us => *last_us = at_us,
+            Some((_, last_us)) if at_us.saturating_sub(*last_us) <= gap_us => *last_us = at_us,
             _ => runs.push((at_us, at_us)),
         }
     }

@@ -327,7 +327,10 @@ fn claim_trials(verdict: &ClaimVerdict) -> String {
         return "none was about it".to_owned();
     }
     let told = match missed {
-        0 => format!("kept in {kept} of {all}: at least {} at 95 %", bounds::kept_at_least_in_words(all - kept, all)),
+        0 => format!(
+            "kept in {kept} of {all}: at least {} at 95 %",
+            bounds::kept_at_least_in_words(all.saturating_sub(kept), all)
+        ),
         _ => format!("kept in {kept} of {all}, missed in {missed}"),
     };
     if kept + missed < all { format!("{told}; {} proved nothing", all - kept - missed) } else { told }
@@ -341,7 +344,7 @@ fn evidence(seqs: &[u64]) -> String {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for seq in sorted {
         match ranges.last_mut() {
-            Some((_, to)) if *to + 1 == seq => *to = seq,
+            Some((_, to)) if to.checked_add(1) == Some(seq) => *to = seq,
             _ => ranges.push((seq, seq)),
         }
     }
@@ -350,7 +353,11 @@ fn evidence(seqs: &[u64]) -> String {
         .take(EVIDENCE_SHOWN)
         .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}\u{2013}{to}") })
         .collect();
-    let left: u64 = ranges.iter().skip(EVIDENCE_SHOWN).map(|(from, to)| to - from + 1).sum();
+    let left: u64 = ranges
+        .iter()
+        .skip(EVIDENCE_SHOWN)
+        .map(|(from, to)| to.saturating_sub(*from))
+        .fold(0, |sum, more| sum.saturating_add(more).saturating_add(1));
     match (ranges.len(), left) {
         (0, _) => String::new(),
         (_, 0) => format!("seq {}", shown.join(", ")),
