@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pgquake::{checks::watchers, faults, observers, verdict};
+use pgquake::{checks::course::watchers, faults, observers, verdict};
 
 /// Each module with what it may use. `*` is everything; nobody may use a module that uses everything.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -155,13 +155,14 @@ fn the_rules_have_no_circle_and_nobody_uses_the_orchestrators() {
     }
 }
 
-/// Whether a text has a path through this plane: `process::signal`, `super::network::probe`.
-fn names_plane(text: &str, plane: &str) -> bool {
-    let inside = format!("{plane}::");
+/// Whether a text has a path through this module: `process::signal`, `super::network::probe`.
+fn goes_through(text: &str, module: &str) -> bool {
+    let inside = format!("{module}::");
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).any(|code| {
         code.match_indices(&inside).any(|(at, _)| {
             let before = &code[..at];
             before.ends_with("faults::")
+                || before.ends_with("checks::")
                 || before.ends_with("super::")
                 || !before.ends_with(|letter: char| letter.is_alphanumeric() || "_:".contains(letter))
         })
@@ -182,7 +183,7 @@ fn planes_of_faults_use_one_another_without_a_circle() {
         for file in sources(&Path::new("src/faults").join(plane)) {
             let text = fs::read_to_string(&file).unwrap();
             for (other, _) in PLANES.iter().filter(|(other, _)| other != plane && !allowed.contains(other)) {
-                if names_plane(&text, other) {
+                if goes_through(&text, other) {
                     broken.push(format!("{}: `{plane}` may not use `{other}`", file.display()));
                 }
             }
@@ -222,6 +223,22 @@ fn the_judging_half_has_no_clock_and_no_randomness() {
             let judged = text.split("#[cfg(test)]").next().unwrap();
             assert!(!judged.contains("std::fs"), "{} uses files", file.display());
         }
+    }
+}
+
+#[test]
+fn what_checks_share_knows_no_check() {
+    let checks: Vec<String> = fs::read_dir("src/judge/checks")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && !path.ends_with("mod.rs") && !path.ends_with("finding.rs"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert!(checks.contains(&"recovery_time".to_owned()), "{checks:?}");
+    for file in sources(Path::new("src/judge/checks/course")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let known: Vec<_> = checks.iter().filter(|check| goes_through(&text, check)).collect();
+        assert!(known.is_empty(), "{} uses {known:?}", file.display());
     }
 }
 

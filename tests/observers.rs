@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pgquake::{
-    checks::watchers,
+    checks::course::watchers,
     engine::{
         Engine,
         images::{self, ImageKind},

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    checks::record::{GROUND_NOTICED_WITHIN_US, faults},
+    checks::course::record::{GROUND_NOTICED_WITHIN_US, faults},
     history::{Event, Occurrence, event::AttemptOutcome},
 };
 

@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Evidence, record::Tried, rejoin::STALE_US};
-use crate::history::{
-    Event, Occurrence,
-    event::{Attempt, AttemptOutcome, LedgerCounts, NodeState, Role},
-    rows::Rows,
+use super::record::Tried;
+use crate::{
+    checks::Evidence,
+    history::{
+        Event, Occurrence,
+        event::{Attempt, AttemptOutcome, LedgerCounts, NodeState, Role},
+        rows::Rows,
+    },
 };
+
+/// What is known of a node is old after this time: its observer records at least once a second.
+pub const STALE_US: u64 = 5_000_000;
 
 /// The schema of histories from which on a ledger comes with counts, role and position.
 const COUNTED_SINCE: u32 = 2;

@@ -12,11 +12,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    ancestry::{Ancestry, Begun, Departure},
-    record::Tried,
+use crate::{
+    checks::course::{
+        ancestry::{Ancestry, Begun, Departure},
+        record::Tried,
+    },
+    history::{event::AttemptOutcome, rows::Rows},
 };
-use crate::history::{event::AttemptOutcome, rows::Rows};
 
 /// The least length of a commit's WAL record: its header (24 bytes), the header of its data (2) and the time of the
 /// commit (8); see `XLogRecord` and `xl_xact_commit` in PostgreSQL's sources.

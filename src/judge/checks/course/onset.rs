@@ -5,14 +5,17 @@
 //! time, so the first of their attempts that failed tells more closely when clients lost service. Where these go on
 //! undisturbed, new connections alone were refused, and the time between two of them is the error of the outage's begin.
 
-use super::{load_was_real::CLOSE_SCHEDULE_US, outage::Outage, phases::WRITE, record::Tried};
+use super::{outage::Outage, phases::WRITE, record::Tried};
+
+/// The widest schedule of the prober from a fault until the recovery of writes has settled: it is the error of an outage.
+pub const CLOSE_SCHEDULE_US: u64 = 20_000;
 
 /// Clients that lose service with the others do so within this time of each other.
 const TOGETHER_US: u64 = 200_000;
 
 /// The outage with its begin as all clients of the write endpoint tell it. `fresh` are the prober's attempts, `all`
 /// everyone's, both in the order of their start. It began no sooner than `not_before_us`.
-pub(super) fn refined(outage: Outage, not_before_us: u64, fresh: &[Tried<'_>], all: &[Tried<'_>]) -> Outage {
+pub(in crate::checks) fn refined(outage: Outage, not_before_us: u64, fresh: &[Tried<'_>], all: &[Tried<'_>]) -> Outage {
     let served_us = |attempts: &[Tried<'_>], until_us: u64| {
         let own = attempts.iter().filter(|tried| of_endpoint(tried) && tried.acknowledged());
         let last_us = own.map(Tried::started_us).take_while(|at_us| *at_us < until_us).last();

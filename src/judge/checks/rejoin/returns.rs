@@ -1,9 +1,12 @@
 //! When a node was back after a fault had gone.
 
-use super::{Evidence, record::FaultRecord, rejoin::in_place};
-use crate::history::{
-    Occurrence,
-    event::{AttemptOutcome, NodeState},
+use super::in_place;
+use crate::{
+    checks::{Evidence, course::record::FaultRecord},
+    history::{
+        Occurrence,
+        event::{AttemptOutcome, NodeState},
+    },
 };
 
 /// When a node was back: after the first, at the latest at the second instant, both since the fault was gone. In between

@@ -1,8 +1,8 @@
 //! Who watches what: the observers and clients that a plan implies. They must be there whether anybody heard of them or
 //! not, so this is derived from the plan and not from the history.
 
-use super::Evidence;
 use crate::{
+    checks::Evidence,
     history::{Occurrence, event::Operation},
     plan::Plan,
     schema::is_first_schema,

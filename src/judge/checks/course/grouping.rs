@@ -1,28 +1,32 @@
 //! Which faults an outage follows. None is nobody's.
 //!
-//! - An outage that has not settled (see [`crate::checks::outage`]) when the next fault strikes is one with what
+//! - An outage that has not settled (see [`super::outage`]) when the next fault strikes is one with what
 //!   follows, and is put down to both faults. So a lucky success before a fault cuts no outage in two, and attempts that
 //!   hung when it struck belong to the outage in which they began.
 //! - An outage between the steady state and the first fault follows none. The steady state was none, then, and what comes
 //!   after the fault can't be told from what was there before: the scenario proves nothing about times. Below
 //!   [`UNNOTICED_US`] it is a pause of the machine's, as every one of these checks allows it.
 //! - An outage that is open when the load ends is one, however short.
-//! - A fault that clients did not try for [`crate::checks::outage::SETTLE_US`] after proves nothing: whoever loses service
+//! - A fault that clients did not try for [`super::outage::SETTLE_US`] after proves nothing: whoever loses service
 //!   then may be felt to do so only later.
 
 use super::{
-    harness_was_sound::TIMER_LATE_US,
     outage::{Outage, SETTLE_SLACK_US, SETTLE_US, Window, outages},
     record::{FaultRecord, Tried, reached_us},
 };
 use crate::history::{Event, Occurrence, event::Milestone};
+
+/// The latest that a timer may fire while times are measured, from the steady state to the recovery. A machine that
+/// stands still for longer delays what is measured, not only the measuring. Below it, lateness is the harness's own
+/// error, and `recovery_time` leaves a value unproven that lies no further than this error from its target.
+pub const TIMER_LATE_US: u64 = 250_000;
 
 /// The longest outage before the first fault that proves nothing about the cluster.
 pub const UNNOTICED_US: u64 = TIMER_LATE_US;
 
 /// The span in which clients are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Watched {
+pub(in crate::checks) struct Watched {
     /// When the steady state was reached; `None`: never, so there is nothing to compare with.
     pub steady_us: Option<u64>,
     /// When the load ended, or the harness lost its own ground.
@@ -32,7 +36,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn of(events: &[Event]) -> Self {
+    pub(in crate::checks) fn of(events: &[Event]) -> Self {
         let stopped_us = reached_us(events, Milestone::LoadStopped).unwrap_or(u64::MAX);
         let lost = |event: &&Event| matches!(event.what, Occurrence::GroundLost { .. });
         let lost_us = events.iter().find(lost).map_or(u64::MAX, |event| event.at_us);
@@ -53,7 +57,11 @@ impl Watched {
 
     /// The outages from the steady state to the first fault (or to the end, if there was none) that are long enough to
     /// be noticed. `attempts` are those of one prober.
-    pub(super) fn before_first_fault(self, attempts: &[Tried<'_>], first_fault_us: Option<u64>) -> Vec<Outage> {
+    pub(in crate::checks) fn before_first_fault(
+        self,
+        attempts: &[Tried<'_>],
+        first_fault_us: Option<u64>,
+    ) -> Vec<Outage> {
         let Some(steady_us) = self.steady_us.filter(|at_us| first_fault_us.is_none_or(|fault_us| *at_us < fault_us))
         else {
             return Vec::new();
@@ -67,7 +75,7 @@ impl Watched {
 }
 
 /// Faults that share outages: one, or those that struck before the outage of another had settled.
-pub(super) struct Group<'f, 'e> {
+pub(in crate::checks) struct Group<'f, 'e> {
     pub faults: &'f [FaultRecord<'e>],
     /// From the first fault's effect (or from the outage that it struck in) to the next group's.
     pub window: Window,
@@ -79,7 +87,7 @@ pub(super) struct Group<'f, 'e> {
 }
 
 /// The outages after each fault. `faults` are those that took effect, in the order of their effect.
-pub(super) fn groups<'f, 'e>(
+pub(in crate::checks) fn groups<'f, 'e>(
     faults: &'f [FaultRecord<'e>],
     attempts: &[Tried<'_>],
     watched: Watched,

@@ -8,16 +8,16 @@
 //! - it told the observer that asks it in SQL whether it is a primary or a standby.
 //!
 //! Between its first and its last acknowledgement on one timeline a node is known as a writer, whether it answers or not
-//! ([`crate::checks::reigns`]). And a fault that is proven to end or hold all of PostgreSQL proves its silence too, from its effect
+//! ([`super::reigns`]). And a fault that is proven to end or hold all of PostgreSQL proves its silence too, from its effect
 //! until its healing begins or the node answers. Neither a partition nor a lost network is such a fault, nor is a
 //! process that is frozen: PostgreSQL may live on behind it.
 
 use super::{
-    Evidence,
     record::{FaultRecord, Tried, watched_span},
     reigns::Reign,
 };
 use crate::{
+    checks::Evidence,
     history::{
         Event, Occurrence,
         event::{AttemptOutcome, ClientKind, Contact},

@@ -12,18 +12,18 @@
 //! | restart | in place of these three, when the key never changed hands: the same node writes directly again |
 //! | route | the proxy's server for this node UP in the backend `write` |
 //! | mark down | the proxy's server for the old primary DOWN there, if that came last: until then it sends clients to both |
-//! | first write | the client's recovery (see [`crate::checks::outage`]) |
+//! | first write | the client's recovery (see [`super::outage`]) |
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Evidence,
     grouping::{Group, Watched, groups},
     onset::refined,
     outage::Outage,
     record::{FaultRecord, KeyChange, Tried},
 };
 use crate::{
+    checks::Evidence,
     history::{
         Occurrence,
         event::{AttemptOutcome, ClientKind, Operation},
@@ -46,7 +46,7 @@ pub struct Failover {
     pub effect_from_us: u64,
     /// … and surely had at this one.
     pub effect_to_us: u64,
-    /// When the longest outage began for clients (see [`crate::checks::outage`]); the fault's effect if there was none.
+    /// When the longest outage began for clients (see [`super::outage`]); the fault's effect if there was none.
     pub outage_from_us: u64,
     /// The first acknowledged write of the following uninterrupted run; `None`: it never came.
     pub recovered_us: Option<u64>,

@@ -15,16 +15,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Evidence, Finding, Measure, Outcome,
-    ancestry::{Ancestry, Departure},
-    data_loss::NAME,
-    ledgers::{Ledger, Ledgers},
-    record::{Tried, faults, reached_us},
-};
-use crate::history::{
-    Occurrence,
-    event::{AttemptOutcome, Bound, Milestone},
+use super::NAME;
+use crate::{
+    checks::{
+        Evidence, Finding, Measure, Outcome,
+        course::{
+            ancestry::{Ancestry, Departure},
+            ledgers::{Ledger, Ledgers},
+            record::{Tried, faults, reached_us},
+        },
+    },
+    history::{
+        Occurrence,
+        event::{AttemptOutcome, Bound, Milestone},
+    },
 };
 
 /// The measure of what differs.

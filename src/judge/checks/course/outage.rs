@@ -25,7 +25,7 @@ use super::record::Tried;
 pub const SETTLE_US: u64 = 2_000_000;
 
 /// How much less of a run may have been watched: whoever waits for a settled recovery stops at about the same time.
-pub(super) const SETTLE_SLACK_US: u64 = 100_000;
+pub(in crate::checks) const SETTLE_SLACK_US: u64 = 100_000;
 
 /// A gap between two acknowledgements that is longer than this is a stall. Well above the schedule of the prober and
 /// the time of a commit, below what a client would call an outage.
