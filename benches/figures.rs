@@ -33,13 +33,13 @@ const LINK_ROUND_S: u32 = 5;
 async fn main() {
     // `cargo bench -- links` measures the links alone.
     if !std::env::args().any(|argument| argument == "links") {
-        clusters_and_prober().await;
+        systems_and_prober().await;
     }
     links().await;
 }
 
-async fn clusters_and_prober() {
-    let (startups, removals) = clusters().await;
+async fn systems_and_prober() {
+    let (startups, removals) = systems().await;
     println!("start-up of single-region, writable with two streaming standbys: {}", spread(startups));
     println!("removal: {}", spread(removals));
     println!("prober's error, with the load of a drill beside it:");
@@ -48,7 +48,7 @@ async fn clusters_and_prober() {
     }
 }
 
-async fn clusters() -> (Vec<Duration>, Vec<Duration>) {
+async fn systems() -> (Vec<Duration>, Vec<Duration>) {
     let engine = Engine::connect().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let run = format!("bench-{}", std::process::id());
@@ -58,9 +58,9 @@ async fn clusters() -> (Vec<Duration>, Vec<Duration>) {
     let context = DrillContext::new(engine, recorder, &run, ownership.label(), folder.path());
     let (mut startups, mut removals) = (Vec::new(), Vec::new());
     for scenario in 1..=ROUNDS {
-        let (cluster, took) = context.start(&plan, scenario).await.unwrap();
+        let (system, took) = context.start(&plan, scenario).await.unwrap();
         startups.push(took);
-        removals.push(cluster.remove().await.unwrap());
+        removals.push(system.remove().await.unwrap());
     }
     (startups, removals)
 }
@@ -90,11 +90,11 @@ async fn links() {
     topology.shape_links_between(&nodes);
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
     let context = DrillContext::new(engine.clone(), recorder, &run, ownership.label(), folder.path());
-    let (cluster, _) = context.start(&Plan::new(topology), 1).await.unwrap();
-    let primary = cluster.primary().await.expect("a primary");
+    let (system, _) = context.start(&Plan::new(topology), 1).await.unwrap();
+    let primary = system.leader().await.expect("a primary");
     let from = nodes.iter().find(|node| **node != primary).expect("a standby");
-    let shell = engine.shell_in(cluster.service(from, topology::ServiceKind::Patroni).unwrap());
-    let password = &cluster.access().credentials.superuser_password;
+    let shell = engine.shell_in(system.service(from, topology::ServiceKind::Patroni).unwrap());
+    let password = &system.access().credentials.superuser_password;
     let pgbench = |user: &str, arguments: String| {
         let script = format!(
             "cd /tmp && setpriv --reuid={user} --clear-groups env PGPASSWORD={password} \
@@ -123,7 +123,7 @@ async fn links() {
             shaped.1 - direct.1,
         );
     }
-    cluster.remove().await.unwrap();
+    system.remove().await.unwrap();
 }
 
 /// Transactions per second and average latency in ms, from pgbench's report.

@@ -1,10 +1,9 @@
 //! pgquake finds out, on real software, whether a PostgreSQL high-availability design keeps its promises.
 //!
-//! The flow, and with it the order of imports: topology → plan → cluster → (faults, workload, observers) →
+//! The flow, and with it the order of imports: topology → plan → system → (faults, workload, observers) →
 //! history → checks → verdict → report. `ARCHITECTURE.md` is the map.
 
 pub mod cli;
-pub mod cluster;
 pub mod compose;
 pub mod credentials;
 pub mod drill;
@@ -15,6 +14,7 @@ pub mod links;
 pub mod observers;
 pub mod run;
 pub mod steps;
+pub mod system;
 pub mod workload;
 
 pub use pgquake_judge::{checks, claims, plan, quantity, report, services, suggestion, topology, verdict};

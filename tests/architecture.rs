@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pgquake::{checks::watchers, faults, observers, verdict};
+use pgquake::{checks::course::watchers, faults, observers, verdict};
 
 /// Each module with what it may use. `*` is everything; nobody may use a module that uses everything.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -21,21 +21,35 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("span", &[]),
     ("topology", &["claims", "services", "suggestion"]),
     ("plan", &["schema", "services", "span", "topology"]),
-    ("engine", &["plan", "services", "topology"]),
+    ("engine", &["services"]),
     ("links", &["plan"]),
-    ("cluster", &["credentials", "engine", "links", "plan", "services", "topology"]),
+    ("system", &["credentials", "engine", "links", "plan", "services", "topology"]),
     ("compose", &["credentials", "engine", "plan", "services", "topology"]),
-    ("faults", &["cluster", "engine", "history", "links", "plan", "quantity", "services", "suggestion", "topology"]),
-    ("workload", &["cluster", "history", "plan", "services", "topology"]),
-    ("observers", &["cluster", "engine", "history", "plan", "services", "topology"]),
+    ("faults", &["engine", "history", "links", "plan", "quantity", "services", "suggestion", "system", "topology"]),
+    ("workload", &["history", "plan", "services", "system", "topology"]),
+    ("observers", &["engine", "history", "plan", "services", "system", "topology"]),
     ("checks", &["history", "plan", "quantity", "schema", "topology"]),
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "topology", "verdict"]),
     ("saved", &["history", "plan", "report", "schema", "verdict"]),
-    ("drill", &["cluster", "engine", "faults", "history", "observers", "plan", "services", "topology", "workload"]),
+    ("drill", &["engine", "faults", "history", "observers", "plan", "services", "system", "topology", "workload"]),
     ("steps", &["*"]),
     ("run", &["*"]),
     ("cli", &["*"]),
+];
+
+/// Each plane of faults with the planes that its files may use; what all of them share stands above them.
+const PLANES: &[(&str, &[&str])] = &[
+    ("link", &[]),
+    ("network", &[]),
+    ("process", &[]),
+    ("clock", &["process"]),
+    ("host", &["network", "process"]),
+    ("container", &["host", "process"]),
+    ("disk", &["host"]),
+    ("operator", &["host", "process"]),
+    ("data", &["operator"]),
+    ("starvation", &["operator", "process"]),
 ];
 
 /// A file that grows longer is cut in two before the next change.
@@ -131,13 +145,52 @@ fn imports_follow_the_flow() {
 
 #[test]
 fn the_rules_have_no_circle_and_nobody_uses_the_orchestrators() {
-    let mut seen = BTreeSet::new();
-    for (module, allowed) in MAY_USE {
-        for used in *allowed {
-            assert!(*used == "*" || seen.contains(used), "`{module}` may use `{used}`, which comes after it");
+    for rules in [MAY_USE, PLANES] {
+        let mut seen = BTreeSet::new();
+        for (module, allowed) in rules {
+            for used in *allowed {
+                assert!(*used == "*" || seen.contains(used), "`{module}` may use `{used}`, which comes after it");
+            }
+            seen.insert(*module);
         }
-        seen.insert(*module);
     }
+}
+
+/// Whether a text has a path through this module: `process::signal`, `super::network::probe`.
+fn goes_through(text: &str, module: &str) -> bool {
+    let inside = format!("{module}::");
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).any(|code| {
+        code.match_indices(&inside).any(|(at, _)| {
+            let before = &code[..at];
+            before.ends_with("faults::")
+                || before.ends_with("checks::")
+                || before.ends_with("super::")
+                || !before.ends_with(|letter: char| letter.is_alphanumeric() || "_:".contains(letter))
+        })
+    })
+}
+
+#[test]
+fn planes_of_faults_use_one_another_without_a_circle() {
+    let folders: BTreeSet<String> = fs::read_dir("src/faults")
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir() && entry.file_name() != "injector")
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(folders, PLANES.iter().map(|(plane, _)| (*plane).to_owned()).collect(), "every plane has a row");
+    let mut broken = Vec::new();
+    for (plane, allowed) in PLANES {
+        for file in sources(&Path::new("src/faults").join(plane)) {
+            let text = fs::read_to_string(&file).unwrap();
+            for (other, _) in PLANES.iter().filter(|(other, _)| other != plane && !allowed.contains(other)) {
+                if goes_through(&text, other) {
+                    broken.push(format!("{}: `{plane}` may not use `{other}`", file.display()));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
@@ -175,6 +228,22 @@ fn the_judging_half_has_no_clock_and_no_randomness() {
 }
 
 #[test]
+fn what_checks_share_knows_no_check() {
+    let checks: Vec<String> = fs::read_dir("src/judge/checks")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && !path.ends_with("mod.rs") && !path.ends_with("finding.rs"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert!(checks.contains(&"recovery_time".to_owned()), "{checks:?}");
+    for file in sources(Path::new("src/judge/checks/course")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let known: Vec<_> = checks.iter().filter(|check| goes_through(&text, check)).collect();
+        assert!(known.is_empty(), "{} uses {known:?}", file.display());
+    }
+}
+
+#[test]
 fn files_stay_short_enough_to_read() {
     for path in sources(Path::new("src")) {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
@@ -184,9 +253,9 @@ fn files_stay_short_enough_to_read() {
 
 #[test]
 fn the_reader_of_imports_reads_lists_and_paths() {
-    let text = "use crate::{\n    cluster::{Cluster, wait_until},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
+    let text = "use crate::{\n    system::{System, wait_until},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
     let used: Vec<String> = used_by(text).into_iter().collect();
-    assert_eq!(used, ["cluster", "plan", "topology"]);
+    assert_eq!(used, ["plan", "system", "topology"]);
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn settings_are_checked_and_held_against_each_other() {
     refused(&scenario(&["When the host of the primary dies"]), &["own.feature:3:5", "the scenario names no topology"]);
     refused_steps(
         &["When the host of node1 dies", "Given the disks can fail"],
-        &["own.feature:5:5", "the cluster runs by then"],
+        &["own.feature:5:5", "the system runs by then"],
     );
     refused_steps(&["And the topology \"single-region-sync\""], &["own.feature:4:5", "has a topology already"]);
     listed(&[

@@ -9,7 +9,7 @@ fn the_page_of_faults_is_in_step() {
 #[test]
 fn what_the_checks_take_for_a_proof_of_death_are_faults_that_last() {
     use pgquake::{
-        checks::watched::{ENDS_POSTGRESQL, ENDS_POSTGRESQL_FOR_A_TIME},
+        checks::course::watched::{ENDS_POSTGRESQL, ENDS_POSTGRESQL_FOR_A_TIME},
         faults::{Lasts, find},
     };
     for name in ENDS_POSTGRESQL {

@@ -32,7 +32,7 @@ const BROKEN: &str = "Feature: Killed\n  @default\n  Scenario: Two\n    Given th
                       When a standby is partitioned from the rest\n    And the Patroni agent on node3 freezes\n    \
                       And the data volume of the primary stalls\n    And 90 s to 100 s have passed\n";
 
-/// One test at a time: each starts clusters of its own.
+/// One test at a time: each starts systems of its own.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {

@@ -1,10 +1,9 @@
-//! The observers see what happens to a real cluster: a switchover and the death of a node.
+//! The observers see what happens to a real system: a switchover and the death of a node.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pgquake::{
-    checks::watchers,
-    cluster::{Cluster, Startup},
+    checks::course::watchers,
     engine::{
         Engine,
         images::{self, ImageKind},
@@ -18,6 +17,7 @@ use pgquake::{
     observers::Observers,
     plan::Plan,
     services::patroni::REST_PORT,
+    system::{Startup, System},
     topology::{self, ServiceKind},
 };
 use tokio::sync::broadcast::Receiver;
@@ -52,14 +52,14 @@ impl Events {
 async fn a_switchover_and_a_dead_node_are_seen() {
     let engine = Engine::connect().await.unwrap();
     let ownership = Ownership::of(RUN).unwrap();
-    let watched = tokio::spawn(watch_a_cluster(engine.clone(), ownership.label())).await;
+    let watched = tokio::spawn(watch_a_system(engine.clone(), ownership.label())).await;
     engine.sweep(Sweep::Run(RUN)).await.unwrap();
     if let Err(failed) = watched {
         std::panic::resume_unwind(failed.into_panic());
     }
 }
 
-async fn watch_a_cluster(engine: Engine, owner: String) {
+async fn watch_a_system(engine: Engine, owner: String) {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::new(topology::load("single-region-fast", &["topologies".into()]).unwrap());
     let made = images::ensure(engine.docker(), &ImageKind::all(), &|_| {}).await.unwrap();
@@ -67,14 +67,14 @@ async fn watch_a_cluster(engine: Engine, owner: String) {
     let labels = RunLabels { run: RUN.to_owned(), scenario: 1, owner };
     let logs = folder.path().join("logs");
     let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs };
-    let (cluster, _) = Cluster::start(startup).await.unwrap();
+    let (system, _) = System::start(startup).await.unwrap();
 
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
     let mut events = Events(recorder.listen());
-    let observers = Observers::start(&plan, cluster.access(), &recorder, &engine, cluster.labels()).unwrap();
+    let observers = Observers::start(&plan, system.access(), &recorder, &engine, system.labels()).unwrap();
     first_sight(&plan, &mut events).await;
-    switchover(&cluster, &mut events).await;
-    death_of_a_standby(&cluster, &mut events).await;
+    switchover(&system, &mut events).await;
+    death_of_a_standby(&system, &mut events).await;
     observers.stop().await;
 
     let lost = pgquake::history::read_history(recorder.path()).unwrap();
@@ -116,8 +116,8 @@ async fn first_sight(plan: &Plan, events: &mut Events) {
     events.until_all(implied, sign_of_life).await;
 }
 
-async fn switchover(cluster: &Cluster, events: &mut Events) {
-    let rest = cluster.access().address("node1", REST_PORT).unwrap();
+async fn switchover(system: &System, events: &mut Events) {
+    let rest = system.access().address("node1", REST_PORT).unwrap();
     let request = reqwest::Client::builder().no_proxy().build().unwrap().post(format!("http://{rest}/switchover"));
     let asked = request.json(&serde_json::json!({ "leader": "node1", "candidate": "node2" })).send();
     let wanted = [
@@ -140,9 +140,9 @@ async fn switchover(cluster: &Cluster, events: &mut Events) {
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
 }
 
-async fn death_of_a_standby(cluster: &Cluster, events: &mut Events) {
-    let service = cluster.service("node3", ServiceKind::Patroni).unwrap();
-    let killed = cluster.engine().kill_service(service);
+async fn death_of_a_standby(system: &System, events: &mut Events) {
+    let service = system.service("node3", ServiceKind::Patroni).unwrap();
+    let killed = system.engine().kill_service(service);
     let wanted = ["node3 is unreachable", "agent node3 is unreachable", "container node3/patroni: die"];
     let (killed, ()) = tokio::join!(killed, events.until_all(wanted.map(str::to_owned), describe));
     killed.unwrap();

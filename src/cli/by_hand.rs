@@ -28,7 +28,7 @@ pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
         ..DrillContext::new(engine.clone(), recorder, &folder.run, String::new(), &folder.path)
     };
     let started = context.start(&plan, 0).await;
-    let (cluster, took) = match started {
+    let (system, took) = match started {
         Ok(started) => started,
         Err(error) => {
             engine.sweep(Sweep::Run(&folder.run)).await.map_err(Failure::harness)?;
@@ -37,8 +37,8 @@ pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
     };
     print(&format!("{name} is up after {:.1} s; `pgquake down` removes it\n", took.as_secs_f64()));
     for endpoint in &plan.endpoints {
-        if let Some(address) = cluster.access().published(&endpoint.at.host, endpoint.at.port) {
-            let password = &cluster.access().credentials.client_password;
+        if let Some(address) = system.access().published(&endpoint.at.host, endpoint.at.port) {
+            let password = &system.access().credentials.client_password;
             print(&format!("{:<8} postgres://{CLIENT_ROLE}:{password}@{address}/{DATABASE}", endpoint.name));
         }
     }

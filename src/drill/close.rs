@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::{Condition, Drill, DrillError, Running, as_ms, until};
 use crate::{
-    cluster::{Cluster, NotReady, wait_until},
     history::{Occurrence, event::Milestone},
+    system::{NotReady, System, wait_until},
     topology::ServiceKind,
     workload::read_ledgers,
 };
@@ -24,9 +24,9 @@ impl Drill {
     pub async fn rejoin(&mut self) -> Result<(), DrillError> {
         let Some(running) = self.running.as_ref().filter(|_| self.rejoined != Some(true)) else { return Ok(()) };
         let deadline = Duration::from_secs(running.plan.deadlines.rejoined_s);
-        let cluster = &running.cluster;
-        let waited = wait_until("every node back in the cluster", deadline, || cluster.all_follow());
-        let missed = |missed| cluster.with_logs(missed, &[ServiceKind::Patroni]);
+        let system = &running.system;
+        let waited = wait_until("every node back in the cluster", deadline, || system.all_follow());
+        let missed = |missed| system.with_logs(missed, &[ServiceKind::Patroni]);
         let waited = self.ground.hold(async { waited.await.map_err(missed) }).await;
         self.rejoined = Some(waited.is_ok());
         waited?;
@@ -88,9 +88,9 @@ impl Drill {
         // From here on containers end because they are told to.
         drop(running.ground_watch);
         running.observers.stop().await;
-        match clear_away(&running.cluster).await {
+        match clear_away(&running.system).await {
             Ok(took) => drop(self.recorder.record(Occurrence::ClusterRemoved { removal_ms: as_ms(took) })),
-            Err(error) => self.note("the removal of the cluster", &error.into()),
+            Err(error) => self.note("the removal of the system", &error.into()),
         }
     }
 
@@ -98,11 +98,11 @@ impl Drill {
         let deadline = Instant::now() + Duration::from_secs(running.plan.deadlines.rejoined_s);
         if self.rejoined == Some(true) {
             let what = "every standby to have replayed all WAL";
-            if let Err(missed) = wait_until(what, until(deadline), || running.cluster.all_replayed()).await {
+            if let Err(missed) = wait_until(what, until(deadline), || running.system.all_replayed()).await {
                 self.note("the replay of all WAL", &missed.into());
             }
         }
-        read_ledgers(&running.plan, running.cluster.access(), &self.recorder).await;
+        read_ledgers(&running.plan, running.system.access(), &self.recorder).await;
         // A look that timed out just now proves nothing: each node is looked at once more. If one is not in its place
         // even then, the checks say so.
         let _ = running.watch.wait(Condition::AllSeenFollowing, self.recorder.now_us(), OBSERVED_WITHIN).await;
@@ -120,8 +120,8 @@ impl Drill {
     }
 }
 
-/// Removes a cluster. An engine that is gone is waited for a while: it may be starting again.
-async fn clear_away(cluster: &Cluster) -> Result<Duration, NotReady> {
-    let remove = || async { cluster.remove().await.map_err(|error| error.to_string()) };
+/// Removes a system. An engine that is gone is waited for a while: it may be starting again.
+async fn clear_away(system: &System) -> Result<Duration, NotReady> {
+    let remove = || async { system.remove().await.map_err(|error| error.to_string()) };
     wait_until("the removal of every container", ENGINE_BACK_WITHIN, remove).await
 }

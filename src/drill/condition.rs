@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use crate::{
-    cluster::NotReady,
     history::{Event, Occurrence, Recorder, event::Role},
+    system::NotReady,
 };
 
 /// Something that must be seen after the last fault.

@@ -9,7 +9,6 @@ use std::{
 
 use super::TopologySources;
 use crate::{
-    cluster::{Cluster, ClusterError, ImageTags, NotReady, Startup},
     engine::{
         Engine, EngineError,
         images::{self, ImageError, ImageKind, ImageProgress},
@@ -19,6 +18,7 @@ use crate::{
     history::Recorder,
     observers::ObserverError,
     plan::Plan,
+    system::{ImageTags, NotReady, Startup, System, SystemError},
     topology::{SettingError, TopologyError},
     workload::{WaitError, WorkloadError},
 };
@@ -36,7 +36,7 @@ pub enum DrillError {
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error(transparent)]
-    Cluster(#[from] ClusterError),
+    System(#[from] SystemError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
@@ -95,8 +95,8 @@ impl DrillContext {
         }
     }
 
-    /// Starts a cluster by a plan, with the images that it needs.
-    pub async fn start(&self, plan: &Plan, scenario: u32) -> Result<(Cluster, Duration), DrillError> {
+    /// Starts a system by a plan, with the images that it needs.
+    pub async fn start(&self, plan: &Plan, scenario: u32) -> Result<(System, Duration), DrillError> {
         let images = self.images(plan).await?;
         let startup = Startup {
             engine: &self.engine,
@@ -105,7 +105,7 @@ impl DrillContext {
             images: &images,
             logs: self.logs(scenario),
         };
-        Ok(Cluster::start(startup).await?)
+        Ok(System::start(startup).await?)
     }
 
     fn labels(&self, scenario: u32) -> RunLabels {

@@ -28,7 +28,6 @@ use condition::Watch;
 use ground::{Ground, GroundWatch};
 
 use crate::{
-    cluster::{Cluster, wait_until},
     faults::{Injector, Order, Target},
     history::{
         Occurrence, Recorder,
@@ -36,6 +35,7 @@ use crate::{
     },
     observers::Observers,
     plan::Plan,
+    system::{System, wait_until},
     topology::ServiceKind,
     workload::{LoadSpec, Workload},
 };
@@ -64,10 +64,10 @@ pub struct Drill {
     rejoined: Option<bool>,
 }
 
-/// What exists once the cluster is built.
+/// What exists once the system is built.
 struct Running {
     plan: Plan,
-    cluster: Cluster,
+    system: System,
     observers: Observers,
     workload: Option<Workload>,
     injector: Injector,
@@ -142,12 +142,12 @@ impl Drill {
         self.recorder.record(Occurrence::Expected(expectation));
     }
 
-    /// The cluster, built if it is not yet.
-    pub async fn cluster(&mut self) -> Result<&Cluster, DrillError> {
-        Ok(&self.running().await?.cluster)
+    /// The system, built if it is not yet.
+    pub async fn system(&mut self) -> Result<&System, DrillError> {
+        Ok(&self.running().await?.system)
     }
 
-    /// Injects a fault into a running, loaded, steady cluster and returns when it is proven to bite.
+    /// Injects a fault into a running, loaded, steady system and returns when it is proven to bite.
     pub async fn inject(
         &mut self,
         fault: &str,
@@ -191,15 +191,15 @@ impl Drill {
         let (before, ground) = (self.primary_before.clone(), self.ground.clone());
         let running = self.running().await?;
         let deadline = Duration::from_secs(running.plan.deadlines.recovered_s);
-        let cluster = &running.cluster;
+        let system = &running.system;
         let waited = wait_until("another primary", deadline, || async {
-            match cluster.primary().await {
+            match system.leader().await {
                 Some(primary) if Some(&primary) != before.as_ref() => Ok(primary),
                 Some(primary) => Err(format!("{primary} leads as before")),
                 None => Err("no node leads".to_owned()),
             }
         });
-        let missed = |missed| cluster.with_logs(missed, &[ServiceKind::Patroni]);
+        let missed = |missed| system.with_logs(missed, &[ServiceKind::Patroni]);
         ground.hold(async { waited.await.map_err(missed) }).await?;
         // What clients must get over has come only now.
         self.last_fault_us = Some(self.recorder.now_us());
@@ -311,24 +311,24 @@ impl Drill {
         Ok(self.running.insert(running))
     }
 
-    /// Starts the cluster, then observers, then the load: nothing that happens to the load is unobserved.
+    /// Starts the system, then observers, then the load: nothing that happens to the load is unobserved.
     async fn build(&mut self) -> Result<Running, DrillError> {
         let topology = self.setup.topology()?.clone();
         let plan = Plan::new(topology);
         let scenario = self.recorder.scenario();
         self.context.keep_plan(scenario, &plan)?;
         let watch = Watch::start(&self.recorder);
-        let (cluster, took) = self.context.start(&plan, scenario).await?;
+        let (system, took) = self.context.start(&plan, scenario).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
         if let Some(member) = self.dcs_leader_by_lot(&plan) {
-            cluster.move_dcs_leader(&member).await?;
+            system.move_dcs_leader(&member).await?;
         }
-        let (engine, labels) = (&self.context.engine, cluster.labels());
-        let observers = Observers::start(&plan, cluster.access(), &self.recorder, engine, labels)?;
-        let workload = Workload::start(&plan, cluster.access(), &self.recorder, self.setup.load().clone())?;
-        let injector = Injector::new(cluster.clone(), self.recorder.clone());
+        let (engine, labels) = (&self.context.engine, system.labels());
+        let observers = Observers::start(&plan, system.access(), &self.recorder, engine, labels)?;
+        let workload = Workload::start(&plan, system.access(), &self.recorder, self.setup.load().clone())?;
+        let injector = Injector::new(system.clone(), self.recorder.clone());
         let ground_watch = self.ground.watch(engine, &self.recorder, self.context.folder.clone());
-        Ok(Running { plan, cluster, observers, workload: Some(workload), injector, watch, ground_watch })
+        Ok(Running { plan, system, observers, workload: Some(workload), injector, watch, ground_watch })
     }
 }
 
@@ -337,11 +337,11 @@ async fn steady_state(running: &Running) -> Result<(), DrillError> {
     if let Some(workload) = &running.workload {
         workload.wait_for_steady_state(deadline).await?;
     }
-    let cluster = &running.cluster;
-    wait_until("every agent to see its PostgreSQL run", deadline, || cluster.agents_run()).await?;
+    let system = &running.system;
+    wait_until("every agent to see its PostgreSQL run", deadline, || system.agents_run()).await?;
     // Patroni names the synchronous standby only in a later loop. Until then nobody may take over.
     if running.plan.topology.settings.patroni.synchronous_mode {
-        let look = || async { cluster.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
+        let look = || async { system.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
         wait_until("a synchronous standby", deadline, look).await?;
     }
     Ok(())

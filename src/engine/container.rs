@@ -4,7 +4,7 @@ use bollard::query_parameters::{RestartContainerOptionsBuilder, StopContainerOpt
 
 use super::{Engine, EngineError, ServiceContainer};
 
-/// A container's state, by Docker's word.
+/// A container's state, as Docker reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerState {
     pub running: bool,
@@ -19,7 +19,7 @@ pub struct ContainerState {
 const PAUSES_TRIED: u32 = 5;
 
 impl Engine {
-    /// Stops a service as `docker stop` does: SIGTERM to its main process, and SIGKILL after so many seconds.
+    /// Stops a service as `docker stop` does: SIGTERM to its main process, and SIGKILL after this many seconds.
     pub async fn stop_service(&self, service: &ServiceContainer, grace_s: i32) -> Result<(), EngineError> {
         let options = StopContainerOptionsBuilder::new().t(grace_s).build();
         self.docker.stop_container(&service.id, Some(options)).await.map_err(doing("stop", service))

@@ -1,4 +1,4 @@
-//! What this machine can and cannot do: one probe a need, each with what to do about it.
+//! What this machine can and can't do: one probe a need, each with what to do about it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub enum Ability {
     Yes,
     /// It can, with results that may suffer.
     Limited,
-    /// It cannot.
+    /// It can't.
     No,
     /// It could not be found out yet.
     Unknown,
@@ -60,7 +60,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 const FREE_DISK_MIB: u64 = 5 * 1024;
 /// A cluster of three nodes takes about 300 MB when idle.
 const MEMORY_MIB: u64 = 2 * 1024;
-/// Two cores keep the harness's timers apart from the cluster's work.
+/// Two cores keep the harness's timers apart from the system's work.
 const CORES: u64 = 2;
 /// How long timers are watched.
 const TIMERS_FOR: Duration = Duration::from_millis(500);
@@ -273,7 +273,7 @@ pub fn table(probes: &[Probe]) -> String {
             Ability::No => "no",
             Ability::Unknown => "unknown",
         };
-        // Writing to a String cannot fail.
+        // Writing to a String can't fail.
         let _ = writeln!(table, "{answer:7}  {name:width$}  {}", detail.replace('\n', " "));
         if !remedy.is_empty() {
             let _ = writeln!(table, "{:7}  {:width$}  → {remedy}", "", "");

@@ -102,7 +102,7 @@ pub async fn ensure(
 /// The image of `kind` if it is in the engine; nothing is built.
 ///
 /// # Errors
-/// [`ImageError`] if the engine cannot be asked.
+/// [`ImageError`] if the engine can't be asked.
 pub async fn find(docker: &Docker, kind: ImageKind) -> Result<Option<Image>, ImageError> {
     let tag = kind.tag();
     let labels = inspect(docker, &tag).await?;

@@ -1,4 +1,4 @@
-//! Labels and names: how a run's containers and networks are told from all others, and from those of a run at
+//! Labels and names: how a run's containers and networks are distinguished from all others, and from those of a run at
 //! the same time.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ pub const SERVICE: &str = "pgquake.service";
 /// The file that the owning process holds locked as long as it lives; empty: kept on purpose (`pgquake up`).
 pub const OWNER: &str = "pgquake.owner";
 
-/// The labels of one cluster of one run.
+/// The labels of one system of one run.
 #[derive(Debug, Clone)]
 pub struct RunLabels {
     pub run: String,

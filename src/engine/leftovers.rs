@@ -64,7 +64,7 @@ fn owner_lives(owner: &str) -> bool {
 pub enum Sweep<'a> {
     /// Those of one run.
     Run(&'a str),
-    /// Those of one cluster of a run.
+    /// Those of one system of a run.
     Scenario(&'a str, u32),
     /// Those whose owner is gone.
     Abandoned,

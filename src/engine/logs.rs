@@ -16,7 +16,7 @@ use super::Engine;
 /// Lines of a log that an error shows.
 const LAST_LINES: usize = 12;
 
-/// The folder of a cluster's logs: one file a service.
+/// The folder of a system's logs: one file a service.
 #[derive(Clone)]
 pub struct LogFolder {
     folder: PathBuf,

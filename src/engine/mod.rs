@@ -88,7 +88,7 @@ impl Engine {
         self.docker.info().await.ok()?.docker_root_dir
     }
 
-    /// The machine as the engine tells it: cores, memory, kernel, versions.
+    /// The machine as the engine reports it: cores, memory, kernel, versions.
     pub async fn machine(&self) -> Result<BTreeMap<String, String>, EngineError> {
         let info = self.docker.info().await.map_err(EngineError::doing("read the engine's facts"))?;
         let mut machine = BTreeMap::new();

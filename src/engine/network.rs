@@ -1,7 +1,7 @@
 //! Networks of a run, and taking a host off them and back.
 //!
 //! A network's subnet is chosen here and not by the engine, because an engine keeps a host's address for it only in a
-//! subnet that was asked for. (It also has far fewer subnets of its own than a machine can run clusters.)
+//! subnet that was asked for. (It also has far fewer subnets of its own than a machine can run systems.)
 
 use std::{
     collections::HashMap,
@@ -120,7 +120,7 @@ impl Pod {
     }
 }
 
-/// Port of a host → port of 127.0.0.1, as the engine tells it.
+/// Port of a host → port of 127.0.0.1, as the engine reports it.
 pub(super) fn published(bound: PortMap) -> HashMap<u16, u16> {
     let published = bound.into_iter().filter_map(|(port, bindings)| {
         let port = port.split('/').next()?.parse().ok()?;

@@ -25,7 +25,7 @@ pub struct CpuAccount {
 }
 
 impl Engine {
-    /// Gives a service so much CPU time in each 100 ms; `None`: as much as there is.
+    /// Caps a service's CPU time per 100 ms; `None`: as much as there is.
     pub async fn limit_cpu(&self, service: &ServiceContainer, quota_us: Option<i64>) -> Result<(), EngineError> {
         let limit = ContainerUpdateBody {
             cpu_period: Some(PERIOD_US),

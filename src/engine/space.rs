@@ -23,7 +23,7 @@ fn of_df(told: &str) -> Option<Space> {
     Some(Space { free_kib: columns.get(3)?.parse().ok()?, whole_kib: columns.get(1)?.parse().ok()? })
 }
 
-/// This machine's memory, by its kernel; `None` where that does not tell.
+/// This machine's memory, by its kernel; `None` where that does not say.
 pub fn memory() -> Option<Space> {
     of_meminfo(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }

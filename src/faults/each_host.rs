@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, AimFault, Fault, FaultError, Place};
-use crate::{cluster::Cluster, plan::Plan, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::ServiceKind};
 
 /// Each host's own fault. All act at the same time, and only all of them together are proven.
 struct EachHost {
@@ -55,48 +55,48 @@ impl Fault for EachHost {
         self.faults.iter().map(|fault| fault.healed_within()).max().unwrap_or_default()
     }
 
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.prepare(cluster))).await)
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
+        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.prepare(system))).await)
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.inject(cluster))).await)
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.inject(system))).await)
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        Ok(try_join_all(self.faults.iter().map(|fault| fault.bites(cluster))).await?.join("; "))
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        Ok(try_join_all(self.faults.iter().map(|fault| fault.bites(system))).await?.join("; "))
     }
 
     fn can_change(&self) -> bool {
         self.faults.iter().all(|fault| fault.can_change())
     }
 
-    async fn change(&mut self, cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
+    async fn change(&mut self, system: &System, aim: &Aim) -> Result<(), FaultError> {
         let aims: Vec<Aim> = alone(aim).collect();
-        let changes = self.faults.iter_mut().zip(&aims).map(|(fault, aim)| fault.change(cluster, aim));
+        let changes = self.faults.iter_mut().zip(&aims).map(|(fault, aim)| fault.change(system, aim));
         first_failure(join_all(changes).await)
     }
 
-    async fn let_go(&mut self, cluster: &Cluster, lost: &[Place]) -> Result<(), FaultError> {
-        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.let_go(cluster, lost))).await)
+    async fn let_go(&mut self, system: &System, lost: &[Place]) -> Result<(), FaultError> {
+        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.let_go(system, lost))).await)
     }
 
     /// On the hosts alone where it does not bite any more.
-    async fn put_back(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn put_back(&mut self, system: &System) -> Result<(), FaultError> {
         let all = self.faults.iter_mut().map(|fault| async move {
-            match super::injector::still_bites(cluster, fault.as_ref()).await {
+            match super::injector::still_bites(system, fault.as_ref()).await {
                 Some(_) => Ok(()),
-                None => fault.put_back(cluster).await,
+                None => fault.put_back(system).await,
             }
         });
         first_failure(join_all(all).await)
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.heal(cluster))).await)
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        first_failure(join_all(self.faults.iter_mut().map(|fault| fault.heal(system))).await)
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        Ok(try_join_all(self.faults.iter().map(|fault| fault.gone(cluster))).await?.join("; "))
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        Ok(try_join_all(self.faults.iter().map(|fault| fault.gone(system))).await?.join("; "))
     }
 }

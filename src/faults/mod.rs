@@ -1,4 +1,4 @@
-//! Faults: things done to hosts, services, links, disks or clocks. One file a fault, one row in [`ALL`].
+//! Faults: things done to hosts, services, links, disks or clocks. A folder a plane, one file a fault, one row in [`ALL`].
 //!
 //! A fault only acts and looks. [`Injector`] owns what all faults share: their instants, their deadlines, their
 //! confirmation and their healing, whatever becomes of the scenario.
@@ -6,341 +6,82 @@
 //! Architecture invariant: a fault never records and never judges, and faults know nothing of one another.
 
 mod clock;
-mod clock_jump;
-mod clock_offset;
-mod clock_rate;
-mod configuration_change;
-mod connections_exhausted;
-mod container_pause;
-mod container_restart;
-mod container_stop;
-mod cpu_quota;
-mod crash;
-mod cut;
-mod data_directory_wiped;
+mod container;
+mod data;
 mod disk;
-mod disk_error;
-mod disk_full;
-mod disk_slow;
-mod disk_stall;
 mod documentation;
 mod each_host;
-mod failover;
+mod fault;
 mod foresight;
 mod host;
-mod host_crash;
-mod host_freeze;
-mod host_reboot;
-mod host_shutdown;
+mod hosts;
 mod injector;
 mod link;
-mod link_bandwidth;
-mod link_latency;
-mod link_limit_data;
-mod link_reset_peer;
-mod link_slicer;
-mod link_slow_close;
-mod link_timeout;
-mod member_removed;
-mod memory_limit;
-mod name_service_loss;
-mod names;
-mod network_disconnect;
-mod nft;
+mod network;
 mod operator;
-mod packet_loss;
-mod page_corrupted;
 mod parameter;
-mod partition;
-mod partition_shape;
-mod pause;
 mod place;
-mod postgresql_restart;
-mod power_loss;
-mod probe;
 mod process;
-mod process_crash_loop;
-mod process_freeze;
-mod process_kill;
-mod process_terminate;
-mod reach;
-mod reinitialize;
-mod service_freeze;
-mod service_kill;
-mod switchover;
+mod starvation;
 mod target;
 
-use std::time::Duration;
-
-use async_trait::async_trait;
-
-pub use configuration_change::change_of;
 pub use documentation::markdown;
+pub use fault::{Aim, AimFault, Fault, FaultError, FaultKind, Hosts, Lasts};
 pub use foresight::{Foreseen, foresee};
 pub use injector::{Injected, Injector, InjectorError, Order};
+pub use operator::configuration_change::change_of;
 pub use parameter::{Parameter, ParameterError, Parameters, Takes};
 pub use place::Place;
 pub use process::Process;
 pub use target::{CLIENTS, Roles, Target};
 
-use crate::{
-    cluster::{Cluster, DiskError, NotReady, ShapingError, operations::OperationError},
-    engine::EngineError,
-    links::ToxiproxyError,
-    plan::Plan,
-    topology::ServiceKind,
-};
-
-/// A fault could not be aimed, injected, confirmed or healed.
-#[derive(Debug, thiserror::Error)]
-pub enum FaultError {
-    #[error("{fault} can't be applied to {target}: {reason}")]
-    NotApplicable { fault: &'static str, target: String, reason: String },
-    #[error("what was done to {0} can't be changed while it is on; heal it, and inject it anew")]
-    Unchangeable(String),
-    #[error("what was done to {0} can't be changed now: a later fault has taken away what it stands on")]
-    Suspended(String),
-    #[error("there is no {0} at the moment")]
-    NoTarget(String),
-    #[error(transparent)]
-    Parameter(#[from] ParameterError),
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    #[error(transparent)]
-    Shaping(#[from] ShapingError),
-    #[error(transparent)]
-    Toxiproxy(#[from] ToxiproxyError),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Operation(#[from] OperationError),
-    #[error(transparent)]
-    NotReady(#[from] NotReady),
-}
-
-/// What a fault is aimed at, when the scenario comes to it.
-#[derive(Debug, Clone)]
-pub struct Aim {
-    /// The hosts that the scenario's words mean now; at least one.
-    pub hosts: Vec<String>,
-    /// What the scenario called them, with what that turned out to be: `the primary (node1)`.
-    pub described: String,
-    pub parameters: Parameters,
-}
-
-impl Aim {
-    /// What a scenario's words mean while these roles hold.
-    pub fn new(
-        kind: &'static FaultKind,
-        plan: &Plan,
-        roles: &Roles,
-        target: &Target,
-        mut parameters: Parameters,
-    ) -> Result<Self, FaultError> {
-        let hosts = target.resolve(plan, roles, &[])?;
-        parameters.resolve(kind.parameters, plan, roles, &hosts)?;
-        let meant: Vec<&str> = hosts.iter().map(String::as_str).chain(target.note(roles)).collect();
-        let (words, meant) = (target.to_string(), meant.join(", "));
-        let described = if words == meant { words } else { format!("{words} ({meant})") };
-        let aim = Aim { hosts, described, parameters };
-        if aim.hosts.iter().any(|host| host == CLIENTS) && !kind.reaches_clients {
-            return Err(aim.refuse(kind.name, "clients are no host of the topology"));
-        }
-        Ok(aim)
-    }
-
-    /// The host, for a fault that takes one.
-    pub fn one_host(&self, fault: &'static str) -> Result<&str, FaultError> {
-        match self.hosts.as_slice() {
-            [host] => Ok(host),
-            _ => Err(self.refuse(fault, "it takes one host")),
-        }
-    }
-
-    /// The error of a fault that can't be applied there.
-    pub fn refuse(&self, fault: &'static str, reason: impl Into<String>) -> FaultError {
-        FaultError::NotApplicable { fault, target: self.described.clone(), reason: reason.into() }
-    }
-}
-
-/// How many hosts a fault takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hosts {
-    /// One alone: there is no sense in several.
-    One,
-    /// One or several: each gets the fault by itself, all at the same time.
-    Each,
-    /// One or several, which are hit as a whole: one side of a partition, hosts that come back in an order.
-    Together,
-}
-
-/// Aims a fault, or says why it can't be applied there. The plan alone decides that, so that a scenario which asks for
-/// what can't be done is refused before anything starts; what only a cluster knows waits for [`Fault::prepare`].
-pub type AimFault = fn(&Plan, &Aim) -> Result<Box<dyn Fault>, FaultError>;
-
-/// Whether a fault stays by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lasts {
-    /// It bites until it is healed. One that has ceased by then was not the fault that the scenario meant.
-    UntilHealed,
-    /// It strikes once; the system under test may get over it by itself.
-    Once,
-}
-
-/// One row of the table of faults.
-pub struct FaultKind {
-    pub name: &'static str,
-    /// What it does, physically.
-    pub effect: &'static str,
-    /// How it is proven to bite, and to be gone.
-    pub confirmed_by: &'static str,
-    /// Where it can't be used.
-    pub limits: &'static str,
-    pub parameters: &'static [Parameter],
-    pub lasts: Lasts,
-    pub hosts: Hosts,
-    /// Whether it can be aimed at [`CLIENTS`].
-    pub reaches_clients: bool,
-    /// Aims it; with [`Hosts::One`] and [`Hosts::Each`] at one host.
-    aim: AimFault,
-}
-
-impl FaultKind {
-    /// Aims it at all the hosts that are meant.
-    fn aimed(&self, plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-        match self.hosts {
-            Hosts::Each if aim.hosts.len() > 1 => each_host::aim(plan, aim, self.aim),
-            Hosts::One if aim.hosts.len() > 1 => Err(aim.refuse(self.name, "it takes one host")),
-            _ => (self.aim)(plan, aim),
-        }
-    }
-}
-
-/// A fault that is aimed.
-#[async_trait]
-pub trait Fault: Send + Sync {
-    /// The services that it touches, with their hosts.
-    fn services(&self) -> Vec<(String, ServiceKind)>;
-
-    /// What it needs to bite and to be proven. When a later fault takes any of it away, this one is suspended until it
-    /// is back.
-    fn stands_on(&self) -> Vec<Place>;
-
-    /// What it ends, stops or cuts off, and gives back when it is gone.
-    fn takes_away(&self) -> Vec<Place> {
-        Vec::new()
-    }
-
-    /// Looks at what only a running cluster knows: addresses, and what was before, where the proof needs it for
-    /// comparison. Changes nothing.
-    async fn prepare(&mut self, _cluster: &Cluster) -> Result<(), FaultError> {
-        Ok(())
-    }
-
-    /// Whether it makes a primary give its leader key up in order, so that no lease has to run out.
-    fn hands_over(&self) -> bool {
-        false
-    }
-
-    /// How long the proof that it bites may take. Network and process faults take well under 250 ms.
-    fn confirmed_within(&self) -> Duration {
-        Duration::from_secs(10)
-    }
-
-    /// How long the proof that it is gone may take, once it was healed. A service has to start for that.
-    fn healed_within(&self) -> Duration {
-        Duration::from_secs(60)
-    }
-
-    /// Does it, and returns as soon as it is done.
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
-
-    /// The proof that it bites, or what is still missing.
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String>;
-
-    /// Whether it can take other parameters while it is on.
-    fn can_change(&self) -> bool {
-        false
-    }
-
-    /// Takes other parameters while it is on.
-    async fn change(&mut self, _cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
-        Err(FaultError::Unchangeable(aim.described.clone()))
-    }
-
-    /// Called just before a later fault takes away what it stands on. What would keep the later one from it is undone
-    /// here: a process that can't die, a disk that can't write back.
-    async fn let_go(&mut self, _cluster: &Cluster, _lost: &[Place]) -> Result<(), FaultError> {
-        Ok(())
-    }
-
-    /// Makes it bite again once what it stands on is back. What is left of it is undone first.
-    async fn put_back(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.heal(cluster).await?;
-        self.prepare(cluster).await?;
-        self.inject(cluster).await
-    }
-
-    /// Whether it can be undone while something that it stands on is away, because it holds in other places too: between
-    /// two hosts of a partition whose third is dead. Others would wake what is dead, and wait.
-    fn heals_while_suspended(&self) -> bool {
-        false
-    }
-
-    /// Undoes it, also when the injection failed half-way, or when there is nothing left to undo.
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError>;
-
-    /// The proof that it is gone, or what still stands in the way.
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String>;
-}
-
 /// Every fault, by name.
 pub const ALL: &[FaultKind] = &[
-    clock_jump::KIND,
-    clock_offset::KIND,
-    clock_rate::KIND,
-    configuration_change::KIND,
-    connections_exhausted::KIND,
-    container_pause::KIND,
-    container_restart::KIND,
-    container_stop::KIND,
-    cpu_quota::KIND,
-    data_directory_wiped::KIND,
-    disk_error::KIND,
-    disk_full::KIND,
-    disk_slow::KIND,
-    disk_stall::KIND,
-    failover::KIND,
-    host_crash::KIND,
-    host_freeze::KIND,
-    host_reboot::KIND,
-    host_shutdown::KIND,
-    link_bandwidth::KIND,
-    link_latency::KIND,
-    link_limit_data::KIND,
-    link_reset_peer::KIND,
-    link_slicer::KIND,
-    link_slow_close::KIND,
-    link_timeout::KIND,
-    member_removed::KIND,
-    memory_limit::KIND,
-    name_service_loss::KIND,
-    network_disconnect::KIND,
-    packet_loss::KIND,
-    page_corrupted::KIND,
-    partition::KIND,
-    partition_shape::KIND,
-    pause::KIND,
-    postgresql_restart::KIND,
-    power_loss::KIND,
-    process_crash_loop::KIND,
-    process_freeze::KIND,
-    process_kill::KIND,
-    process_terminate::KIND,
-    reinitialize::KIND,
-    service_freeze::KIND,
-    service_kill::KIND,
-    switchover::KIND,
+    clock::clock_jump::KIND,
+    clock::clock_offset::KIND,
+    clock::clock_rate::KIND,
+    operator::configuration_change::KIND,
+    starvation::connections_exhausted::KIND,
+    container::container_pause::KIND,
+    container::container_restart::KIND,
+    container::container_stop::KIND,
+    starvation::cpu_quota::KIND,
+    data::data_directory_wiped::KIND,
+    disk::disk_error::KIND,
+    disk::disk_full::KIND,
+    disk::disk_slow::KIND,
+    disk::disk_stall::KIND,
+    operator::failover::KIND,
+    host::host_crash::KIND,
+    host::host_freeze::KIND,
+    host::host_reboot::KIND,
+    host::host_shutdown::KIND,
+    link::link_bandwidth::KIND,
+    link::link_latency::KIND,
+    link::link_limit_data::KIND,
+    link::link_reset_peer::KIND,
+    link::link_slicer::KIND,
+    link::link_slow_close::KIND,
+    link::link_timeout::KIND,
+    operator::member_removed::KIND,
+    starvation::memory_limit::KIND,
+    network::name_service_loss::KIND,
+    container::network_disconnect::KIND,
+    network::packet_loss::KIND,
+    data::page_corrupted::KIND,
+    network::partition::KIND,
+    network::partition_shape::KIND,
+    operator::pause::KIND,
+    operator::postgresql_restart::KIND,
+    disk::power_loss::KIND,
+    process::process_crash_loop::KIND,
+    process::process_freeze::KIND,
+    process::process_kill::KIND,
+    process::process_terminate::KIND,
+    operator::reinitialize::KIND,
+    process::service_freeze::KIND,
+    process::service_kill::KIND,
+    operator::switchover::KIND,
 ];
 
 /// The row of this name.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::Process;
 use crate::topology::ServiceKind;
 
-/// A part of a running cluster.
+/// A part of a running system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     Host(String),

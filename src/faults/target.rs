@@ -6,7 +6,6 @@ use regex::Regex;
 
 use super::FaultError;
 use crate::{
-    cluster::{Cluster, Found},
     plan::Plan,
     suggestion::did_you_mean,
 };
@@ -107,7 +106,7 @@ impl Target {
         Ok(hosts)
     }
 
-    /// What is to be told of how its hosts were found.
+    /// What the report says of how its hosts were found.
     pub fn note(&self, roles: &Roles) -> Option<&'static str> {
         roles.primary_note.filter(|_| self.names(Role::Primary))
     }
@@ -193,12 +192,12 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Asks a cluster for the roles that targets name, and no others: a fault must come at its instant.
-    pub async fn ask(cluster: &Cluster, targets: &[&Target]) -> Self {
+    /// Asks a system for the roles that targets name, and no others: a fault must come at its instant.
+    pub async fn ask(system: &System, targets: &[&Target]) -> Self {
         let named = |role| targets.iter().any(|target| target.names(role));
         let mut roles = Self::default();
         if named(Role::Primary) {
-            let primary = cluster.primary_or_last().await;
+            let primary = system.leader_or_last().await;
             roles.primary_note = match primary.as_ref().map(|primary| primary.found) {
                 None | Some(Found::Answered) => None,
                 Some(Found::HoldsLeaderKey) => Some("by the leader key, as no node says that it leads"),
@@ -209,13 +208,13 @@ impl Roles {
             roles.primary = primary.map(|primary| primary.node);
         }
         if named(Role::Standby) || named(Role::Standbys) {
-            roles.standbys = cluster.standbys().await;
+            roles.standbys = system.standbys().await;
         }
         if named(Role::SynchronousStandby) {
-            roles.synchronous_standby = cluster.synchronous_standby().await;
+            roles.synchronous_standby = system.synchronous_standby().await;
         }
         if named(Role::DcsLeader) || named(Role::DcsFollower) {
-            roles.dcs_leader = cluster.dcs_leader().await;
+            roles.dcs_leader = system.dcs_leader().await;
         }
         roles
     }

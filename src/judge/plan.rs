@@ -131,7 +131,7 @@ impl Plan {
     }
 
     /// Whether nodes, services and endpoints are those of its topology, and every predicted span is one. A saved plan
-    /// that was put together otherwise says nothing of the cluster that ran.
+    /// that was put together otherwise says nothing of the system that ran.
     pub fn fits_its_topology(&self) -> bool {
         let made = Self::new(self.topology.clone());
         let PredictedFailover { detect, detect_with_dcs_leader, elect, promote, route } = &self.predicted;

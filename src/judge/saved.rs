@@ -105,7 +105,7 @@ impl SavedRun {
     }
 }
 
-/// The plans; none if the run ended before its first cluster was planned.
+/// The plans; none if the run ended before its first system was planned.
 fn read_plans(path: &Path) -> Result<BTreeMap<u32, Plan>, SavedError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,

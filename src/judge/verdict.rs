@@ -39,7 +39,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checks::{Check, Evidence, Finding, Outcome, phases::Failover},
+    checks::{Check, Evidence, Finding, Outcome, course::phases::Failover},
     claims::{Claim, Subject},
     history::{
         Event, Occurrence,

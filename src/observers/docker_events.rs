@@ -62,7 +62,7 @@ async fn listen(docker: Docker, labels: RunLabels, recorder: Recorder) -> String
     }
 }
 
-/// Events of this cluster's containers; after a break those that came since the last one that was heard.
+/// Events of this system's containers; after a break those that came since the last one that was heard.
 fn options(labels: &RunLabels, since_ns: Option<i64>) -> EventsOptions {
     let filters = HashMap::from([
         ("type", vec!["container".to_owned()]),

@@ -1,4 +1,4 @@
-//! Observers: they watch a cluster from outside and never act. One file an observer, one row in [`ALL`].
+//! Observers: they watch a system from outside and never act. One file an observer, one row in [`ALL`].
 //!
 //! Each target of each observer has a task of its own, so that a dead target delays nobody else. A dead target is an
 //! observation; an observer that cannot watch any more says so ([`Occurrence::ObserverLost`]), because what nobody
@@ -24,10 +24,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::Access,
     engine::{Engine, labels::RunLabels},
     history::{Occurrence, Recorder},
     plan::Plan,
+    system::Access,
 };
 
 /// One row of the table of observers.

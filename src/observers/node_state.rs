@@ -12,12 +12,12 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
-    cluster::{NODE, NODE_TIMELINE, Session},
     history::{
         Occurrence, Recorder,
         event::{NodeState, Role},
     },
     services::patroni::POSTGRESQL_PORT,
+    system::{NODE, NODE_TIMELINE, Session},
 };
 
 pub(super) const OBSERVER: Observer = Observer {

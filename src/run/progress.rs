@@ -138,7 +138,7 @@ fn words(what: &Occurrence) -> Option<String> {
             format!("{} (trial {} of {})", started.name, started.trial, started.trials)
         }
         Occurrence::ScenarioStarted(started) => started.name.clone(),
-        Occurrence::ClusterReady { startup_ms } => format!("cluster ready in {:.1} s", *startup_ms as f64 / 1e3),
+        Occurrence::ClusterReady { startup_ms } => format!("system ready in {:.1} s", *startup_ms as f64 / 1e3),
         Occurrence::Reached { milestone } => match milestone {
             Milestone::SteadyState => "steady: every client writes".to_owned(),
             Milestone::Recovered => "recovered: clients write again".to_owned(),

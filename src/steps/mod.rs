@@ -25,7 +25,7 @@ pub use words::WordError;
 pub(crate) use words::Words;
 
 use crate::{
-    checks::phases::PhaseName,
+    checks::course::phases::PhaseName,
     drill::{Drill, DrillError},
     history::Occurrence,
 };

@@ -100,7 +100,7 @@ struct Walk<'a> {
     last_setting: usize,
     /// The place of the step that chose the load, and its clients.
     load: Option<(usize, u32)>,
-    /// Whether the cluster runs by now.
+    /// Whether the system runs by now.
     runs: bool,
     /// Whether a step of the user's own came, which may have done anything.
     own_steps: bool,
@@ -259,7 +259,7 @@ impl<'a> Walk<'a> {
     fn set_up(&mut self, change: impl FnOnce(&mut Setup) -> Result<(), DrillError>) {
         if self.runs {
             let help = "move it before the first `When`".to_owned();
-            return self.add(At::Step, "the cluster runs by then, and is as it was built", Some(help));
+            return self.add(At::Step, "the system runs by then, and is as it was built", Some(help));
         }
         if self.lost {
             return;
@@ -295,7 +295,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// From here on the cluster runs.
+    /// From here on the system runs.
     fn begin(&mut self) {
         if std::mem::replace(&mut self.runs, true) || self.lost {
             return;
@@ -318,7 +318,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A scenario in which nothing is done or waited for starts no cluster, and so proves nothing.
+    /// A scenario in which nothing is done or waited for starts no system, and so proves nothing.
     fn something_runs(&mut self) {
         if !self.runs && !self.own_steps && self.wrong.is_empty() {
             let help = "add a `When`: a fault, or something to wait for as `When every node has rejoined`".to_owned();

@@ -5,7 +5,7 @@ use cucumber::gherkin::StepType::Then;
 
 use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
-    checks::{Check, data_loss, phases::PhaseName, promotion, recovery_time, rejoin, single_writer},
+    checks::{Check, course::phases::PhaseName, data_loss, promotion, recovery_time, rejoin, single_writer},
     history::event::Bound,
 };
 

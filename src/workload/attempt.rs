@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::ledger_row;
 use crate::{
-    cluster::{
+    history::event::{AttemptOutcome, Contact, Operation},
+    system::{
         access::{LEDGER_TABLE, NODE_SETTING},
         session::{Session, SessionError, explain},
     },
-    history::event::{AttemptOutcome, Contact, Operation},
 };
 
 /// The statement of an attempt. It answers with one row: node, WAL position, timeline.
@@ -73,7 +73,7 @@ pub(super) struct Refusal {
     pub sqlstate: Option<String>,
     pub message: String,
     pub contact: Contact,
-    /// This machine ran out of something: the attempt says nothing about the cluster.
+    /// This machine ran out of something: the attempt says nothing about the system.
     pub exhausted: bool,
 }
 

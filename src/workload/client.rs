@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{self, Limit, Refusal};
 use crate::{
-    cluster::Session,
     history::{
         Occurrence, Recorder,
         event::{Attempt, AttemptOutcome, ClientKind, Contact, Operation},
     },
+    system::Session,
 };
 
 /// What all clients of one load share.
@@ -148,7 +148,7 @@ impl Client {
             && refusal.exhausted
             && !self.target.exhaustion_told.swap(true, Ordering::Relaxed)
         {
-            // An outage that this machine makes itself must not be taken for the cluster's.
+            // An outage that this machine makes itself must not be taken for the system's.
             self.load.recorder.record(Occurrence::ObserverLost {
                 observer: "workload".to_owned(),
                 target: self.target.name.clone(),

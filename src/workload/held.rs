@@ -7,8 +7,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{Client, Load, Target};
 use crate::{
-    cluster::Session,
     history::event::{ClientKind, Operation},
+    system::Session,
 };
 
 /// The time between two attempts on one session, when each is answered at once.

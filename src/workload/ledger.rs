@@ -12,17 +12,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use crate::{
-    cluster::{
-        Access, NODE, NODE_TIMELINE, Session,
-        access::{LEDGER_INDEX, LEDGER_TABLE},
-        session::{SessionError, explain},
-    },
     history::{
         Occurrence, Recorder,
         event::{LedgerCounts, Role, SequenceRange},
         rows::Rows,
     },
     plan::{Plan, PlannedEndpoint},
+    system::{
+        Access, NODE, NODE_TIMELINE, Session,
+        access::{LEDGER_INDEX, LEDGER_TABLE},
+        session::{SessionError, explain},
+    },
 };
 
 /// How long one look at one node's ledger may take.

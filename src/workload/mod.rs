@@ -24,12 +24,12 @@ use tokio::{
 };
 
 use crate::{
-    cluster::Access,
     history::{
         Recorder,
         event::{ClientKind, Operation},
     },
     plan::{Plan, PlannedEndpoint},
+    system::Access,
 };
 use client::{Client, Load, Target};
 pub use conditions::WaitError;

@@ -1,4 +1,4 @@
-//! A cluster for the tests of faults, with all that is needed to break it.
+//! A system for the tests of faults, with all that is needed to break it.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,6 @@ use std::{
 };
 
 use pgquake::{
-    cluster::{Cluster, Session, wait_until},
     drill::DrillContext,
     engine::{
         Engine,
@@ -16,6 +15,7 @@ use pgquake::{
     faults::{Injector, InjectorError, Order, Target},
     history::{Event, Occurrence, Recorder, read_history},
     plan::Plan,
+    system::{Session, System, wait_until},
     topology::{self, Topology},
 };
 use tokio::{
@@ -24,15 +24,15 @@ use tokio::{
     time::timeout,
 };
 
-/// Three clusters that wait most of the time fit on two cores.
+/// Three systems that wait most of the time fit on two cores.
 static TURNS: Semaphore = Semaphore::const_new(3);
-/// Starting a cluster takes all cores, so one starts at a time, and none beside a test that is timed.
+/// Starting a system takes all cores, so one starts at a time, and none beside a test that is timed.
 static STARTS: Mutex<()> = Mutex::const_new(());
 
 /// One test's turn.
 pub struct Bench {
     pub engine: Engine,
-    pub cluster: Cluster,
+    pub system: System,
     pub injector: Injector,
     pub recorder: Recorder,
     run: String,
@@ -55,7 +55,7 @@ impl Bench {
         bench
     }
 
-    /// For a test that holds faults to milliseconds: no other cluster starts while it lasts.
+    /// For a test that holds faults to milliseconds: no other system starts while it lasts.
     pub async fn timed(test: &str, topology: Topology) -> Self {
         let turn = TURNS.acquire().await.unwrap();
         let no_starts = STARTS.lock().await;
@@ -65,15 +65,15 @@ impl Bench {
         let ownership = Ownership::of(&run).unwrap();
         let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
         let context = DrillContext::new(engine.clone(), recorder.clone(), &run, ownership.label(), folder.path());
-        let (cluster, _) = context.start(&Plan::new(topology), 1).await.unwrap();
+        let (system, _) = context.start(&Plan::new(topology), 1).await.unwrap();
         println!("{run} started in {:.1} s", begun.elapsed().as_secs_f64());
-        wait_until("every agent to see its PostgreSQL run", Duration::from_secs(30), || cluster.agents_run())
+        wait_until("every agent to see its PostgreSQL run", Duration::from_secs(30), || system.agents_run())
             .await
             .unwrap();
-        let injector = Injector::new(cluster.clone(), recorder.clone());
+        let injector = Injector::new(system.clone(), recorder.clone());
         Self {
             engine,
-            cluster,
+            system,
             injector,
             recorder,
             run,
@@ -113,18 +113,18 @@ impl Bench {
 
     /// Runs a script on a host, and returns its exit status.
     pub async fn status(&self, host: &str, script: &str) -> i32 {
-        self.cluster.pod(host).unwrap().shell.run(script).await.unwrap().status
+        self.system.pod(host).unwrap().shell.run(script).await.unwrap().status
     }
 
     /// Runs a script on a host that must succeed, and returns what it printed.
     pub async fn output(&self, host: &str, script: &str) -> String {
-        self.cluster.pod(host).unwrap().shell.must(script).await.unwrap()
+        self.system.pod(host).unwrap().shell.must(script).await.unwrap()
     }
 
     /// Waits until a script on a host prints something, and something other than before.
     pub async fn wait_for_other_output(&self, host: &str, script: &str, before: &str) -> String {
         wait_until("another process", Duration::from_secs(30), || async {
-            let pod = self.cluster.pod(host).unwrap();
+            let pod = self.system.pod(host).unwrap();
             let text = pod.shell.run(script).await.unwrap().text;
             if text.is_empty() || text == before { Err(format!("{host} says {text}")) } else { Ok(text) }
         })
@@ -134,7 +134,7 @@ impl Bench {
 
     /// Whether a service answers at its port, from outside. docker-proxy accepts for anyone, so only bytes count.
     pub async fn answers(&self, host: &str, port: u16) -> bool {
-        let address: SocketAddr = self.cluster.access().address(host, port).unwrap();
+        let address: SocketAddr = self.system.access().address(host, port).unwrap();
         let asked = async {
             let stream = TcpStream::connect(address).await.ok()?;
             stream.writable().await.ok()?;
@@ -156,15 +156,15 @@ impl Bench {
 
     /// A session with a node's PostgreSQL, as soon as it takes one.
     pub async fn session(&self, node: &str) -> Session {
-        let address = self.cluster.access().address(node, 5432).unwrap();
-        let password = &self.cluster.access().credentials.client_password;
+        let address = self.system.access().address(node, 5432).unwrap();
+        let password = &self.system.access().credentials.client_password;
         let open = || async { Session::open(address, password, "test").await.map_err(|error| error.to_string()) };
         wait_until(&format!("a session with {node}"), Duration::from_secs(30), open).await.unwrap()
     }
 
     /// Whether a host gets no answer at all, not even a reset, from a port of another one.
     pub async fn is_silent(&self, from: &str, to: &str, port: u16) -> bool {
-        let address = &self.cluster.pod(to).unwrap().address;
+        let address = &self.system.pod(to).unwrap().address;
         self.status(from, &format!("timeout 0.3 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null")).await == 124
     }
 
@@ -172,7 +172,7 @@ impl Bench {
         read_history(self.recorder.path()).unwrap()
     }
 
-    /// Holds the history to so many faults, each injected, confirmed and healed, and removes the cluster. `quick`:
+    /// Holds the history to so many faults, each injected, confirmed and healed, and removes the system. `quick`:
     /// each was confirmed (on a machine that is not overloaded) within 250 ms of the beginning of its injection, as the
     /// project promises for faults of networks and processes.
     pub async fn finish(self, faults: usize, quick: bool) {
@@ -228,7 +228,7 @@ fn is_starved() -> bool {
 /// Waits until a query gives a value on a node.
 pub async fn sql_gives(bench: &Bench, node: &str, query: &str, wanted: &str) {
     wait_until(&format!("{wanted} on {node}"), Duration::from_secs(30), || async {
-        let told = bench.cluster.sql_value(node, query).await?;
+        let told = bench.system.sql_value(node, query).await?;
         if told == wanted { Ok(()) } else { Err(format!("{query} gives {told}")) }
     })
     .await

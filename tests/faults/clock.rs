@@ -15,7 +15,7 @@ async fn one_clock_is_wrong_and_the_others_are_right() {
     assert!(ahead_s(&bench, "node1").await.abs() < 0.5);
     // The clock that timeouts go by is right: a pause of 200 ms takes as long.
     let begun = std::time::Instant::now();
-    bench.cluster.sql_value("node2", "SELECT pg_sleep(0.2)").await.unwrap();
+    bench.system.sql_value("node2", "SELECT pg_sleep(0.2)").await.unwrap();
     assert!(begun.elapsed().as_secs_f64() < 5.0);
     bench.heal().await;
     assert!(ahead_s(&bench, "node2").await.abs() < 0.5);
@@ -28,7 +28,7 @@ async fn one_clock_is_wrong_and_the_others_are_right() {
 
     bench.inject("clock_rate", "node3", &[("rate", "2")]).await;
     let first_s = ahead_s(&bench, "node3").await;
-    let slept = bench.cluster.sql_value("node2", "SELECT pg_sleep(1)").await;
+    let slept = bench.system.sql_value("node2", "SELECT pg_sleep(1)").await;
     assert!(slept.is_ok());
     assert!(ahead_s(&bench, "node3").await > first_s + 0.8);
     assert!(ahead_s(&bench, "node2").await.abs() < 0.5);
@@ -45,5 +45,5 @@ async fn one_clock_is_wrong_and_the_others_are_right() {
 }
 
 async fn ahead_s(bench: &Bench, node: &str) -> f64 {
-    bench.cluster.postgresql_ahead_s(node).await.unwrap()
+    bench.system.postgresql_ahead_s(node).await.unwrap()
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use pgquake::{
-    cluster::wait_until,
     history::Occurrence,
+    system::wait_until,
     topology::{self, ServiceKind},
 };
 
@@ -142,7 +142,7 @@ async fn what_takes_one_host_takes_several_and_composes() {
     // Limits of CPU time under a restart; the other host keeps its own.
     bench.inject("container_restart", "node3", &[("service", "etcd")]).await;
     wait_for_return(&bench, 3).await;
-    let service = bench.cluster.service("node3", ServiceKind::Etcd).unwrap();
+    let service = bench.system.service("node3", ServiceKind::Etcd).unwrap();
     assert_eq!(bench.engine.cpu_account(service).await.unwrap().quota_us, Some(20_000));
     bench.heal().await;
     assert_eq!(course(&bench, 3), OVERLAID);

@@ -36,8 +36,8 @@ async fn docker_stops_pauses_restarts_and_disconnects_one_and_leaves_the_others(
     assert_eq!(bench.output("node2", "pgrep etcd").await, etcd);
 
     // Disconnected: nobody reaches it, and it knows no names; then all is as it was, for its peers and from outside.
-    let (address, names) = (bench.cluster.pod("node3").unwrap().address.clone(), "getent hosts node1");
-    let published = bench.cluster.access().address("node3", PATRONI);
+    let (address, names) = (bench.system.pod("node3").unwrap().address.clone(), "getent hosts node1");
+    let published = bench.system.access().address("node3", PATRONI);
     assert_eq!(bench.status("node3", names).await, 0);
     bench.inject("network_disconnect", "node3", &[]).await;
     assert!(bench.is_silent("node2", "node3", 9).await, "a disconnected host answered");
@@ -46,7 +46,7 @@ async fn docker_stops_pauses_restarts_and_disconnects_one_and_leaves_the_others(
     bench.heal().await;
     assert_eq!(bench.output("node1", "getent hosts node3 | cut -d' ' -f1").await, address);
     assert_eq!(bench.status("node3", names).await, 0);
-    assert_eq!(bench.cluster.access().address("node3", PATRONI), published);
+    assert_eq!(bench.system.access().address("node3", PATRONI), published);
     bench.wait_for_answer("node3", PATRONI, true).await;
     bench.wait_for_answer("node3", ETCD, true).await;
 
@@ -56,7 +56,7 @@ async fn docker_stops_pauses_restarts_and_disconnects_one_and_leaves_the_others(
     assert!(refused.contains("Given the clocks of the nodes can be set"), "{refused}");
 
     // A run that dies with a service paused leaves processes that can't die: the sweep thaws them first.
-    let service = bench.cluster.service("node1", ServiceKind::Patroni).unwrap();
+    let service = bench.system.service("node1", ServiceKind::Patroni).unwrap();
     bench.engine.pause_service(service).await.unwrap();
     bench.finish(4, false).await;
 }

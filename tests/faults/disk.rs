@@ -8,7 +8,7 @@ pub const DATA: &str = "/var/lib/postgresql/data";
 
 /// What a script in the container of a node's PostgreSQL comes to: its exit status and output.
 async fn in_postgresql(bench: &Bench, node: &str, script: &str) -> (i32, String) {
-    let service = bench.cluster.service(node, topology::ServiceKind::Patroni).unwrap();
+    let service = bench.system.service(node, topology::ServiceKind::Patroni).unwrap();
     let told = bench.engine.shell_in(service).run(script).await.unwrap();
     (told.status, told.text)
 }
@@ -77,7 +77,7 @@ async fn files_are_damaged_and_repaired() {
     // The first page of the table, on one node: found only by who reads it from the disk.
     bench.inject("page_corrupted", "node2", &[("of", "table")]).await;
     bench.inject("postgresql_restart", "node2", &[]).await;
-    let failed = bench.cluster.sql_value("node2", count).await.unwrap_err();
+    let failed = bench.system.sql_value("node2", count).await.unwrap_err();
     assert!(failed.contains("invalid page in block 0"), "{failed}");
     // The page after it, and the same page on other nodes, are whole.
     let after = "SELECT count(*) > 0 FROM pgquake.ledger WHERE ctid >= '(1,0)' AND ctid < '(2,0)'";

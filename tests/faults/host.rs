@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgquake::{cluster::wait_until, topology::ServiceKind};
+use pgquake::{system::wait_until, topology::ServiceKind};
 
 use super::bench::Bench;
 
@@ -15,18 +15,18 @@ async fn they_go_down_leave_others_alone_and_come_back() {
     let mut bench = Bench::new("host").await;
 
     // A host: silence, not resets; its peers hear one another; its address stays.
-    let address = bench.cluster.pod("node3").unwrap().address.clone();
+    let address = bench.system.pod("node3").unwrap().address.clone();
     bench.inject("host_crash", "node3", &[]).await;
     assert!(bench.is_silent("node2", "node3", 9).await, "a dead host answered");
     let living = "timeout 0.3 bash -c '</dev/tcp/node1/9' 2>/dev/null";
     assert_eq!(bench.status("node2", living).await, 1, "a living host must reset");
     bench.heal().await;
     for kind in [ServiceKind::Etcd, ServiceKind::Patroni] {
-        let service = bench.cluster.service("node3", kind).unwrap();
+        let service = bench.system.service("node3", kind).unwrap();
         assert!(bench.engine.service_runs(service).await.unwrap(), "{} does not run", kind.name());
     }
     bench.wait_for_answer("node3", PATRONI, true).await;
-    assert_eq!(bench.cluster.pod("node3").unwrap().address, address);
+    assert_eq!(bench.system.pod("node3").unwrap().address, address);
 
     // Two at once; they come back in the order that was asked for.
     let order = [("order", "node3, node2"), ("apart", "1 s")];
@@ -88,13 +88,13 @@ async fn they_go_down_leave_others_alone_and_come_back() {
 
 /// How often a node's PostgreSQL has told that it was shut down before it was started.
 fn clean_starts(bench: &Bench, node: &str) -> usize {
-    let log = std::fs::read_to_string(bench.cluster.logs().file(node, ServiceKind::Patroni.name())).unwrap();
+    let log = std::fs::read_to_string(bench.system.logs().file(node, ServiceKind::Patroni.name())).unwrap();
     log.matches("database system was shut down").count()
 }
 
 /// When a host's Patroni was started last, as Docker tells it.
 async fn started(bench: &Bench, host: &str) -> String {
-    let id = &bench.cluster.service(host, ServiceKind::Patroni).unwrap().id;
+    let id = &bench.system.service(host, ServiceKind::Patroni).unwrap().id;
     let inspected = bench.engine.docker().inspect_container(id, None).await.unwrap();
     inspected.state.unwrap().started_at.unwrap()
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use pgquake::{
-    cluster::wait_until,
     links::{Stream, Toxic, listener_name},
+    system::wait_until,
     topology,
 };
 
@@ -40,7 +40,7 @@ async fn ask_once(bench: &Bench, from: &str, to: &str, port: u16) -> Option<f64>
          printf \"GET /liveness HTTP/1.0\\r\\n\\r\\n\" >&3; read -r -t 1 -N 1 <&3 || exit 1; \
          echo $began $EPOCHREALTIME'"
     );
-    let told = bench.cluster.pod(from).unwrap().shell.run(&script).await.unwrap();
+    let told = bench.system.pod(from).unwrap().shell.run(&script).await.unwrap();
     let times: Vec<f64> = told.text.split_whitespace().filter_map(|time| time.parse().ok()).collect();
     match (told.status, times.as_slice()) {
         (0, [began, ended]) => Some((ended - began) * 1000.0),
@@ -96,10 +96,10 @@ async fn the_primary_sends_its_wal_slowly(bench: &mut Bench) {
     // Nothing to wait for: at 2 kB a second next to nothing arrives.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let lag = "SELECT min(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn))::bigint FROM pg_stat_replication";
-    let lag_bytes: u64 = bench.cluster.sql_value("node1", lag).await.unwrap().parse().unwrap();
+    let lag_bytes: u64 = bench.system.sql_value("node1", lag).await.unwrap().parse().unwrap();
     assert!(lag_bytes > 400_000, "the standbys are {lag_bytes} B behind");
     bench.heal().await;
-    let look = || bench.cluster.all_replayed();
+    let look = || bench.system.all_replayed();
     wait_until("the standbys to catch up", Duration::from_secs(30), look).await.unwrap();
 }
 
@@ -171,7 +171,7 @@ async fn each_toxic_hits_one_way(bench: &mut Bench) {
 
 /// The streams of the toxics that hit connections from one host to the REST API of another.
 async fn streams(bench: &Bench, opener: &str, far: &str) -> Vec<&'static str> {
-    let toxics = bench.cluster.toxiproxy(opener).unwrap().toxics(&listener_name(far, PATRONI)).await.unwrap();
+    let toxics = bench.system.toxiproxy(opener).unwrap().toxics(&listener_name(far, PATRONI)).await.unwrap();
     let word = |toxic: &Toxic| if toxic.stream == Stream::Upstream { "upstream" } else { "downstream" };
     toxics.iter().map(word).collect()
 }

@@ -1,5 +1,5 @@
 //! Every fault on real containers: it bites, it leaves the others alone, and healing restores what was. One file a
-//! plane; three run side by side, but clusters start one at a time, and none beside a test that holds faults to
+//! plane; three run side by side, but systems start one at a time, and none beside a test that holds faults to
 //! milliseconds.
 
 mod bench;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgquake::{
-    cluster::{Session, wait_until},
+    system::{Session, wait_until},
     topology,
 };
 use tokio::time::timeout;
@@ -50,7 +50,7 @@ async fn everything_between_two_sides(bench: &mut Bench) {
 
 /// Counts datagrams that arrive from a host, behind every rule of a fault.
 async fn witness(bench: &Bench, at: &str, from: &str) {
-    let address = &bench.cluster.pod(from).unwrap().address;
+    let address = &bench.system.pod(from).unwrap().address;
     let chain = "add chain inet witness in { type filter hook input priority 0; }";
     let count = format!("add rule inet witness in ip saddr {address} udp dport 9 counter");
     bench.output(at, &format!("nft 'add table inet witness; {chain}; {count}'")).await;
@@ -59,7 +59,7 @@ async fn witness(bench: &Bench, at: &str, from: &str) {
 /// Sends datagrams, and returns how many the destination's witness has seen of them.
 async fn arrived(bench: &Bench, from: &str, to: &str, sent: u32) -> u32 {
     witness(bench, to, from).await;
-    let address = &bench.cluster.pod(to).unwrap().address;
+    let address = &bench.system.pod(to).unwrap().address;
     let send = format!("for ((sent = 0; sent < {sent}; sent++)); do echo >/dev/udp/{address}/9; done");
     bench.output(from, &format!("bash -c '{send}' 2>/dev/null || true")).await;
     let count =
@@ -102,7 +102,7 @@ async fn lines(bench: &Bench) -> u32 {
 }
 
 async fn established_connections(bench: &mut Bench) {
-    let address = bench.cluster.pod("node3").unwrap().address.clone();
+    let address = bench.system.pod("node3").unwrap().address.clone();
     let talk = "printf \"GET /health HTTP/1.1\\r\\nHost: etcd\\r\\n\\r\\n\" >&3; \
                 while read -r -t 0.02 line <&3; do echo line; done";
     let open = format!("exec 3<>/dev/tcp/{address}/{ETCD}; while sleep 0.02; do {talk}; done");
@@ -124,7 +124,7 @@ async fn established_connections(bench: &mut Bench) {
 }
 
 async fn rejected_packets(bench: &mut Bench) {
-    let address = bench.cluster.pod("node3").unwrap().address.clone();
+    let address = bench.system.pod("node3").unwrap().address.clone();
     let connect = format!("timeout 0.3 bash -c '</dev/tcp/{address}/{ETCD}'");
     assert_eq!(bench.status("node2", &connect).await, 0);
     bench.inject("partition", "node3", &[("from", "node2"), ("by", "reject")]).await;
@@ -185,7 +185,7 @@ async fn lost_packets(bench: &mut Bench) {
 
 /// Whether a client gets a session with PostgreSQL through the proxy.
 async fn a_client_gets_through(bench: &Bench) -> bool {
-    let access = bench.cluster.access();
+    let access = bench.system.access();
     let address = access.address("proxy", POSTGRESQL).unwrap();
     let open = Session::open(address, &access.credentials.client_password, "test");
     matches!(timeout(Duration::from_secs(1), open).await, Ok(Ok(_)))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgquake::{cluster::wait_until, topology::ServiceKind};
+use pgquake::{system::wait_until, topology::ServiceKind};
 
 use super::bench::{Bench, sql_gives};
 
@@ -11,7 +11,7 @@ const STARTED: &str = "SELECT pg_postmaster_start_time()";
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_changes_what_was_asked_and_nothing_else() {
     let mut bench = Bench::new("operator").await;
-    assert_eq!(bench.cluster.primary().await.as_deref(), Some("node1"));
+    assert_eq!(bench.system.leader().await.as_deref(), Some("node1"));
 
     // A setting: PostgreSQL takes it over, and the old one again.
     let work_mem = "SHOW work_mem";
@@ -26,8 +26,8 @@ async fn an_operator_changes_what_was_asked_and_nothing_else() {
     bench.inject("process_kill", "node3", &[("process", "PostgreSQL")]).await;
     // More than one loop of the agent, in which it would have started PostgreSQL.
     tokio::time::sleep(Duration::from_secs(4)).await;
-    assert!(bench.cluster.sql_value("node3", "SELECT 1").await.is_err(), "a paused Patroni started PostgreSQL");
-    assert!(bench.cluster.sql_value("node2", "SELECT 1").await.is_ok());
+    assert!(bench.system.sql_value("node3", "SELECT 1").await.is_err(), "a paused Patroni started PostgreSQL");
+    assert!(bench.system.sql_value("node2", "SELECT 1").await.is_ok());
     not_taken_in_by_a_receiver_of_its_name(&bench, "node3").await;
     // The last fault is healed first, and is gone only when Patroni is back at work.
     bench.injector.heal_named("pause").await.unwrap();
@@ -58,8 +58,8 @@ async fn an_operator_changes_what_was_asked_and_nothing_else() {
 
     // Removed and added.
     bench.inject("member_removed", "node3", &[]).await;
-    assert_eq!(bench.cluster.members().await.unwrap(), ["node1", "node2"]);
-    assert!(bench.cluster.sql_value("node3", "SELECT 1").await.is_err());
+    assert_eq!(bench.system.members().await.unwrap(), ["node1", "node2"]);
+    assert!(bench.system.sql_value("node3", "SELECT 1").await.is_err());
     bench.heal().await;
     bench.session("node3").await;
 
@@ -80,19 +80,19 @@ async fn an_operator_changes_what_was_asked_and_nothing_else() {
 /// A node that is dead follows nobody, though the primary streams to something of its name: as it does for an instant
 /// to a node that comes back on the timeline that was left.
 async fn not_taken_in_by_a_receiver_of_its_name(bench: &Bench, node: &str) {
-    let password = &bench.cluster.access().credentials.replication_password;
+    let password = &bench.system.access().credentials.replication_password;
     let receive = format!(
         "mkdir /tmp/received && PGPASSWORD={password} PGAPPNAME={node} timeout 60 \
          pg_receivewal -h node1 -U replicator -D /tmp/received > /dev/null 2>&1 &"
     );
-    let shell = bench.cluster.shell_in("node2", ServiceKind::Patroni).await.unwrap().unwrap();
+    let shell = bench.system.shell_in("node2", ServiceKind::Patroni).await.unwrap().unwrap();
     shell.must(&receive).await.unwrap();
-    wait_until("two receivers", Duration::from_secs(10), || bench.cluster.streaming_from("node1", 2)).await.unwrap();
-    let why = bench.cluster.all_follow().await.unwrap_err();
+    wait_until("two receivers", Duration::from_secs(10), || bench.system.streaming_from("node1", 2)).await.unwrap();
+    let why = bench.system.all_follow().await.unwrap_err();
     assert!(!why.contains("does not stream to"), "{why}");
     shell.must("pkill -x pg_receivewal").await.unwrap();
     wait_until("one receiver", Duration::from_secs(10), || async {
-        let left = bench.cluster.all_follow().await.unwrap_err();
+        let left = bench.system.all_follow().await.unwrap_err();
         if left == format!("node1 does not stream to {node}") { Ok(()) } else { Err(left) }
     })
     .await
@@ -101,5 +101,5 @@ async fn not_taken_in_by_a_receiver_of_its_name(bench: &Bench, node: &str) {
 
 async fn sql(bench: &Bench, node: &str, query: &str) -> String {
     bench.session(node).await;
-    bench.cluster.sql_value(node, query).await.unwrap()
+    bench.system.sql_value(node, query).await.unwrap()
 }

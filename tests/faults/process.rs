@@ -1,6 +1,6 @@
 //! Processes and services.
 
-use pgquake::{cluster::Session, faults, topology};
+use pgquake::{faults, system::Session, topology};
 
 use super::bench::Bench;
 
@@ -28,23 +28,23 @@ async fn they_bite_leave_others_alone_and_heal() {
     bench.wait_for_answer("proxy", STATS, true).await;
 
     // The agent alone: PostgreSQL under it lives, with the same postmaster.
-    let pod = bench.cluster.pod("node2").unwrap();
+    let pod = bench.system.pod("node2").unwrap();
     let before = faults::Process::POSTMASTER.pids(pod).await.unwrap();
     bench.inject("process_kill", "node2", &[("process", "the Patroni agent")]).await;
     bench.wait_for_answer("node2", PATRONI, false).await;
-    let pod = bench.cluster.pod("node2").unwrap();
+    let pod = bench.system.pod("node2").unwrap();
     assert_eq!(faults::Process::POSTMASTER.pids(pod).await.unwrap(), before, "PostgreSQL died with its agent");
     bench.heal().await;
     bench.wait_for_answer("node2", PATRONI, true).await;
 
     // Frozen, not dead: the same process runs on after it.
-    let frozen = faults::Process::AGENT.pids(bench.cluster.pod("node3").unwrap()).await.unwrap();
+    let frozen = faults::Process::AGENT.pids(bench.system.pod("node3").unwrap()).await.unwrap();
     bench.inject("process_freeze", "node3", &[("process", "the Patroni agent")]).await;
     assert!(!bench.answers("node3", PATRONI).await);
     assert!(bench.answers("node2", PATRONI).await);
     bench.heal().await;
     bench.wait_for_answer("node3", PATRONI, true).await;
-    assert_eq!(faults::Process::AGENT.pids(bench.cluster.pod("node3").unwrap()).await.unwrap(), frozen);
+    assert_eq!(faults::Process::AGENT.pids(bench.system.pod("node3").unwrap()).await.unwrap(), frozen);
 
     // One of PostgreSQL's own processes: the postmaster lives and starts another.
     let postmaster = "pgrep --oldest --full '^/usr/lib/postgresql/'";
@@ -67,14 +67,14 @@ async fn they_bite_leave_others_alone_and_heal() {
     bench.wait_for_other_output("node1", checkpointer, &checkpointed).await;
 
     // PostgreSQL told to end: it serves the session that it has, and takes no other one.
-    let address = bench.cluster.access().address("node2", 5432).unwrap();
-    let password = bench.cluster.access().credentials.client_password.clone();
+    let address = bench.system.access().address("node2", 5432).unwrap();
+    let password = bench.system.access().credentials.client_password.clone();
     let session = bench.session("node2").await;
     let before = bench.output("node2", postmaster).await;
     bench.inject("process_terminate", "node2", &[("process", "PostgreSQL")]).await;
     session.simple_query("SELECT 1").await.unwrap();
     assert!(Session::open(address, &password, "fresh").await.is_err());
-    assert_eq!(bench.cluster.refuses_sessions("node3").await, None);
+    assert_eq!(bench.system.refuses_sessions("node3").await, None);
     bench.heal().await;
     assert_ne!(bench.output("node2", postmaster).await, before);
     bench.session("node2").await;

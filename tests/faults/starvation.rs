@@ -23,13 +23,13 @@ async fn one_starves_and_the_others_do_not() {
 
     // Connections: a client is refused, a superuser and the other nodes' clients are not.
     bench.inject("connections_exhausted", "node2", &[]).await;
-    let refused = bench.cluster.sql_value("node2", "SELECT 1").await;
+    let refused = bench.system.sql_value("node2", "SELECT 1").await;
     assert!(refused.is_err(), "{refused:?}");
-    assert_eq!(bench.cluster.refuses_sessions("node3").await, None);
-    assert_eq!(bench.cluster.rest_status("node2", "replica").await, Some(200), "Patroni got no session either");
+    assert_eq!(bench.system.refuses_sessions("node3").await, None);
+    assert_eq!(bench.system.rest_status("node2", "replica").await, Some(200), "Patroni got no session either");
     bench.heal().await;
     let left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgquake crowd'";
-    assert_eq!(bench.cluster.sql_value("node2", left).await.unwrap(), "0");
+    assert_eq!(bench.system.sql_value("node2", left).await.unwrap(), "0");
 
     // Memory: the backend that asks for it is killed, and its postmaster restarts all, on this node alone.
     let etcd = bench.output("node3", "pgrep etcd").await;
@@ -39,7 +39,7 @@ async fn one_starves_and_the_others_do_not() {
     bench.wait_for_other_output("node3", checkpointer, &before[0]).await;
     assert_eq!(bench.output("node2", checkpointer).await, before[1]);
     assert_eq!(bench.output("node3", "pgrep etcd").await, etcd);
-    let neighbour = bench.cluster.service("node2", ServiceKind::Patroni).unwrap();
+    let neighbour = bench.system.service("node2", ServiceKind::Patroni).unwrap();
     assert_eq!(bench.engine.killed_for_memory(neighbour).await.unwrap(), 0);
     bench.heal().await;
 
@@ -55,7 +55,7 @@ async fn one_starves_and_the_others_do_not() {
 
 /// How long the work takes in a node's PostgreSQL service.
 async fn work(bench: &Bench, node: &str) -> f64 {
-    let service = bench.cluster.service(node, ServiceKind::Patroni).unwrap();
+    let service = bench.system.service(node, ServiceKind::Patroni).unwrap();
     let begun = Instant::now();
     let done = bench.engine.run_in_service(service, WORK).await.unwrap();
     assert_eq!(done.status, 0, "{}", done.text);

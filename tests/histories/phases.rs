@@ -1,7 +1,7 @@
 //! The phases of outages, and of which outages they are asked.
 
 use pgquake_judge::{
-    checks::{Outcome, phases::PhaseName},
+    checks::{Outcome, course::phases::PhaseName},
     history::{
         Event, Occurrence,
         event::{AttemptOutcome, Bound, ClientKind},
@@ -150,6 +150,6 @@ fn a_takeover_whose_key_nobody_saw_is_no_restart_in_place() {
     let events = without(clean(), |what| matches!(what, Occurrence::LeaderKey { initial: false, .. }));
     let verdict = verdict_of(&events);
     let failover = &verdict.scenarios[0].failovers[0];
-    assert_eq!(failover.course, pgquake_judge::checks::phases::Course::Failover, "{failover:#?}");
+    assert_eq!(failover.course, pgquake_judge::checks::course::phases::Course::Failover, "{failover:#?}");
     assert!(failover.phases.iter().all(|phase| phase.seen || phase.to_us == phase.from_us));
 }

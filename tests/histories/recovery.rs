@@ -1,7 +1,7 @@
 //! Outages, their phases and the claims that rest on them: histories that are made on the spot.
 
 use pgquake_judge::{
-    checks::{Outcome, phases::Course as FailoverCourse},
+    checks::{Outcome, course::phases::Course as FailoverCourse},
     history::{
         Event, Occurrence,
         event::{AttemptOutcome, Bound, ClientKind, Milestone, SequenceRange},

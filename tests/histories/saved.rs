@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use pgquake_judge::{
     checks::{
         Outcome,
-        phases::{Course as FailoverCourse, PhaseName},
+        course::phases::{Course as FailoverCourse, PhaseName},
     },
     history::{Event, event::Bound, read_history},
     plan::Plan,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgquake_judge::{
-    checks::{Outcome, watchers},
+    checks::{Outcome, course::watchers},
     history::{
         Event, Occurrence,
         event::{AttemptOutcome, Bound, ClientKind, LedgerCounts, Milestone, Role, SCHEMA},

@@ -1,12 +1,12 @@
 //! A witness for the injector. pgquake's own client of Toxiproxy checks itself by reading back what it wrote, so a
 //! mistake in how it names a thing would be made twice. `toxiproxy_rust` was written by others against the same API; it
 //! does not look at a status, so it is no injector, but what it reads is what the server holds. On a real Toxiproxy of a
-//! running cluster it reads what pgquake injected, and pgquake reads what it injected.
+//! running system it reads what pgquake injected, and pgquake reads what it injected.
 
 use std::{collections::HashMap, net::SocketAddr};
 
 use pgquake::{
-    cluster::Cluster,
+    system::System,
     drill::DrillContext,
     engine::{
         Engine,
@@ -56,9 +56,9 @@ fn both_clients_read_what_the_other_injected() {
     let run = format!("test-witness-{}", std::process::id());
     let ownership = Ownership::of(&run).unwrap();
     let engine = runtime.block_on(Engine::connect()).unwrap();
-    let cluster = runtime.block_on(start(&engine, &run, ownership.label()));
-    let address = cluster.access().address("node1", toxiproxy::API_PORT).unwrap();
-    let ours = cluster.toxiproxy("node1").unwrap();
+    let system = runtime.block_on(start(&engine, &run, ownership.label()));
+    let address = system.access().address("node1", toxiproxy::API_PORT).unwrap();
+    let ours = system.toxiproxy("node1").unwrap();
     for stream in [Stream::Upstream, Stream::Downstream] {
         the_witness_reads_ours(&runtime, &ours, address, stream);
         we_read_the_witness(&runtime, &ours, address, stream);
@@ -66,7 +66,7 @@ fn both_clients_read_what_the_other_injected() {
     runtime.block_on(engine.sweep(Sweep::Run(&run))).unwrap();
 }
 
-async fn start(engine: &Engine, run: &str, owner: String) -> Cluster {
+async fn start(engine: &Engine, run: &str, owner: String) -> System {
     let mut topology = topology::load("single-region-fast", &[]).unwrap();
     let link = Link { from: "node1".to_owned(), to: "node2".to_owned(), shaped_ports: vec![PORT] };
     topology.links.push(link);

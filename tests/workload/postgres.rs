@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use pgquake::{
-    cluster::{Access, Credentials, access::LEDGER_COLUMNS},
     engine::images::{self, ImageKind},
     plan::Plan,
+    system::{Access, Credentials, access::LEDGER_COLUMNS},
     topology::{Endpoint, Endpoints, Host, Region, ServiceKind, Topology},
 };
 use testcontainers::{

@@ -7,7 +7,7 @@ use crate::{
     postgres::{Postgres, access, plan},
 };
 use pgquake::{
-    checks::{
+    checks::course::{
         outage::{Window, outages},
         record::attempts,
     },

@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::postgres::{Postgres, access, plan};
 use pgquake::{
-    cluster::Access,
     history::{
         Occurrence, Recorder,
         event::{Attempt, AttemptOutcome, ClientKind, LedgerCounts},
         read_history,
     },
     plan::Plan,
+    system::Access,
     workload::{LoadSpec, Workload, read_ledgers},
 };
 

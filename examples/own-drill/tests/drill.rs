@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use cucumber::{World as _, then};
 use pgquake::World;
 
-/// A step of one's own: it sees the cluster, and a panic fails the scenario.
+/// A step of one's own: it sees the system, and a panic fails the scenario.
 #[then(expr = "{word} is not the primary any more")]
 async fn not_primary(world: &mut World, host: String) {
     let drill = world.drill().expect("pgquake runs this step");
-    let cluster = drill.cluster().await.expect("the cluster runs");
-    assert_ne!(cluster.primary().await, Some(host));
+    let system = drill.system().await.expect("the system runs");
+    assert_ne!(system.leader().await, Some(host));
 }
 
 fn main() -> ExitCode {

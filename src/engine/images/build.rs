@@ -89,7 +89,7 @@ fn failure(image: &str, error: &EngineError, transcript: &Transcript) -> ImageEr
     }
 }
 
-/// What a build has printed so far, and what it told about itself.
+/// What a build has printed so far, and what it reported of itself.
 #[derive(Debug, Default)]
 struct Transcript {
     lines: VecDeque<String>,

@@ -1,4 +1,4 @@
-//! What can go wrong before the images are there, told apart by what the reader can do about it.
+//! What can go wrong before the images are there, by what the reader can do about it.
 
 use std::error::Error as _;
 use std::io;
@@ -69,7 +69,7 @@ pub enum ImageError {
     DiskFull {
         /// The image that was being built.
         image: String,
-        /// The line that told so.
+        /// The line that said so.
         cause: String,
     },
     /// Another pgquake holds the lock for longer than any build takes.

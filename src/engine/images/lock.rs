@@ -19,7 +19,7 @@ pub(super) fn default_path() -> PathBuf {
 }
 
 /// Takes the lock, which lasts as long as the file is open: it also ends with a process that was killed. `None` if
-/// the file cannot be used; the builds then go ahead without it. `waiting` is called once if another has it.
+/// the file can't be used; the builds then go ahead without it. `waiting` is called once if another has it.
 pub(super) async fn acquire(path: &Path, waiting: impl Fn()) -> Result<Option<File>, ImageError> {
     let Some(file) = open(path) else { return Ok(None) };
     let since = Instant::now();

@@ -22,9 +22,9 @@ pub struct RemovedImages {
 /// Removes every image that pgquake has made, but those of this version. Images that a container uses stay.
 ///
 /// # Errors
-/// [`ImageError`] if the engine cannot be asked, or refuses for another reason.
+/// [`ImageError`] if the engine can't be asked, or refuses for another reason.
 pub async fn remove_outdated(docker: &Docker) -> Result<RemovedImages, ImageError> {
-    // No build is to lose the layers that it stands on.
+    // A build in progress must keep its base layers.
     let _lock = lock::acquire(&lock::default_path(), || {}).await?;
     let failed = |action: &str, error: &Error| ImageError::Engine { action: action.into(), cause: error.to_string() };
     let filters = HashMap::from([("label".to_owned(), vec![KIND_LABEL.to_owned()])]);

@@ -169,7 +169,7 @@ fn tag_of(recipe: &Recipe, base: &str) -> String {
     format!("pgquake/{}:{}", recipe.name, hash.finish())
 }
 
-/// SHA-256 over fields that cannot run into each other, because each is preceded by its length.
+/// SHA-256 over fields that can't run into each other, because each is preceded by its length.
 struct Fingerprint(Sha256);
 
 impl Fingerprint {

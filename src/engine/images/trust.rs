@@ -44,7 +44,7 @@ pub(super) fn digest_of(bundle: &[u8]) -> String {
 }
 
 /// Build arguments for the proxies of the host's environment. A proxy on the host's loopback address is left out:
-/// a container cannot reach it.
+/// a container can't reach it.
 pub(super) fn proxy_arguments(variable: impl Fn(&str) -> Option<String>) -> HashMap<String, String> {
     PROXY_VARIABLES
         .iter()

@@ -9,10 +9,10 @@ use tokio::time::sleep;
 
 use super::{Injected, InjectorError, Order};
 use crate::{
-    cluster::{Cluster, wait_until},
     faults::{ALL, Aim, Fault, FaultError, FaultKind, Lasts, Parameters, Place, Roles, find},
     history::{Occurrence, Recorder, event::FaultInjecting},
     suggestion,
+    system::{System, wait_until},
 };
 
 /// How long the proof that an earlier fault still bites may take, or as long as its first one might, if that is longer.
@@ -22,7 +22,7 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Every fault that is on, in the order of their injection.
 pub(super) struct Faults {
-    pub(super) cluster: Cluster,
+    pub(super) system: System,
     pub(super) recorder: Recorder,
     injected: u32,
     pub(super) active: Vec<Active>,
@@ -59,8 +59,8 @@ impl Active {
 }
 
 impl Faults {
-    pub fn new(cluster: Cluster, recorder: Recorder) -> Self {
-        Self { cluster, recorder, injected: 0, active: Vec::new() }
+    pub fn new(system: System, recorder: Recorder) -> Self {
+        Self { system, recorder, injected: 0, active: Vec::new() }
     }
 
     pub fn injected(&self) -> u32 {
@@ -89,18 +89,18 @@ impl Faults {
         let words = order.target.to_string();
         let parameters =
             Parameters::read(kind.parameters, &order.parameters).map_err(|error| failed(&words)(error.into()))?;
-        let roles = Roles::ask(&self.cluster, &parameters.targets(&[order.target])).await;
-        let plan = self.cluster.plan();
+        let roles = Roles::ask(&self.system, &parameters.targets(&[order.target])).await;
+        let plan = self.system.plan();
         let aim = Aim::new(kind, plan, &roles, order.target, parameters).map_err(failed(&words))?;
         let mut fault = kind.aimed(plan, &aim).map_err(failed(&aim.described))?;
-        fault.prepare(&self.cluster).await.map_err(failed(&aim.described))?;
+        fault.prepare(&self.system).await.map_err(failed(&aim.described))?;
         let lost = fault.takes_away();
         self.prove_what_it_overlays(kind.name, &lost, &aim.hosts).await;
 
         self.injected += 1;
         let number = self.injected;
         let services = fault.services().iter().map(|(host, kind)| format!("{host}/{}", kind.name())).collect();
-        let primary_before = self.cluster.primary().await;
+        let primary_before = self.system.leader().await;
         let given = order.parameters;
         let parameters = given.clone().into_iter().chain(order.notes).collect();
         self.recorder.record(Occurrence::FaultInjecting(FaultInjecting {
@@ -112,7 +112,7 @@ impl Faults {
             parameters,
             hands_over: fault.hands_over(),
             primary_before: primary_before.clone(),
-            dcs_leader_before: self.cluster.dcs_leader().await,
+            dcs_leader_before: self.system.dcs_leader().await,
         }));
         self.suspend(number, kind.name, &lost).await;
         let Aim { hosts, described: target, .. } = aim;
@@ -135,17 +135,17 @@ impl Faults {
     /// Injects the fault that was just aimed, and waits for the proof.
     async fn carry_out(&mut self) -> Result<(), InjectorError> {
         let Some(Active { number, kind, target, fault, confirmed, .. }) = self.active.last_mut() else { return Ok(()) };
-        let (number, cluster, recorder) = (*number, &self.cluster, &self.recorder);
+        let (number, system, recorder) = (*number, &self.system, &self.recorder);
         let unconfirmed = |reason: String| recorder.record(Occurrence::FaultUnconfirmed { fault: number, reason });
 
         let effect_from_us = recorder.now_us();
-        if let Err(source) = fault.inject(cluster).await {
+        if let Err(source) = fault.inject(system).await {
             unconfirmed(source.to_string());
             return Err(InjectorError::Inject { fault: kind.name, target: target.clone(), source });
         }
         let effect_to_us = recorder.now_us();
         let what = format!("the proof that {} bites", kind.name);
-        match wait_until(&what, fault.confirmed_within(), || fault.bites(cluster)).await {
+        match wait_until(&what, fault.confirmed_within(), || fault.bites(system)).await {
             Ok(evidence) => {
                 *confirmed = true;
                 recorder.record(Occurrence::FaultConfirmed { fault: number, effect_from_us, effect_to_us, evidence });
@@ -168,15 +168,15 @@ impl Faults {
             return Err(InjectorError::Change { fault: kind.name, target, source });
         }
         active.given.extend(changed.clone());
-        let (cluster, given, hosts) = (&self.cluster, &active.given, active.hosts.clone());
+        let (system, given, hosts) = (&self.system, &active.given, active.hosts.clone());
         let fault = &mut active.fault;
         let change = async {
             let mut parameters = Parameters::read(kind.parameters, given)?;
-            let roles = Roles::ask(cluster, &parameters.targets(&[])).await;
-            parameters.resolve(kind.parameters, cluster.plan(), &roles, &hosts)?;
-            fault.change(cluster, &Aim { hosts, described: target.clone(), parameters }).await?;
+            let roles = Roles::ask(system, &parameters.targets(&[])).await;
+            parameters.resolve(kind.parameters, system.plan(), &roles, &hosts)?;
+            fault.change(system, &Aim { hosts, described: target.clone(), parameters }).await?;
             let what = format!("the proof that {} bites as changed", kind.name);
-            Ok::<_, FaultError>(wait_until(&what, fault.confirmed_within(), || fault.bites(cluster)).await?)
+            Ok::<_, FaultError>(wait_until(&what, fault.confirmed_within(), || fault.bites(system)).await?)
         };
         match change.await {
             Ok(evidence) => {
@@ -253,7 +253,7 @@ impl Faults {
         let active = &mut self.active[at];
         let what = format!("the proof that {} still bites", active.kind.name);
         let still =
-            wait_until(&what, LASTED_WITHIN.max(active.fault.confirmed_within()), || active.fault.bites(&self.cluster))
+            wait_until(&what, LASTED_WITHIN.max(active.fault.confirmed_within()), || active.fault.bites(&self.system))
                 .await;
         if let Err(missed) = still {
             active.confirmed = false;
@@ -269,14 +269,14 @@ impl Faults {
         let healed = async {
             // What it stands on may only just be back, and not yet listen.
             let deadline = Instant::now() + fault.healed_within();
-            while let Err(error) = fault.heal(&self.cluster).await {
+            while let Err(error) = fault.heal(&self.system).await {
                 if !active.was_suspended || Instant::now() >= deadline {
                     return Err(error);
                 }
                 sleep(AGAIN_AFTER).await;
             }
             let what = format!("the proof that {} is gone", active.kind.name);
-            Ok::<_, FaultError>(wait_until(&what, fault.healed_within(), || fault.gone(&self.cluster)).await?)
+            Ok::<_, FaultError>(wait_until(&what, fault.healed_within(), || fault.gone(&self.system)).await?)
         };
         match healed.await {
             Ok(evidence) => {

@@ -14,8 +14,8 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::{FaultError, Target};
 use crate::{
-    cluster::{Cluster, NotReady},
     history::Recorder,
+    system::{NotReady, System},
 };
 use active::Faults;
 pub(super) use suspension::still_bites;
@@ -47,7 +47,7 @@ pub struct Order<'a> {
     pub target: &'a Target,
     /// Parameters, as the scenario writes them.
     pub parameters: BTreeMap<String, String>,
-    /// What the history shall tell beside the parameters: the drawn phase of the lease, a repetition's number.
+    /// What the history records beside the parameters: the drawn phase of the lease, a repetition's number.
     pub notes: BTreeMap<String, String>,
 }
 
@@ -68,8 +68,8 @@ pub struct Injector {
 }
 
 impl Injector {
-    pub fn new(cluster: Cluster, recorder: Recorder) -> Self {
-        Self { faults: Arc::new(Mutex::new(Faults::new(cluster, recorder))) }
+    pub fn new(system: System, recorder: Recorder) -> Self {
+        Self { faults: Arc::new(Mutex::new(Faults::new(system, recorder))) }
     }
 
     /// How many faults were injected so far.

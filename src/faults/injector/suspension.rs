@@ -10,9 +10,9 @@ use super::{
     active::{AGAIN_AFTER, Active, Faults},
 };
 use crate::{
-    cluster::{Cluster, wait_until},
     faults::{Fault, Lasts, Place},
     history::Occurrence,
+    system::{System, wait_until},
 };
 
 /// How long the one look may take that shows whether a fault has outlived its suspension.
@@ -39,7 +39,7 @@ impl Faults {
             active.suspended_by.push(by);
             active.was_suspended = true;
             // A later fault that suffers from what could not be undone says so itself.
-            drop(active.fault.let_go(&self.cluster, lost).await);
+            drop(active.fault.let_go(&self.system, lost).await);
             if was_on {
                 let reason = format!("{name} (fault {by}) takes {place} away");
                 self.recorder.record(Occurrence::FaultSuspended { fault: active.number, by, reason });
@@ -60,7 +60,7 @@ impl Faults {
     /// Puts back what a fault has suspended, if it is over. Returns whether there is nothing left to wait for.
     pub async fn release_if_over(&mut self, number: u32) -> bool {
         let Some(at) = self.position(number) else { return true };
-        if self.active[at].fault.gone(&self.cluster).await.is_err() {
+        if self.active[at].fault.gone(&self.system).await.is_err() {
             return false;
         }
         // What can't be put back or healed is in the history by then.
@@ -97,15 +97,15 @@ impl Faults {
     /// Heals a suspended fault as far as it can be: at once where that is proven, else with the return of what it stands
     /// on.
     pub async fn heal_suspended(&mut self, at: usize) {
-        let (cluster, active) = (&self.cluster, &mut self.active[at]);
+        let (system, active) = (&self.system, &mut self.active[at]);
         active.healing_is_due = true;
         if !active.fault.heals_while_suspended() {
             return;
         }
         let number = active.number;
         self.recorder.record(Occurrence::FaultHealing { fault: number });
-        if active.fault.heal(cluster).await.is_ok()
-            && let Ok(Ok(evidence)) = timeout(SHOWN_WITHIN, active.fault.gone(cluster)).await
+        if active.fault.heal(system).await.is_ok()
+            && let Ok(Ok(evidence)) = timeout(SHOWN_WITHIN, active.fault.gone(system)).await
         {
             self.recorder.record(Occurrence::FaultHealed { fault: number, evidence });
             self.active.remove(at);
@@ -120,8 +120,8 @@ impl Faults {
     /// Makes a suspended fault bite again, and proves it.
     async fn put_back(&mut self, at: usize) {
         let active = &mut self.active[at];
-        let (cluster, fault) = (&self.cluster, &mut active.fault);
-        match put_back(cluster, &mut **fault).await {
+        let (system, fault) = (&self.system, &mut active.fault);
+        match put_back(system, &mut **fault).await {
             Ok(evidence) => {
                 self.recorder.record(Occurrence::FaultResumed { fault: active.number, evidence });
             }
@@ -135,23 +135,23 @@ impl Faults {
 }
 
 /// One look at whether a fault has outlived the loss of what it stands on: rules for packets stay when processes die.
-pub(in crate::faults) async fn still_bites(cluster: &Cluster, fault: &dyn Fault) -> Option<String> {
-    timeout(SHOWN_WITHIN, fault.bites(cluster)).await.ok()?.ok()
+pub(in crate::faults) async fn still_bites(system: &System, fault: &dyn Fault) -> Option<String> {
+    timeout(SHOWN_WITHIN, fault.bites(system)).await.ok()?.ok()
 }
 
 /// Makes a fault bite again, unless it has never ceased to.
-async fn put_back(cluster: &Cluster, fault: &mut dyn Fault) -> Result<String, String> {
-    if let Some(evidence) = still_bites(cluster, fault).await {
+async fn put_back(system: &System, fault: &mut dyn Fault) -> Result<String, String> {
+    if let Some(evidence) = still_bites(system, fault).await {
         return Ok(evidence);
     }
     let deadline = Instant::now() + fault.healed_within();
-    while let Err(error) = fault.put_back(cluster).await {
+    while let Err(error) = fault.put_back(system).await {
         // What it stands on may only just be back.
         if Instant::now() >= deadline {
             return Err(error.to_string());
         }
         sleep(AGAIN_AFTER).await;
     }
-    let proven = wait_until("the proof that it bites", fault.confirmed_within(), || fault.bites(cluster)).await;
+    let proven = wait_until("the proof that it bites", fault.confirmed_within(), || fault.bites(system)).await;
     proven.map_err(|missed| missed.reason)
 }

@@ -12,13 +12,13 @@ pub(super) const MOST_BYTES: u64 = 8000;
 const FEW_BYTES: u64 = 200;
 /// What a rate is measured over, if the bytes suffice.
 const MEASURED_OVER: Duration = Duration::from_millis(300);
-/// A smaller delay can't be told from what the machine does.
+/// A smaller delay can't be distinguished from what the machine does.
 const LEAST_MEASURED: Duration = Duration::from_millis(30);
 /// How long a way may take without a fault.
 pub(super) const ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
 /// After this time without a byte a way counts as silent.
 const SILENT_AFTER: Duration = Duration::from_millis(300);
-/// An added delay is right within this share of itself, as the project promises.
+/// A delay may be off by this share, as the project promises.
 const TOLERANCE: f64 = 0.1;
 /// What the kernel's clock, and the time to ask it, may take off the delay of one way.
 const RESOLUTION: Duration = Duration::from_millis(12);
@@ -32,7 +32,7 @@ pub(super) enum Shown {
     No,
     /// Something else was seen, or something in between.
     Unclear,
-    /// The probe can't tell: the effect is too small, or the data never came so far.
+    /// The probe can't show it: the effect is too small, or the data never came that far.
     Untold,
 }
 
@@ -74,7 +74,7 @@ fn a_byte(kind: &ToxicKind) -> Duration {
     }
 }
 
-/// What a toxic adds to the time that so many bytes take, if it delays them.
+/// What a toxic adds to the time that this many bytes take, if it delays them.
 fn delay(kind: &ToxicKind, bytes: u64) -> Option<Duration> {
     match kind {
         ToxicKind::Latency { latency_ms, .. } => Some(Duration::from_millis(*latency_ms)),

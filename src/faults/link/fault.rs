@@ -12,11 +12,11 @@ use super::{
     probe::{Course, Look, Seen, probe},
 };
 use crate::{
-    cluster::Cluster,
     faults::{Aim, Fault, FaultError, Place},
     links::ToxicKind,
     plan::Plan,
     services,
+    system::System,
     topology::ServiceKind,
 };
 
@@ -76,8 +76,8 @@ impl LinkFault {
         self.toxics.hits.iter().filter(|hit| self.before.contains_key(&hit.way))
     }
 
-    async fn probe_all(&self, cluster: &Cluster, wanted: Look, within: Duration) -> Result<Vec<(&Hit, Seen)>, String> {
-        let probes = self.probed().map(|hit| async move { Ok((hit, probe(cluster, &hit.way, wanted, within).await?)) });
+    async fn probe_all(&self, system: &System, wanted: Look, within: Duration) -> Result<Vec<(&Hit, Seen)>, String> {
+        let probes = self.probed().map(|hit| async move { Ok((hit, probe(system, &hit.way, wanted, within).await?)) });
         try_join_all(probes).await
     }
 
@@ -170,7 +170,7 @@ impl Fault for LinkFault {
 
     /// Finds, for each two hosts and each that opens connections to the other, a port that answers. If none does, the
     /// first is probed all the same, and judged without a figure to compare with.
-    async fn prepare(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+    async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
         let Some((wanted, _)) = self.look() else { return Ok(()) };
         let mut pairs: BTreeMap<(&str, &str), Vec<&Way>> = BTreeMap::new();
         for Hit { way, .. } in &self.toxics.hits {
@@ -178,7 +178,7 @@ impl Fault for LinkFault {
         }
         let first_that_answers = pairs.into_values().map(|ways| async move {
             for way in &ways {
-                match probe(cluster, way, wanted, ANSWERS_WITHIN).await {
+                match probe(system, way, wanted, ANSWERS_WITHIN).await {
                     Ok(seen) if matches!(seen.answer, Course::Passed { .. }) => {
                         return Some(((*way).clone(), Some(seen)));
                     }
@@ -191,14 +191,14 @@ impl Fault for LinkFault {
         Ok(())
     }
 
-    async fn inject(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.toxics.add(cluster).await
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        self.toxics.add(system).await
     }
 
-    async fn bites(&self, cluster: &Cluster) -> Result<String, String> {
-        let listed = self.toxics.are_listed(cluster).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        let listed = self.toxics.are_listed(system).await?;
         let Some((wanted, within)) = self.look() else { return Ok(listed) };
-        let probed = self.probe_all(cluster, wanted, within).await?;
+        let probed = self.probe_all(system, wanted, within).await?;
         let judged: Result<Vec<String>, String> = probed.iter().map(|(hit, seen)| self.judge(hit, seen)).collect();
         Ok(format!("{listed}; {}", judged?.join("; ")))
     }
@@ -207,8 +207,8 @@ impl Fault for LinkFault {
         true
     }
 
-    async fn change(&mut self, cluster: &Cluster, aim: &Aim) -> Result<(), FaultError> {
-        let hits = hits(self.fault, cluster.plan(), aim, &(self.shape)(aim)?)?;
+    async fn change(&mut self, system: &System, aim: &Aim) -> Result<(), FaultError> {
+        let hits = hits(self.fault, system.plan(), aim, &(self.shape)(aim)?)?;
         let places = |hits: &[Hit]| -> Vec<_> {
             hits.iter().map(|hit| (hit.way.clone(), hit.there.is_some(), hit.back.is_some())).collect()
         };
@@ -216,21 +216,21 @@ impl Fault for LinkFault {
             return Err(aim.refuse(self.fault, "where it hits can't change; heal it, and inject another"));
         }
         (self.toxics.hits, self.toxics.share) = (hits, share(aim));
-        self.toxics.change(cluster).await
+        self.toxics.change(system).await
     }
 
     fn heals_while_suspended(&self) -> bool {
         true
     }
 
-    async fn heal(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.toxics.remove(cluster).await
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        self.toxics.remove(system).await
     }
 
-    async fn gone(&self, cluster: &Cluster) -> Result<String, String> {
-        let gone = self.toxics.are_gone(cluster).await?;
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        let gone = self.toxics.are_gone(system).await?;
         let Some((wanted, _)) = self.look() else { return Ok(gone) };
-        for (hit, seen) in self.probe_all(cluster, wanted, ANSWERS_WITHIN).await? {
+        for (hit, seen) in self.probe_all(system, wanted, ANSWERS_WITHIN).await? {
             let still = [(&hit.there, seen.there), (&hit.back, back(hit, &seen))];
             let is_shown = |(kind, course): &(&Option<ToxicKind>, Course)| {
                 kind.as_ref().is_some_and(|kind| shown(kind, course) == Shown::Yes)

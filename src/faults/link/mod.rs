@@ -5,6 +5,13 @@
 
 mod effect;
 mod fault;
+pub(super) mod link_bandwidth;
+pub(super) mod link_latency;
+pub(super) mod link_limit_data;
+pub(super) mod link_reset_peer;
+pub(super) mod link_slicer;
+pub(super) mod link_slow_close;
+pub(super) mod link_timeout;
 mod probe;
 
 use std::{
@@ -16,9 +23,9 @@ use futures::future::try_join_all;
 
 use super::{Aim, FaultError, Parameter, Takes};
 use crate::{
-    cluster::Cluster,
     links::{Stream, Toxic, ToxicKind, listener_name},
     plan::Plan,
+    system::System,
 };
 
 pub(super) use fault::{LinkFault, Shape};
@@ -119,7 +126,7 @@ impl std::fmt::Display for Way {
     }
 }
 
-/// What a Toxiproxy is told of a toxic.
+/// What is done with a toxic at its Toxiproxy.
 #[derive(Debug, Clone, Copy)]
 enum Order {
     Add,
@@ -130,7 +137,7 @@ enum Order {
 /// The toxics of a fault, on the listeners of every way that it hits.
 struct Toxics {
     hits: Vec<Hit>,
-    /// Tells faults apart that are on at the same time.
+    /// Distinguishes faults that are on at the same time.
     name: String,
     /// The share of connections that they hit.
     share: f64,
@@ -153,23 +160,23 @@ impl Toxics {
     }
 
     /// Adds every toxic to its listener; each is read back.
-    pub async fn add(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.tell(cluster, Order::Add).await
+    pub async fn add(&self, system: &System) -> Result<(), FaultError> {
+        self.tell(system, Order::Add).await
     }
 
     /// Has every toxic changed to what it is now; each is read back.
-    pub async fn change(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.tell(cluster, Order::Change).await
+    pub async fn change(&self, system: &System) -> Result<(), FaultError> {
+        self.tell(system, Order::Change).await
     }
 
     /// Removes every toxic.
-    pub async fn remove(&self, cluster: &Cluster) -> Result<(), FaultError> {
-        self.tell(cluster, Order::Remove).await
+    pub async fn remove(&self, system: &System) -> Result<(), FaultError> {
+        self.tell(system, Order::Remove).await
     }
 
-    async fn tell(&self, cluster: &Cluster, order: Order) -> Result<(), FaultError> {
+    async fn tell(&self, system: &System, order: Order) -> Result<(), FaultError> {
         let tell = |hit: &Hit| {
-            let (toxiproxy, toxics) = (cluster.toxiproxy(&hit.way.opener), self.of(hit));
+            let (toxiproxy, toxics) = (system.toxiproxy(&hit.way.opener), self.of(hit));
             let listener = listener_name(&hit.way.far, hit.way.port);
             async move {
                 let Some(toxiproxy) = toxiproxy else { return Ok(()) };
@@ -187,10 +194,10 @@ impl Toxics {
     }
 
     /// How many of the toxics there are, as the Toxiproxies say, and how many there should be.
-    async fn listed(&self, cluster: &Cluster) -> Result<(usize, usize), String> {
+    async fn listed(&self, system: &System) -> Result<(usize, usize), String> {
         let (mut listed, mut wanted) = (0, 0);
         for hit in &self.hits {
-            let Some(toxiproxy) = cluster.toxiproxy(&hit.way.opener) else { continue };
+            let Some(toxiproxy) = system.toxiproxy(&hit.way.opener) else { continue };
             let listener = listener_name(&hit.way.far, hit.way.port);
             let held = toxiproxy.toxics(&listener).await.map_err(|error| error.to_string())?;
             let own = self.of(hit);
@@ -201,15 +208,15 @@ impl Toxics {
     }
 
     /// The proof that every listener has its own.
-    pub async fn are_listed(&self, cluster: &Cluster) -> Result<String, String> {
-        let (listed, wanted) = self.listed(cluster).await?;
+    pub async fn are_listed(&self, system: &System) -> Result<String, String> {
+        let (listed, wanted) = self.listed(system).await?;
         let told = format!("Toxiproxy lists {listed} of {wanted} toxics, on {} listeners", self.hits.len());
         if listed == wanted { Ok(told) } else { Err(told) }
     }
 
     /// The proof that no listener has any of them.
-    pub async fn are_gone(&self, cluster: &Cluster) -> Result<String, String> {
-        match self.listed(cluster).await? {
+    pub async fn are_gone(&self, system: &System) -> Result<String, String> {
+        match self.listed(system).await? {
             (0, wanted) => Ok(format!("Toxiproxy lists none of {wanted} toxics")),
             (left, _) => Err(format!("Toxiproxy still lists {left} toxics")),
         }

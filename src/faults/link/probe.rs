@@ -1,16 +1,14 @@
 //! Probes over a connection of a shaped link: what becomes of the data each way.
 //!
 //! A request is sent in two parts. The first is left open, so that the far service waits for the rest, and Toxiproxy's
-//! own socket to it, which is in the opener's host, tells when all of it has gone on: that is the way there, apart from
+//! own socket to it, which is in the opener's host, shows when all of it has gone on: that is the way there, apart from
 //! the way back. Then the rest is sent, and the answer is waited for. The request's length is drawn anew for each probe,
-//! so that its socket can be told from others to the same port.
+//! so that its socket can be distinguished from others to the same port.
 
 use std::time::Duration;
 
 use super::Way;
-use crate::{
-    cluster::Cluster, faults::host, links::TOXIPROXY_USER_ID, plan::Plan, services, topology::POSTGRESQL_PORT,
-};
+use crate::{faults::hosts, links::TOXIPROXY_USER_ID, plan::Plan, services, system::System, topology::POSTGRESQL_PORT};
 
 /// How many bytes more than asked for a request may have.
 const DRAWN_BYTES: u64 = 500;
@@ -39,7 +37,7 @@ pub(super) enum Answer {
 /// What became of the data of one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Course {
-    /// So many bytes passed in this time.
+    /// This many bytes passed in this time.
     Passed { took: Duration, bytes: u64 },
     /// Nothing came within the time.
     Silent,
@@ -61,10 +59,10 @@ pub(super) struct Seen {
 }
 
 /// Sends a request over a fresh connection of the way.
-pub(super) async fn probe(cluster: &Cluster, way: &Way, look: Look, within: Duration) -> Result<Seen, String> {
-    let pod = host::pod(cluster, &way.opener).map_err(|error| error.to_string())?;
-    let address = cluster.address_from(&way.opener, &way.far).ok_or("the far host has no address")?;
-    let request = Request::drawn(cluster.plan(), way, look);
+pub(super) async fn probe(system: &System, way: &Way, look: Look, within: Duration) -> Result<Seen, String> {
+    let pod = hosts::pod(system, &way.opener).map_err(|error| error.to_string())?;
+    let address = system.address_from(&way.opener, &way.far).ok_or("the far host has no address")?;
+    let request = Request::drawn(system.plan(), way, look);
     let run = async |script: String| {
         let told = pod.shell.run_within(&script, 2 * within + Duration::from_secs(5)).await;
         told.map(|told| told.text).map_err(|error| error.to_string())

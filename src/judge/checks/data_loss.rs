@@ -7,7 +7,7 @@
 //!
 //! - A lost write that no failover explains, in every mode and whatever the scenario allows. Asynchronous replication
 //!   excuses only what was acknowledged on a timeline that was left, behind the place where the final primary's history
-//!   left it (see [`crate::checks::lost_writes`]).
+//!   left it (see [`mod@lost_writes`]).
 //! - With `synchronous_mode` any loss: an RPO of 0 is what it promises.
 //! - Without it, a loss that reaches back more than [`ASYNC_RPO_MS`]: the documented claim RPO-5-ASYNC. A smaller loss
 //!   passes with its figures in the summary: asynchronous replication promises no more. A scenario that states what it
@@ -15,7 +15,7 @@
 //! - A write that was refused and is there: the database or the harness lies.
 //! - On any node: rows that nobody wrote, rows that are there twice, rows whose content is not what was written, a table
 //!   and an index that differ.
-//! - A standby that holds other rows than the primary, once this can't be lag (see [`crate::checks::divergence`]).
+//! - A standby that holds other rows than the primary, once this can't be lag (see [`mod@divergence`]).
 //!
 //! What could not be read leaves the rest in doubt and hides no failure.
 //!
@@ -26,15 +26,18 @@
 //! itself took; and in WAL bytes, from the place where the final primary's history left the old timeline to the highest
 //! position at which a lost write was acknowledged on it.
 
+mod divergence;
+mod lost_writes;
+
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    ancestry::Ancestry,
-    divergence::{self, Divergence},
+    course::{
+        ancestry::Ancestry,
+        ledgers::{Ledger, Ledgers},
+        phases::{Failover, milliseconds},
+        record::{Tried, reached_us},
+    },
     harness_was_sound::latest_timer,
-    ledgers::{Ledger, Ledgers},
-    lost_writes::{Cause, LostWrite, lost_writes},
-    phases::{Failover, milliseconds},
-    record::{Tried, reached_us},
     recovery_time::doubted_by_lateness,
 };
 use crate::{
@@ -45,6 +48,8 @@ use crate::{
     },
     quantity::written::number,
 };
+use divergence::Divergence;
+use lost_writes::{Cause, LostWrite, lost_writes};
 
 pub(super) const NAME: &str = "data_loss";
 const LOST_MS: &str = "lost_ms";

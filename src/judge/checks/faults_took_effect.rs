@@ -3,7 +3,10 @@
 //! One that was suspended, because a later fault took away what it stands on, must be proven anew once the later one is
 //! healed. It need not be where it is healed by the same step as the later one, or was to be healed before that.
 
-use super::{Check, Evidence, Finding, Measure, Outcome, phases::milliseconds, record::FaultRecord};
+use super::{
+    Check, Evidence, Finding, Measure, Outcome,
+    course::{phases::milliseconds, record::FaultRecord},
+};
 use crate::history::{Event, Occurrence};
 
 const NAME: &str = "faults_took_effect";

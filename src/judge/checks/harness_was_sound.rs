@@ -1,6 +1,6 @@
 //! Can the harness's own eyes and clock be trusted?
 //!
-//! Every observer that the plan implies ([`crate::checks::watchers`]) must have given signs of life from the steady state
+//! Every observer that the plan implies ([`super::course::watchers`]) must have given signs of life from the steady state
 //! to the end, whether it was ever heard of or not. Every node and the leader key must have been seen, and the harness's
 //! own timers must have fired in time: on a starved machine a slow harness looks like a slow database.
 //! An observer whose target is dead is still alive and says so; silence means that the observer itself is gone.
@@ -9,9 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    phases::milliseconds,
-    record::{reached_us, watched_span},
-    watchers::{implied, sign_of_life},
+    course::{
+        grouping::TIMER_LATE_US,
+        phases::milliseconds,
+        record::{reached_us, watched_span},
+        watchers::{implied, sign_of_life},
+    },
 };
 use crate::history::{Event, Occurrence, event::Milestone};
 
@@ -27,10 +30,6 @@ pub const CHECK: Check = Check {
 
 /// The longest silence of an observer. It gives a sign of life once a second.
 pub const SILENCE_US: u64 = 5_000_000;
-/// The latest that a timer may fire while times are measured, from the steady state to the recovery. A machine that
-/// stands still for longer delays what is measured, not only the measuring. Below it, lateness is the harness's own
-/// error, and `recovery_time` leaves a value unproven that lies no further than this error from its target.
-pub const TIMER_LATE_US: u64 = 250_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let (_, until_us) = watched_span(evidence.events);

@@ -14,10 +14,13 @@ use std::collections::BTreeMap;
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
+    course::{
+        onset::CLOSE_SCHEDULE_US,
+        phases::{WRITE, milliseconds},
+        record::{Tried, reached_us},
+        watchers::{is_of_a_release, tried},
+    },
     harness_was_sound::SILENCE_US,
-    phases::{WRITE, milliseconds},
-    record::{Tried, reached_us},
-    watchers::{is_of_a_release, tried},
 };
 use crate::history::{
     Event, Occurrence,
@@ -41,8 +44,6 @@ pub const LEAST_SHARE: f64 = 0.8;
 pub const LAST_US: u64 = 2_000_000;
 /// Of the prober's attempts at the write endpoint in the same time.
 pub const LEAST_PROBED_SHARE: f64 = 0.95;
-/// The widest schedule of the prober from a fault until the recovery of writes has settled: it is the error of an outage.
-pub const CLOSE_SCHEDULE_US: u64 = 20_000;
 /// The widest schedule at other times. Held sessions and writers tell there when an outage began.
 pub const CALM_SCHEDULE_US: u64 = 100_000;
 /// The prober may start an attempt late by this many of its periods.

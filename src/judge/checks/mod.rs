@@ -3,40 +3,27 @@
 //! Architecture invariant: no clock, no network, no Docker, no randomness. A check that runs on a saved history
 //! gives the same findings.
 
-pub mod ancestry;
+pub mod course;
 pub mod data_loss;
-pub mod divergence;
 pub mod faults_took_effect;
 pub mod finding;
-mod grouping;
 pub mod harness_was_sound;
-pub mod ledgers;
 pub mod load_was_real;
-pub mod lost_writes;
-mod onset;
-pub mod outage;
-pub mod phases;
-pub mod primaries;
 pub mod promotion;
 pub mod ran_to_the_end;
-pub mod record;
 pub mod recovery_time;
-pub mod reigns;
 pub mod rejoin;
-pub mod returns;
 pub mod single_writer;
 pub mod timelines;
-pub mod watched;
-pub mod watchers;
 
 pub use finding::{Finding, Measure, Outcome};
 
 use std::cell::OnceCell;
 
-use self::{
-    phases::Failover,
-    primaries::Sign,
-    record::{FaultRecord, KeyChange, Tried},
+use self::course::{
+    phases::{self, Failover},
+    primaries::{self, Sign},
+    record::{self, FaultRecord, KeyChange, Tried},
 };
 use crate::{
     history::{

@@ -16,8 +16,10 @@
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    primaries::Sign,
-    record::{KeyChange, reached_us},
+    course::{
+        primaries::Sign,
+        record::{KeyChange, reached_us},
+    },
     timelines::{Switch, switches},
 };
 use crate::{history::event::Milestone, quantity::written::number};

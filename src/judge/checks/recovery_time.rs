@@ -1,8 +1,8 @@
 //! How long could clients not write or read, and where did the time go?
 //!
-//! Outages are measured from outside, by fresh connections to the endpoint `write` (see [`crate::checks::outage`] for what
-//! counts); each is put down to the faults that it follows ([`crate::checks::grouping`]), and the longest of each cut into
-//! phases ([`crate::checks::phases`]). Reads are judged by their own outages ([`reads`]).
+//! Outages are measured from outside, by fresh connections to the endpoint `write` (see [`super::course::outage`] for what
+//! counts); each is put down to the faults that it follows ([`super::course::grouping`]), and the longest of each cut into
+//! phases ([`super::course::phases`]). Reads are judged by their own outages ([`reads`]).
 //!
 //! From when on? The confirmation says that the fault took effect between two instants, and clients feel it at the
 //! first attempt that fails. The outage begins at that attempt, though not before the earlier of the two instants. So
@@ -27,10 +27,12 @@ mod words;
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    grouping::Watched,
-    outage::Window,
-    phases::{Course, Failover, Phase, PhaseName, WRITE, milliseconds},
-    record::{GROUND_NOTICED_WITHIN_US, Tried},
+    course::{
+        grouping::Watched,
+        outage::Window,
+        phases::{Course, Failover, Phase, PhaseName, WRITE, milliseconds},
+        record::{GROUND_NOTICED_WITHIN_US, Tried},
+    },
 };
 use crate::{
     history::event::{Bound, Expectation, Operation},

@@ -15,16 +15,20 @@
 //! acknowledges a write. Nodes are recorded at least once a second, so the time is known to about a second; a bound
 //! within that second is not decided.
 
+mod returns;
+
 use std::collections::BTreeMap;
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    harness_was_sound::TIMER_LATE_US,
-    phases::milliseconds,
-    primaries::LOOK_US,
-    record::{FaultRecord, outsiders, reached_us, watched_span},
+    course::{
+        grouping::TIMER_LATE_US,
+        ledgers::STALE_US,
+        phases::milliseconds,
+        primaries::LOOK_US,
+        record::{FaultRecord, outsiders, reached_us, watched_span},
+    },
     recovery_time::doubted_by_lateness,
-    returns::{Return, slowest_return},
 };
 use crate::{
     history::{
@@ -33,6 +37,7 @@ use crate::{
     },
     topology::ServiceKind,
 };
+use returns::{Return, slowest_return};
 
 const NAME: &str = "rejoin";
 const REJOIN_MS: &str = "rejoin_ms";
@@ -44,9 +49,6 @@ pub const CHECK: Check = Check {
     safety: true,
     judge,
 };
-
-/// What is known of a node is old after this time: its observer records at least once a second.
-pub const STALE_US: u64 = 5_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let inconclusive = |why: &str| vec![Finding::new(NAME, Outcome::Inconclusive, why)];

@@ -6,7 +6,7 @@
 //! # What is proof
 //!
 //! - **Overlapping reigns**: one node acknowledged a write, then another node did, and then the first did again on the
-//!   same timeline ([`crate::checks::reigns`]), however long it was silent in between. Only inner spans count, so an
+//!   same timeline ([`super::course::reigns`]), however long it was silent in between. Only inner spans count, so an
 //!   attempt that waited in a proxy, or an acknowledgement that came late, proves nothing. An ordinary switchover
 //!   leaves a gap between the reigns, however short; its inner spans never overlap.
 //! - **A write on a superseded timeline**: a node acknowledged a write that started when another node was already
@@ -19,20 +19,22 @@
 //! - The outer spans overlap by more than [`POSSIBLE_US`]: an acknowledgement hung across the takeover, and the write
 //!   may belong to either side of it. Refusals as a standby and refused connections at the nodes' own ports keep outer
 //!   spans short, so this does not happen when a host dies, PostgreSQL is restarted, or an operator switches over.
-//! - Two primaries were seen, by their own word to the observer ([`crate::checks::primaries`]), and no write of a client
+//! - Two primaries were seen, by their own word to the observer ([`super::course::primaries`]), and no write of a client
 //!   shows that both accepted some; or a node's WAL grew as a primary's while another node held the leader key.
-//! - A node was not watched ([`crate::checks::watched`]): it could have been a hidden second writer.
+//! - A node was not watched ([`super::course::watched`]): it could have been a hidden second writer.
 //! - A node answers that the plan does not know.
 
 use std::collections::BTreeMap;
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    phases::milliseconds,
-    primaries::{Sign, Tenure, tenures},
-    record::{KeyChange, Tried, outsiders},
-    reigns::{Reign, reigns},
-    watched::{forged_resets, unwatched},
+    course::{
+        phases::milliseconds,
+        primaries::{Sign, Tenure, tenures},
+        record::{KeyChange, Tried, outsiders},
+        reigns::{Reign, reigns},
+        watched::{forged_resets, unwatched},
+    },
 };
 use crate::history::event::Bound;
 

@@ -23,8 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome,
-    ancestry::Beginning,
-    primaries::{Sign, Tenure, tenures},
+    course::{
+        ancestry::Beginning,
+        primaries::{Sign, Tenure, tenures},
+    },
 };
 use crate::history::{Event, Occurrence, event::Bound};
 

@@ -14,7 +14,7 @@ pub struct ScenarioRecord {
     pub(super) steps: Vec<String>,
     pub(super) failed_steps: Vec<FailedStep>,
     pub(super) expectations: Vec<Expectation>,
-    /// How long its clusters took to be ready.
+    /// How long its systems took to be ready.
     pub(super) startups_ms: Vec<u64>,
     /// From its first event to its last.
     pub(super) duration_us: u64,

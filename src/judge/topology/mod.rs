@@ -123,7 +123,7 @@ pub struct Endpoint {
     pub host: String,
     pub port: u16,
     /// The port of 127.0.0.1 at which the harness reaches it; without one, any that is free. Name one to connect
-    /// your own client to a cluster of `pgquake up`.
+    /// your own client to a system of `pgquake up`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<u16>,
 }

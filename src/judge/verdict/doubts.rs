@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::VERDICT;
 use crate::{
-    checks::{Evidence, Finding, Outcome, record::reached_us},
+    checks::{Evidence, Finding, Outcome, course::record::reached_us},
     history::{
         BrokenLine, Event, Occurrence,
         event::{AttemptOutcome, Milestone},

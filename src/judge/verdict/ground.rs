@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    checks::record::{GROUND_NOTICED_WITHIN_US, faults},
+    checks::course::record::{GROUND_NOTICED_WITHIN_US, faults},
     history::{Event, Occurrence, event::AttemptOutcome},
 };
 
@@ -58,7 +58,7 @@ impl<'e> LastSigns<'e> {
         signs
     }
 
-    /// Whether this may show the loss of the ground, and not what the cluster did.
+    /// Whether this may show the loss of the ground, and not what the system did.
     fn may_be_of_the_loss(&self, event: &Event) -> bool {
         match &event.what {
             Occurrence::Attempt(attempt) => {

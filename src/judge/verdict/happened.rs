@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{Failover, Finding};
 use crate::{
-    checks::{Evidence, phases::Course, promotion, record::FaultRecord, rejoin::is_down},
+    checks::{
+        Evidence,
+        course::{phases::Course, record::FaultRecord},
+        promotion,
+        rejoin::is_down,
+    },
     claims::Subject,
     history::{Occurrence, event::NodeState},
     topology::ServiceKind,

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::{
     checks::{
+        course::{
+            outage::Window,
+            phases::{Course, Failover, milliseconds},
+            record::Tried,
+        },
         harness_was_sound::SILENCE_US,
-        outage::Window,
-        phases::{Course, Failover, milliseconds},
-        record::Tried,
     },
     history::event::ClientKind,
 };

@@ -12,10 +12,13 @@
 use crate::{
     checks::{
         Evidence, Finding, Outcome,
-        harness_was_sound::{TIMER_LATE_US, latest_timer},
+        course::{
+            grouping::TIMER_LATE_US,
+            phases::{WRITE, milliseconds},
+            record::Tried,
+        },
+        harness_was_sound::latest_timer,
         load_was_real::{CALM_SCHEDULE_US, GAP_PERIODS},
-        phases::{WRITE, milliseconds},
-        record::Tried,
     },
     history::{
         Occurrence,

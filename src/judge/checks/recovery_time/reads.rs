@@ -21,11 +21,13 @@ use super::{
 use crate::{
     checks::{
         Evidence, Finding, Measure, Outcome,
-        grouping::Watched,
+        course::{
+            grouping::Watched,
+            outage::{Outage, SETTLE_US, Window, outages},
+            phases::milliseconds,
+            record::Tried,
+        },
         load_was_real::END_US,
-        outage::{Outage, SETTLE_US, Window, outages},
-        phases::milliseconds,
-        record::Tried,
     },
     history::{
         Occurrence,

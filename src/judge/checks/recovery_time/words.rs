@@ -3,8 +3,10 @@
 use crate::{
     checks::{
         Evidence, Measure,
-        phases::{Course, Failover, PhaseName},
-        record::FaultRecord,
+        course::{
+            phases::{Course, Failover, PhaseName},
+            record::FaultRecord,
+        },
     },
     history::event::{Bound, Expectation},
     plan::Span,

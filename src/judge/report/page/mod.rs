@@ -244,14 +244,14 @@ fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
         plain("seed", run.seed.to_string()),
         plain("machine", pairs(&run.machine)),
         plain("versions", pairs(&run.versions)),
-        plain("cluster ready after", startup(input)),
+        plain("system ready after", startup(input)),
         Fact { code: true, wide: true, ..plain("to repeat it", command(run)) },
     ];
     facts.retain(|fact| !fact.value.is_empty());
     facts
 }
 
-/// How long clusters took to be ready: the span over the scenarios.
+/// How long systems took to be ready: the span over the scenarios.
 fn startup(input: &ReportInput<'_>) -> String {
     let times = input.records.values().flat_map(|record| &record.startups_ms).map(|startup_ms| *startup_ms as f64);
     let times: Vec<_> = times.collect();

@@ -4,7 +4,7 @@ use super::{Prose, evidence, outcome_word, prose, reason, sentence};
 use crate::{
     checks::{
         Finding, Measure, Outcome,
-        phases::{Course, Failover, Phase, PhaseName},
+        course::phases::{Course, Failover, Phase, PhaseName},
     },
     history::event::{Bound, Expectation},
     plan::Span,

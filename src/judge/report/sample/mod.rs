@@ -11,8 +11,10 @@ use super::{ReportInput, ScenarioRecord};
 use crate::{
     checks::{
         Finding, Measure, Outcome,
-        outage::Outage,
-        phases::{self, Course, Phase, PhaseName},
+        course::{
+            outage::Outage,
+            phases::{self, Course, Phase, PhaseName},
+        },
     },
     claims,
     history::{

@@ -1,0 +1,4 @@
+//! Faults of PostgreSQL's data: files that are gone, pages that hold other bytes.
+
+pub(super) mod data_directory_wiped;
+pub(super) mod page_corrupted;

@@ -1,0 +1,91 @@
+//! `pause`: an operator switches Patroni's automatic failover off (maintenance mode).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use crate::{
+    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, operator},
+    plan::Plan,
+    system::System,
+    topology::ServiceKind,
+};
+
+pub(in crate::faults) const KIND: FaultKind = FaultKind {
+    name: "pause",
+    effect: "Patroni's maintenance mode is switched on for the whole cluster: no agent promotes, demotes or starts \
+             PostgreSQL any more",
+    confirmed_by: "every agent that answers says that it is paused; healed when none does",
+    limits: "an agent must answer; the target names the node that is asked, the whole cluster pauses",
+    parameters: &[],
+    lasts: Lasts::UntilHealed,
+    hosts: Hosts::Together,
+    reaches_clients: false,
+    aim,
+};
+
+struct Pause;
+
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    operator::asks_an_agent(KIND.name, plan, aim)?;
+    Ok(Box::new(Pause))
+}
+
+impl Pause {
+    /// The agents that answer, each with whether it is paused.
+    async fn told(system: &System) -> Result<Vec<(String, bool)>, String> {
+        let mut told = Vec::new();
+        for node in &system.plan().nodes {
+            if let Ok(answer) = system.patroni_says(node).await {
+                told.push((node.clone(), answer["pause"] == Value::Bool(true)));
+            }
+        }
+        if told.is_empty() { Err("no agent answers".to_owned()) } else { Ok(told) }
+    }
+
+    async fn all_say(system: &System, paused: bool) -> Result<String, String> {
+        let told = Self::told(system).await?;
+        if let Some((node, _)) = told.iter().find(|(_, says)| *says != paused) {
+            return Err(format!("{node} says that it is {}paused", if paused { "not " } else { "" }));
+        }
+        let nodes: Vec<_> = told.into_iter().map(|(node, _)| node).collect();
+        Ok(format!("{} say that they are {}paused", nodes.join(", "), if paused { "" } else { "not " }))
+    }
+}
+
+#[async_trait]
+impl Fault for Pause {
+    /// It stops nothing that runs.
+    fn services(&self) -> Vec<(String, ServiceKind)> {
+        Vec::new()
+    }
+
+    /// The DCS keeps it.
+    fn stands_on(&self) -> Vec<Place> {
+        Vec::new()
+    }
+
+    /// Each agent learns of it in its next loop.
+    fn confirmed_within(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        system.configure(&json!({ "pause": true })).await?;
+        Ok(())
+    }
+
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        Self::all_say(system, true).await
+    }
+
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        system.configure(&json!({ "pause": null })).await?;
+        Ok(())
+    }
+
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        Self::all_say(system, false).await
+    }
+}

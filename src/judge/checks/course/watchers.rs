@@ -1,0 +1,82 @@
+//! Who watches what: the observers and clients that a plan implies. They must be there whether anybody heard of them or
+//! not, so this is derived from the plan and not from the history.
+
+use crate::{
+    checks::Evidence,
+    history::{Occurrence, event::Operation},
+    plan::Plan,
+    schema::is_first_schema,
+    topology::ServiceKind,
+};
+
+/// An observer that runs in every scenario whose plan has a target for it.
+pub struct Watcher {
+    /// The observer's name in histories.
+    pub observer: &'static str,
+    /// What it watches in this plan, each target by itself.
+    pub targets: fn(&Plan) -> Vec<String>,
+    /// What was recorded before the first release is not held to observers that came with it.
+    pub since: Since,
+}
+
+/// Since when something belongs to every history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    TheBeginning,
+    TheFirstRelease,
+}
+
+/// Every observer, by name. A test of the acting half holds that these are the ones that it starts.
+pub const ALL: &[Watcher] = &[
+    Watcher { observer: "dcs_leader", targets: the_dcs, since: Since::TheFirstRelease },
+    Watcher { observer: "docker_events", targets: |_| one("engine"), since: Since::TheFirstRelease },
+    Watcher { observer: "haproxy", targets: |plan| hosts(plan, ServiceKind::Haproxy), since: Since::TheFirstRelease },
+    Watcher { observer: "leader_key", targets: |plan| hosts(plan, ServiceKind::Etcd), since: Since::TheFirstRelease },
+    Watcher { observer: "node_state", targets: |plan| plan.nodes.clone(), since: Since::TheBeginning },
+    Watcher { observer: "patroni_api", targets: |plan| plan.nodes.clone(), since: Since::TheFirstRelease },
+    Watcher { observer: "timers", targets: |_| one("harness"), since: Since::TheBeginning },
+];
+
+fn one(target: &str) -> Vec<String> {
+    vec![target.to_owned()]
+}
+
+fn hosts(plan: &Plan, kind: ServiceKind) -> Vec<String> {
+    plan.hosts_with(kind).map(str::to_owned).collect()
+}
+
+/// All members of etcd are asked by one observer.
+fn the_dcs(plan: &Plan) -> Vec<String> {
+    if plan.hosts_with(ServiceKind::Etcd).next().is_some() { one("etcd") } else { Vec::new() }
+}
+
+/// The observer and the target of which this is a sign of life.
+pub fn sign_of_life(what: &Occurrence) -> Option<(&str, &str)> {
+    match what {
+        Occurrence::ObserverAlive { observer, target } => Some((observer, target)),
+        // Told as soon as timers were watched, also when none was late.
+        Occurrence::TimerLate { .. } => Some(("timers", "harness")),
+        _ => None,
+    }
+}
+
+/// Observers and targets that must give signs of life.
+pub fn implied(evidence: &Evidence<'_>) -> Vec<(&'static str, String)> {
+    let had = |watcher: &&Watcher| watcher.since == Since::TheBeginning || is_of_a_release(evidence);
+    let with_targets = |watcher: &Watcher| {
+        (watcher.targets)(evidence.plan).into_iter().map(|target| (watcher.observer, target)).collect::<Vec<_>>()
+    };
+    ALL.iter().filter(had).flat_map(with_targets).collect()
+}
+
+/// Endpoints that fresh connections and a held session each try all the time, and what they do there.
+pub fn tried(plan: &Plan) -> impl Iterator<Item = (&str, Operation)> {
+    let operation = |name: &str| if name == "read" { Operation::Read } else { Operation::Write };
+    plan.endpoints.iter().map(move |endpoint| (endpoint.name.as_str(), operation(&endpoint.name)))
+}
+
+/// Whether a release recorded the history. Before the first one there was no schema to name, and the version was 0.0.0; a
+/// history that names a schema is held to all of it, whatever version it names.
+pub fn is_of_a_release(evidence: &Evidence<'_>) -> bool {
+    evidence.run.is_none_or(|run| !is_first_schema(&run.schema) || run.version != "0.0.0")
+}

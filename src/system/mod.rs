@@ -1,0 +1,137 @@
+//! A system: a plan that runs in containers.
+//!
+//! Architecture invariant: a system acts only when it is told to. It judges nothing and records nothing.
+
+pub mod access;
+mod clock;
+mod disk;
+pub mod operations;
+mod readiness;
+mod replication;
+mod roles;
+pub mod session;
+mod shaping;
+mod sql;
+mod start;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+pub use access::{Access, Credentials};
+pub use disk::DiskError;
+pub use readiness::{NotReady, wait_until};
+pub use roles::{Found, Leader};
+pub use session::Session;
+pub use shaping::ShapingError;
+pub use sql::{NODE, NODE_TIMELINE};
+pub use start::{ImageTags, Startup, SystemError};
+
+use crate::{
+    engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, Shell, labels::RunLabels, leftovers::Sweep},
+    plan::Plan,
+    topology::ServiceKind,
+};
+
+/// A topology that runs. Cheap to clone: clones are the same system.
+#[derive(Clone)]
+pub struct System {
+    inner: Arc<Inner>,
+    services: Arc<Services>,
+}
+
+type Services = BTreeMap<(String, ServiceKind), ServiceContainer>;
+
+struct Inner {
+    plan: Plan,
+    engine: Engine,
+    labels: RunLabels,
+    access: Access,
+    pods: BTreeMap<String, Pod>,
+    logs: LogFolder,
+    http: reqwest::Client,
+    /// The node that led when somebody last asked.
+    led_last: Mutex<Option<String>>,
+}
+
+impl System {
+    pub fn plan(&self) -> &Plan {
+        &self.inner.plan
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// Published ports and passwords.
+    pub fn access(&self) -> &Access {
+        &self.inner.access
+    }
+
+    /// The labels that its containers carry.
+    pub fn labels(&self) -> &RunLabels {
+        &self.inner.labels
+    }
+
+    /// Logs of its services.
+    pub fn logs(&self) -> &LogFolder {
+        &self.inner.logs
+    }
+
+    /// The host of this name.
+    pub fn pod(&self, host: &str) -> Option<&Pod> {
+        self.inner.pods.get(host)
+    }
+
+    /// Every host.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.inner.pods.values()
+    }
+
+    /// A host's service of this kind.
+    pub fn service(&self, host: &str, kind: ServiceKind) -> Option<&ServiceContainer> {
+        self.services.get(&(host.to_owned(), kind))
+    }
+
+    /// A root shell in a service's own container, with its file system; `None` if the host does not run it.
+    pub async fn shell_in(&self, host: &str, kind: ServiceKind) -> Result<Option<Shell>, EngineError> {
+        let Some(service) = self.service(host, kind) else { return Ok(None) };
+        let shell = self.engine().shell_in(service);
+        shell.open().await?;
+        Ok(Some(shell))
+    }
+
+    /// Services of a host, in the order in which they start.
+    pub fn services_on(&self, host: &str) -> impl Iterator<Item = (ServiceKind, &ServiceContainer)> {
+        self.services.iter().filter(move |((at, _), _)| at == host).map(|((_, kind), container)| (*kind, container))
+    }
+
+    /// Starts a service that was killed or stopped, and follows its log again. A Toxiproxy gets its listeners back,
+    /// without toxics.
+    pub async fn restart_service(&self, host: &str, kind: ServiceKind) -> Result<(), ShapingError> {
+        let Some(service) = self.service(host, kind) else { return Ok(()) };
+        self.inner.engine.restart_service(service).await?;
+        self.follow_log(host, kind);
+        if kind == ServiceKind::Toxiproxy {
+            self.make_listeners(host).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows the log of a service that was started again.
+    pub fn follow_log(&self, host: &str, kind: ServiceKind) {
+        if let Some(service) = self.service(host, kind) {
+            self.inner.logs.follow(&self.inner.engine, &service.id, host, kind.name());
+        }
+    }
+
+    /// Removes every container and network. Returns how long it took.
+    pub async fn remove(&self) -> Result<Duration, EngineError> {
+        let begun = std::time::Instant::now();
+        let sweep = Sweep::Scenario(&self.inner.labels.run, self.inner.labels.scenario);
+        self.inner.engine.sweep(sweep).await?;
+        Ok(begun.elapsed())
+    }
+}

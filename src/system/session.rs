@@ -1,0 +1,190 @@
+//! One SQL session of the harness with a system, through a published port.
+//!
+//! It keeps what `tokio_postgres` alone would only log: the server's notices. A commit whose wait for a
+//! synchronous standby was cancelled is confirmed to the client, with nothing but a WARNING beside it.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tokio_postgres::{
+    AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage,
+    config::SslMode,
+    error::{DbError, Severity},
+    tls::NoTlsStream,
+};
+
+use super::access::{CLIENT_ROLE, DATABASE};
+
+/// How long [`Session::close`] and [`Session::cancel`] may take. They are courtesies, never waited for longer.
+const COURTESY: Duration = Duration::from_secs(1);
+
+/// An open session of the role `pgquake`. Dropping it cuts the connection; [`Session::close`] ends it in order.
+pub struct Session {
+    address: SocketAddr,
+    client: Client,
+    driver: Driver,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// The task that moves the connection's bytes; it ends with the session.
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the server said outside the answers to statements.
+#[derive(Default)]
+struct Heard {
+    warnings: Vec<DbError>,
+    /// Why the connection ended.
+    ended: Option<String>,
+}
+
+/// A session could not be opened: no statement was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error("failed to connect to {address}: {source}")]
+    Connect { address: SocketAddr, source: io::Error },
+    #[error("failed to open a session at {address}: {}", explain(source))]
+    Open { address: SocketAddr, source: tokio_postgres::Error },
+}
+
+impl SessionError {
+    /// PostgreSQL's SQLSTATE, when a server answered.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            SessionError::Connect { .. } => None,
+            SessionError::Open { source, .. } => source.code().map(|code| code.code()),
+        }
+    }
+
+    /// The operating system's error behind it, if there is one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        std::iter::from_fn(|| {
+            let this = cause?;
+            cause = this.source();
+            Some(this)
+        })
+        .find_map(|error| error.downcast_ref::<io::Error>().map(io::Error::kind))
+    }
+
+    /// Whether this machine had no file, port or memory left for a connection: the harness failed, not the
+    /// system.
+    pub fn is_exhaustion_here(&self) -> bool {
+        let SessionError::Connect { source, .. } = self else { return false };
+        // ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL and ENOBUFS of Linux.
+        matches!(source.raw_os_error(), Some(12 | 23 | 24 | 99 | 105))
+    }
+}
+
+impl Session {
+    /// Connects and authenticates. It has no deadline of its own.
+    pub async fn open(address: SocketAddr, password: &str, application_name: &str) -> Result<Self, SessionError> {
+        let connect = |source| SessionError::Connect { address, source };
+        let stream = TcpStream::connect(address).await.map_err(connect)?;
+        stream.set_nodelay(true).map_err(connect)?;
+        let (client, connection) = Config::new()
+            .user(CLIENT_ROLE)
+            .dbname(DATABASE)
+            .password(password)
+            .application_name(application_name)
+            .ssl_mode(SslMode::Disable)
+            .connect_raw(stream, NoTls)
+            .await
+            .map_err(|source| SessionError::Open { address, source })?;
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let driver = Driver(tokio::spawn(drive(connection, heard.clone())));
+        Ok(Self { address, client, driver, heard })
+    }
+
+    /// Runs one statement in one round trip. `Ok` means that the server answered ReadyForQuery after it, so a
+    /// statement that writes is committed by then. (The extended protocol's CommandComplete comes before the
+    /// commit.)
+    pub async fn simple_query(&self, statement: &str) -> Result<Vec<SimpleQueryMessage>, tokio_postgres::Error> {
+        self.client.simple_query(statement).await
+    }
+
+    /// The WARNINGs heard since the last call, the oldest first. Those that belong to a statement are here before
+    /// its answer is.
+    pub fn take_warnings(&self) -> Vec<DbError> {
+        std::mem::take(&mut self.heard().warnings)
+    }
+
+    /// Why the session ended, if it has. No statement can be sent any more.
+    pub fn ended(&self) -> Option<String> {
+        if !self.client.is_closed() {
+            return None;
+        }
+        Some(self.heard().ended.clone().unwrap_or_else(|| "the connection was closed".to_owned()))
+    }
+
+    /// Asks the server, through the same port, to give up the statement that this session waits for, and cuts the
+    /// connection. Without this, a backend that waits for a synchronous standby would outlive its client.
+    pub async fn cancel(self) {
+        let token = self.client.cancel_token();
+        let address = self.address;
+        drop(self);
+        // The statement's outcome is unknown already; a request that fails changes nothing.
+        let _ = timeout(COURTESY, async move {
+            let stream = TcpStream::connect(address).await.ok()?;
+            token.cancel_query_raw(stream, NoTls).await.ok()
+        })
+        .await;
+    }
+
+    /// Ends the session in order (Terminate, then FIN).
+    pub async fn close(self) {
+        let Self { client, mut driver, .. } = self;
+        drop(client);
+        // A connection that can't even take the goodbye is cut when the driver is dropped.
+        let _ = timeout(COURTESY, &mut driver.0).await;
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn drive(mut connection: Connection<TcpStream, NoTlsStream>, heard: Arc<Mutex<Heard>>) {
+    loop {
+        let message = std::future::poll_fn(|context| connection.poll_message(context)).await;
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match message {
+            Some(Ok(AsyncMessage::Notice(notice))) if notice.parsed_severity() == Some(Severity::Warning) => {
+                heard.warnings.push(notice);
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                heard.ended = Some(explain(&error));
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+/// An error of `tokio_postgres` in one line: its own text says only "db error" and leaves the rest to its source.
+pub fn explain(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(told) => format!("{} ({})", told.message(), told.code().code()),
+        None => std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": "),
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Session").field("address", &self.address).finish_non_exhaustive()
+    }
+}

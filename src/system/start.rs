@@ -1,0 +1,281 @@
+//! Starts a system: everything that can begin at once does, and nothing is ready until it is seen to be.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use futures::future::{join_all, try_join, try_join_all, try_join3};
+
+use super::{Access, DiskError, Inner, NotReady, Services, ShapingError, System, wait_until};
+use crate::{
+    credentials,
+    credentials::Credentials,
+    engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
+    plan::Plan,
+    services::{self, Rendered, Starts},
+    topology::{Host, ServiceKind},
+};
+
+/// A system could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the system is not ready: {0}")]
+    NotReady(#[from] NotReady),
+    #[error("no image for {0}")]
+    NoImage(String),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error("failed to shape links: {0}")]
+    Shaping(#[from] ShapingError),
+}
+
+/// How long one attempt to write into the DCS may take. Without a quorum it would hang.
+const DCS_PUT_WITHIN: Duration = Duration::from_millis(500);
+
+/// The name of the network that joins several regions. No region can have it: names begin with a letter.
+const BACKBONE: &str = "-between-regions";
+
+/// Image tags by the name of their folder under `images/`.
+pub type ImageTags = BTreeMap<String, String>;
+
+/// What a system is started from.
+pub struct Startup<'a> {
+    pub engine: &'a Engine,
+    pub plan: Plan,
+    pub labels: RunLabels,
+    pub images: &'a ImageTags,
+    /// Where logs go.
+    pub logs: PathBuf,
+}
+
+/// A service that runs, by host and kind.
+type Started = ((String, ServiceKind), ServiceContainer);
+
+impl System {
+    /// Starts every host and service and waits until clients can write and every standby streams. What was
+    /// started before a failure is left to the caller's sweep, so that its logs can still be read.
+    pub async fn start(startup: Startup<'_>) -> Result<(Self, Duration), SystemError> {
+        let begun = Instant::now();
+        let system = Self::start_containers(startup).await?;
+        system.wait_ready(begun).await?;
+        system.sync_disks().await?;
+        Ok((system, begun.elapsed()))
+    }
+
+    /// Hosts first: a service that begins must find every peer's address, and its own host's links shaped.
+    async fn start_containers(startup: Startup<'_>) -> Result<Self, SystemError> {
+        let credentials = credentials::generate();
+        let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
+        let disk_program = disk_program(&startup).await?;
+        let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, disk_program };
+        let pods = starter.pods().await?;
+        let access = access(&credentials, &pods).await;
+        let inner = Inner {
+            plan: startup.plan.clone(),
+            engine: startup.engine.clone(),
+            labels: startup.labels.clone(),
+            access,
+            pods: pods.into_iter().map(|pod| (pod.host.clone(), pod)).collect(),
+            logs: logs.clone(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
+            led_last: Mutex::default(),
+        };
+        let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
+        let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
+        let (on_hosts, behind_primary, ()) =
+            try_join3(try_join_all(hosts), begun.start_behind_primary(&starter), begun.configure_dcs()).await?;
+        let services = on_hosts.into_iter().flatten().chain(behind_primary).collect();
+        Ok(Self { services: Arc::new(services), ..begun })
+    }
+
+    /// Starts the services of a host that wait for nobody. Links are shaped before anything uses them.
+    async fn start_host(&self, starter: &Starter<'_>, host: &str) -> Result<Vec<Started>, SystemError> {
+        let Some(pod) = self.pod(host) else { return Ok(Vec::new()) };
+        let planned = self.plan().services.iter().filter(|service| service.host == host).map(|service| service.kind);
+        let (shapers, others): (Vec<_>, Vec<_>) = planned.partition(|kind| *kind == ServiceKind::Toxiproxy);
+        let mut started = try_join_all(shapers.iter().map(|kind| starter.service(pod, *kind))).await?;
+        if !started.is_empty() {
+            self.shape_links(host).await?;
+        }
+        let at_once = others.iter().filter(|kind| services::service(**kind).starts == Starts::AtOnce);
+        started.extend(try_join_all(at_once.map(|kind| starter.service(pod, *kind))).await?);
+        Ok(started)
+    }
+
+    /// Writes the shared configuration into the DCS as soon as it has a quorum, so that every node starts with it.
+    /// The first primary would do so only in the loop after its election: a standby that came before that would
+    /// start with PostgreSQL's defaults and stop again.
+    async fn configure_dcs(&self) -> Result<(), SystemError> {
+        let members = self.plan().dcs_members();
+        let addresses: Vec<String> = members
+            .filter_map(|member| self.access().address(member, services::etcd::CLIENT_PORT))
+            .map(|address| format!("http://{address}"))
+            .collect();
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let configuration =
+            services::patroni::dynamic(&self.plan().topology.settings, self.plan().nodes.len()).to_string();
+        let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
+        let put = || async {
+            let mut client = etcd_client::Client::connect(&addresses, None).await.map_err(|error| error.to_string())?;
+            let put = client.put(services::patroni::CONFIG_KEY, configuration.as_str(), None);
+            let put = tokio::time::timeout(DCS_PUT_WITHIN, put).await.map_err(|_| "no answer".to_owned())?;
+            put.map(|_| ()).map_err(|error| error.to_string())
+        };
+        let written = wait_until("a DCS that takes writes", deadline, put).await;
+        Ok(written.map_err(|missed| self.with_logs(missed, &[ServiceKind::Etcd]))?)
+    }
+
+    /// Starts what must find a primary when it starts. A proxy that starts earlier would mark every server DOWN
+    /// and need `rise` more checks after that.
+    async fn start_behind_primary(&self, starter: &Starter<'_>) -> Result<Services, SystemError> {
+        let waiting: Vec<_> = self
+            .plan()
+            .services
+            .iter()
+            .filter(|service| services::service(service.kind).starts == Starts::BehindAPrimary)
+            .collect();
+        if waiting.is_empty() {
+            return Ok(Services::new());
+        }
+        let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
+        let look = || async { self.leader().await.ok_or("no Patroni says that it leads".to_owned()) };
+        wait_until("a primary", deadline, look)
+            .await
+            .map_err(|missed| self.with_logs(missed, &[ServiceKind::Etcd, ServiceKind::Patroni]))?;
+        let started = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
+        Ok(try_join_all(started.map(|(pod, kind)| starter.service(pod, kind))).await?.into_iter().collect())
+    }
+
+    async fn wait_ready(&self, begun: Instant) -> Result<(), NotReady> {
+        let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s).saturating_sub(begun.elapsed());
+        let standbys = self.plan().nodes.len().saturating_sub(1);
+        let writable = async {
+            let waited = wait_until("a writable endpoint", deadline, || self.one_write_transaction()).await;
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))
+        };
+        let streaming = async {
+            let what = format!("{standbys} streaming standbys");
+            let waited = wait_until(&what, deadline, || self.streaming(standbys)).await;
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))
+        };
+        try_join(writable, streaming).await.map(|_| ())
+    }
+
+    /// Adds the last log lines of the services concerned.
+    pub fn with_logs(&self, mut missed: NotReady, kinds: &[ServiceKind]) -> NotReady {
+        let concerned = self.plan().services.iter().filter(|service| kinds.contains(&service.kind));
+        missed.logs = concerned
+            .map(|service| {
+                let lines = self.logs().last_lines(&service.host, service.kind.name());
+                format!("--- the last of {} on {}\n{lines}", service.kind.name(), service.host)
+            })
+            .collect::<Vec<_>>()
+            .join("\n");
+        missed
+    }
+
+    /// Whether the write endpoint reaches a server that accepts writes.
+    async fn one_write_transaction(&self) -> Result<(), String> {
+        let write = &self.plan().topology.endpoints.write;
+        let rows = self.query(&write.host, write.port, "SELECT pg_is_in_recovery()").await?;
+        match rows.first().map(String::as_str) {
+            Some("f") => Ok(()),
+            other => Err(format!("the write endpoint leads to a server in recovery ({other:?})")),
+        }
+    }
+
+    async fn streaming(&self, wanted: usize) -> Result<(), String> {
+        let primary = self.leader().await.ok_or("no node leads yet")?;
+        self.streaming_from(&primary, wanted).await
+    }
+}
+
+/// Where every published port is reached: at the host itself where the engine's networks are this machine's own.
+async fn access(credentials: &Credentials, pods: &[Pod]) -> Access {
+    let mut access = Access::new(credentials.clone());
+    let direct = join_all(pods.iter().map(Pod::is_reached_directly)).await;
+    for (pod, direct) in pods.iter().zip(direct) {
+        for (port, there) in &pod.published {
+            let published = SocketAddr::from((Ipv4Addr::LOCALHOST, *there));
+            let itself =
+                direct.then(|| pod.address.parse().ok()).flatten().map(|address: IpAddr| (address, *port).into());
+            access.publish(&pod.host, *port, published, itself.unwrap_or(published));
+        }
+    }
+    access
+}
+
+async fn disk_program(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, SystemError> {
+    if !startup.plan.topology.prepare.disks {
+        return Ok(None);
+    }
+    let image = startup.images.get("disk").ok_or_else(|| SystemError::NoImage("disk".to_owned()))?;
+    Ok(Some(startup.engine.disk_program(&startup.labels, image).await?))
+}
+
+struct Starter<'a> {
+    startup: &'a Startup<'a>,
+    credentials: &'a Credentials,
+    logs: &'a LogFolder,
+    /// The program of the disk's image, where disks are prepared.
+    disk_program: Option<Vec<u8>>,
+}
+
+impl Starter<'_> {
+    /// Starts every host, each in its region's network; several regions are joined by one more.
+    async fn pods(&self) -> Result<Vec<Pod>, SystemError> {
+        let Startup { engine, labels, plan, .. } = self.startup;
+        let regions = &plan.topology.regions;
+        let backbone = match regions.len() {
+            0 | 1 => None,
+            _ => Some(engine.create_network(labels, BACKBONE).await?),
+        };
+        let started = regions.iter().map(|region| {
+            let backbone = backbone.as_deref();
+            async move {
+                let network = engine.create_network(labels, &region.name).await?;
+                try_join_all(region.hosts.iter().map(|host| self.pod(host, &network, backbone))).await
+            }
+        });
+        Ok(try_join_all(started).await?.into_iter().flatten().collect())
+    }
+
+    async fn pod(&self, host: &Host, network: &str, backbone: Option<&str>) -> Result<Pod, SystemError> {
+        let image = self.image("holder")?;
+        let ports = self.startup.plan.published_ports(&host.name).into_iter().collect();
+        let spec = PodSpec { labels: &self.startup.labels, host: &host.name, network, backbone, image, ports };
+        let pod = self.startup.engine.start_pod(spec).await?;
+        pod.shell.open().await?;
+        Ok(pod)
+    }
+
+    async fn service(&self, pod: &Pod, kind: ServiceKind) -> Result<Started, SystemError> {
+        let row = services::service(kind);
+        let image = self.image(row.image.name)?;
+        let Rendered { command, files } = (row.render)(&self.startup.plan.site(&pod.host), self.credentials);
+        let image = image.split_once(':').unwrap_or((image, "latest"));
+        let disk = row.storage.zip(self.disk_program.as_ref()).map(|(storage, program)| Disk {
+            program,
+            directory: storage.directory,
+            user: storage.user,
+            entry_point: storage.entry_point,
+            control_port: storage.control_port,
+        });
+        let spec = ServiceSpec { labels: &self.startup.labels, pod, name: kind.name(), image, command, files, disk };
+        let container = self.startup.engine.start_service(spec).await?;
+        self.logs.follow(self.startup.engine, &container.id, &pod.host, kind.name());
+        Ok(((pod.host.clone(), kind), container))
+    }
+
+    fn image(&self, name: &str) -> Result<&str, SystemError> {
+        self.startup.images.get(name).map(String::as_str).ok_or_else(|| SystemError::NoImage(name.to_owned()))
+    }
+}
