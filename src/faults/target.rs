@@ -8,6 +8,7 @@ use super::FaultError;
 use crate::{
     plan::Plan,
     suggestion::did_you_mean,
+    system::{Found, System},
 };
 
 /// Hosts, each named or by its role: `the primary`, `node1 and node2`, `region eu`, `zone a`, `the rest`.

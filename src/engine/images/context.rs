@@ -68,6 +68,6 @@ mod tests {
     #[test]
     fn the_same_context_gives_the_same_bytes() {
         let recipe = ImageKind::HOLDER.recipe();
-        assert_eq!(archive(&recipe, &[]).unwrap(), archive(&recipe, &[]).unwrap());
+        assert_eq!(archive(recipe, &[]).unwrap(), archive(recipe, &[]).unwrap());
     }
 }

@@ -82,7 +82,7 @@ impl Fault for ProcessTerminate {
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        if self.process == Process::POSTMASTER && self.lives(cluster).await? {
+        if self.process == Process::POSTMASTER && self.lives(system).await? {
             // It would wait for its last session for ever. SIGINT makes it hurry; then Patroni starts it again.
             if let (Some(pod), Some(pid)) = (system.pod(&self.host), self.pid) {
                 pod.shell.run(&format!("kill -INT {pid}")).await?;
