@@ -120,8 +120,9 @@ listen stats
 fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
     let settings = &site.settings.haproxy;
     let (name, port) = (front.name, front.port);
+    // Not `/leader`: the leader of a standby cluster answers that too, and accepts no write.
     let check = match front.serves {
-        Serves::Primary => "/leader",
+        Serves::Primary => "/primary",
         Serves::Standbys => "/replica",
     };
     let down = if settings.close_sessions_of_down_server { " on-marked-down shutdown-sessions" } else { "" };
