@@ -15,7 +15,7 @@ Feature: A standby misses more WAL than its slot keeps
     When the fault "partition" hits node3
       | from  | node1 |
       | ports | 5432  |
-    And a standby is 300 MB behind, within 5 min
+    And a standby is 150 MB behind, within 5 min
     And the fault is healed
     And 30 s to 35 s have passed
     Then clients can't write for at most 1 s
@@ -34,7 +34,7 @@ Feature: A standby misses more WAL than its slot keeps
     When the fault "partition" hits node3
       | from  | node1 |
       | ports | 5432  |
-    And a standby is 300 MB behind, within 5 min
+    And a standby is 150 MB behind, within 5 min
     And the fault is healed
     And an operator reinitialises node3
     And every node has rejoined

@@ -46,6 +46,43 @@ fn a_node_that_nobody_probed_may_have_been_a_hidden_writer() {
     assert_eq!(finding(&away(2_500_000, 3_000_000), "single_writer").outcome, Outcome::Pass);
 }
 
+/// A smart shutdown serves the sessions that it has; a fast one ends them first.
+#[test]
+fn a_node_that_shuts_down_is_watched_once_it_has_ended_the_session_that_was_held() {
+    let span = 2_500_000..4_500_000;
+    let judged = |last: Option<AttemptOutcome>| {
+        let mut events = clean();
+        for event in &mut events {
+            match &mut event.what {
+                Occurrence::NodeState(state) if state.node == "node3" && span.contains(&event.at_us) => silence(state),
+                Occurrence::Attempt(own) if own.endpoint == "node3" && span.contains(&own.started_us) => {
+                    let message = "failed to open a session: the database system is shutting down".to_owned();
+                    own.outcome =
+                        AttemptOutcome::Refused { sqlstate: Some("57P03".to_owned()), message, contact: None };
+                }
+                _ => {}
+            }
+        }
+        let held = last.map(|outcome| {
+            let (client_kind, operation) = (ClientKind::Held, Operation::Write);
+            let endpoint = "node3".to_owned();
+            Attempt { client_kind, endpoint, operation, client: 99, sequence: 1, started_us: 2_440_000, outcome }
+        });
+        let events = held.into_iter().fold(events, |events, held| with(events, 2350, Occurrence::Attempt(held)));
+        finding(&verdict_of(&events), "single_writer").outcome
+    };
+    let unknown = |message: &str| Some(AttemptOutcome::Unknown { message: message.to_owned() });
+    let ended = "terminating connection due to administrator command (57P01)";
+    assert_eq!(judged(unknown(ended)), Outcome::Pass);
+    assert_eq!(judged(unknown("connection closed")), Outcome::Pass);
+    assert_eq!(judged(unknown("no answer came in time")), Outcome::Inconclusive);
+    let code = Some("25006".to_owned());
+    let message = "read-only transaction".to_owned();
+    let served = AttemptOutcome::Refused { sqlstate: code, message, contact: None };
+    assert_eq!(judged(Some(served)), Outcome::Inconclusive);
+    assert_eq!(judged(None), Outcome::Inconclusive);
+}
+
 /// A write of node1 on its old timeline, from a session that was held.
 fn late_write(started_ms: u64, ended_ms: u64) -> impl Fn(Vec<Event>) -> Vec<Event> {
     move |events| {

@@ -3,7 +3,8 @@
 //! A node is watched while it shows what it does:
 //!
 //! - it acknowledged a write, or refused one as a standby (SQLSTATE 25006), to any client at its own port;
-//! - its kernel refused the connection, because nothing listens; or the server was only starting;
+//! - its kernel refused the connection, because nothing listens; or the server was only starting, or was shutting down and
+//!   had ended the session that was held with it (a smart shutdown ends none, and serves those that it has);
 //! - it took a statement of the prober, though it did not answer it;
 //! - it told the observer that asks it in SQL whether it is a primary or a standby.
 //!
@@ -32,6 +33,10 @@ pub const UNWATCHED_US: u64 = 1_000_000;
 pub const READ_ONLY: &str = "25006";
 /// SQLSTATE `cannot_connect_now`: the server starts or shuts down.
 const CANNOT_CONNECT_NOW: &str = "57P03";
+/// What it says when it shuts down.
+const SHUTTING_DOWN: &str = "shutting down";
+/// What a client is told whose session the server has ended.
+const ENDED: &[&str] = &["terminating connection", "connection closed", "the session had ended"];
 
 /// Faults that keep PostgreSQL from running until they are healed, where they hit its whole service or host.
 pub const ENDS_POSTGRESQL: &[&str] = &[
@@ -101,6 +106,7 @@ struct Answer {
 
 fn answers(events: &[Event], attempts: &[Tried<'_>], node: &str, forged: &[(u64, u64)]) -> Vec<Answer> {
     let mut answers: Vec<Answer> = Vec::new();
+    let ended = ended_sessions(attempts, node);
     for tried in attempts.iter().filter(|tried| tried.is_write()) {
         let (from_us, to_us) = (tried.started_us(), tried.ended_us);
         let direct = tried.attempt.endpoint == node;
@@ -110,6 +116,7 @@ fn answers(events: &[Event], attempts: &[Tried<'_>], node: &str, forged: &[(u64,
             // A fresh connection was opened for it.
             AttemptOutcome::Unknown { .. } if direct && tried.attempt.client_kind == ClientKind::Fresh => true,
             outcome if direct && (is_read_only(outcome) || is_starting(outcome)) => true,
+            outcome if direct && is_shutting_down(outcome) && was_ended(&ended, from_us) => true,
             outcome if direct && outcome.contact() == Some(Contact::Reset) && !forged() => false,
             _ => continue,
         };
@@ -131,8 +138,44 @@ fn answers(events: &[Event], attempts: &[Tried<'_>], node: &str, forged: &[(u64,
 
 /// Whether the server said that it takes no session yet. One that shuts down serves those that it has.
 fn is_starting(outcome: &AttemptOutcome) -> bool {
-    matches!(outcome, AttemptOutcome::Refused { sqlstate: Some(code), message, .. }
-        if code == CANNOT_CONNECT_NOW && !message.contains("shutting down"))
+    takes_no_session(outcome).is_some_and(|message| !message.contains(SHUTTING_DOWN))
+}
+
+fn is_shutting_down(outcome: &AttemptOutcome) -> bool {
+    takes_no_session(outcome).is_some_and(|message| message.contains(SHUTTING_DOWN))
+}
+
+fn takes_no_session(outcome: &AttemptOutcome) -> Option<&str> {
+    match outcome {
+        AttemptOutcome::Refused { sqlstate: Some(code), message, .. } if code == CANNOT_CONNECT_NOW => Some(message),
+        _ => None,
+    }
+}
+
+/// When attempts on sessions that were held at a node's own port ended, and whether the server had ended the session. An
+/// answer that did not come says nothing of the session: the server may still work on it.
+fn ended_sessions(attempts: &[Tried<'_>], node: &str) -> Vec<(u64, bool)> {
+    let held = attempts.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Held);
+    let own = held.filter(|tried| tried.attempt.endpoint == node);
+    let mut ended: Vec<(u64, bool)> = own
+        .map(|tried| {
+            let broke = match &tried.attempt.outcome {
+                AttemptOutcome::Unknown { message } | AttemptOutcome::Refused { sqlstate: None, message, .. } => {
+                    ENDED.iter().any(|words| message.contains(words))
+                }
+                _ => false,
+            };
+            (tried.ended_us, broke)
+        })
+        .collect();
+    ended.sort_unstable();
+    ended
+}
+
+/// Whether the last session that was held until this instant had been ended.
+fn was_ended(ended: &[(u64, bool)], at_us: u64) -> bool {
+    let until = ended.partition_point(|(ended_us, _)| *ended_us <= at_us);
+    until.checked_sub(1).is_some_and(|last| ended[last].1)
 }
 
 /// The span in which a fault is proven to keep PostgreSQL of a node from running.
