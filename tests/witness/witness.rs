@@ -6,7 +6,6 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use pgquake::{
-    system::System,
     drill::DrillContext,
     engine::{
         Engine,
@@ -16,6 +15,7 @@ use pgquake::{
     links::{Stream, Toxic, ToxicKind, Toxiproxy, listener_name},
     plan::Plan,
     services::toxiproxy,
+    system::System,
     topology::{self, Link},
 };
 use tokio::runtime::Runtime;
