@@ -243,7 +243,6 @@ fn from_environment(text: &str) -> String {
 /// Which port of 127.0.0.1 leads where. They are fixed, because people type them.
 fn published_ports(plan: &Plan) -> Vec<Published> {
     let topology = &plan.topology;
-    let named = [Some(("write", &topology.endpoints.write)), topology.endpoints.read.as_ref().map(|at| ("read", at))];
     let mut published: Vec<Published> = Vec::new();
     let mut next = FIRST_ENDPOINT_PORT;
     let mut publish = |host: &str, port: u16, purpose: String, next: &mut u16| match published
@@ -256,7 +255,7 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
             *next = next.saturating_add(1);
         }
     };
-    for (name, at) in named.into_iter().flatten() {
+    for (name, _, at) in topology.endpoints.named() {
         publish(&at.host, at.port, format!("the endpoint `{name}`"), &mut next);
     }
     let mut next = FIRST_OTHER_PORT;

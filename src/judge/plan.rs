@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::span::Span;
 use crate::{
     schema::{SCHEMA, first_schema, is_first_schema},
-    services::{Front, Serves, ServiceKind, Site, Storage, patroni::POSTGRESQL_PORT, service},
+    services::{Front, ServiceKind, Site, Storage, patroni::POSTGRESQL_PORT, service},
     topology::{Endpoint, Link, Topology},
 };
 
@@ -195,16 +195,13 @@ impl Plan {
 
     /// What the services of a host may know of their surroundings.
     pub fn site<'a>(&'a self, host: &'a str) -> Site<'a> {
-        let endpoints = &self.topology.endpoints;
-        let front = |name, at: &Endpoint, serves| Front { name, port: at.port, serves };
-        let write = front("write", &endpoints.write, Serves::Primary);
-        let read = endpoints.read.as_ref().map(|at| front("read", at, Serves::Standbys));
+        let endpoints = self.topology.endpoints.named();
         Site {
             host,
             nodes: &self.nodes,
             dcs: self.dcs(),
             dcs_members: self.dcs_members().collect(),
-            fronts: std::iter::once(write).chain(read).collect(),
+            fronts: endpoints.map(|(name, serves, at)| Front { name, port: at.port, serves }).collect(),
             settings: &self.topology.settings,
             clocks_are_prepared: self.topology.prepare.clocks,
         }
@@ -258,13 +255,13 @@ fn shaped_links(topology: &Topology) -> Vec<ShapedLink> {
 }
 
 fn planned_endpoints(topology: &Topology, nodes: &[String]) -> Vec<PlannedEndpoint> {
-    let write = PlannedEndpoint { name: "write".to_owned(), at: topology.endpoints.write.clone() };
-    let read = topology.endpoints.read.clone().map(|at| PlannedEndpoint { name: "read".to_owned(), at });
+    let named = topology.endpoints.named();
+    let named = named.map(|(name, _, at)| PlannedEndpoint { name: name.to_owned(), at: at.clone() });
     let direct = nodes.iter().map(|node| PlannedEndpoint {
         name: node.clone(),
         at: Endpoint { host: node.clone(), port: POSTGRESQL_PORT, publish: None },
     });
-    std::iter::once(write).chain(read).chain(direct).collect()
+    named.chain(direct).collect()
 }
 
 /// What the settings of the services predict.

@@ -1,6 +1,6 @@
 //! A system: a plan that runs in containers.
 //!
-//! Architecture invariant: a system acts only when it is told to. It judges nothing and records nothing.
+//! Architecture invariant: a system does only what a caller asks for. It judges nothing and records nothing.
 
 pub mod access;
 mod clock;

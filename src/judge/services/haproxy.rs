@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Balancer, Broken, Clock, Front, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind, Settings,
     Site, Starts, context,
+    patroni::{POSTGRESQL_PORT, REST_PORT},
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -135,7 +136,7 @@ fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
     );
     for node in site.nodes {
         // Writing to a String can't fail.
-        let _ = writeln!(text, "    server {node} {node}:5432 check port 8008");
+        let _ = writeln!(text, "    server {node} {node}:{POSTGRESQL_PORT} check port {REST_PORT}");
     }
     text
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Broken, Clock, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service, ServiceKind, Settings, Site,
     Starts, Storage, Volume, context,
-    postgresql::{self, MAX_CONNECTIONS},
+    postgresql::{self, MAJOR_VERSION, MAX_CONNECTIONS},
 };
 use crate::credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE};
 
@@ -147,7 +147,7 @@ pub struct PostgresqlSettings {
 
 impl Default for PostgresqlSettings {
     fn default() -> Self {
-        Self { major_version: 17, parameters: BTreeMap::new() }
+        Self { major_version: MAJOR_VERSION, parameters: BTreeMap::new() }
     }
 }
 
@@ -223,7 +223,7 @@ fn postgresql(host: &str, credentials: &Credentials) -> Value {
         "listen": format!("0.0.0.0:{POSTGRESQL_PORT}"),
         "connect_address": format!("{host}:{POSTGRESQL_PORT}"),
         "data_dir": DATA_DIRECTORY,
-        "bin_dir": "/usr/lib/postgresql/17/bin",
+        "bin_dir": format!("/usr/lib/postgresql/{MAJOR_VERSION}/bin"),
         "create_replica_methods": ["prepared", "basebackup"],
         "prepared": { "command": "/usr/local/bin/restore-prepared.sh" },
         "authentication": {

@@ -17,7 +17,7 @@ mod warnings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::services::service;
+use crate::services::{Serves, service};
 
 pub use crate::services::{
     EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, ServiceKind, Settings, patroni::POSTGRESQL_PORT,
@@ -128,6 +128,14 @@ pub struct Endpoint {
     pub publish: Option<u16>,
 }
 
+impl Endpoints {
+    /// Each by its name, with whom it leads clients to: writes first.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, Serves, &Endpoint)> {
+        let read = self.read.as_ref().map(|endpoint| ("read", Serves::Standbys, endpoint));
+        std::iter::once(("write", Serves::Primary, &self.write)).chain(read)
+    }
+}
+
 impl Topology {
     /// Every host of every region, in the order of the file.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
@@ -142,8 +150,8 @@ impl Topology {
     /// The ports on which a host serves: those of its services, and those of the endpoints that it has.
     pub fn ports_of(&self, host: &Host) -> Vec<u16> {
         let own = host.services.iter().flat_map(|kind| service(*kind).ports.iter().map(|port| port.number));
-        let endpoints = [Some(&self.endpoints.write), self.endpoints.read.as_ref()].into_iter().flatten();
-        let of_endpoints = endpoints.filter(|endpoint| endpoint.host == host.name).map(|endpoint| endpoint.port);
+        let endpoints = self.endpoints.named().filter(|(.., endpoint)| endpoint.host == host.name);
+        let of_endpoints = endpoints.map(|(.., endpoint)| endpoint.port);
         let mut ports: Vec<u16> = own.chain(of_endpoints).collect();
         ports.sort_unstable();
         ports.dedup();

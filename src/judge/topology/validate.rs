@@ -164,21 +164,8 @@ fn needs(topology: &Topology, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What clients do at an endpoint.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Traffic {
-    Write,
-    Read,
-}
-
-fn named_endpoints(topology: &Topology) -> impl Iterator<Item = (Traffic, &'static str, &Endpoint)> {
-    let read = topology.endpoints.read.as_ref();
-    std::iter::once((Traffic::Write, "write", &topology.endpoints.write))
-        .chain(read.map(|endpoint| (Traffic::Read, "read", endpoint)))
-}
-
 fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
-    for (_, name, endpoint) in named_endpoints(topology) {
+    for (name, _, endpoint) in topology.endpoints.named() {
         let path = |field: &str| steps!["endpoints", name, field];
         let Some(host) = topology.hosts().find(|host| host.name == endpoint.host) else {
             problems.push(unknown_host(topology, &endpoint.host, path("host")));
@@ -217,7 +204,7 @@ fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
 /// The ports of this machine at which endpoints are reached.
 fn published(topology: &Topology, problems: &mut Vec<Problem>) {
     let mut taken = BTreeMap::new();
-    for (_, name, endpoint) in named_endpoints(topology) {
+    for (name, _, endpoint) in topology.endpoints.named() {
         let Some(port) = endpoint.publish else { continue };
         let path = steps!["endpoints", name, "publish"];
         match taken.insert(port, (name, endpoint)) {
@@ -250,9 +237,9 @@ fn listeners(topology: &Topology, host: &Host) -> Vec<(u16, String, Option<&'sta
     });
     let mut found: Vec<_> = own.collect();
     if host.services.contains(&ServiceKind::Haproxy) {
-        let through = named_endpoints(topology).filter(|(_, _, endpoint)| proxied(endpoint));
+        let through = topology.endpoints.named().filter(|(.., endpoint)| proxied(endpoint));
         found.extend(
-            through.map(|(_, name, endpoint)| (endpoint.port, format!("haproxy (the endpoint `{name}`)"), Some(name))),
+            through.map(|(name, _, endpoint)| (endpoint.port, format!("haproxy (the endpoint `{name}`)"), Some(name))),
         );
     }
     found

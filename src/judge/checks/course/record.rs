@@ -45,7 +45,7 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// Every attempt, in the order in which they started. One that is told to have ended before it started, which proves
+/// Every attempt, in the order in which they started. One whose recorded end lies before its start, which proves
 /// nothing, takes no time.
 pub fn attempts(events: &[Event]) -> Vec<Tried<'_>> {
     let mut tried: Vec<_> = events

@@ -35,7 +35,7 @@ pub const READ_ONLY: &str = "25006";
 const CANNOT_CONNECT_NOW: &str = "57P03";
 /// What it says when it shuts down.
 const SHUTTING_DOWN: &str = "shutting down";
-/// What a client is told whose session the server has ended.
+/// What a client's error says when the server has ended its session.
 const ENDED: &[&str] = &["terminating connection", "connection closed", "the session had ended"];
 
 /// Faults that keep PostgreSQL from running until they are healed, where they hit its whole service or host.
