@@ -10,7 +10,9 @@ use pgquake_judge::{
 
 use super::{
     course::{Course, run},
-    edits::{assert_unproven, clean, is_attempt, primary, silence, with, with_ledgers, without, write},
+    edits::{
+        assert_unproven, clean, is_attempt, primary, silence, with, with_another_fault, with_ledgers, without, write,
+    },
     finding, value, verdict_of,
 };
 
@@ -50,8 +52,7 @@ fn a_node_that_nobody_probed_may_have_been_a_hidden_writer() {
 #[test]
 fn a_node_that_shuts_down_is_watched_once_it_has_ended_the_session_that_was_held() {
     let span = 2_500_000..4_500_000;
-    let judged = |last: Option<AttemptOutcome>| {
-        let mut events = clean();
+    let judged_in = |mut events: Vec<Event>, last: Option<AttemptOutcome>| {
         for event in &mut events {
             match &mut event.what {
                 Occurrence::NodeState(state) if state.node == "node3" && span.contains(&event.at_us) => silence(state),
@@ -71,6 +72,7 @@ fn a_node_that_shuts_down_is_watched_once_it_has_ended_the_session_that_was_held
         let events = held.into_iter().fold(events, |events, held| with(events, 2350, Occurrence::Attempt(held)));
         finding(&verdict_of(&events), "single_writer").outcome
     };
+    let judged = |last| judged_in(clean(), last);
     let unknown = |message: &str| Some(AttemptOutcome::Unknown { message: message.to_owned() });
     let ended = "terminating connection due to administrator command (57P01)";
     assert_eq!(judged(unknown(ended)), Outcome::Pass);
@@ -81,6 +83,18 @@ fn a_node_that_shuts_down_is_watched_once_it_has_ended_the_session_that_was_held
     let served = AttemptOutcome::Refused { sqlstate: code, message, contact: None };
     assert_eq!(judged(Some(served)), Outcome::Inconclusive);
     assert_eq!(judged(None), Outcome::Inconclusive);
+    // A fault that answers clients in the servers' place has ended it, and not the server.
+    let mut forged = with_another_fault(clean(), 2250, 2280);
+    for event in &mut forged {
+        if let Occurrence::FaultInjecting(fault) = &mut event.what
+            && fault.fault == 2
+        {
+            fault.parameters = [("by", "reject"), ("from", "the clients")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+        }
+    }
+    assert_eq!(judged_in(forged, unknown("connection closed")), Outcome::Inconclusive);
 }
 
 /// A write of node1 on its old timeline, from a session that was held.

@@ -106,11 +106,11 @@ struct Answer {
 
 fn answers(events: &[Event], attempts: &[Tried<'_>], node: &str, forged: &[(u64, u64)]) -> Vec<Answer> {
     let mut answers: Vec<Answer> = Vec::new();
-    let ended = ended_sessions(attempts, node);
+    let ended = ended_sessions(attempts, node, forged);
     for tried in attempts.iter().filter(|tried| tried.is_write()) {
         let (from_us, to_us) = (tried.started_us(), tried.ended_us);
         let direct = tried.attempt.endpoint == node;
-        let forged = || forged.iter().any(|(begin_us, end_us)| from_us <= *end_us && *begin_us <= to_us);
+        let forged = || overlaps(forged, tried);
         let by_server = match &tried.attempt.outcome {
             AttemptOutcome::Acknowledged { node: by, .. } if by == node => true,
             // A fresh connection was opened for it.
@@ -136,6 +136,11 @@ fn answers(events: &[Event], attempts: &[Tried<'_>], node: &str, forged: &[(u64,
     answers
 }
 
+/// Whether an attempt was under way in one of these spans.
+fn overlaps(spans: &[(u64, u64)], tried: &Tried<'_>) -> bool {
+    spans.iter().any(|(begin_us, end_us)| tried.started_us() <= *end_us && *begin_us <= tried.ended_us)
+}
+
 /// Whether the server said that it takes no session yet. One that shuts down serves those that it has.
 fn is_starting(outcome: &AttemptOutcome) -> bool {
     takes_no_session(outcome).is_some_and(|message| !message.contains(SHUTTING_DOWN))
@@ -153,8 +158,9 @@ fn takes_no_session(outcome: &AttemptOutcome) -> Option<&str> {
 }
 
 /// When attempts on sessions that were held at a node's own port ended, and whether the server had ended the session. An
-/// answer that did not come says nothing of the session: the server may still work on it.
-fn ended_sessions(attempts: &[Tried<'_>], node: &str) -> Vec<(u64, bool)> {
+/// answer that did not come says nothing of the session: the server may still work on it. Nor does the end of one while a
+/// fault answers in the server's place.
+fn ended_sessions(attempts: &[Tried<'_>], node: &str, forged: &[(u64, u64)]) -> Vec<(u64, bool)> {
     let held = attempts.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Held);
     let own = held.filter(|tried| tried.attempt.endpoint == node);
     let mut ended: Vec<(u64, bool)> = own
@@ -165,7 +171,7 @@ fn ended_sessions(attempts: &[Tried<'_>], node: &str) -> Vec<(u64, bool)> {
                 }
                 _ => false,
             };
-            (tried.ended_us, broke)
+            (tried.ended_us, broke && !overlaps(forged, tried))
         })
         .collect();
     ended.sort_unstable();
