@@ -63,7 +63,7 @@ async fn watch_leader(mut members: Vec<Member>, recorder: Recorder) -> String {
         }
         let leader = leader(statuses.into_iter().flatten(), &names);
         if let Some(leader) = leader.filter(|leader| told.as_ref() != Some(leader)) {
-            recorder.record(Occurrence::DcsLeader { member: leader.clone() });
+            recorder.record(Occurrence::DcsLeader { member: leader.clone(), dcs: None });
             told = Some(leader);
         }
         pulse.beat();

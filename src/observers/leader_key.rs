@@ -154,7 +154,8 @@ impl Eye {
     fn tell(&mut self, holder: Option<String>, revision: i64, initial: bool) {
         if self.told.holder.as_ref() != Some(&holder) {
             let member = self.member.clone();
-            self.recorder.record(Occurrence::LeaderKey { member, holder: holder.clone(), revision, initial });
+            let holder = holder.clone();
+            self.recorder.record(Occurrence::LeaderKey { member, holder, revision, initial, cluster: None });
         }
         self.told = Told { holder: Some(holder), revision };
     }

@@ -17,7 +17,7 @@ use crate::{
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::Plan,
     services::{self, Rendered, Starts},
-    topology::{Host, ServiceKind},
+    topology::{Host, ServiceKind, WRITE},
 };
 
 /// A system could not be started.
@@ -120,12 +120,13 @@ impl System {
         if addresses.is_empty() {
             return Ok(());
         }
-        let configuration =
-            services::patroni::dynamic(&self.plan().topology.settings, self.plan().nodes.len()).to_string();
+        let Some(cluster) = self.plan().clusters.first() else { return Ok(()) };
+        let site = self.plan().site(cluster.nodes.first().map_or("", String::as_str));
+        let (configuration, key) = (services::patroni::dynamic(&site).to_string(), cluster.key("config"));
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let put = || async {
             let mut client = etcd_client::Client::connect(&addresses, None).await.map_err(|error| error.to_string())?;
-            let put = client.put(services::patroni::CONFIG_KEY, configuration.as_str(), None);
+            let put = client.put(key.as_str(), configuration.as_str(), None);
             let put = tokio::time::timeout(DCS_PUT_WITHIN, put).await.map_err(|_| "no answer".to_owned())?;
             put.map(|_| ()).map_err(|error| error.to_string())
         };
@@ -184,7 +185,7 @@ impl System {
 
     /// Whether the write endpoint reaches a server that accepts writes.
     async fn one_write_transaction(&self) -> Result<(), String> {
-        let write = &self.plan().topology.endpoints.write;
+        let write = self.plan().endpoint(WRITE).map(|write| &write.at).ok_or("there is no endpoint for writes")?;
         let rows = self.query(&write.host, write.port, "SELECT pg_is_in_recovery()").await?;
         match rows.first().map(String::as_str) {
             Some("f") => Ok(()),
