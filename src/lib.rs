@@ -15,6 +15,7 @@ pub mod observers;
 pub mod run;
 pub mod steps;
 pub mod system;
+pub mod waiting;
 pub mod workload;
 
 pub use pgquake_judge::{checks, claims, plan, quantity, report, services, suggestion, topology, verdict};

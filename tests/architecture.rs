@@ -12,6 +12,7 @@ use pgquake::{checks::course::watchers, faults, observers, verdict};
 /// Each module with what it may use. `*` is everything; nobody may use a module that uses everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("suggestion", &[]),
+    ("waiting", &[]),
     ("quantity", &[]),
     ("credentials", &[]),
     ("schema", &[]),
@@ -23,16 +24,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["schema", "services", "span", "topology"]),
     ("engine", &["services"]),
     ("links", &["plan"]),
-    ("system", &["credentials", "engine", "links", "plan", "services", "topology"]),
+    ("system", &["credentials", "engine", "links", "plan", "services", "topology", "waiting"]),
     ("compose", &["credentials", "engine", "plan", "services", "topology"]),
-    ("faults", &["engine", "history", "links", "plan", "quantity", "services", "suggestion", "system", "topology"]),
-    ("workload", &["history", "plan", "services", "system", "topology"]),
+    (
+        "faults",
+        &["engine", "history", "links", "plan", "quantity", "services", "suggestion", "system", "topology", "waiting"],
+    ),
+    ("workload", &["history", "plan", "services", "system", "topology", "waiting"]),
     ("observers", &["engine", "history", "plan", "services", "system", "topology"]),
     ("checks", &["history", "plan", "quantity", "schema", "topology"]),
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "topology", "verdict"]),
     ("saved", &["history", "plan", "report", "schema", "verdict"]),
-    ("drill", &["engine", "faults", "history", "observers", "plan", "services", "system", "topology", "workload"]),
+    (
+        "drill",
+        &["engine", "faults", "history", "observers", "plan", "services", "system", "topology", "waiting", "workload"],
+    ),
     ("steps", &["*"]),
     ("run", &["*"]),
     ("cli", &["*"]),
@@ -253,7 +260,7 @@ fn files_stay_short_enough_to_read() {
 
 #[test]
 fn the_reader_of_imports_reads_lists_and_paths() {
-    let text = "use crate::{\n    system::{System, wait_until},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
+    let text = "use crate::{\n    system::{System, Session},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
     let used: Vec<String> = used_by(text).into_iter().collect();
     assert_eq!(used, ["plan", "system", "topology"]);
 }

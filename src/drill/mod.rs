@@ -35,8 +35,9 @@ use crate::{
     },
     observers::Observers,
     plan::Plan,
-    system::{System, wait_until},
+    system::System,
     topology::ServiceKind,
+    waiting::wait_until,
     workload::{LoadSpec, Workload},
 };
 

@@ -9,8 +9,9 @@ use crate::{
     engine::EngineError,
     links::ToxiproxyError,
     plan::Plan,
-    system::{DiskError, NotReady, ShapingError, System, operations::OperationError},
+    system::{DiskError, ShapingError, System, operations::OperationError},
     topology::ServiceKind,
+    waiting::NotReady,
 };
 
 /// A fault could not be aimed, injected, confirmed or healed.

@@ -6,7 +6,6 @@ pub mod access;
 mod clock;
 mod disk;
 pub mod operations;
-mod readiness;
 mod replication;
 mod roles;
 pub mod session;
@@ -22,7 +21,6 @@ use std::{
 
 pub use access::{Access, Credentials};
 pub use disk::DiskError;
-pub use readiness::{NotReady, wait_until};
 pub use roles::{Found, Leader};
 pub use session::Session;
 pub use shaping::ShapingError;

@@ -4,8 +4,11 @@ use std::{sync::PoisonError, time::Duration};
 
 use futures::future::join_all;
 
-use super::{NODE, NODE_TIMELINE, NotReady, System, wait_until};
-use crate::services::patroni::SCOPE;
+use super::{NODE, NODE_TIMELINE, System};
+use crate::{
+    services::patroni::SCOPE,
+    waiting::{NotReady, wait_until},
+};
 
 /// How long a member may take to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{NotReady, System, wait_until};
+use super::System;
 use crate::{
     engine::EngineError,
     links::{Listener, Toxiproxy, ToxiproxyError, listener_name, listener_port, redirect_script},
     plan::ShapedLink,
     services::toxiproxy,
+    waiting::{NotReady, wait_until},
 };
 
 /// How long a Toxiproxy may take from its start to its first answer.

@@ -10,7 +10,7 @@ use std::{
 
 use futures::future::{join_all, try_join, try_join_all, try_join3};
 
-use super::{Access, DiskError, Inner, NotReady, Services, ShapingError, System, wait_until};
+use super::{Access, DiskError, Inner, Services, ShapingError, System};
 use crate::{
     credentials,
     credentials::Credentials,
@@ -18,6 +18,7 @@ use crate::{
     plan::Plan,
     services::{self, Rendered, Starts},
     topology::{Host, ServiceKind},
+    waiting::{NotReady, wait_until},
 };
 
 /// A system could not be started.

@@ -30,9 +30,9 @@ use crate::{
     },
     plan::{Plan, PlannedEndpoint},
     system::Access,
+    waiting::NotReady,
 };
 use client::{Client, Load, Target};
-pub use conditions::WaitError;
 pub use ledger::read_ledgers;
 use prober::Schedule;
 
@@ -113,19 +113,14 @@ impl Workload {
 
     /// Waits until the load runs and every client of `write` (and `read`) succeeds: at least a second without a
     /// failure, with five acknowledged writes of each writer, and a held session on every endpoint.
-    pub async fn wait_for_steady_state(&self, deadline: Duration) -> Result<(), WaitError> {
+    pub async fn wait_for_steady_state(&self, deadline: Duration) -> Result<(), NotReady> {
         let endpoints: Vec<String> = self.targets.iter().map(|target| target.name.clone()).collect();
         conditions::steady_state(&self.load.recorder, &self.spec, &endpoints, deadline).await
     }
 
     /// Waits until every write on a fresh connection to `write` that was due in the last `settle` has succeeded,
     /// all of them due at `after_us` or later.
-    pub async fn wait_for_recovery(
-        &self,
-        after_us: u64,
-        settle: Duration,
-        deadline: Duration,
-    ) -> Result<(), WaitError> {
+    pub async fn wait_for_recovery(&self, after_us: u64, settle: Duration, deadline: Duration) -> Result<(), NotReady> {
         conditions::recovery(&self.load.recorder, after_us, settle, deadline).await
     }
 }

@@ -12,7 +12,8 @@ use crate::{
     faults::{ALL, Aim, Fault, FaultError, FaultKind, Lasts, Parameters, Place, Roles, find},
     history::{Occurrence, Recorder, event::FaultInjecting},
     suggestion,
-    system::{System, wait_until},
+    system::System,
+    waiting::wait_until,
 };
 
 /// How long the proof that an earlier fault still bites may take, or as long as its first one might, if that is longer.
