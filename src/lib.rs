@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod compose;
 pub mod credentials;
+pub mod dcs;
 pub mod drill;
 pub mod engine;
 pub mod faults;

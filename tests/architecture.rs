@@ -24,14 +24,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["schema", "services", "span", "topology"]),
     ("engine", &["services"]),
     ("links", &["plan"]),
-    ("system", &["credentials", "engine", "links", "plan", "services", "topology", "waiting"]),
+    ("dcs", &["services"]),
+    ("system", &["credentials", "dcs", "engine", "links", "plan", "services", "topology", "waiting"]),
     ("compose", &["credentials", "engine", "plan", "services", "topology"]),
     (
         "faults",
         &["engine", "history", "links", "plan", "quantity", "services", "suggestion", "system", "topology", "waiting"],
     ),
     ("workload", &["history", "plan", "services", "system", "topology", "waiting"]),
-    ("observers", &["engine", "history", "plan", "services", "system", "topology"]),
+    ("observers", &["dcs", "engine", "history", "plan", "services", "system", "topology"]),
     ("checks", &["history", "plan", "quantity", "schema", "topology"]),
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "topology", "verdict"]),
@@ -207,6 +208,14 @@ fn only_the_engine_and_the_docker_observer_know_docker() {
         let within = path.starts_with("src/engine") || path.ends_with("docker_events.rs");
         assert!(within || !text.contains("bollard::"), "{} uses bollard", path.display());
         assert!(path.starts_with("src/engine") || !text.contains("testcontainers::"), "{}", path.display());
+    }
+}
+
+#[test]
+fn only_the_file_of_a_dcs_knows_its_client_library() {
+    for path in sources(Path::new("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(path.starts_with("src/dcs") || !text.contains("etcd_client"), "{} uses etcd_client", path.display());
     }
 }
 

@@ -6,13 +6,14 @@ use futures::future::join_all;
 
 use super::{NODE, NODE_TIMELINE, System};
 use crate::{
-    services::patroni::SCOPE,
+    dcs::{self, Client, DcsError},
+    services::{ServiceKind, patroni::SCOPE, service},
     waiting::{NotReady, wait_until},
 };
 
 /// How long a member may take to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How long etcd may take to change its leader when it is asked to: an election, at most.
+/// How long the DCS may take to change its leader when it is asked to: an election, at most.
 const LEADER_MOVED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The node that leads, and how it was found.
@@ -27,9 +28,9 @@ pub struct Leader {
 pub enum Found {
     /// Its Patroni says that it leads.
     Answered,
-    /// No Patroni says so; the leader key in etcd has its name.
+    /// No Patroni says so; the leader key in the DCS has its name.
     HoldsLeaderKey,
-    /// Nor does etcd know one; it led when the harness last saw a leader.
+    /// Nor does the DCS know one; it led when the harness last saw a leader.
     LedLast,
 }
 
@@ -69,15 +70,13 @@ impl System {
         highest_timeline(leaders.into_iter().zip(timelines.into_iter().map(Result::ok)))
     }
 
-    /// The node whose name the leader key has, as the first etcd member that answers says. The read is
-    /// linearizable: a member that is cut off from the others does not answer it.
+    /// The node whose name the leader key has, as the first member of the DCS that answers says.
     async fn leader_key_holder(&self) -> Option<String> {
         let key = format!("/service/{SCOPE}/leader");
         let members: Vec<&str> = self.plan().dcs_members().collect();
         let asked = members.iter().map(|member| async {
-            let mut client = self.etcd(member).await.ok()?;
-            let read = tokio::time::timeout(ANSWER_WITHIN, client.get(key.as_str(), None)).await.ok()?.ok()?;
-            Some(read.kvs().first()?.value_str().ok()?.to_owned())
+            let mut client = self.dcs_client(&[member], ANSWER_WITHIN).ok()?;
+            client.read(&key).await.ok()?
         });
         let holder = join_all(asked).await.into_iter().flatten().next();
         holder.filter(|holder| self.plan().nodes.contains(holder))
@@ -105,41 +104,42 @@ impl System {
         nodes.iter().zip(answers).filter(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone()).collect()
     }
 
-    /// The etcd member that is raft leader, as it reports itself.
+    /// The member that leads the DCS, as it reports itself.
     pub async fn dcs_leader(&self) -> Option<String> {
         let members: Vec<&str> = self.plan().dcs_members().collect();
         let asked = members.iter().map(|member| async move {
-            let mut client = self.etcd(member).await.ok()?;
-            let status = tokio::time::timeout(ANSWER_WITHIN, client.status()).await.ok()?.ok()?;
-            let own = status.header()?.member_id();
-            (own == status.leader()).then(|| (*member).to_owned())
+            let mut client = self.dcs_client(&[member], ANSWER_WITHIN).ok()?;
+            client.status().await.ok()?.leads().then(|| (*member).to_owned())
         });
         join_all(asked).await.into_iter().flatten().next()
     }
 
-    /// Makes an etcd member the raft leader, and waits until it is.
+    /// Makes a member the leader of the DCS, and waits until it is.
     pub async fn move_dcs_leader(&self, to: &str) -> Result<(), NotReady> {
-        wait_until(&format!("etcd to be led by {to}"), LEADER_MOVED_WITHIN, || async {
-            let leader = self.dcs_leader().await.ok_or("etcd has no leader")?;
+        let dcs = self.plan().dcs().map_or("the DCS", ServiceKind::name);
+        wait_until(&format!("{dcs} to be led by {to}"), LEADER_MOVED_WITHIN, || async move {
+            let leader = self.dcs_leader().await.ok_or_else(|| format!("{dcs} has no leader"))?;
             if leader == to {
                 return Ok(());
             }
-            let failed = |error: etcd_client::Error| error.to_string();
-            let target = self.etcd(to).await?.status().await.map_err(failed)?;
-            let id = target.header().ok_or("etcd gave no header")?.member_id();
-            self.etcd(&leader).await?.move_leader(id).await.map_err(failed)?;
+            let failed = |error: DcsError| error.to_string();
+            let target = self.dcs_client(&[to], ANSWER_WITHIN)?.status().await.map_err(failed)?;
+            let mut leading = self.dcs_client(&[&leader], ANSWER_WITHIN)?;
+            leading.hand_over(&target.own_id).await.map_err(failed)?;
             Err(format!("{leader} was asked to hand over"))
         })
         .await
     }
 
-    /// A client of one etcd member.
-    async fn etcd(&self, member: &str) -> Result<etcd_client::Client, String> {
-        let port = crate::services::etcd::CLIENT_PORT;
-        let address = self.access().address(member, port).ok_or_else(|| format!("{member} is not published"))?;
-        let connected = etcd_client::Client::connect([format!("http://{address}")], None);
-        let client = tokio::time::timeout(ANSWER_WITHIN, connected).await.map_err(|_| "no answer".to_owned())?;
-        client.map_err(|error| error.to_string())
+    /// A client of these members of the DCS. Each request may take `answer_within`.
+    pub(super) fn dcs_client(&self, members: &[&str], answer_within: Duration) -> Result<Box<dyn Client>, String> {
+        let kind = self.plan().dcs().ok_or("there is no DCS")?;
+        let no_dcs = || format!("{} is no DCS", kind.name());
+        let port = service(kind).dcs().ok_or_else(no_dcs)?.client_port;
+        let published =
+            |member: &&str| self.access().address(member, port).ok_or_else(|| format!("{member} is not published"));
+        let addresses = members.iter().map(published).collect::<Result<Vec<_>, _>>()?;
+        dcs::client(kind, &addresses, answer_within).ok_or_else(no_dcs)
     }
 
     /// The status with which a node's Patroni answers, if it does.

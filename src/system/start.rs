@@ -113,25 +113,18 @@ impl System {
     /// The first primary would do so only in the loop after its election: a standby that came before that would
     /// start with PostgreSQL's defaults and stop again.
     async fn configure_dcs(&self) -> Result<(), SystemError> {
-        let members = self.plan().dcs_members();
-        let addresses: Vec<String> = members
-            .filter_map(|member| self.access().address(member, services::etcd::CLIENT_PORT))
-            .map(|address| format!("http://{address}"))
-            .collect();
-        if addresses.is_empty() {
-            return Ok(());
-        }
+        let Some(dcs) = self.plan().dcs() else { return Ok(()) };
+        let members: Vec<&str> = self.plan().dcs_members().collect();
         let configuration =
             services::patroni::dynamic(&self.plan().topology.settings, self.plan().nodes.len()).to_string();
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let put = || async {
-            let mut client = etcd_client::Client::connect(&addresses, None).await.map_err(|error| error.to_string())?;
-            let put = client.put(services::patroni::CONFIG_KEY, configuration.as_str(), None);
-            let put = tokio::time::timeout(DCS_PUT_WITHIN, put).await.map_err(|_| "no answer".to_owned())?;
-            put.map(|_| ()).map_err(|error| error.to_string())
+            let mut client = self.dcs_client(&members, DCS_PUT_WITHIN)?;
+            let put = client.put(services::patroni::CONFIG_KEY, &configuration).await;
+            put.map_err(|error| error.to_string())
         };
         let written = wait_until("a DCS that takes writes", deadline, put).await;
-        Ok(written.map_err(|missed| self.with_logs(missed, &[ServiceKind::Etcd]))?)
+        Ok(written.map_err(|missed| self.with_logs(missed, &[dcs]))?)
     }
 
     /// Starts what must find a primary when it starts. A proxy that starts earlier would mark every server DOWN
@@ -148,9 +141,8 @@ impl System {
         }
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let look = || async { self.leader().await.ok_or("no Patroni says that it leads".to_owned()) };
-        wait_until("a primary", deadline, look)
-            .await
-            .map_err(|missed| self.with_logs(missed, &[ServiceKind::Etcd, ServiceKind::Patroni]))?;
+        let concerned: Vec<ServiceKind> = self.plan().dcs().into_iter().chain([ServiceKind::Patroni]).collect();
+        wait_until("a primary", deadline, look).await.map_err(|missed| self.with_logs(missed, &concerned))?;
         let started = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
         Ok(try_join_all(started.map(|(pod, kind)| starter.service(pod, kind))).await?.into_iter().collect())
     }
