@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod compose;
 pub mod credentials;
+pub mod dcs;
 pub mod drill;
 pub mod engine;
 pub mod faults;
@@ -15,6 +16,7 @@ pub mod observers;
 pub mod run;
 pub mod steps;
 pub mod system;
+pub mod waiting;
 pub mod workload;
 
 pub use pgquake_judge::{checks, claims, plan, quantity, report, services, suggestion, topology, verdict};

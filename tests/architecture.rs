@@ -12,6 +12,7 @@ use pgquake::{checks::course::watchers, faults, observers, verdict};
 /// Each module with what it may use. `*` is everything; nobody may use a module that uses everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("suggestion", &[]),
+    ("waiting", &[]),
     ("quantity", &[]),
     ("credentials", &[]),
     ("schema", &[]),
@@ -23,16 +24,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["schema", "services", "span", "topology"]),
     ("engine", &["services"]),
     ("links", &["plan"]),
-    ("system", &["credentials", "engine", "links", "plan", "services", "topology"]),
+    ("dcs", &["services"]),
+    ("system", &["credentials", "dcs", "engine", "links", "plan", "services", "topology", "waiting"]),
     ("compose", &["credentials", "engine", "plan", "services", "topology"]),
-    ("faults", &["engine", "history", "links", "plan", "quantity", "services", "suggestion", "system", "topology"]),
-    ("workload", &["history", "plan", "services", "system", "topology"]),
-    ("observers", &["engine", "history", "plan", "services", "system", "topology"]),
+    (
+        "faults",
+        &["engine", "history", "links", "plan", "quantity", "services", "suggestion", "system", "topology", "waiting"],
+    ),
+    ("workload", &["history", "plan", "services", "system", "topology", "waiting"]),
+    ("observers", &["dcs", "engine", "history", "plan", "services", "system", "topology"]),
     ("checks", &["history", "plan", "quantity", "schema", "topology"]),
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "topology", "verdict"]),
     ("saved", &["history", "plan", "report", "schema", "verdict"]),
-    ("drill", &["engine", "faults", "history", "observers", "plan", "services", "system", "topology", "workload"]),
+    (
+        "drill",
+        &["engine", "faults", "history", "observers", "plan", "services", "system", "topology", "waiting", "workload"],
+    ),
     ("steps", &["*"]),
     ("run", &["*"]),
     ("cli", &["*"]),
@@ -204,6 +212,14 @@ fn only_the_engine_and_the_docker_observer_know_docker() {
 }
 
 #[test]
+fn only_the_file_of_a_dcs_knows_its_client_library() {
+    for path in sources(Path::new("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(path.starts_with("src/dcs") || !text.contains("etcd_client"), "{} uses etcd_client", path.display());
+    }
+}
+
+#[test]
 fn the_judging_half_has_no_clock_and_no_randomness() {
     // What its dependencies can't bring in: the crate has none that knows of networks, Docker or randomness.
     for module in ["src/judge"] {
@@ -253,7 +269,7 @@ fn files_stay_short_enough_to_read() {
 
 #[test]
 fn the_reader_of_imports_reads_lists_and_paths() {
-    let text = "use crate::{\n    system::{System, wait_until},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
+    let text = "use crate::{\n    system::{System, Session},\n    topology,\n};\nfn x() -> crate::plan::Plan {}\n// crate::run::x";
     let used: Vec<String> = used_by(text).into_iter().collect();
     assert_eq!(used, ["plan", "system", "topology"]);
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use super::{Condition, Drill, DrillError, Running, as_ms, until};
 use crate::{
     history::{Occurrence, event::Milestone},
-    system::{NotReady, System, wait_until},
+    system::System,
     topology::ServiceKind,
+    waiting::{NotReady, wait_until},
     workload::read_ledgers,
 };
 

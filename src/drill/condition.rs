@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     history::{Event, Occurrence, Recorder, event::Role},
-    system::NotReady,
+    waiting::NotReady,
 };
 
 /// Something that must be seen after the last fault.
@@ -186,9 +186,7 @@ impl Watch {
             }
             let left = deadline.saturating_sub(begun.elapsed());
             if !matches!(tokio::time::timeout(left, grown.changed()).await, Ok(Ok(()))) {
-                let waited_ms = super::as_ms(begun.elapsed());
-                let reason = "nothing in the history shows it".to_owned();
-                return Err(NotReady { what: condition.to_string(), waited_ms, reason, logs: String::new() });
+                return Err(NotReady::new(condition.to_string(), begun.elapsed(), "nothing in the history shows it"));
             }
         }
     }

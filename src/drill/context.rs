@@ -18,9 +18,10 @@ use crate::{
     history::Recorder,
     observers::ObserverError,
     plan::Plan,
-    system::{ImageTags, NotReady, Startup, System, SystemError},
+    system::{ImageTags, Startup, System, SystemError},
     topology::{SettingError, TopologyError},
-    workload::{WaitError, WorkloadError},
+    waiting::NotReady,
+    workload::WorkloadError,
 };
 
 /// A drill could not go on.
@@ -43,8 +44,6 @@ pub enum DrillError {
     Observers(#[from] ObserverError),
     #[error(transparent)]
     Workload(#[from] WorkloadError),
-    #[error(transparent)]
-    Wait(#[from] WaitError),
     #[error(transparent)]
     Fault(#[from] InjectorError),
     #[error(transparent)]

@@ -9,8 +9,9 @@ use crate::{
     engine::EngineError,
     links::ToxiproxyError,
     plan::Plan,
-    system::{DiskError, NotReady, ShapingError, System, operations::OperationError},
+    system::{DiskError, ShapingError, System, operations::OperationError},
     topology::ServiceKind,
+    waiting::NotReady,
 };
 
 /// A fault could not be aimed, injected, confirmed or healed.
@@ -24,6 +25,8 @@ pub enum FaultError {
     Suspended(String),
     #[error("there is no {0} at the moment")]
     NoTarget(String),
+    #[error("`{words}` can mean several: write {ways}")]
+    Ambiguous { words: &'static str, ways: String },
     #[error(transparent)]
     Parameter(#[from] ParameterError),
     #[error(transparent)]

@@ -24,9 +24,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    dcs,
     engine::{Engine, labels::RunLabels},
     history::{Occurrence, Recorder},
-    plan::Plan,
+    plan::{Plan, PlannedDcs},
+    services::service,
     system::Access,
 };
 
@@ -74,7 +76,28 @@ impl Scene<'_> {
         let unpublished = || ObserverError::Unpublished { observer, host: host.to_owned(), port };
         self.access.address(host, port).ok_or_else(unpublished)
     }
+
+    /// The members of a DCS. Each request to one of them may take `answer_within`.
+    fn dcs_members(
+        &self,
+        observer: &'static str,
+        dcs: &PlannedDcs,
+        answer_within: Duration,
+    ) -> Result<Vec<DcsMember>, ObserverError> {
+        let kind = dcs.kind;
+        let Some(port) = service(kind).dcs().map(|dcs| dcs.client_port) else { return Ok(Vec::new()) };
+        let client = |member: &str| {
+            let address = self.address(observer, member, port)?;
+            let no_client = || ObserverError::NoClient { observer, reason: format!("{} is no DCS", kind.name()) };
+            let client = dcs::client(kind, &[address], answer_within).ok_or_else(no_client)?;
+            Ok((member.to_owned(), client))
+        };
+        dcs.members.iter().map(|member| client(member)).collect()
+    }
 }
+
+/// A member of the DCS: its host's name, and a client of it alone.
+type DcsMember = (String, Box<dyn dcs::Client>);
 
 /// An observer of one target.
 struct Watch {

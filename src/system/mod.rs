@@ -4,9 +4,10 @@
 
 pub mod access;
 mod clock;
+mod cluster;
+mod dcs;
 mod disk;
 pub mod operations;
-mod readiness;
 mod replication;
 mod roles;
 pub mod session;
@@ -21,8 +22,8 @@ use std::{
 };
 
 pub use access::{Access, Credentials};
+pub use cluster::RunningCluster;
 pub use disk::DiskError;
-pub use readiness::{NotReady, wait_until};
 pub use roles::{Found, Leader};
 pub use session::Session;
 pub use shaping::ShapingError;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Session, System, session::explain, wait_until};
-use crate::services::patroni::POSTGRESQL_PORT;
+use super::{Session, System, session::explain};
+use crate::{services::patroni::POSTGRESQL_PORT, waiting::wait_until};
 
 /// What a statement on a node selects from, to ask once whether it is a standby: `standby`.
 pub const NODE: &str = "(SELECT pg_is_in_recovery() AS standby) AS node";

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -10,9 +9,12 @@ use std::{
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
 use super::LoadSpec;
-use crate::history::{
-    Event, Occurrence, Recorder,
-    event::{Attempt, AttemptOutcome, ClientKind},
+use crate::{
+    history::{
+        Event, Occurrence, Recorder,
+        event::{Attempt, AttemptOutcome, ClientKind},
+    },
+    waiting::NotReady,
 };
 
 /// A second of steady load shows at least this many attempts of the prober on `write`: most of those that are due.
@@ -21,31 +23,6 @@ const PROBES_IN_STEADY_SECOND: u32 = 8;
 const WRITES_OF_EACH_WRITER: u32 = 5;
 const STEADY_FOR_US: u64 = 1_000_000;
 
-/// A condition did not come before its deadline.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WaitError {
-    /// What was waited for.
-    pub awaited: &'static str,
-    pub waited_ms: u64,
-    /// What did not come, with counts.
-    pub missing: String,
-    /// The last attempt that failed while waiting: its endpoint and message.
-    pub last_failure: Option<String>,
-}
-
-impl std::error::Error for WaitError {}
-
-impl fmt::Display for WaitError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { awaited, waited_ms, missing, last_failure } = self;
-        write!(formatter, "{awaited} did not come within {:.1} s: {missing}", *waited_ms as f64 / 1000.0)?;
-        match last_failure {
-            Some(failure) => write!(formatter, "; the last failure was {failure}"),
-            None => write!(formatter, "; no attempt failed"),
-        }
-    }
-}
-
 /// Something that attempts make come true.
 trait Condition {
     const AWAITED: &'static str;
@@ -53,6 +30,7 @@ trait Condition {
     fn holds_after(&mut self, attempt: &Attempt, at_us: u64) -> bool;
     /// Events were missed: nothing seen so far counts.
     fn start_over(&mut self);
+    /// What did not come, with counts.
     fn missing(&self) -> String;
 }
 
@@ -61,7 +39,7 @@ pub(super) async fn steady_state(
     spec: &LoadSpec,
     endpoints: &[String],
     deadline: Duration,
-) -> Result<(), WaitError> {
+) -> Result<(), NotReady> {
     wait_for(Steady::new(recorder.now_us(), spec, endpoints), recorder, deadline).await
 }
 
@@ -70,12 +48,12 @@ pub(super) async fn recovery(
     after_us: u64,
     settle: Duration,
     deadline: Duration,
-) -> Result<(), WaitError> {
+) -> Result<(), NotReady> {
     let settle_us = u64::try_from(settle.as_micros()).unwrap_or(u64::MAX);
     wait_for(Recovery { after_us, settle_us, seen: BTreeMap::new() }, recorder, deadline).await
 }
 
-async fn wait_for<C: Condition>(mut condition: C, recorder: &Recorder, deadline: Duration) -> Result<(), WaitError> {
+async fn wait_for<C: Condition>(mut condition: C, recorder: &Recorder, deadline: Duration) -> Result<(), NotReady> {
     let mut events = recorder.listen();
     let until = Instant::now() + deadline;
     let mut last_failure = None;
@@ -88,12 +66,10 @@ async fn wait_for<C: Condition>(mut condition: C, recorder: &Recorder, deadline:
             }
             // The recorder outlives this borrow of it, so its channel cannot be closed.
             Ok(Err(RecvError::Closed)) | Err(_) => {
-                return Err(WaitError {
-                    awaited: C::AWAITED,
-                    waited_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-                    missing: condition.missing(),
-                    last_failure,
-                });
+                let last = last_failure
+                    .map_or("no attempt failed".to_owned(), |failure| format!("the last failure was {failure}"));
+                let reason = format!("{}; {last}", condition.missing());
+                return Err(NotReady::new(C::AWAITED, deadline, reason));
             }
         };
         let Occurrence::Attempt(attempt) = &event.what else { continue };

@@ -15,8 +15,9 @@ use pgquake::{
     faults::{Injector, InjectorError, Order, Target},
     history::{Event, Occurrence, Recorder, read_history},
     plan::Plan,
-    system::{Session, System, wait_until},
+    system::{Session, System},
     topology::{self, Topology},
+    waiting::wait_until,
 };
 use tokio::{
     net::TcpStream,

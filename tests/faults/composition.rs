@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use pgquake::{
     history::Occurrence,
-    system::wait_until,
     topology::{self, ServiceKind},
+    waiting::wait_until,
 };
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgquake::{system::wait_until, topology::ServiceKind};
+use pgquake::{topology::ServiceKind, waiting::wait_until};
 
 use super::bench::Bench;
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use pgquake::{
     links::{Stream, Toxic, listener_name},
-    system::wait_until,
     topology,
+    waiting::wait_until,
 };
 
 use super::bench::Bench;

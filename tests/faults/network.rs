@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use pgquake::{
-    system::{Session, wait_until},
-    topology,
-};
+use pgquake::{system::Session, topology, waiting::wait_until};
 use tokio::time::timeout;
 
 use super::bench::Bench;

@@ -19,8 +19,9 @@ use super::{
 use crate::{
     engine::{DISCARD_PORT, Pod},
     services::service,
-    system::{System, wait_until},
+    system::System,
     topology::ServiceKind,
+    waiting::wait_until,
 };
 
 /// All but the holder's own shell, which the kernel spares as process 1, and the shell that runs this.

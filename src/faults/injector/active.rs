@@ -12,7 +12,8 @@ use crate::{
     faults::{ALL, Aim, Fault, FaultError, FaultKind, Lasts, Parameters, Place, Roles, find},
     history::{Occurrence, Recorder, event::FaultInjecting},
     suggestion,
-    system::{System, wait_until},
+    system::System,
+    waiting::wait_until,
 };
 
 /// How long the proof that an earlier fault still bites may take, or as long as its first one might, if that is longer.
@@ -76,6 +77,13 @@ impl Faults {
         self.active.iter().position(|active| active.number == number)
     }
 
+    /// The member that leads the DCS of the cluster of a node; without a node, of the first cluster.
+    async fn dcs_leader_beside(&self, node: Option<&str>) -> Option<String> {
+        let plan = self.system.plan();
+        let cluster = node.and_then(|node| plan.cluster_of(node)).or(plan.clusters.first())?;
+        self.system.dcs_leader(plan.dcs_of(cluster)?).await
+    }
+
     pub async fn inject(&mut self, order: Order<'_>) -> Result<Injected, InjectorError> {
         let kind = find(order.fault).ok_or_else(|| {
             let names: Vec<&str> = ALL.iter().map(|kind| kind.name).collect();
@@ -112,7 +120,7 @@ impl Faults {
             parameters,
             hands_over: fault.hands_over(),
             primary_before: primary_before.clone(),
-            dcs_leader_before: self.system.dcs_leader().await,
+            dcs_leader_before: self.dcs_leader_beside(primary_before.as_deref()).await,
         }));
         self.suspend(number, kind.name, &lost).await;
         let Aim { hosts, described: target, .. } = aim;

@@ -13,10 +13,7 @@ use std::{
 use tokio::{sync::Mutex, time::sleep};
 
 use super::{FaultError, Target};
-use crate::{
-    history::Recorder,
-    system::{NotReady, System},
-};
+use crate::{history::Recorder, system::System, waiting::NotReady};
 use active::Faults;
 pub(super) use suspension::still_bites;
 

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     faults::{Fault, Lasts, Place},
     history::Occurrence,
-    system::{System, wait_until},
+    system::System,
+    waiting::wait_until,
 };
 
 /// How long the one look may take that shows whether a fault has outlived its suspension.

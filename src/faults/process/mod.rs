@@ -14,8 +14,9 @@ use crate::{
     engine::{EngineError, Pod},
     plan::Plan,
     services::{self, RevivedBy, RunsOn, patroni},
-    system::{System, wait_until},
+    system::System,
     topology::ServiceKind,
+    waiting::wait_until,
 };
 
 /// How long the engine may take to notice that a service has died.

@@ -14,11 +14,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(40);
 pub struct NotReady {
     /// What was waited for.
     pub what: String,
+    /// How long it was waited for.
     pub waited_ms: u64,
     /// What stood in the way at the last look.
     pub reason: String,
     /// The last log lines of the services concerned, each headed by its name.
     pub logs: String,
+}
+
+impl NotReady {
+    /// What did not come within a time, and why, without logs.
+    pub fn new(what: impl Into<String>, waited: Duration, reason: impl Into<String>) -> Self {
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        Self { what: what.into(), waited_ms, reason: reason.into(), logs: String::new() }
+    }
 }
 
 impl fmt::Display for NotReady {
@@ -50,8 +59,7 @@ where
         }
         // Not only when the timeout strikes: a look that fails at once is quicker than any.
         if begun.elapsed() >= deadline {
-            let waited_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-            return Err(NotReady { what: what.to_owned(), waited_ms, reason, logs: String::new() });
+            return Err(NotReady::new(what, deadline, reason));
         }
         tokio::time::sleep(LOOK_EVERY.min(left)).await;
     }

@@ -1,0 +1,222 @@
+//! etcd, by its gRPC API, version 3.
+
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+
+use async_trait::async_trait;
+use etcd_client::{
+    Client as Connection, ConnectOptions, EventType, GetOptions, KeyValue, ResponseHeader, WatchOptions, WatchResponse,
+    WatchStream,
+};
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+
+use super::{Client, DcsError, MemberId, Seen, Status};
+
+/// The time between two attempts to watch again.
+const RETRY: Duration = Duration::from_millis(250);
+/// A connection on which nothing answers for this long (a host that died silently) is given up.
+const PING_EVERY: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) fn client(members: &[SocketAddr], answer_within: Duration) -> Box<dyn Client> {
+    let addresses = members.iter().map(|address| format!("http://{address}")).collect();
+    Box::new(EtcdClient { addresses, answer_within, connection: None })
+}
+
+struct EtcdClient {
+    addresses: Vec<String>,
+    answer_within: Duration,
+    /// `None` before the first request and after one that failed.
+    connection: Option<Connection>,
+}
+
+impl EtcdClient {
+    /// Sends one request, and forgets the connection on which it failed.
+    async fn ask<T>(
+        &mut self,
+        request: impl AsyncFnOnce(&mut Connection) -> Result<T, etcd_client::Error>,
+    ) -> Result<T, DcsError> {
+        let within = self.answer_within;
+        let answer = timeout(within, self.ask_without_limit(request)).await.unwrap_or(Err(DcsError::NoAnswer));
+        if answer.is_err() {
+            self.connection = None;
+        }
+        answer
+    }
+
+    async fn ask_without_limit<T>(
+        &mut self,
+        request: impl AsyncFnOnce(&mut Connection) -> Result<T, etcd_client::Error>,
+    ) -> Result<T, DcsError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(Connection::connect(&self.addresses, None).await?),
+        };
+        Ok(request(connection).await?)
+    }
+}
+
+impl From<etcd_client::Error> for DcsError {
+    fn from(error: etcd_client::Error) -> Self {
+        DcsError::Failed(Box::new(error))
+    }
+}
+
+#[async_trait]
+impl Client for EtcdClient {
+    async fn put(&mut self, key: &str, value: &str) -> Result<(), DcsError> {
+        self.ask(async |connection| connection.put(key, value, None).await).await?;
+        Ok(())
+    }
+
+    async fn read(&mut self, key: &str) -> Result<Option<String>, DcsError> {
+        let read = self.ask(async |connection| connection.get(key, None).await).await?;
+        Ok(read.kvs().first().map(KeyValue::value_str).transpose()?.map(str::to_owned))
+    }
+
+    async fn status(&mut self) -> Result<Status, DcsError> {
+        let status = self.ask(async |connection| connection.status().await).await?;
+        let own_id = status.header().ok_or(DcsError::Incomplete("header"))?.member_id();
+        // 0: it knows no leader.
+        let leader_id = Some(status.leader()).filter(|id| *id != 0).map(member_id);
+        Ok(Status { own_id: member_id(own_id), leader_id, term: status.raft_term() })
+    }
+
+    async fn hand_over(&mut self, to: &MemberId) -> Result<(), DcsError> {
+        let id = u64::from_str_radix(&to.0, 16).map_err(|error| DcsError::Failed(Box::new(error)))?;
+        self.ask_without_limit(async |connection| connection.move_leader(id).await).await?;
+        Ok(())
+    }
+
+    fn watch(self: Box<Self>, key: &str) -> BoxStream<'static, Seen> {
+        let mut due = interval(RETRY);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let watch = Watch {
+            addresses: self.addresses,
+            answer_within: self.answer_within,
+            key: key.to_owned(),
+            due,
+            known: None,
+            connection: None,
+            changes: None,
+            unshown: VecDeque::new(),
+        };
+        stream::unfold(watch, |mut watch| async { Some((watch.next().await, watch)) }).boxed()
+    }
+}
+
+/// An id as etcd's own tools write it.
+fn member_id(id: u64) -> MemberId {
+    MemberId(format!("{id:x}"))
+}
+
+/// A key that is watched at one member, over one connection after the other.
+struct Watch {
+    addresses: Vec<String>,
+    answer_within: Duration,
+    key: String,
+    /// When the next attempt to connect may begin.
+    due: Interval,
+    /// The revision up to which changes are known. `None`: the state must be read.
+    known: Option<i64>,
+    connection: Option<Connection>,
+    changes: Option<WatchStream>,
+    /// What the stream has still to show.
+    unshown: VecDeque<Seen>,
+}
+
+/// Why a watch ended, and how to go on.
+#[derive(Debug)]
+enum Ended {
+    /// The connection is gone. The next watch goes on at the next revision, so nothing is missed.
+    Broken,
+    /// Revisions in between were compacted: the state must be read again.
+    Compacted,
+}
+
+impl From<etcd_client::Error> for Ended {
+    fn from(_: etcd_client::Error) -> Self {
+        Ended::Broken
+    }
+}
+
+impl From<tokio::time::error::Elapsed> for Ended {
+    fn from(_: tokio::time::error::Elapsed) -> Self {
+        Ended::Broken
+    }
+}
+
+impl Watch {
+    async fn next(&mut self) -> Seen {
+        loop {
+            if let Some(seen) = self.unshown.pop_front() {
+                return seen;
+            }
+            let Err(ended) = self.go_on().await else { continue };
+            (self.connection, self.changes) = (None, None);
+            if let Ended::Compacted = ended {
+                self.known = None;
+            }
+        }
+    }
+
+    /// Takes the next step: it connects and reads the state, then watches, then waits for changes.
+    async fn go_on(&mut self) -> Result<(), Ended> {
+        if let Some(changes) = &mut self.changes {
+            let response = changes.message().await?.ok_or(Ended::Broken)?;
+            return self.take_changes(&response);
+        }
+        let Some(connection) = &mut self.connection else {
+            self.due.tick().await;
+            return self.connect().await;
+        };
+        let from = WatchOptions::new().with_start_revision(self.known.unwrap_or_default() + 1);
+        let changes = connection.watch(self.key.as_str(), Some(from));
+        self.changes = Some(timeout(self.answer_within, changes).await??);
+        Ok(())
+    }
+
+    async fn connect(&mut self) -> Result<(), Ended> {
+        let options = ConnectOptions::new()
+            .with_connect_timeout(self.answer_within)
+            .with_keep_alive(PING_EVERY, PING_TIMEOUT)
+            .with_keep_alive_while_idle(true);
+        let connected = Connection::connect(&self.addresses, Some(options));
+        let connection = self.connection.insert(timeout(self.answer_within, connected).await??);
+        // Serializable: what this member itself knows, also when it is cut off from the others.
+        let here = GetOptions::new().with_serializable();
+        let read = timeout(self.answer_within, connection.get(self.key.as_str(), Some(here))).await??;
+        let revision = read.header().map_or(0, ResponseHeader::revision);
+        // A member whose revision went back has lost its data: nothing of what was known holds for it.
+        if self.known.is_none_or(|known| revision < known) {
+            self.unshown.push_back(state(read.kvs().first(), revision));
+            self.known = Some(revision);
+        }
+        Ok(())
+    }
+
+    fn take_changes(&mut self, response: &WatchResponse) -> Result<(), Ended> {
+        for event in response.events() {
+            let Some(pair) = event.kv() else { continue };
+            let value = match event.event_type() {
+                EventType::Put => Some(text(pair)),
+                EventType::Delete => None,
+            };
+            self.unshown.push_back(Seen { value, version: pair.mod_revision(), is_initial: false });
+            self.known = Some(pair.mod_revision());
+        }
+        if response.canceled() {
+            return Err(if response.compact_revision() > 0 { Ended::Compacted } else { Ended::Broken });
+        }
+        Ok(())
+    }
+}
+
+/// A key as it was found, at a revision.
+fn state(found: Option<&KeyValue>, revision: i64) -> Seen {
+    Seen { value: found.map(text), version: found.map_or(revision, KeyValue::mod_revision), is_initial: true }
+}
+
+fn text(pair: &KeyValue) -> String {
+    String::from_utf8_lossy(pair.value()).into_owned()
+}

@@ -1,0 +1,112 @@
+//! What the harness asks of a DCS, whatever software it is. One file a kind, one row in [`ALL`].
+//!
+//! Architecture invariant: this is the harness's own view from outside, by a member's published port. Only the file of a
+//! kind knows its protocol, and nobody else uses its client library.
+
+mod etcd;
+
+use std::{net::SocketAddr, time::Duration};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::services::ServiceKind;
+
+/// A client of some members of one DCS. It connects with its first request, and anew after one that failed: a connection
+/// to a host that died silently would never be noticed.
+#[async_trait]
+pub trait Client: Send {
+    /// Writes a key.
+    async fn put(&mut self, key: &str, value: &str) -> Result<(), DcsError>;
+
+    /// A key's value, or `None` if there is no such key. The read is linearizable: a member that is cut off from the others
+    /// does not answer it.
+    async fn read(&mut self, key: &str) -> Result<Option<String>, DcsError>;
+
+    /// What this member knows of itself and of the leader. It answers also when it is cut off from the others.
+    async fn status(&mut self) -> Result<Status, DcsError>;
+
+    /// Asks this member, which must lead, to hand the leadership over to another one. It answers when that is done, which
+    /// takes an election: this request has no limit of its own.
+    async fn hand_over(&mut self, to: &MemberId) -> Result<(), DcsError>;
+
+    /// A key as this member alone sees it, also when it is cut off from the others: first its state, then each change. The
+    /// stream never ends. When the connection breaks, it goes on behind the last change that it showed; where that can't
+    /// be done, or the member has lost its data, it shows the state again.
+    fn watch(self: Box<Self>, key: &str) -> BoxStream<'static, Seen>;
+}
+
+/// By what the members of a DCS name one another, as text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberId(pub String);
+
+/// What a member knows of the leadership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The member that answered.
+    pub own_id: MemberId,
+    /// The leader, if the member knows one.
+    pub leader_id: Option<MemberId>,
+    /// The term of the election that the member knows of. Of two answers, the one with the higher term is newer.
+    pub term: u64,
+}
+
+impl Status {
+    /// Whether the member that answered is the leader, as far as it knows.
+    pub fn leads(&self) -> bool {
+        self.leader_id.as_ref() == Some(&self.own_id)
+    }
+}
+
+/// A key at one member: its state, or a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The value; `None`: there is no such key.
+    pub value: Option<String>,
+    /// The version of the DCS with which the key became so. It only grows, and is equal on all members. Where no key was
+    /// found there was no change to have a version: then it is the version at which that was seen.
+    pub version: i64,
+    /// Whether this is the state as it was found, and not a change that was seen.
+    pub is_initial: bool,
+}
+
+/// A member did not do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum DcsError {
+    /// It did not answer in time.
+    #[error("no answer")]
+    NoAnswer,
+    /// It answered, and something is missing.
+    #[error("the answer has no {0}")]
+    Incomplete(&'static str),
+    /// It refused, or the connection failed.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Makes a client of the members at these addresses. Each request may take that long.
+type MakeClient = fn(&[SocketAddr], Duration) -> Box<dyn Client>;
+
+/// Every kind of DCS, with its client.
+const ALL: &[(ServiceKind, MakeClient)] = &[(ServiceKind::Etcd, etcd::client)];
+
+/// A client of a DCS of this kind, by its members' addresses: with one address it asks that member alone, with several
+/// any of them. Each request may take `answer_within`. `None`: the kind is no DCS.
+pub fn client(kind: ServiceKind, members: &[SocketAddr], answer_within: Duration) -> Option<Box<dyn Client>> {
+    let (_, make) = ALL.iter().find(|(of, _)| *of == kind)?;
+    Some(make(members, answer_within))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services;
+
+    #[test]
+    fn every_service_that_is_a_dcs_has_a_client() {
+        for row in services::ALL {
+            let client = client(row.kind, &[], Duration::ZERO);
+            assert_eq!(client.is_some(), row.dcs().is_some(), "{}", row.kind.name());
+        }
+    }
+}
