@@ -13,3 +13,18 @@ Feature: Two regions
     And the fault is healed
     And every node has rejoined
     Then never do two nodes accept writes
+
+  # What an operator does when a region is gone, with the time of each step. Nobody waits for a decision here: what the
+  # document calls "minutes" is the time of people, and comes on top.
+  @documented @two_region
+  @claim:REGION-RTO @claim:REGION-RPO @claim:XLAG-STREAM @claim:WRITE-BLOCKED @claim:NO-SPLIT-BRAIN
+  Scenario: A region is lost, and the other one is promoted
+    Given the topology "two-region"
+    And 4 clients writing 25 rows per second each
+    When region us-east-1 loses power
+    And an operator confirms the loss of the cluster "east"
+    And an operator promotes the cluster "west"
+    And clients are pointed at the cluster "west"
+    And clients can write again
+    And the cluster "east" is given up
+    Then never do two nodes accept writes

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::RunbookError;
 use super::TopologySources;
 use crate::{
     engine::{
@@ -48,6 +49,8 @@ pub enum DrillError {
     Fault(#[from] InjectorError),
     #[error(transparent)]
     NotReady(#[from] NotReady),
+    #[error(transparent)]
+    Runbook(#[from] RunbookError),
     #[error("the history can't be written any more: {0}; free some space, or choose another disk with --out")]
     History(String),
     #[error("the drill can't go on: {0}")]

@@ -8,6 +8,7 @@ mod close;
 mod condition;
 mod context;
 mod ground;
+mod runbook;
 mod schedule;
 mod setup;
 
@@ -21,6 +22,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
+pub use runbook::{RunbookError, RunbookOrder};
 pub use schedule::Repetition;
 pub use setup::{Setup, ShapedLinks, TopologySources};
 
@@ -322,7 +324,7 @@ impl Drill {
         let plan = Plan::new(topology);
         let scenario = self.recorder.scenario();
         self.context.keep_plan(scenario, &plan)?;
-        let watch = Watch::start(&self.recorder);
+        let watch = Watch::start(&self.recorder, &plan);
         let (system, took) = self.context.start(&plan, scenario).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
         for dcs in &plan.dcs {

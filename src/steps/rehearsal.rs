@@ -8,7 +8,7 @@ use cucumber::gherkin::Step;
 
 use super::{Intent, WordError, intent::FaultOrder};
 use crate::{
-    drill::{Condition, DrillError, Setup, ShapedLinks, TopologySources},
+    drill::{Condition, DrillError, RunbookOrder, Setup, ShapedLinks, TopologySources},
     faults::{self, FaultError, FaultKind, ParameterError},
     history::event::{Bound, Expectation},
     plan::Plan,
@@ -216,6 +216,10 @@ impl<'a> Walk<'a> {
                 let needs_another = matches!(condition, Condition::Promoted | Condition::StandbyBehind { .. });
                 self.another_node(needs_another);
             }
+            Intent::Runbook(order) => {
+                self.begin();
+                self.runbook(&order);
+            }
             Intent::TakeOver => {
                 self.begin();
                 self.another_node(true);
@@ -380,6 +384,24 @@ impl<'a> Walk<'a> {
             None => {}
         }
         Some(kind)
+    }
+
+    /// A step of a runbook names clusters of the topology, and promotes one that follows.
+    fn runbook(&mut self, order: &RunbookOrder) {
+        let Some(topology) = self.setup.topology().ok().filter(|_| !self.lost).cloned() else { return };
+        let clusters = topology.all_clusters();
+        let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        for name in order.clusters().into_iter().filter(|name| !known.contains(name)) {
+            let text = name.to_owned();
+            let at = At::Quoted { text, last: false };
+            self.add(at, format!("no cluster is called `{name}`"), Some(did_you_mean(name, &known)));
+        }
+        let follows = |name: &str| clusters.iter().any(|cluster| cluster.name == name && cluster.follows.is_some());
+        // One that was made to follow in the scenario may be promoted, too.
+        let stays = order.follower().filter(|name| known.contains(name) && !follows(name) && !self.own_steps);
+        if let Some(name) = stays {
+            self.add(At::Step, format!("the cluster `{name}` follows none: it accepts writes already"), None);
+        }
     }
 
     /// Holds a change of Patroni's configuration against what that is by then.

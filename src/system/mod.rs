@@ -16,7 +16,7 @@ mod sql;
 mod start;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -55,6 +55,8 @@ struct Inner {
     http: reqwest::Client,
     /// The node that led when somebody last asked.
     led_last: Mutex<Option<String>>,
+    /// Clusters that nobody waits for any more.
+    given_up: Mutex<BTreeSet<String>>,
 }
 
 impl System {

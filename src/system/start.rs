@@ -86,6 +86,7 @@ impl System {
             logs: logs.clone(),
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
             led_last: Mutex::default(),
+            given_up: Mutex::default(),
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -48,7 +48,7 @@ impl Load {
 pub(super) struct Target {
     /// The endpoint's name.
     pub name: String,
-    pub address: SocketAddr,
+    address: Mutex<SocketAddr>,
     /// What probers and held sessions do here.
     pub operation: Operation,
     /// When a client of any kind was last acknowledged here, on the run's clock.
@@ -62,10 +62,20 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Where its clients connect at the moment.
+    pub(super) fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has clients connect elsewhere from their next connection on, as after a change of an application's configuration.
+    pub(super) fn point_at(&self, address: SocketAddr) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
     pub(super) fn new(name: &str, address: SocketAddr, operation: Operation, now_us: u64) -> Self {
         Self {
             name: name.to_owned(),
-            address,
+            address: Mutex::new(address),
             operation,
             last_acknowledged_us: AtomicU64::new(now_us),
             last_failed_us: AtomicU64::new(0),
@@ -146,7 +156,7 @@ impl Client {
             ClientKind::Fresh => "pgquake-fresh",
             ClientKind::Held => "pgquake-held",
         };
-        let opened = attempt::open(self.target.address, &self.load.password, name, limit).await;
+        let opened = attempt::open(self.target.address(), &self.load.password, name, limit).await;
         if let Err(refusal) = &opened
             && refusal.exhausted
             && !self.target.exhaustion_told.swap(true, Ordering::Relaxed)

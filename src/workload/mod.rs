@@ -109,6 +109,19 @@ impl Workload {
         self.targets.iter().for_each(|target| target.attention.notify_one());
     }
 
+    /// Has the clients of an endpoint connect to another place from their next connection on, as after a change of an
+    /// application's configuration. Connections that are open stay so.
+    ///
+    /// # Errors
+    /// There is no such endpoint.
+    pub fn point_at(&self, endpoint: &str, address: SocketAddr) -> Result<(), WorkloadError> {
+        let known = || self.targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ");
+        let target = self.targets.iter().find(|target| target.name == endpoint);
+        let missing = || WorkloadError::NoSuchEndpoint { endpoint: endpoint.to_owned(), known: known() };
+        target.ok_or_else(missing)?.point_at(address);
+        Ok(())
+    }
+
     /// Ends the load: attempts in flight get a second to end, then every connection is closed. The first client
     /// that had failed by a fault of pgquake's own is the error.
     pub async fn stop(mut self) -> Result<(), WorkloadError> {

@@ -26,6 +26,8 @@ pub enum RunbookStep {
     Repointed,
     /// The cluster was made to follow another one.
     Rebuilt,
+    /// The cluster is left as it is: what hit it is not healed, and its nodes are not waited for.
+    GivenUp,
 }
 
 impl RunbookStep {
@@ -41,6 +43,7 @@ impl RunbookStep {
             RunbookStep::Promoted => "promoted",
             RunbookStep::Repointed => "re-pointed",
             RunbookStep::Rebuilt => "rebuilt",
+            RunbookStep::GivenUp => "given up",
         }
     }
 }
