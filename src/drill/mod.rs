@@ -79,6 +79,7 @@ struct Running {
 
 impl Drill {
     /// A drill that has not begun. The same seed and scenario give the same random choices.
+    #[doc(hidden)]
     pub fn new(context: Arc<DrillContext>, scenario: u32) -> Self {
         let recorder = context.recorder.for_scenario(scenario);
         let random = StdRng::seed_from_u64(context.seed.wrapping_add(u64::from(scenario)));
@@ -99,6 +100,7 @@ impl Drill {
     }
 
     /// The scenario's part of the history.
+    #[doc(hidden)]
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }

@@ -10,9 +10,11 @@ use crate::faults::Target;
 /// A fault that comes several times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repetition {
+    /// How many times it comes.
     pub times: u32,
-    /// The pause between two of them is drawn from these bounds; the fault is on for as long as another draw says.
+    /// The lower bound of the pause between two of them and, drawn anew, of the time for which each is on.
     pub least: Duration,
+    /// The upper bound of both.
     pub most: Duration,
 }
 

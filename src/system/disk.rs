@@ -7,6 +7,7 @@ use crate::{engine::EngineError, services::Storage, topology::ServiceKind};
 
 /// A prepared disk did not carry out a command.
 #[derive(Debug, thiserror::Error)]
+#[doc(hidden)]
 pub enum DiskError {
     #[error("{kind} on {host} has no prepared disk", kind = kind.name())]
     NotPrepared { host: String, kind: ServiceKind },
@@ -16,6 +17,7 @@ pub enum DiskError {
     Engine(#[from] EngineError),
 }
 
+#[doc(hidden)]
 impl System {
     /// Where a service keeps its data, if that is a prepared disk.
     pub fn prepared_disk(&self, host: &str, kind: ServiceKind) -> Option<Storage> {

@@ -19,7 +19,9 @@ const LEADER_MOVED_WITHIN: Duration = Duration::from_secs(10);
 /// The node that leads, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leader {
+    /// Its name.
     pub node: String,
+    /// How it was found.
     pub found: Found,
 }
 

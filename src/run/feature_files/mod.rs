@@ -32,7 +32,9 @@ use mistake::Source;
 /// One scenario (one trial) to run.
 #[derive(Debug, Clone)]
 pub struct PlannedScenario {
+    /// Its number in the run, from 1.
     pub number: u32,
+    /// What the history says of it when it starts: its name, its place and its tags.
     pub started: ScenarioStarted,
     /// What its `Then`s expect.
     pub expectations: Vec<Expectation>,
