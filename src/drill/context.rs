@@ -92,7 +92,7 @@ pub struct DrillContext {
 }
 
 impl DrillContext {
-    /// A context with seed 0 and the built-in topologies, which tells nobody of the images that it builds. Change
+    /// A context with seed 0 and the built-in topologies, which shows nobody which images it builds. Change
     /// its fields for more. `owner` is empty for containers that shall outlive this process.
     pub fn new(engine: Engine, recorder: Recorder, run: &str, owner: String, folder: &Path) -> Self {
         Self {

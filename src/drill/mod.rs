@@ -41,7 +41,7 @@ use crate::{
     workload::{LoadSpec, Workload},
 };
 
-/// Writes must succeed without a break for so long before the scenario counts as recovered.
+/// Writes must succeed without a break for this long before the scenario counts as recovered.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
 /// One scenario (one trial of it) under way.
@@ -56,7 +56,7 @@ pub struct Drill {
     fault_began_us: Option<u64>,
     /// When the last fault was on, or what clients must get over had come.
     last_fault_us: Option<u64>,
-    /// What the history shall tell of the next fault.
+    /// What the history shall say about the next fault.
     notes: BTreeMap<String, String>,
     /// The node that led before the last fault.
     primary_before: Option<String>,

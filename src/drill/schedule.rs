@@ -32,7 +32,7 @@ impl Drill {
         ground.hold(running.watch.wait(condition, after_us.unwrap_or_default(), deadline)).await
     }
 
-    /// Pauses for a time that the seed draws. The history tells it with the next fault.
+    /// Pauses for a time that the seed draws. It is recorded with the next fault.
     pub async fn pause(&mut self, least: Duration, most: Duration) -> Result<(), DrillError> {
         self.running().await?;
         let pause = draw(&mut self.random, least, most);

@@ -69,7 +69,7 @@ pub enum RunError {
     Feature(#[from] FeatureError),
     /// Docker can't be reached, or did not do what it was asked.
     #[error(transparent)]
-    #[diagnostic(help("`pgquake doctor` tells what this machine lacks"))]
+    #[diagnostic(help("`pgquake doctor` shows what this machine lacks"))]
     Engine(#[from] EngineError),
     /// A topology can't be read. Nothing was started.
     #[error(transparent)]
@@ -382,7 +382,7 @@ fn warnings(plans: &[Plan]) -> BTreeSet<String> {
     plans.iter().flat_map(told).collect()
 }
 
-/// What the history is told of a scenario that cucumber ended early. Only a step of the user's own that fails asserts
+/// What is recorded of a scenario that cucumber ended early. Only a step of the user's own that fails asserts
 /// something about the system under test; pgquake's steps record their failures themselves.
 fn failure(finished: &ScenarioFinished) -> Option<Occurrence> {
     let not_carried_out =

@@ -11,7 +11,7 @@ use crate::{engine::EngineError, services::Storage, topology::ServiceKind};
 pub enum DiskError {
     #[error("{kind} on {host} has no prepared disk", kind = kind.name())]
     NotPrepared { host: String, kind: ServiceKind },
-    #[error("failed to tell the disk of {host} `{command}`: it answered {answer:?}")]
+    #[error("failed to have the disk of {host} carry out `{command}`: it answered {answer:?}")]
     Refused { host: String, command: String, answer: String },
     #[error(transparent)]
     Engine(#[from] EngineError),

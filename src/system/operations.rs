@@ -134,7 +134,7 @@ impl System {
     async fn told(&self, node: &str, path: &str) -> Result<Value, String> {
         let answer = self.patroni_answer(node, path).await?;
         let text = answer.text().await.map_err(|error| error.to_string())?;
-        serde_json::from_str(&text).map_err(|error| format!("{node} told no JSON at /{path}: {error}"))
+        serde_json::from_str(&text).map_err(|error| format!("{node} gave no JSON at /{path}: {error}"))
     }
 
     async fn ask(&self, node: &str, method: &str, path: &str, order: &Value) -> Result<String, OperationError> {

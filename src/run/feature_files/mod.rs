@@ -214,7 +214,7 @@ fn parse(source: &Source, mistakes: &mut Vec<Mistake>) -> Option<Feature> {
         .ok()
 }
 
-/// gherkin's error tells its position only in words: "Error at 3:5: …".
+/// gherkin's error gives its position only in words: "Error at 3:5: …".
 fn position(message: &str) -> Option<(usize, usize)> {
     let (line, rest) = message.strip_prefix("Error at ")?.split_once(':')?;
     let column = rest.split(':').next()?;
