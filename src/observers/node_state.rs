@@ -74,7 +74,8 @@ enum Look {
     Unclear,
 }
 
-/// Answers that stay unclear for longer than this are recorded as they are: a damaged node goes on answering with errors.
+/// Answers that stay unclear for longer than this are recorded as they are: a damaged node goes on answering with
+/// errors.
 const UNCLEAR_AT_MOST: Duration = Duration::from_secs(1);
 
 impl Eye {

@@ -143,8 +143,8 @@ impl StepDefinition {
 
 /// The function that cucumber calls for each of pgquake's steps: finds the row again and has it carried out.
 ///
-/// cucumber takes a panic for a failed step and goes on with the scenario's end; there is no other way to report a failure. A
-/// panic that a step of pgquake's own did not mean says nothing of the system under test: it is recorded as a step that
+/// cucumber takes a panic for a failed step and goes on with the scenario's end; there is no other way to report a failure.
+/// A panic that a step of pgquake's own did not mean says nothing of the system under test: it is recorded as a step that
 /// could not be carried out, and not as one of the user's that failed.
 fn dispatch<'a>(world: &'a mut World, context: Context) -> LocalBoxFuture<'a, ()> {
     Box::pin(async move {

@@ -23,8 +23,9 @@ impl System {
     }
 
     /// Whether exactly one node leads, and every other streams from it on the timeline that it writes, as both
-    /// report. The primary's report alone would not do: a node that comes back with rows of its own asks for WAL of the timeline
-    /// that was left, gets what there is of it, and counts as streaming for an instant, before its agent rewinds it.
+    /// report. The primary's report alone would not do: a node that comes back with rows of its own asks for WAL of the
+    /// timeline that was left, gets what there is of it, and counts as streaming for an instant, before its agent rewinds
+    /// it.
     pub async fn all_follow(&self) -> Result<(), String> {
         let primary = self.only_leader().await?;
         let written = format!("SELECT {NODE_TIMELINE} FROM {NODE} WHERE NOT standby");
