@@ -255,8 +255,8 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
             *next = next.saturating_add(1);
         }
     };
-    for (name, _, at) in topology.endpoints.named() {
-        publish(&at.host, at.port, format!("the endpoint `{name}`"), &mut next);
+    for endpoint in topology.endpoints.iter() {
+        publish(&endpoint.host, endpoint.port, format!("the endpoint `{}`", endpoint.name), &mut next);
     }
     let mut next = FIRST_OTHER_PORT;
     for planned in &plan.services {

@@ -169,7 +169,7 @@ fn describe(what: &Occurrence) -> Option<String> {
         Occurrence::AgentState { node, reachable: false, .. } => format!("agent {node} is unreachable"),
         Occurrence::AgentState { node, role, .. } => format!("agent {node} {}", role.as_deref()?),
         Occurrence::ProxyState { backend, server, up, .. } => format!("{backend} {server} {}", up_or_down(*up)),
-        Occurrence::DcsLeader { member: Some(_) } => "etcd has a leader".to_owned(),
+        Occurrence::DcsLeader { member: Some(_), .. } => "etcd has a leader".to_owned(),
         Occurrence::TimerLate { .. } => "timers were watched".to_owned(),
         Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn: 1.. } => {
             format!("{node} left timeline {parent} for {timeline}")

@@ -360,7 +360,7 @@ fn endpoints_and_links_to_nowhere() {
             replace: "port: 5433",
             by: "port: 5432",
             at: (14, 30),
-            message: "reads and writes share port 5432 of the proxy",
+            message: "the endpoints `write` and `read` share port 5432",
             help: "must differ",
         },
         Case {
@@ -621,7 +621,7 @@ fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
     let expected = "did you mean `single-region`? known: haproxy-fall-30, single-region, \
-                    single-region-fast, single-region-sync, stretched or two-nodes";
+                    single-region-fast, single-region-sync, stretched, two-nodes or two-region";
     assert_eq!(help(&error), expected);
 }
 

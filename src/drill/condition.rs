@@ -206,7 +206,10 @@ mod tests {
 
     fn key(at_us: u64, holder: Option<&str>) -> Event {
         let holder = holder.map(str::to_owned);
-        event(at_us, Occurrence::LeaderKey { member: "node1".to_owned(), holder, revision: 1, initial: false })
+        event(
+            at_us,
+            Occurrence::LeaderKey { member: "node1".to_owned(), holder, revision: 1, initial: false, cluster: None },
+        )
     }
 
     fn state(at_us: u64, node: &str, role: Role, lsn: u64) -> Event {

@@ -139,7 +139,8 @@ impl<'de> Deserialize<'de> for Plans {
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Plans, M::Error> {
                 let mut plans = BTreeMap::new();
-                while let Some((number, plan)) = map.next_entry::<u32, Plan>()? {
+                while let Some((number, mut plan)) = map.next_entry::<u32, Plan>()? {
+                    plan.complete();
                     if plans.insert(number, plan).is_some() {
                         return Err(M::Error::custom(format_args!("scenario {number} has two plans")));
                     }

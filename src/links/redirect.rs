@@ -39,6 +39,7 @@ mod tests {
             to: "node2".to_owned(),
             ports: vec![5432, 8008],
             listen: "127.0.1.2".to_owned(),
+            delay: None,
         };
         let script = redirect_script(&[(&link, vec!["172.18.0.3".to_owned(), "172.19.0.3".to_owned()])]);
         let rule =

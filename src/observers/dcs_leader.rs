@@ -22,8 +22,8 @@ const TIMEOUT: Duration = Duration::from_millis(400);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let members = scene.dcs_members(OBSERVER.name, TIMEOUT)?;
-    let Some(dcs) = scene.plan.dcs().filter(|_| !members.is_empty()) else { return Ok(Vec::new()) };
-    let target = dcs.name();
+    let Some(dcs) = scene.plan.dcs.first() else { return Ok(Vec::new()) };
+    let target = dcs.kind.name();
     Ok(vec![Watch::new(target, watch_leader(target, members, scene.recorder.clone()))])
 }
 
@@ -41,7 +41,7 @@ async fn watch_leader(target: &'static str, mut members: Vec<DcsMember>, recorde
         }
         let leader = leader(statuses.into_iter().flatten(), &names);
         if let Some(leader) = leader.filter(|leader| recorded.as_ref() != Some(leader)) {
-            recorder.record(Occurrence::DcsLeader { member: leader.clone() });
+            recorder.record(Occurrence::DcsLeader { member: leader.clone(), dcs: None });
             recorded = Some(leader);
         }
         pulse.beat();

@@ -39,7 +39,7 @@ async fn record(member: String, mut changes: BoxStream<'static, Seen>, recorder:
     while let Some(Seen { value: holder, version: revision, is_initial: initial }) = changes.next().await {
         if recorded.as_ref() != Some(&holder) {
             let (member, holder) = (member.clone(), holder.clone());
-            recorder.record(Occurrence::LeaderKey { member, holder, revision, initial });
+            recorder.record(Occurrence::LeaderKey { member, holder, revision, initial, cluster: None });
         }
         recorded = Some(holder);
     }

@@ -79,16 +79,15 @@ impl Scene<'_> {
 
     /// The members of the DCS. Each request to one of them may take `answer_within`.
     fn dcs_members(&self, observer: &'static str, answer_within: Duration) -> Result<Vec<DcsMember>, ObserverError> {
-        let Some((kind, port)) = self.plan.dcs().and_then(|kind| Some((kind, service(kind).dcs()?.client_port))) else {
-            return Ok(Vec::new());
-        };
-        let client = |member: &str| {
+        let Some(dcs) = self.plan.dcs.first() else { return Ok(Vec::new()) };
+        let client = |member: &String| {
+            let no_client = || ObserverError::NoClient { observer, reason: format!("{} is no DCS", dcs.kind.name()) };
+            let port = service(dcs.kind).dcs().ok_or_else(no_client)?.client_port;
             let address = self.address(observer, member, port)?;
-            let no_client = || ObserverError::NoClient { observer, reason: format!("{} is no DCS", kind.name()) };
-            let client = dcs::client(kind, &[address], answer_within).ok_or_else(no_client)?;
-            Ok((member.to_owned(), client))
+            let client = dcs::client(dcs.kind, &[address], answer_within).ok_or_else(no_client)?;
+            Ok((member.clone(), client))
         };
-        self.plan.dcs_members().map(client).collect()
+        dcs.members.iter().map(client).collect()
     }
 }
 

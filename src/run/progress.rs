@@ -153,7 +153,10 @@ fn words(what: &Occurrence) -> Option<String> {
         Occurrence::FaultHealed { evidence, .. } => format!("fault healed: {evidence}"),
         Occurrence::GroundLost { reason } => format!("GROUND LOST: {reason}"),
         Occurrence::StepFailed { text, message, .. } => format!("STEP FAILED: {text}: {message}"),
-        Occurrence::DcsLeader { member } => format!("etcd leader: {}", member.as_deref().unwrap_or("none")),
+        Occurrence::DcsLeader { member, dcs } => {
+            let whose = dcs.as_ref().map(|dcs| format!(" of {dcs}")).unwrap_or_default();
+            format!("DCS leader{whose}: {}", member.as_deref().unwrap_or("none"))
+        }
         Occurrence::TimelineSwitch { node, timeline, .. } => format!("{node} is on timeline {timeline}"),
         Occurrence::ClusterRemoved { removal_ms } => format!("cleared away in {:.1} s", *removal_ms as f64 / 1e3),
         Occurrence::ObserverLost { observer, target, reason } => {

@@ -387,7 +387,9 @@ impl<'a> Walk<'a> {
         // A step of the user's own may have changed it.
         let known = self.setup.topology().ok().filter(|_| !self.lost && !self.own_steps).cloned();
         let (Some(topology), Some(change)) = (known, change_of(order)) else { return };
-        let mut configuration = patroni::dynamic(&topology.settings, topology.nodes().len());
+        let plan = Plan::new(topology);
+        let Some(node) = plan.nodes.first() else { return };
+        let mut configuration = patroni::dynamic(&plan.site(node));
         let before = self.on.iter().filter(|(on, _)| on.name == CONFIGURATION_CHANGE);
         before.filter_map(|(_, order)| change_of(order)).for_each(|change| change.make(&mut configuration));
         let (key, value) = (change.key(), change.value());

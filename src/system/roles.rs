@@ -7,7 +7,7 @@ use futures::future::join_all;
 use super::{NODE, NODE_TIMELINE, System};
 use crate::{
     dcs::{self, Client, DcsError},
-    services::{ServiceKind, patroni::SCOPE, service},
+    services::{patroni::SCOPE, service},
     waiting::{NotReady, wait_until},
 };
 
@@ -118,7 +118,7 @@ impl System {
 
     /// Makes a member the leader of the DCS, and waits until it is.
     pub async fn move_dcs_leader(&self, to: &str) -> Result<(), NotReady> {
-        let dcs = self.plan().dcs().map_or("the DCS", ServiceKind::name);
+        let dcs = self.plan().dcs_at(to).map_or("the DCS", |dcs| dcs.kind.name());
         wait_until(&format!("{dcs} to be led by {to}"), LEADER_MOVED_WITHIN, || async move {
             let leader = self.dcs_leader().await.ok_or_else(|| format!("{dcs} has no leader"))?;
             if leader == to {
@@ -133,9 +133,10 @@ impl System {
         .await
     }
 
-    /// A client of these members of the DCS. Each request may take `answer_within`.
+    /// A client of these members of one DCS. Each request may take `answer_within`.
     pub(super) fn dcs_client(&self, members: &[&str], answer_within: Duration) -> Result<Box<dyn Client>, String> {
-        let kind = self.plan().dcs().ok_or("there is no DCS")?;
+        let dcs = members.first().and_then(|member| self.plan().dcs_at(member)).ok_or("there is no DCS")?;
+        let kind = dcs.kind;
         let no_dcs = || format!("{} is no DCS", kind.name());
         let port = service(kind).dcs().ok_or_else(no_dcs)?.client_port;
         let published =

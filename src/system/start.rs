@@ -17,7 +17,7 @@ use crate::{
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::Plan,
     services::{self, Rendered, Starts},
-    topology::{Host, ServiceKind},
+    topology::{Host, ServiceKind, WRITE},
     waiting::{NotReady, wait_until},
 };
 
@@ -120,18 +120,18 @@ impl System {
     /// The first primary would do so only in the loop after its election: a standby that came before that would
     /// start with PostgreSQL's defaults and stop again.
     async fn configure_dcs(&self) -> Result<(), SystemError> {
-        let Some(dcs) = self.plan().dcs() else { return Ok(()) };
-        let members: Vec<&str> = self.plan().dcs_members().collect();
-        let configuration =
-            services::patroni::dynamic(&self.plan().topology.settings, self.plan().nodes.len()).to_string();
+        let Some(cluster) = self.plan().clusters.first() else { return Ok(()) };
+        let Some(dcs) = self.plan().dcs_of(cluster) else { return Ok(()) };
+        let members: Vec<&str> = dcs.members.iter().map(String::as_str).collect();
+        let site = self.plan().site(cluster.nodes.first().map_or("", String::as_str));
+        let (configuration, key) = (services::patroni::dynamic(&site).to_string(), cluster.key("config"));
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let put = || async {
             let mut client = self.dcs_client(&members, DCS_PUT_WITHIN)?;
-            let put = client.put(services::patroni::CONFIG_KEY, &configuration).await;
-            put.map_err(|error| error.to_string())
+            client.put(&key, &configuration).await.map_err(|error| error.to_string())
         };
         let written = wait_until("a DCS that takes writes", deadline, put).await;
-        Ok(written.map_err(|missed| self.with_logs(missed, &[dcs]))?)
+        Ok(written.map_err(|missed| self.with_logs(missed, &[dcs.kind]))?)
     }
 
     /// Starts what must find a primary when it starts. A proxy that starts earlier would mark every server DOWN
@@ -148,7 +148,8 @@ impl System {
         }
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let look = || async { self.leader().await.ok_or("no Patroni says that it leads".to_owned()) };
-        let concerned: Vec<ServiceKind> = self.plan().dcs().into_iter().chain([ServiceKind::Patroni]).collect();
+        let dcs = self.plan().dcs.iter().map(|dcs| dcs.kind);
+        let concerned: Vec<ServiceKind> = dcs.chain([ServiceKind::Patroni]).collect();
         wait_until("a primary", deadline, look).await.map_err(|missed| self.with_logs(missed, &concerned))?;
         let started = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
         Ok(try_join_all(started.map(|(pod, kind)| starter.service(pod, kind))).await?.into_iter().collect())
@@ -184,7 +185,7 @@ impl System {
 
     /// Whether the write endpoint reaches a server that accepts writes.
     async fn one_write_transaction(&self) -> Result<(), String> {
-        let write = &self.plan().topology.endpoints.write;
+        let write = self.plan().endpoint(WRITE).map(|write| &write.at).ok_or("there is no endpoint for writes")?;
         let rows = self.query(&write.host, write.port, "SELECT pg_is_in_recovery()").await?;
         match rows.first().map(String::as_str) {
             Some("f") => Ok(()),

@@ -93,8 +93,12 @@ impl Default for Course {
 
 /// The plan of all histories here.
 pub fn plan(synchronous: bool) -> Plan {
-    let host =
-        |name: &str, services: &[ServiceKind]| Host { name: name.to_owned(), zone: None, services: services.to_vec() };
+    let host = |name: &str, services: &[ServiceKind]| Host {
+        name: name.to_owned(),
+        zone: None,
+        aliases: Vec::new(),
+        services: services.to_vec(),
+    };
     let mut hosts: Vec<Host> =
         NODES.iter().map(|node| host(node, &[ServiceKind::Etcd, ServiceKind::Patroni])).collect();
     hosts.push(host("proxy1", &[ServiceKind::Haproxy]));
@@ -116,7 +120,9 @@ pub fn plan(synchronous: bool) -> Plan {
         follows: "none".to_owned(),
         regions: vec![Region { name: "region1".to_owned(), hosts }],
         links: Vec::new(),
-        endpoints: Endpoints { write: endpoint(5000), read: None },
+        endpoints: Endpoints::write_and_read(endpoint(5000), None),
+        clusters: Vec::new(),
+        region_links: Vec::new(),
         prepare: Default::default(),
         settings,
         claims: Vec::new(),
@@ -263,7 +269,7 @@ impl Happening<'_> {
         for (ms, holder, revision, initial) in told {
             for (late_ms, member) in [(0, "node2"), (3, "node3")] {
                 let (member, holder) = (member.to_owned(), holder.map(str::to_owned));
-                self.at(ms + late_ms, Occurrence::LeaderKey { member, holder, revision, initial });
+                self.at(ms + late_ms, Occurrence::LeaderKey { member, holder, revision, initial, cluster: None });
             }
         }
         self.proxy(6, "node1", true);

@@ -109,7 +109,7 @@ async fn image() -> String {
 
 /// A plan with these nodes; the endpoint `write` is port 5000 of a host `proxy`.
 pub fn plan(nodes: &[&str]) -> Plan {
-    let host = |name: &str, services| Host { name: name.to_owned(), zone: None, services };
+    let host = |name: &str, services| Host { name: name.to_owned(), zone: None, aliases: Vec::new(), services };
     let mut hosts: Vec<_> = nodes.iter().map(|node| host(node, vec![ServiceKind::Patroni])).collect();
     hosts.push(host("proxy", vec![]));
     Plan::new(Topology {
@@ -118,7 +118,9 @@ pub fn plan(nodes: &[&str]) -> Plan {
         follows: String::new(),
         regions: vec![Region { name: "local".to_owned(), hosts }],
         links: vec![],
-        endpoints: Endpoints { write: Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, read: None },
+        endpoints: Endpoints::write_and_read(Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, None),
+        clusters: Vec::new(),
+        region_links: Vec::new(),
         settings: Default::default(),
         prepare: Default::default(),
         claims: vec![],

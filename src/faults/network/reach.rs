@@ -18,19 +18,23 @@ use crate::{
 /// - Patroni with PostgreSQL, and a proxy, on a host that the fault is aimed at, if their ports are concerned,
 /// - a proxy that clients can't reach.
 pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(String, ServiceKind)> {
-    let members: Vec<&str> = plan.dcs_members().collect();
-    let dcs = plan.dcs().and_then(|kind| service(kind).dcs());
     let talks = |one: &str, other: &str, port: Option<u16>| {
         let between = |cut: &Cut| (cut.from == one && cut.to == other) || (cut.from == other && cut.to == one);
         !cuts.iter().any(|cut| between(cut) && port.is_none_or(|port| cut.concerns(port)))
     };
     let leads = |member: &str| {
-        let reached = members.iter().filter(|peer| talks(member, peer, dcs.map(|dcs| dcs.peer_port))).count();
-        reached * 2 > members.len()
+        plan.dcs_at(member).is_some_and(|dcs| {
+            let port = service(dcs.kind).dcs().map(|dcs| dcs.peer_port);
+            let reached = dcs.members.iter().filter(|peer| talks(member, peer, port)).count();
+            reached * 2 > dcs.members.len()
+        })
     };
     let has_dcs = |host: &str| {
-        members.is_empty()
-            || members.iter().any(|member| leads(member) && talks(host, member, dcs.map(|dcs| dcs.client_port)))
+        let dcs = plan.cluster_at(host).and_then(|cluster| plan.dcs_of(cluster));
+        dcs.is_none_or(|dcs| {
+            let port = service(dcs.kind).dcs().map(|dcs| dcs.client_port);
+            dcs.members.iter().any(|member| leads(member) && talks(host, member, port))
+        })
     };
     let nodes_ports = || services::ALL.iter().filter(|row| row.is_node()).flat_map(|row| row.ports);
     let is_cut = |host: &str| {

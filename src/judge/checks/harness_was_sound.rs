@@ -117,7 +117,7 @@ fn unseen(evidence: &Evidence<'_>) -> Vec<String> {
         }
     }
     let mut unseen: Vec<String> = nodes.into_iter().map(|node| format!("the node {node}")).collect();
-    let has_dcs = evidence.plan.dcs().is_some();
+    let has_dcs = !evidence.plan.dcs.is_empty();
     unseen.extend((has_dcs && !key).then(|| "the leader key".to_owned()));
     unseen.extend((!alive).then(|| "any sign of life".to_owned()));
     unseen

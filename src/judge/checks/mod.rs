@@ -98,9 +98,14 @@ impl<'a> Evidence<'a> {
         self.faults.get_or_init(|| record::faults(self.events))
     }
 
-    /// The leader key's history.
+    /// The name of the cluster that accepts writes when the scenario begins.
+    pub fn leading(&self) -> Option<&'a str> {
+        self.plan.leading().next().map(|cluster| cluster.name.as_str())
+    }
+
+    /// The history of that cluster's leader key.
     pub fn leader_key(&self) -> &[KeyChange<'a>] {
-        self.leader_key.get_or_init(|| record::leader_key(self.events))
+        self.leader_key.get_or_init(|| record::leader_key(self.events, self.leading()))
     }
 
     /// What shows that a node was primary, in the order of time.

@@ -125,6 +125,7 @@ fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
     let check = match front.serves {
         Serves::Primary => "/primary",
         Serves::Standbys => "/replica",
+        Serves::Node => "/health",
     };
     let down = if settings.close_sessions_of_down_server { " on-marked-down shutdown-sessions" } else { "" };
     let mut text = format!(
@@ -134,7 +135,7 @@ fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
         fall = settings.fall,
         rise = settings.rise,
     );
-    for node in site.nodes {
+    for node in front.nodes {
         // Writing to a String can't fail.
         let _ = writeln!(text, "    server {node} {node}:{POSTGRESQL_PORT} check port {REST_PORT}");
     }

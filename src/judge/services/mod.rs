@@ -22,7 +22,7 @@ pub use recipe::{ContextFile, Recipe};
 pub use row::{
     Balancer, Broken, Clock, Dcs, Port, Process, Rendered, RevivedBy, Role, RunsOn, Service, Starts, Storage, Volume,
 };
-pub use site::{Front, Serves, Site};
+pub use site::{Front, Serves, Site, Upstream};
 
 /// The table: each kind with the file of its row, and its settings by their section.
 macro_rules! services {

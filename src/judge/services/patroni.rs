@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     Broken, Clock, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service, ServiceKind, Settings, Site,
-    Starts, Storage, Volume, context,
+    Starts, Storage, Upstream, Volume, context,
     postgresql::{self, MAJOR_VERSION, MAX_CONNECTIONS},
 };
 use crate::credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE};
@@ -17,10 +17,9 @@ use crate::credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE}
 pub const POSTGRESQL_PORT: u16 = 5432;
 /// Patroni's REST API.
 pub const REST_PORT: u16 = 8008;
-/// The name under which a cluster stands in the DCS: its leader key is `/service/pgquake/leader`.
+/// The name under which a cluster stands in its DCS where the topology names none: its leader key is then
+/// `/service/pgquake/leader`.
 pub const SCOPE: &str = "pgquake";
-/// Where the DCS holds the configuration that all nodes share.
-pub const CONFIG_KEY: &str = "/service/pgquake/config";
 /// Where the data directory is, in the service's container.
 pub const DATA_DIRECTORY: &str = "/var/lib/postgresql/data";
 /// The size of a file of the WAL: PostgreSQL's default, which the image keeps.
@@ -184,7 +183,8 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let first = site.nodes.first().is_some_and(|node| node == site.host);
     let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(site, first, credentials))];
-    if first {
+    // A standby cluster's roles, ledger and slots come with the WAL of the cluster that it follows.
+    if first && site.upstream.is_none_or(|upstream| !upstream.is_dynamic) {
         files.push(("/etc/patroni/first-start.sql".to_owned(), first_start(site, credentials)));
     }
     if site.clocks_are_prepared {
@@ -198,7 +198,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
 fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> String {
     let host = site.host;
     let mut configuration = json!({
-        "scope": SCOPE,
+        "scope": site.scope,
         "name": host,
         "restapi": {
             "listen": format!("0.0.0.0:{REST_PORT}"),
@@ -213,7 +213,14 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     // The dynamic configuration is the first node's to bring into the DCS. The others must not have it: a node
     // with a `bootstrap` section and no data would race to make a cluster of its own.
     if first {
-        configuration["bootstrap"] = json!({ "dcs": dynamic(site.settings, site.nodes.len()) });
+        configuration["bootstrap"] = json!({ "dcs": dynamic(site) });
+    }
+    if let Some(upstream) = site.upstream.filter(|upstream| !upstream.is_dynamic) {
+        configuration["standby_cluster"] = standby_cluster(upstream);
+        if first {
+            configuration["bootstrap"]["method"] = json!("standby_cluster");
+            configuration["bootstrap"]["standby_cluster"] = json!({ "host": upstream.host, "port": upstream.port });
+        }
     }
     serde_saphyr::to_string(&configuration).unwrap_or_else(|_| configuration.to_string())
 }
@@ -243,8 +250,18 @@ fn postgresql(host: &str, credentials: &Credentials) -> Value {
     })
 }
 
-/// The configuration that the cluster shares through the DCS, under [`CONFIG_KEY`].
-pub fn dynamic(settings: &Settings, nodes: usize) -> Value {
+/// How a standby cluster follows another one, in Patroni's words. Standbys beside the standby leader copy that one.
+fn standby_cluster(upstream: Upstream<'_>) -> Value {
+    let mut section = json!({ "host": upstream.host, "port": upstream.port, "create_replica_methods": ["basebackup"] });
+    if let Some(slot) = upstream.slot {
+        section["primary_slot_name"] = json!(slot);
+    }
+    section
+}
+
+/// The configuration that the nodes of a cluster share through the DCS, under its key `config`.
+pub fn dynamic(site: &Site<'_>) -> Value {
+    let (settings, nodes) = (site.settings, site.nodes.len());
     let PatroniSettings {
         ttl_s,
         loop_wait_s,
@@ -269,7 +286,7 @@ pub fn dynamic(settings: &Settings, nodes: usize) -> Value {
         let name = if parameters.get(name.to_lowercase()).is_some() { &name.to_lowercase() } else { name };
         parameters[name] = json!(value);
     }
-    json!({
+    let mut dynamic = json!({
         "ttl": ttl_s,
         "loop_wait": loop_wait_s,
         "retry_timeout": retry_timeout_s,
@@ -279,7 +296,14 @@ pub fn dynamic(settings: &Settings, nodes: usize) -> Value {
         "synchronous_mode_strict": synchronous_mode_strict,
         "failsafe_mode": failsafe_mode,
         "postgresql": { "use_pg_rewind": true, "use_slots": true, "parameters": parameters },
-    })
+    });
+    if let Some(upstream) = site.upstream.filter(|upstream| upstream.is_dynamic) {
+        dynamic["standby_cluster"] = standby_cluster(upstream);
+    }
+    for slot in &site.permanent_slots {
+        dynamic["slots"][slot] = json!({ "type": "physical" });
+    }
+    dynamic
 }
 
 /// What the first primary runs once, in single-user mode, before its first start: this run's roles and
@@ -305,8 +329,8 @@ fn first_start(site: &Site<'_>, credentials: &Credentials) -> String {
         replication = credentials.replication_password,
         client = credentials.client_password,
     );
-    for standby in site.nodes.iter().filter(|node| *node != site.host) {
-        let slot = slot_name(standby);
+    let standbys = site.nodes.iter().filter(|node| *node != site.host).map(|standby| slot_name(standby));
+    for slot in standbys.chain(site.permanent_slots.iter().map(|slot| (*slot).to_owned())) {
         // Writing to a String can't fail.
         let _ = writeln!(sql, "SELECT pg_create_physical_replication_slot('{slot}', true);");
     }

@@ -1,5 +1,7 @@
 //! What a service may know of its surroundings.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{ServiceKind, Settings, service};
@@ -8,17 +10,36 @@ use super::{ServiceKind, Settings, service};
 pub struct Site<'a> {
     /// Where they run.
     pub host: &'a str,
-    /// The PostgreSQL nodes; the first is the first primary.
+    /// The name under which the host's cluster stands in its DCS.
+    pub scope: &'a str,
+    /// The PostgreSQL nodes of the cluster; the first is the first primary, or the first standby leader.
     pub nodes: &'a [String],
-    /// The kind of the DCS, if there is one.
+    /// The kind of the host's DCS, if there is one.
     pub dcs: Option<ServiceKind>,
     /// The hosts of its members.
     pub dcs_members: Vec<&'a str>,
+    /// Whom the cluster follows, if it is a standby cluster.
+    pub upstream: Option<Upstream<'a>>,
+    /// Slots that the cluster keeps for those that follow it, also across a failover.
+    pub permanent_slots: Vec<&'a str>,
     /// What a balancer listens for.
     pub fronts: Vec<Front<'a>>,
     pub settings: &'a Settings,
     /// Whether the clocks of nodes can be set.
     pub clocks_are_prepared: bool,
+}
+
+/// Where a standby cluster gets its WAL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upstream<'a> {
+    /// What leads to the primary of the cluster that is followed.
+    pub host: &'a str,
+    pub port: u16,
+    /// The replication slot there.
+    pub slot: Option<&'a str>,
+    /// Whether the agents find this in the dynamic configuration; else beside `bootstrap.dcs`, under a method of
+    /// bootstrapping that is called `standby_cluster`.
+    pub is_dynamic: bool,
 }
 
 /// A port at which a balancer serves clients.
@@ -27,15 +48,21 @@ pub struct Front<'a> {
     pub name: &'a str,
     pub port: u16,
     pub serves: Serves,
+    /// The nodes that it may lead clients to.
+    pub nodes: &'a [String],
 }
 
 /// To whom clients of an endpoint are led.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Serves {
     /// The node that accepts writes.
     Primary,
     /// Nodes that answer reads.
     Standbys,
+    /// One node, whatever it is at the moment.
+    #[default]
+    Node,
 }
 
 impl Site<'_> {

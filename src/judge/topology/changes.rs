@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Topology,
+    Settings, Topology,
     postgresql::{self, ParameterProblem},
     validate,
 };
@@ -60,7 +60,7 @@ impl Topology {
     /// (`ttl`). The topology stays as it was when the value can't be used.
     pub fn set_patroni(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
         let wrong = |reason: String| SettingError::Value { name: name.to_owned(), text: text.to_owned(), reason };
-        let mut settings = serde_json::to_value(&self.settings.patroni).map_err(|error| wrong(error.to_string()))?;
+        let settings = serde_json::to_value(&self.settings.patroni).map_err(|error| wrong(error.to_string()))?;
         let known: Vec<String> = settings.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect();
         let key =
             [name.to_owned(), format!("{name}_s"), format!("{name}_bytes")].into_iter().find(|key| known.contains(key));
@@ -68,19 +68,22 @@ impl Topology {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             return Err(SettingError::Unknown { name: name.to_owned(), hint: did_you_mean(name, &known) });
         };
-        let known_value = settings[&key].clone();
-        settings[&key] = match text {
+        let value = match text {
             "on" => Value::Bool(true),
             "off" => Value::Bool(false),
             _ => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         };
-        let mut changed = self.clone();
-        let takes = match &known_value {
+        let takes = match &settings[&key] {
             Value::Bool(_) => "it takes on or off",
             _ if key.ends_with("_bytes") => "it takes a whole number of bytes",
             _ => "it takes a whole number of seconds",
         };
-        changed.settings.patroni = serde_json::from_value(settings).map_err(|_| wrong(takes.to_owned()))?;
+        let mut changed = self.clone();
+        for own in changed.every_settings() {
+            let mut settings = serde_json::to_value(&own.patroni).map_err(|error| wrong(error.to_string()))?;
+            settings[&key] = value.clone();
+            own.patroni = serde_json::from_value(settings).map_err(|_| wrong(takes.to_owned()))?;
+        }
         changed.takes_each_setting().map_err(wrong)?;
         *self = changed;
         Ok(())
@@ -91,13 +94,20 @@ impl Topology {
     pub fn set_postgresql(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
         postgresql::check(name, text)?;
         let mut changed = self.clone();
-        // Upper and lower case are the same: what is set last holds.
-        changed.settings.postgresql.parameters.retain(|known, _| !known.eq_ignore_ascii_case(name));
-        changed.settings.postgresql.parameters.insert(name.to_owned(), text.to_owned());
+        for own in changed.every_settings() {
+            // Upper and lower case are the same: what is set last holds.
+            own.postgresql.parameters.retain(|known, _| !known.eq_ignore_ascii_case(name));
+            own.postgresql.parameters.insert(name.to_owned(), text.to_owned());
+        }
         let wrong = |reason| SettingError::Postgresql { name: name.to_owned(), text: text.to_owned(), reason };
         changed.takes_each_setting().map_err(wrong)?;
         *self = changed;
         Ok(())
+    }
+
+    /// The settings of the topology, and those that clusters have of their own.
+    fn every_settings(&mut self) -> impl Iterator<Item = &mut Settings> {
+        std::iter::once(&mut self.settings).chain(self.clusters.iter_mut().filter_map(|own| own.settings.as_mut()))
     }
 
     /// Whether the settings keep the rules that several of them share. Scenarios set one after the other, so this is

@@ -4,9 +4,12 @@
 //! passwords; those belong to a run.
 
 mod changes;
+mod clusters;
 pub mod dynamic;
+mod endpoints;
 mod error;
 mod library;
+mod links;
 mod parse;
 mod position;
 pub use crate::services::postgresql;
@@ -17,14 +20,18 @@ mod warnings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::services::{Serves, service};
+use crate::services::service;
 
 pub use crate::services::{
-    EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, ServiceKind, Settings, patroni::POSTGRESQL_PORT,
+    EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, Serves, ServiceKind, Settings,
+    patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;
+pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
+pub use endpoints::{Endpoint, Endpoints, NamedEndpoint, READ, WRITE};
 pub use error::{Mistake, TopologyError};
 pub use library::{BUILT_IN, Summary, known, load};
+pub use links::{Link, RegionLink};
 pub use parse::parse;
 pub use schema::schema;
 
@@ -39,9 +46,15 @@ pub struct Topology {
     /// Which document it follows, for example `"002"`, and where it departs from it.
     pub follows: String,
     pub regions: Vec<Region>,
+    /// The Patroni clusters. Left out: all nodes are one, with all members of the DCS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<Cluster>,
     /// Links with properties of their own. A link that is not named is direct.
     #[serde(default)]
     pub links: Vec<Link>,
+    /// What the links between two regions are like, always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub region_links: Vec<RegionLink>,
     /// What clients connect to.
     pub endpoints: Endpoints,
     #[serde(default)]
@@ -88,58 +101,22 @@ pub struct Host {
     /// The zone of its region that it stands in, as `a`. Scenarios aim at `zone a`; nothing else depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// Other names by which the other hosts know it, as `primary-leader.us-east-1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// What runs on it.
     pub services: Vec<ServiceKind>,
-}
-
-/// Two hosts whose connections go through Toxiproxies, whichever end opens them; the order of the two makes no
-/// difference. Links that are not named are direct.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// One end.
-    pub from: String,
-    /// The other end.
-    pub to: String,
-    /// The ports, of either end, to which connections go through a Toxiproxy, so that a scenario can slow, limit or cut
-    /// the data of each way.
-    pub shaped_ports: Vec<u16>,
-}
-
-/// What clients connect to, beside every node directly.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Endpoints {
-    /// Where clients write.
-    pub write: Endpoint,
-    /// Where clients read.
-    pub read: Option<Endpoint>,
-}
-
-/// A port on a host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Endpoint {
-    pub host: String,
-    pub port: u16,
-    /// The port of 127.0.0.1 at which the harness reaches it; without one, any that is free. Name one to connect
-    /// your own client to a system of `pgquake up`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub publish: Option<u16>,
-}
-
-impl Endpoints {
-    /// Each by its name, with whom it leads clients to: writes first.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, Serves, &Endpoint)> {
-        let read = self.read.as_ref().map(|endpoint| ("read", Serves::Standbys, endpoint));
-        std::iter::once(("write", Serves::Primary, &self.write)).chain(read)
-    }
 }
 
 impl Topology {
     /// Every host of every region, in the order of the file.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.regions.iter().flat_map(|region| &region.hosts)
+    }
+
+    /// The host of this name, or with this other name.
+    pub fn host_called(&self, name: &str) -> Option<&Host> {
+        self.hosts().find(|host| host.name == name || host.aliases.iter().any(|alias| alias == name))
     }
 
     /// The hosts that run a service of this kind, in the order of the file.
@@ -150,27 +127,12 @@ impl Topology {
     /// The ports on which a host serves: those of its services, and those of the endpoints that it has.
     pub fn ports_of(&self, host: &Host) -> Vec<u16> {
         let own = host.services.iter().flat_map(|kind| service(*kind).ports.iter().map(|port| port.number));
-        let endpoints = self.endpoints.named().filter(|(.., endpoint)| endpoint.host == host.name);
-        let of_endpoints = endpoints.map(|(.., endpoint)| endpoint.port);
+        let endpoints = self.endpoints.iter().filter(|endpoint| endpoint.host == host.name);
+        let of_endpoints = endpoints.map(|endpoint| endpoint.port);
         let mut ports: Vec<u16> = own.chain(of_endpoints).collect();
         ports.sort_unstable();
         ports.dedup();
         ports
-    }
-
-    /// Shapes the links between these hosts, at every port.
-    pub fn shape_links_between(&mut self, hosts: &[String]) {
-        let ends: Vec<(String, Vec<u16>)> = self
-            .hosts()
-            .filter(|host| hosts.contains(&host.name))
-            .map(|host| (host.name.clone(), self.ports_of(host)))
-            .collect();
-        for (from, _) in &ends {
-            for (to, ports) in ends.iter().filter(|(to, _)| to != from) {
-                self.links.retain(|link| link.from != *from || link.to != *to);
-                self.links.push(Link { from: from.clone(), to: to.clone(), shaped_ports: ports.clone() });
-            }
-        }
     }
 
     /// How many sessions PostgreSQL takes on each node.

@@ -7,7 +7,7 @@ use serde_saphyr::{Error as YamlError, Location};
 use super::{
     ServiceKind, Settings, Topology, TopologyError,
     error::Mistake,
-    position::{Path, Place, Positions, Step, spoken},
+    position::{Path, Place, Positions, Step, spoken, steps},
     validate::{Problem, problems},
 };
 use crate::suggestion::{did_you_mean, nearest};
@@ -23,8 +23,15 @@ pub fn parse(source_name: &str, text: &str) -> Result<Topology, TopologyError> {
     let shared: Arc<str> = Arc::from(text);
     let mistake = |place, message, help| Mistake::new(source_name, &shared, place, message, help);
     let found = match serde_saphyr::from_str::<Topology>(text) {
-        Ok(topology) => {
+        Ok(mut topology) => {
             let positions = Positions::read(text).unwrap_or(Positions::Scalar);
+            let names = |cluster: usize, section: &str, field: &str| {
+                positions.holds(&steps!["clusters", cluster, "settings", section, field])
+            };
+            topology.inherit_settings(names).map_err(|error| {
+                let place = Place::start(text);
+                TopologyError::Mistake(Box::new(mistake(place, error.to_string(), None)))
+            })?;
             let mistakes: Vec<_> = problems(&topology, file_stem(source_name))
                 .into_iter()
                 .map(|problem| mistake(place_of(text, &positions, &problem), problem.message, problem.help))

@@ -1,10 +1,14 @@
 //! What a topology must keep beyond its format: names that exist, ports that are served, rules that Patroni and
 //! etcd hold themselves to. Found here, with a line, and not after half a minute of start-up.
 
+mod clusters;
+mod endpoints;
+mod links;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Endpoint, Host, POSTGRESQL_PORT, ServiceKind, Topology,
+    Host, NamedEndpoint, ServiceKind, Topology,
     position::{Path, Step, steps},
 };
 use crate::{
@@ -46,9 +50,10 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Prob
     regions(topology, &mut problems);
     hosts(topology, &mut problems);
     needs(topology, &mut problems);
-    endpoints(topology, &mut problems);
+    clusters::check(topology, &mut problems);
+    endpoints::check(topology, &mut problems);
     ports_taken_twice(topology, &mut problems);
-    links(topology, &mut problems);
+    links::check(topology, &mut problems);
     settings(topology, &mut problems);
     claimed(topology, &mut problems);
     problems
@@ -164,85 +169,36 @@ fn needs(topology: &Topology, problems: &mut Vec<Problem>) {
     }
 }
 
-fn endpoints(topology: &Topology, problems: &mut Vec<Problem>) {
-    for (name, _, endpoint) in topology.endpoints.named() {
-        let path = |field: &str| steps!["endpoints", name, field];
-        let Some(host) = topology.hosts().find(|host| host.name == endpoint.host) else {
-            problems.push(unknown_host(topology, &endpoint.host, path("host")));
-            continue;
-        };
-        let proxied = host.services.contains(&ServiceKind::Haproxy);
-        let direct = host.services.contains(&ServiceKind::Patroni);
-        let port = endpoint.port;
-        if !proxied && !direct {
-            let message = format!("the endpoint `{name}` is on `{}`, where no client is served", host.name);
-            problems.push(Problem::at(path("host"), message).help("it needs a host with haproxy or patroni"));
-        } else if port == 0 {
-            problems.push(Problem::at(path("port"), "no service can listen on port 0".to_owned()));
-        } else if service(ServiceKind::Toxiproxy).ports.iter().any(|own| own.number == port) {
-            let message = format!("port {port} is Toxiproxy's, which comes where links are shaped");
-            problems.push(Problem::at(path("port"), message).help("give the endpoint another port"));
-        } else if !proxied && port != POSTGRESQL_PORT {
-            let message = format!("nothing on `{}` serves port {port} to clients", host.name);
-            let help = format!("PostgreSQL listens on {}", POSTGRESQL_PORT);
-            problems.push(Problem::at(path("port"), message).help(help));
-        }
-    }
-    published(topology, problems);
-    if let Some(read) = &topology.endpoints.read {
-        let write = &topology.endpoints.write;
-        let proxies =
-            |endpoint: &Endpoint| topology.hosts_with(ServiceKind::Haproxy).any(|proxy| proxy.name == endpoint.host);
-        if write.port == read.port && proxies(write) && proxies(read) {
-            let message = format!("reads and writes share port {} of the proxy", read.port);
-            let help = "every haproxy listens on both ports, so they must differ (document 002: 5432 and 5433)";
-            problems.push(Problem::at(steps!["endpoints", "read", "port"], message).help(help));
-        }
-    }
-}
-
-/// The ports of this machine at which endpoints are reached.
-fn published(topology: &Topology, problems: &mut Vec<Problem>) {
-    let mut taken = BTreeMap::new();
-    for (name, _, endpoint) in topology.endpoints.named() {
-        let Some(port) = endpoint.publish else { continue };
-        let path = steps!["endpoints", name, "publish"];
-        match taken.insert(port, (name, endpoint)) {
-            _ if port == 0 => {
-                let problem = Problem::at(path, "an endpoint can't be published at port 0".to_owned());
-                problems.push(problem.help("leave `publish` out for any port that is free"));
-            }
-            Some((other, first)) if (&first.host, first.port) != (&endpoint.host, endpoint.port) => {
-                let message = format!("port {port} of this machine is taken by the endpoint `{other}`");
-                problems.push(Problem::at(path, message).help("publish each endpoint at a port of its own"));
-            }
-            _ => {}
-        }
-    }
-}
-
 fn unknown_host(topology: &Topology, name: &str, path: Path) -> Problem {
     let known: Vec<_> = topology.hosts().map(|host| host.name.as_str()).collect();
     Problem::at(path, format!("no host is called `{name}`")).help(did_you_mean(name, &known))
 }
 
-/// The ports on which a host's services listen, and who does. Every proxy serves every endpoint that a proxy has.
-fn listeners(topology: &Topology, host: &Host) -> Vec<(u16, String, Option<&'static str>)> {
-    let proxied =
-        |endpoint: &Endpoint| topology.hosts_with(ServiceKind::Haproxy).any(|proxy| proxy.name == endpoint.host);
+/// The ports on which a host's services listen, and who does. Every balancer serves every endpoint that a balancer has,
+/// where there is one cluster; else those of its region.
+fn listeners(topology: &Topology, host: &Host) -> Vec<(u16, String, Option<usize>)> {
+    let here = topology.region_of(&host.name);
+    let is_served = |(_, endpoint): &(usize, &NamedEndpoint)| {
+        let near = topology.all_clusters().len() == 1 || topology.region_of(&endpoint.host) == here;
+        near && topology.hosts().any(|balancer| balancer.name == endpoint.host && balances(balancer))
+    };
     let kinds: BTreeSet<_> = host.services.iter().collect();
     let own = kinds.into_iter().flat_map(|kind| {
         let listens = |port: &Port| (port.number, format!("{} ({})", kind.name(), port.purpose), None);
         service(*kind).ports.iter().map(listens)
     });
     let mut found: Vec<_> = own.collect();
-    if host.services.contains(&ServiceKind::Haproxy) {
-        let through = topology.endpoints.named().filter(|(.., endpoint)| proxied(endpoint));
-        found.extend(
-            through.map(|(name, _, endpoint)| (endpoint.port, format!("haproxy (the endpoint `{name}`)"), Some(name))),
-        );
+    let balancer = host.services.iter().find(|kind| service(**kind).balancer().is_some());
+    for (index, endpoint) in topology.endpoints.iter().enumerate().filter(is_served) {
+        let Some(kind) = balancer else { continue };
+        found.push((endpoint.port, format!("{} (the endpoint `{}`)", kind.name(), endpoint.name), Some(index)));
     }
     found
+}
+
+/// Whether a host leads clients to nodes.
+fn balances(host: &Host) -> bool {
+    host.services.iter().any(|kind| service(*kind).balancer().is_some())
 }
 
 fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>) {
@@ -253,8 +209,8 @@ fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>) {
                 // Two endpoints on one port are told of with the endpoints.
                 Some(other) if !(endpoint.is_some() && other.contains("endpoint")) => {
                     let message = format!("port {port} of the host `{}` is taken by {other} and by {who}", host.name);
-                    let at =
-                        endpoint.map_or_else(|| below(&path, "services"), |name| steps!["endpoints", name, "port"]);
+                    let at = endpoint
+                        .map_or_else(|| below(&path, "services"), |index| topology.endpoints.path(index, "port"));
                     problems
                         .push(Problem::at(at, message).help("give the endpoint another port, or a host of its own"));
                 }
@@ -264,64 +220,29 @@ fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>) {
     }
 }
 
-fn links(topology: &Topology, problems: &mut Vec<Problem>) {
-    let mut seen = BTreeSet::new();
-    for (index, link) in topology.links.iter().enumerate() {
-        let path = |field: &str| steps!["links", index, field];
-        for (field, name) in [("from", &link.from), ("to", &link.to)] {
-            if !topology.hosts().any(|host| host.name == *name) {
-                problems.push(unknown_host(topology, name, path(field)));
-            }
-        }
-        if link.from == link.to {
-            let message = format!("a link from `{}` to itself", link.from);
-            problems.push(Problem::at(path("to"), message).help("a host reaches itself without a network"));
-        }
-        if !seen.insert((&link.from, &link.to)) {
-            let message = format!("a second link from `{}` to `{}`", link.from, link.to);
-            problems.push(Problem::at(steps!["links", index], message).help("list every port in one link"));
-        }
-        if link.shaped_ports.is_empty() {
-            let message = format!("the link from `{}` to `{}` shapes no port", link.from, link.to);
-            problems.push(Problem::at(path("shaped_ports"), message).help("a link that is not named is direct"));
-        }
-        shaped_ports(topology, index, problems);
-    }
-}
-
-/// A shaped port is a listener on one end that leads to a service on the other one.
-fn shaped_ports(topology: &Topology, index: usize, problems: &mut Vec<Problem>) {
-    let link = &topology.links[index];
-    let ends: Vec<&Host> = topology.hosts().filter(|host| [&link.from, &link.to].contains(&&host.name)).collect();
-    if ends.len() < 2 {
-        return;
-    }
-    let served: BTreeMap<u16, String> =
-        ends.iter().flat_map(|end| listeners(topology, end)).map(|(port, who, _)| (port, who)).collect();
-    let mut seen = BTreeSet::new();
-    for (position, port) in link.shaped_ports.iter().enumerate() {
-        let path = steps!["links", index, "shaped_ports", position];
-        if !seen.insert(port) {
-            problems.push(Problem::at(path, format!("port {port} stands twice in this link")));
-        } else if !served.contains_key(port) {
-            let known: Vec<_> = served.iter().map(|(port, who)| format!("{port} {who}")).collect();
-            let message = format!("nothing on `{}` or `{}` listens on port {port}", link.from, link.to);
-            problems.push(Problem::at(path, message).help(format!("they have {}", known.join(", "))));
-        }
-    }
-}
-
-/// The rules of each kind of service.
+/// The rules of each kind of service, held against the topology's settings and against those of each cluster.
 fn settings(topology: &Topology, problems: &mut Vec<Problem>) {
-    let nodes = topology.nodes().len();
-    for broken in services::ALL.iter().flat_map(|row| (row.rules)(&topology.settings, nodes)) {
-        let path = |field: Vec<String>| std::iter::once("settings".to_owned()).chain(field).map(Step::Key).collect();
-        problems.push(Problem {
-            paths: broken.fields.into_iter().map(path).collect(),
-            message: broken.message,
-            help: broken.help,
-            is_of_key: broken.is_of_name,
-        });
+    let clusters = topology.all_clusters();
+    let most_nodes = clusters.iter().map(|cluster| cluster.nodes.len()).max().unwrap_or_default();
+    let own = clusters.iter().enumerate().filter_map(|(index, cluster)| {
+        let settings = cluster.settings.as_ref()?;
+        Some((steps!["clusters", index, "settings"], settings, cluster.nodes.len()))
+    });
+    let mut known = BTreeSet::new();
+    for (above, settings, nodes) in std::iter::once((steps!["settings"], &topology.settings, most_nodes)).chain(own) {
+        for broken in services::ALL.iter().flat_map(|row| (row.rules)(settings, nodes)) {
+            // What a cluster has from the topology is said once.
+            if !known.insert(broken.message.clone()) {
+                continue;
+            }
+            let path = |field: Vec<String>| above.iter().cloned().chain(field.into_iter().map(Step::Key)).collect();
+            problems.push(Problem {
+                paths: broken.fields.into_iter().map(path).collect(),
+                message: broken.message,
+                help: broken.help,
+                is_of_key: broken.is_of_name,
+            });
+        }
     }
 }
 

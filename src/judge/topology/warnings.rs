@@ -1,7 +1,6 @@
 //! What is allowed, and spoils the result or is probably not what was meant.
 
-use super::{ServiceKind, Topology};
-use crate::services::service;
+use super::{Cluster, Topology};
 
 impl Topology {
     /// What the reader of a report must know about this topology before believing its findings. Empty for a sound
@@ -28,20 +27,36 @@ impl Topology {
         if patroni.synchronous_mode_strict && !patroni.synchronous_mode {
             warnings.push("synchronous_mode_strict does nothing without synchronous_mode".to_owned());
         }
-        let nodes = self.hosts_with(ServiceKind::Patroni).count();
-        if nodes == 1 {
-            warnings.push("there is one PostgreSQL node: nothing can take over".to_owned());
-        }
-        let members =
-            self.hosts().filter(|host| host.services.iter().any(|kind| service(*kind).dcs().is_some())).count();
-        if members > 0 && members.is_multiple_of(2) {
-            let tolerated = (members - 1) / 2;
-            warnings.push(format!(
-                "{members} etcd members tolerate the loss of {tolerated}, no more than {} would",
-                members - 1
-            ));
+        for cluster in self.all_clusters() {
+            self.warn_of_cluster(&cluster, &mut warnings);
         }
         warnings
+    }
+
+    fn warn_of_cluster(&self, cluster: &Cluster, warnings: &mut Vec<String>) {
+        // Where there is one, nobody needs its name.
+        let whose = if self.clusters.len() > 1 { format!("{}: ", cluster.name) } else { String::new() };
+        if cluster.nodes.len() == 1 {
+            warnings.push(format!("{whose}there is one PostgreSQL node: nothing can take over"));
+        }
+        let members = cluster.dcs.len();
+        if members > 0 && members.is_multiple_of(2) {
+            let (tolerated, fewer) = ((members - 1) / 2, members - 1);
+            warnings.push(format!(
+                "{whose}{members} etcd members tolerate the loss of {tolerated}, no more than {fewer} would"
+            ));
+        }
+        let Some(follows) = &cluster.follows else { return };
+        match &follows.slot {
+            None => warnings
+                .push(format!("{whose}without a slot, WAL that it still needs may be removed at {}", follows.cluster)),
+            Some(slot) if !follows.slot_is_permanent => {
+                warnings.push(format!(
+                    "{whose}nobody makes the slot `{slot}`, and Patroni removes slots that it does not know"
+                ));
+            }
+            Some(_) => {}
+        }
     }
 }
 
@@ -55,7 +70,7 @@ fn is_false(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::load;
+    use crate::topology::{ServiceKind, load};
 
     fn documented() -> Topology {
         load("single-region", &[]).expect("a built-in topology")

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The endpoint and the proxy's backend for writes.
-pub const WRITE: &str = "write";
+pub use crate::topology::WRITE;
 
 /// One outage of the `write` endpoint, as fresh clients saw it, and what the cluster did meanwhile.
 ///
@@ -273,7 +273,8 @@ impl Scene<'_, '_> {
         self.dcs_leader_moved(effect_from_us, until_us).unwrap_or_else(|| {
             let lost = |fault: &FaultRecord<'_>| {
                 let leader = fault.injecting.dcs_leader_before.as_deref();
-                leader.zip(self.evidence.plan.dcs()).is_some_and(|(leader, dcs)| fault.hits(leader, dcs.name()))
+                let dcs = |leader: &str| self.evidence.plan.dcs_at(leader);
+                leader.is_some_and(|leader| dcs(leader).is_some_and(|dcs| fault.hits(leader, dcs.kind.name())))
             };
             self.faults.iter().any(lost)
         })
@@ -282,7 +283,7 @@ impl Scene<'_, '_> {
     /// Whether the member that led before the fault was seen not to lead any more; `None` if nobody saw who led.
     fn dcs_leader_moved(&self, effect_from_us: u64, until_us: u64) -> Option<bool> {
         let told = self.evidence.events.iter().filter_map(|event| match &event.what {
-            Occurrence::DcsLeader { member } => Some((event.at_us, member.as_deref())),
+            Occurrence::DcsLeader { member, .. } => Some((event.at_us, member.as_deref())),
             _ => None,
         });
         let (_, before) = told.clone().take_while(|(at_us, _)| *at_us < effect_from_us).last()?;
@@ -385,7 +386,7 @@ impl Scene<'_, '_> {
 
     /// What the proxy of the write endpoint tells of a server in its backend for writes: when, the event, whether it is UP.
     fn proxy_states(&self, server: &str) -> impl Iterator<Item = (u64, u64, bool)> {
-        let entry = &self.evidence.plan.topology.endpoints.write.host;
+        let entry = self.evidence.plan.endpoint(WRITE).map_or("", |endpoint| endpoint.at.host.as_str());
         let of_entry = move |proxy: &str| proxy == entry || proxy.split('/').next() == Some(entry);
         self.evidence.events.iter().filter_map(move |event| match &event.what {
             Occurrence::ProxyState { proxy, backend, server: told, up, .. }

@@ -214,18 +214,21 @@ pub struct KeyChange<'a> {
     pub seq: u64,
 }
 
-/// The leader key's history, in the order of time: each change once, as the earliest member told it. A member that lags
+/// The history of a cluster's leader key, in the order of time: each change once, as the earliest member told it. A member that lags
 /// behind tells old revisions late; its revision keeps them from being taken for news.
 ///
 /// Revisions are those of one etcd cluster. A new one, after a disaster, counts from 1 again: so a member that goes back to
 /// a revision that nobody told, or tells another holder at one that is known, begins a new count. (A member that was just
 /// restarted may go back to a known one.)
-pub fn leader_key(events: &[Event]) -> Vec<KeyChange<'_>> {
+pub fn leader_key<'e>(events: &'e [Event], cluster: Option<&str>) -> Vec<KeyChange<'e>> {
     let mut changes: Vec<KeyChange<'_>> = Vec::new();
     let mut last_of: BTreeMap<&str, i64> = BTreeMap::new();
     let mut holders: BTreeMap<i64, Option<&str>> = BTreeMap::new();
     for event in events {
-        let Occurrence::LeaderKey { member, holder, revision, .. } = &event.what else { continue };
+        let Occurrence::LeaderKey { member, holder, revision, cluster: of, .. } = &event.what else { continue };
+        if of.is_some() && of.as_deref() != cluster {
+            continue;
+        }
         let (holder, revision) = (holder.as_deref(), *revision);
         let went_back = last_of.get(member.as_str()).is_some_and(|last| revision < *last);
         if holders.get(&revision).map_or(went_back, |known| *known != holder) {
@@ -269,7 +272,7 @@ mod tests {
 
     fn key(seq: u64, at_us: u64, member: &str, holder: Option<&str>, revision: i64) -> Event {
         let holder = holder.map(str::to_owned);
-        let what = Occurrence::LeaderKey { member: member.to_owned(), holder, revision, initial: false };
+        let what = Occurrence::LeaderKey { member: member.to_owned(), holder, revision, initial: false, cluster: None };
         Event { seq, at_us, scenario: 1, what }
     }
 
@@ -284,7 +287,7 @@ mod tests {
             key(5, 90, "node3", None, 8),
             key(6, 91, "node3", Some("node2"), 9),
         ];
-        let changes = leader_key(&events);
+        let changes = leader_key(&events, None);
         let told: Vec<_> = changes.iter().map(|change| (change.at_us, change.holder)).collect();
         assert_eq!(told, [(10, Some("node1")), (30, None), (31, Some("node2"))]);
     }
@@ -301,7 +304,7 @@ mod tests {
             key(6, 63, "node1", Some("node2"), 4),
             key(7, 90, "node1", Some("node3"), 9),
         ];
-        let changes = leader_key(&events);
+        let changes = leader_key(&events, None);
         let told: Vec<_> = changes.iter().map(|change| (change.at_us, change.holder)).collect();
         assert_eq!(told, [(10, Some("node1")), (60, None), (61, Some("node2")), (90, Some("node3"))]);
     }

@@ -4,9 +4,9 @@
 use crate::{
     checks::Evidence,
     history::{Occurrence, event::Operation},
-    plan::Plan,
+    plan::{Plan, PlannedDcs},
     schema::is_first_schema,
-    topology::ServiceKind,
+    topology::{Serves, ServiceKind},
 };
 
 /// An observer that runs in every scenario whose plan has a target for it.
@@ -28,10 +28,14 @@ pub enum Since {
 
 /// Every observer, by name. A test of the acting half holds that these are the ones that it starts.
 pub const ALL: &[Watcher] = &[
-    Watcher { observer: "dcs_leader", targets: the_dcs, since: Since::TheFirstRelease },
+    Watcher { observer: "dcs_leader", targets: each_dcs, since: Since::TheFirstRelease },
     Watcher { observer: "docker_events", targets: |_| one("engine"), since: Since::TheFirstRelease },
     Watcher { observer: "haproxy", targets: |plan| hosts(plan, ServiceKind::Haproxy), since: Since::TheFirstRelease },
-    Watcher { observer: "leader_key", targets: |plan| hosts(plan, ServiceKind::Etcd), since: Since::TheFirstRelease },
+    Watcher {
+        observer: "leader_key",
+        targets: |plan| plan.dcs_members().map(str::to_owned).collect(),
+        since: Since::TheFirstRelease,
+    },
     Watcher { observer: "node_state", targets: |plan| plan.nodes.clone(), since: Since::TheBeginning },
     Watcher { observer: "patroni_api", targets: |plan| plan.nodes.clone(), since: Since::TheFirstRelease },
     Watcher { observer: "timers", targets: |_| one("harness"), since: Since::TheBeginning },
@@ -45,9 +49,15 @@ fn hosts(plan: &Plan, kind: ServiceKind) -> Vec<String> {
     plan.hosts_with(kind).map(str::to_owned).collect()
 }
 
-/// All members of etcd are asked by one observer.
-fn the_dcs(plan: &Plan) -> Vec<String> {
-    if plan.hosts_with(ServiceKind::Etcd).next().is_some() { one("etcd") } else { Vec::new() }
+/// All members of a DCS are asked by one observer.
+fn each_dcs(plan: &Plan) -> Vec<String> {
+    plan.dcs.iter().map(|dcs| dcs_target(plan, dcs)).collect()
+}
+
+/// What a DCS is called as a target of observers: by its kind, and by its name where there are several.
+pub fn dcs_target(plan: &Plan, dcs: &PlannedDcs) -> String {
+    let kind = dcs.kind.name();
+    if plan.dcs.len() > 1 { format!("{kind} of {}", dcs.name) } else { kind.to_owned() }
 }
 
 /// The observer and the target of which this is a sign of life.
@@ -69,10 +79,15 @@ pub fn implied(evidence: &Evidence<'_>) -> Vec<(&'static str, String)> {
     ALL.iter().filter(had).flat_map(with_targets).collect()
 }
 
+/// What clients do at an endpoint: they read where standbys serve, and write everywhere else, also where a standby must
+/// refuse it.
+pub fn operation(serves: Serves) -> Operation {
+    if serves == Serves::Standbys { Operation::Read } else { Operation::Write }
+}
+
 /// Endpoints that fresh connections and a held session each try all the time, and what they do there.
 pub fn tried(plan: &Plan) -> impl Iterator<Item = (&str, Operation)> {
-    let operation = |name: &str| if name == "read" { Operation::Read } else { Operation::Write };
-    plan.endpoints.iter().map(move |endpoint| (endpoint.name.as_str(), operation(&endpoint.name)))
+    plan.endpoints.iter().map(|endpoint| (endpoint.name.as_str(), operation(endpoint.serves)))
 }
 
 /// Whether a release recorded the history. Before the first one there was no schema to name, and the version was 0.0.0; a

@@ -242,7 +242,7 @@ fn leader_key_lane(plan: &Plan, events: &[&Event], to_us: u64) -> Option<Lane> {
 /// The raft leader of the DCS, where it was watched.
 fn dcs_leader_lane(plan: &Plan, events: &[&Event], to_us: u64) -> Option<Lane> {
     let states = events.iter().filter_map(|event| match &event.what {
-        Occurrence::DcsLeader { member } => Some(held(plan, event.at_us, member.as_deref(), "led by")),
+        Occurrence::DcsLeader { member, .. } => Some(held(plan, event.at_us, member.as_deref(), "led by")),
         _ => None,
     });
     bands_lane("etcd leader", "raft", bands(states, to_us))

@@ -159,7 +159,10 @@ impl History {
     fn leader_key(&mut self, ms: u64, holder: Option<&str>, revision: i64) {
         for (late_ms, member) in [(0, "node2"), (2, "node3")] {
             let (member, holder) = (member.to_owned(), holder.map(str::to_owned));
-            self.at(ms + late_ms, Occurrence::LeaderKey { member, holder, revision, initial: revision == 1 });
+            self.at(
+                ms + late_ms,
+                Occurrence::LeaderKey { member, holder, revision, initial: revision == 1, cluster: None },
+            );
         }
     }
 
@@ -255,7 +258,7 @@ fn inject(history: &mut History, fault: u64, dead: bool) {
 }
 
 fn leader_key_and_proxy(history: &mut History, fault: u64, failover: Failover) {
-    history.at(900, Occurrence::DcsLeader { member: Some("node3".to_owned()) });
+    history.at(900, Occurrence::DcsLeader { member: Some("node3".to_owned()), dcs: None });
     history.leader_key(1_000, Some("node1"), 1);
     history.leader_key(fault + failover.detected_ms, None, 7);
     history.leader_key(fault + failover.elected_ms, Some("node2"), 8);

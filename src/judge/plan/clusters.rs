@@ -1,0 +1,156 @@
+//! The clusters of a plan, their DCSs, and what the services of a host may know of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use crate::{
+    services::{Front, ServiceKind, Settings, Site, Upstream, service},
+    topology::{Cluster, NamedEndpoint, Topology, Written},
+};
+
+/// One consensus group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedDcs {
+    /// The name of the first cluster that has it.
+    pub name: String,
+    pub kind: ServiceKind,
+    /// The hosts of its members.
+    pub members: Vec<String>,
+}
+
+/// The consensus groups of these clusters: those that name the same members share one.
+pub(super) fn groups(topology: &Topology, clusters: &[Cluster]) -> Vec<PlannedDcs> {
+    let mut groups: Vec<PlannedDcs> = Vec::new();
+    for cluster in clusters {
+        let kind_of = |member: &String| {
+            let host = topology.hosts().find(|host| host.name == *member)?;
+            host.services.iter().copied().find(|kind| service(*kind).dcs().is_some())
+        };
+        let Some(kind) = cluster.dcs.iter().find_map(kind_of) else { continue };
+        if !groups.iter().any(|group| group.members == cluster.dcs) {
+            groups.push(PlannedDcs { name: cluster.name.clone(), kind, members: cluster.dcs.clone() });
+        }
+    }
+    groups
+}
+
+impl Plan {
+    /// The cluster of this name.
+    pub fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|cluster| cluster.name == name)
+    }
+
+    /// The cluster that a node belongs to.
+    pub fn cluster_of(&self, node: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|cluster| cluster.nodes.iter().any(|own| own == node))
+    }
+
+    /// The clusters that follow nobody, when the system starts.
+    pub fn leading(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.iter().filter(|cluster| cluster.follows.is_none())
+    }
+
+    /// The clusters that follow this one.
+    pub fn followers<'a>(&'a self, cluster: &'a str) -> impl Iterator<Item = &'a Cluster> {
+        self.clusters
+            .iter()
+            .filter(move |other| other.follows.as_ref().is_some_and(|follows| follows.cluster == cluster))
+    }
+
+    /// The cluster that a cluster's rows come from in the end: itself, or that of whom it follows. A cluster and all
+    /// that have the same one are a lineage.
+    pub fn lineage_of<'a>(&'a self, cluster: &'a Cluster) -> &'a Cluster {
+        let mut origin = cluster;
+        // A valid topology has no circle; a saved plan may.
+        for _ in 0..self.clusters.len() {
+            let Some(next) = origin.follows.as_ref().and_then(|follows| self.cluster(&follows.cluster)) else { break };
+            origin = next;
+        }
+        origin
+    }
+
+    /// A cluster's settings.
+    pub fn settings_of<'a>(&'a self, cluster: &'a Cluster) -> &'a Settings {
+        self.topology.settings_of(cluster)
+    }
+
+    /// The settings of the services of a host: those of its cluster, or else the topology's.
+    pub fn settings_at(&self, host: &str) -> &Settings {
+        self.cluster_at(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster))
+    }
+
+    /// The DCS of a cluster.
+    pub fn dcs_of(&self, cluster: &Cluster) -> Option<&PlannedDcs> {
+        self.dcs.iter().find(|dcs| dcs.members == cluster.dcs)
+    }
+
+    /// The clusters whose leader key a DCS holds.
+    pub fn clusters_in<'a>(&'a self, dcs: &'a PlannedDcs) -> impl Iterator<Item = &'a Cluster> {
+        self.clusters.iter().filter(move |cluster| cluster.dcs == dcs.members)
+    }
+
+    /// The DCS that a host is a member of.
+    pub fn dcs_at(&self, host: &str) -> Option<&PlannedDcs> {
+        self.dcs.iter().find(|dcs| dcs.members.iter().any(|member| member == host))
+    }
+
+    /// The members of every DCS: hosts, in the order of the clusters.
+    pub fn dcs_members(&self) -> impl Iterator<Item = &str> {
+        self.dcs.iter().flat_map(|dcs| &dcs.members).map(String::as_str)
+    }
+
+    /// The cluster that a host belongs to: with a node, with a member of its DCS, or with an endpoint that leads to it.
+    pub fn cluster_at(&self, host: &str) -> Option<&Cluster> {
+        let by_dcs = || self.clusters.iter().find(|cluster| cluster.dcs.iter().any(|member| member == host));
+        let by_endpoint = || {
+            let leads = self.topology.endpoints.iter().find(|endpoint| endpoint.host == host && endpoint.of.is_some());
+            self.cluster(leads?.of.as_deref()?)
+        };
+        let only = || if let [only] = self.clusters.as_slice() { Some(only) } else { None };
+        self.cluster_of(host).or_else(by_dcs).or_else(by_endpoint).or_else(only)
+    }
+
+    /// What the services of a host may know of their surroundings.
+    pub fn site<'a>(&'a self, host: &'a str) -> Site<'a> {
+        let cluster = self.cluster_at(host);
+        let dcs = self.dcs_at(host).or_else(|| self.dcs_of(cluster?));
+        let follows = cluster.and_then(|cluster| cluster.follows.as_ref());
+        let followers = cluster.into_iter().flat_map(|cluster| self.followers(&cluster.name));
+        let followers = followers.filter_map(|follower| follower.follows.as_ref());
+        Site {
+            host,
+            scope: cluster.map_or("", |cluster| cluster.scope.as_str()),
+            nodes: cluster.map_or(&[], |cluster| cluster.nodes.as_slice()),
+            dcs: dcs.map(|dcs| dcs.kind),
+            dcs_members: dcs.into_iter().flat_map(|dcs| &dcs.members).map(String::as_str).collect(),
+            upstream: follows.map(|follows| Upstream {
+                host: &follows.host,
+                port: follows.port,
+                slot: follows.slot.as_deref(),
+                is_dynamic: follows.written == Written::Dynamic,
+            }),
+            permanent_slots: followers
+                .filter(|follows| follows.slot_is_permanent)
+                .filter_map(|f| f.slot.as_deref())
+                .collect(),
+            fronts: self.fronts(host),
+            settings: self.settings_at(host),
+            clocks_are_prepared: self.topology.prepare.clocks,
+        }
+    }
+
+    /// What the balancer of a host listens for. Where there is one cluster, every balancer serves every endpoint, so that
+    /// one can take over from another; else those of its own region.
+    fn fronts<'a>(&'a self, host: &str) -> Vec<Front<'a>> {
+        let region = self.topology.region_of(host);
+        let is_here =
+            |endpoint: &&NamedEndpoint| self.clusters.len() == 1 || self.topology.region_of(&endpoint.host) == region;
+        let front = |endpoint: &'a NamedEndpoint| {
+            let of = endpoint.of.as_deref().and_then(|name| self.cluster(name));
+            let cluster = of.or_else(|| self.cluster_at(&endpoint.host))?;
+            Some(Front { name: &endpoint.name, port: endpoint.port, serves: endpoint.serves, nodes: &cluster.nodes })
+        };
+        self.topology.endpoints.iter().filter(is_here).filter_map(front).collect()
+    }
+}

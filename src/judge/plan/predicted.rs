@@ -1,0 +1,59 @@
+//! The failover times that settings predict.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{PlannedService, Span};
+use crate::services::{ServiceKind, Settings, service};
+
+/// What the settings predict for the loss of the primary's host.
+///
+/// The holder refreshes its key once a loop, so a dead primary's key lives for `ttl − [0, loop_wait]` more. When
+/// the host takes the etcd leader with it, a new etcd leader is elected first and grants every lease its full
+/// time again (etcd's lessor "promotes" leases to make up for a slow election), so the key then lives for the
+/// election plus the whole ttl.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictedFailover {
+    /// Fault to key gone, when the etcd leader survives.
+    pub detect: Span,
+    /// Fault to key gone, when the etcd leader dies with the primary.
+    pub detect_with_dcs_leader: Span,
+    /// Key gone to key held: standbys watch the key and race for it at once, after asking each other.
+    pub elect: Span,
+    /// Key held to a direct write on the new primary.
+    pub promote: Span,
+    /// Direct write possible to the proxy's server UP: `rise` checks, the first up to one interval away.
+    pub route: Span,
+}
+
+impl PredictedFailover {
+    /// What settings predict for a cluster among these services.
+    pub(super) fn of(services: &[PlannedService], settings: &Settings) -> Self {
+        let kinds: BTreeSet<ServiceKind> = services.iter().map(|planned| planned.kind).collect();
+        let ttl_ms = u64::from(settings.patroni.ttl_s) * 1000;
+        let loop_wait_ms = u64::from(settings.patroni.loop_wait_s) * 1000;
+        let expiry = kinds.iter().find_map(|kind| service(*kind).dcs()).map(|dcs| (dcs.expiry)(settings));
+        let (expiry, expiry_with_loss) = expiry.unwrap_or((Span::NONE, Span::NONE));
+        let lease = Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms };
+        let whole_lease = Span { least_ms: ttl_ms, most_ms: ttl_ms };
+        let balancers = kinds.iter().filter_map(|kind| service(*kind).balancer());
+        let routes = balancers.map(|balancer| (balancer.route)(settings));
+        Self {
+            detect: lease.plus(expiry),
+            detect_with_dcs_leader: whole_lease.plus(expiry_with_loss),
+            // A candidate asks every member's REST API first; a dead host answers nothing for up to 2 s
+            // (Patroni's timeout for that request).
+            elect: Span { least_ms: 0, most_ms: 2500 },
+            promote: Span { least_ms: 50, most_ms: 2000 },
+            route: routes.reduce(Span::later).unwrap_or(Span::NONE),
+        }
+    }
+
+    /// The client's outage, as the sum of the phases.
+    pub fn outage(&self, dcs_leader_lost: bool) -> Span {
+        let detect = if dcs_leader_lost { self.detect_with_dcs_leader } else { self.detect };
+        detect.plus(self.elect).plus(self.promote).plus(self.route)
+    }
+}

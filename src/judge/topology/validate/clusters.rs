@@ -1,0 +1,201 @@
+//! Clusters: hosts that they are made of, and whom they follow.
+
+use std::collections::BTreeMap;
+
+use super::{Problem, RESERVED_HOST_NAMES, check_name, unknown_host};
+use crate::{
+    services::service,
+    suggestion::did_you_mean,
+    topology::{Cluster, Follows, Host, Serves, Topology, position::steps},
+};
+
+pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
+    aliases(topology, problems);
+    if topology.clusters.is_empty() {
+        return;
+    }
+    let mut nodes: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, cluster) in topology.clusters.iter().enumerate() {
+        let path = |field: &str| steps!["clusters", index, field];
+        check_name("cluster", &cluster.name, path("name"), problems);
+        if names.insert(&cluster.name, index).is_some() {
+            problems.push(Problem::at(path("name"), format!("two clusters are called `{}`", cluster.name)));
+        }
+        let is_node = |host: &Host| host.services.iter().any(|kind| service(*kind).is_node());
+        let is_member = |host: &Host| host.services.iter().any(|kind| service(*kind).dcs().is_some());
+        members(topology, index, ("nodes", &cluster.nodes), "patroni", is_node, problems);
+        members(topology, index, ("dcs", &cluster.dcs), "etcd", is_member, problems);
+        for (place, node) in cluster.nodes.iter().enumerate() {
+            if let Some(other) = nodes.insert(node, &cluster.name).filter(|other| *other != cluster.name) {
+                let message = format!("the node `{node}` is in the clusters `{other}` and `{}`", cluster.name);
+                let problem = Problem::at(steps!["clusters", index, "nodes", place], message);
+                problems.push(problem.help("a node has one data directory: it belongs to one cluster"));
+            }
+        }
+        same_key(topology, index, problems);
+        if let Some(follows) = &cluster.follows {
+            followed(topology, index, cluster, follows, problems);
+        }
+    }
+    for host in topology.nodes().iter().filter(|host| !nodes.contains_key(host.as_str())) {
+        let problem = Problem::at(steps!["clusters"], format!("the node `{host}` is in no cluster"));
+        problems.push(problem.help("name it in the `nodes` of one"));
+    }
+    if topology.clusters.iter().all(|cluster| cluster.follows.is_some()) {
+        let problem =
+            Problem::at(steps!["clusters"], "every cluster follows another one: none has a primary".to_owned());
+        problems.push(problem.help("leave `follows` out in the one that accepts writes"));
+    }
+}
+
+/// The hosts that a cluster names for something that must run on them.
+fn members(
+    topology: &Topology,
+    index: usize,
+    (field, names): (&str, &[String]),
+    what: &str,
+    runs: impl Fn(&Host) -> bool,
+    problems: &mut Vec<Problem>,
+) {
+    let cluster = &topology.clusters[index].name;
+    if names.is_empty() {
+        problems.push(Problem::at(steps!["clusters", index, field], format!("the cluster `{cluster}` has no {field}")));
+    }
+    for (place, name) in names.iter().enumerate() {
+        let path = steps!["clusters", index, field, place];
+        match topology.hosts().find(|host| host.name == *name) {
+            None => problems.push(unknown_host(topology, name, path)),
+            Some(host) if !runs(host) => {
+                let problem = Problem::at(path, format!("the host `{name}` runs no {what}"));
+                problems.push(problem.help(format!("add `{what}` to its services, or name another host")));
+            }
+            Some(_) if names[..place].contains(name) => {
+                problems.push(Problem::at(path, format!("`{name}` stands twice in this list")));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Two clusters under one scope in one DCS would be one. DCSs that share some members are none.
+fn same_key(topology: &Topology, index: usize, problems: &mut Vec<Problem>) {
+    let cluster = &topology.clusters[index];
+    for other in &topology.clusters[..index] {
+        if other.dcs == cluster.dcs && other.scope == cluster.scope {
+            let message = format!("the clusters `{}` and `{}` have one scope in one DCS", other.name, cluster.name);
+            let problem = Problem::at(steps!["clusters", index, "name"], message);
+            problems.push(problem.help("give one of them another `scope`, or a DCS of its own"));
+        } else if other.dcs != cluster.dcs && other.dcs.iter().any(|member| cluster.dcs.contains(member)) {
+            let message = format!("the DCSs of `{}` and `{}` share some of their members", other.name, cluster.name);
+            let problem = Problem::at(steps!["clusters", index, "dcs"], message);
+            problems.push(problem.help("name the same members in the same order, or others altogether"));
+        }
+    }
+}
+
+fn followed(topology: &Topology, index: usize, cluster: &Cluster, follows: &Follows, problems: &mut Vec<Problem>) {
+    let path = |field: &str| steps!["clusters", index, "follows", field];
+    let known: Vec<&str> =
+        topology.clusters.iter().map(|other| other.name.as_str()).filter(|name| *name != cluster.name).collect();
+    if follows.cluster == cluster.name {
+        let problem = Problem::at(path("cluster"), format!("the cluster `{}` follows itself", cluster.name));
+        problems.push(problem.help("leave `follows` out if it accepts writes"));
+    } else if !known.contains(&follows.cluster.as_str()) {
+        let problem = Problem::at(path("cluster"), format!("no cluster is called `{}`", follows.cluster));
+        problems.push(problem.help(did_you_mean(&follows.cluster, &known)));
+    } else if let Some(circle) = circle(topology, cluster) {
+        let message = format!("clusters follow each other in a circle: {}", circle.join(" → "));
+        problems.push(Problem::at(path("cluster"), message).help("one of them must have a primary"));
+    } else {
+        upstream(topology, follows, &path, problems);
+    }
+    let is_slot = |name: &String| {
+        let letters =
+            name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+        letters && (1..=63).contains(&name.len())
+    };
+    if let Some(slot) = follows.slot.as_ref().filter(|slot| !is_slot(slot)) {
+        let problem = Problem::at(path("slot"), format!("`{slot}` can't be the name of a replication slot"));
+        problems.push(problem.help("lower-case letters, digits and underscores, at most 63"));
+    }
+}
+
+/// Where the standby leader connects must lead to the primary of the cluster that it follows.
+fn upstream(
+    topology: &Topology,
+    follows: &Follows,
+    path: &dyn Fn(&str) -> crate::topology::position::Path,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(host) = topology.host_called(&follows.host) else {
+        let known: Vec<&str> = topology
+            .hosts()
+            .flat_map(|host| std::iter::once(&host.name).chain(&host.aliases))
+            .map(String::as_str)
+            .collect();
+        let problem = Problem::at(path("host"), format!("no host is called `{}`", follows.host));
+        problems.push(problem.help(did_you_mean(&follows.host, &known)));
+        return;
+    };
+    let leads = topology.endpoints.iter().any(|endpoint| {
+        let of = endpoint.of.as_deref() == Some(follows.cluster.as_str());
+        endpoint.host == host.name && endpoint.port == follows.port && endpoint.serves == Serves::Primary && of
+    });
+    let followed = topology.clusters.iter().find(|cluster| cluster.name == follows.cluster);
+    let direct = followed.is_some_and(|cluster| cluster.nodes.contains(&host.name));
+    if !leads && !direct {
+        let message =
+            format!("nothing at {}:{} leads to the primary of `{}`", follows.host, follows.port, follows.cluster);
+        let help = "name the host and port of an endpoint that serves the primary of that cluster, or one of its nodes";
+        problems.push(Problem::at_all(vec![path("host"), path("port")], message).help(help));
+    }
+}
+
+/// The names of clusters that lead from this one back to itself, if they do.
+fn circle(topology: &Topology, cluster: &Cluster) -> Option<Vec<String>> {
+    let mut way = vec![cluster.name.clone()];
+    let mut at = cluster;
+    while let Some(follows) = &at.follows {
+        at = topology.clusters.iter().find(|other| other.name == follows.cluster)?;
+        let closed = at.name == cluster.name;
+        if !closed && way.contains(&at.name) {
+            // A circle further up, which its own members are said to have.
+            return None;
+        }
+        way.push(at.name.clone());
+        if closed {
+            return Some(way);
+        }
+    }
+    None
+}
+
+/// Other names of hosts.
+fn aliases(topology: &Topology, problems: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for (region, known) in topology.regions.iter().enumerate() {
+        for (index, host) in known.hosts.iter().enumerate() {
+            for (place, alias) in host.aliases.iter().enumerate() {
+                let path = steps!["regions", region, "hosts", index, "aliases", place];
+                let labels: Vec<&str> = alias.split('.').collect();
+                let taken =
+                    topology.hosts().any(|other| other.name == *alias) || RESERVED_HOST_NAMES.contains(&alias.as_str());
+                if labels.iter().any(|label| !is_label(label)) || alias.len() > 100 {
+                    let problem = Problem::at(path, format!("`{alias}` can't be another name of a host"));
+                    problems.push(problem.help("labels of lower-case letters, digits and hyphens, joined by dots"));
+                } else if let Some(other) = seen.insert(alias, &host.name) {
+                    problems.push(Problem::at(path, format!("`{alias}` is another name of `{other}` already")));
+                } else if taken {
+                    problems.push(Problem::at(path, format!("`{alias}` is the name of something else")));
+                }
+            }
+        }
+    }
+}
+
+/// A part of a name between two dots.
+fn is_label(label: &str) -> bool {
+    let letters = label.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
+    !label.is_empty() && letters && !label.starts_with('-') && !label.ends_with('-')
+}

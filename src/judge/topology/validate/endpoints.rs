@@ -1,0 +1,127 @@
+//! Endpoints: names, hosts that serve clients, ports that nobody else has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Problem, balances, check_name, unknown_host};
+use crate::{
+    services::{Serves, service},
+    suggestion::did_you_mean,
+    topology::{NamedEndpoint, POSTGRESQL_PORT, READ, ServiceKind, Topology, WRITE, position::steps},
+};
+
+pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
+    names(topology, problems);
+    for (index, endpoint) in topology.endpoints.iter().enumerate() {
+        let name = &endpoint.name;
+        let path = |field: &str| topology.endpoints.path(index, field);
+        let Some(host) = topology.hosts().find(|host| host.name == endpoint.host) else {
+            problems.push(unknown_host(topology, &endpoint.host, path("host")));
+            continue;
+        };
+        let proxied = balances(host);
+        let direct = host.services.contains(&ServiceKind::Patroni);
+        let port = endpoint.port;
+        if !proxied && !direct {
+            let message = format!("the endpoint `{name}` is on `{}`, where no client is served", host.name);
+            problems.push(Problem::at(path("host"), message).help("it needs a host with haproxy or patroni"));
+        } else if port == 0 {
+            problems.push(Problem::at(path("port"), "no service can listen on port 0".to_owned()));
+        } else if service(ServiceKind::Toxiproxy).ports.iter().any(|own| own.number == port) {
+            let message = format!("port {port} is Toxiproxy's, which comes where links are shaped");
+            problems.push(Problem::at(path("port"), message).help("give the endpoint another port"));
+        } else if !proxied && port != POSTGRESQL_PORT {
+            let message = format!("nothing on `{}` serves port {port} to clients", host.name);
+            let help = format!("PostgreSQL listens on {}", POSTGRESQL_PORT);
+            problems.push(Problem::at(path("port"), message).help(help));
+        }
+    }
+    published(topology, problems);
+    same_port(topology, problems);
+}
+
+/// Two endpoints of one balancer, or of balancers that take over from each other, need two ports.
+fn same_port(topology: &Topology, problems: &mut Vec<Problem>) {
+    let balancer = |endpoint: &NamedEndpoint| topology.hosts().any(|host| host.name == endpoint.host && balances(host));
+    let stand_in = topology.all_clusters().len() == 1;
+    let balanced: Vec<_> = topology.endpoints.iter().enumerate().filter(|(_, endpoint)| balancer(endpoint)).collect();
+    for (place, (index, endpoint)) in balanced.iter().enumerate() {
+        let clash = |(_, earlier): &&(usize, &NamedEndpoint)| {
+            let together = stand_in || topology.region_of(&earlier.host) == topology.region_of(&endpoint.host);
+            earlier.port == endpoint.port && together
+        };
+        if let Some((_, earlier)) = balanced[..place].iter().find(clash) {
+            let message =
+                format!("the endpoints `{}` and `{}` share port {}", earlier.name, endpoint.name, endpoint.port);
+            let help =
+                "every balancer of a region listens on both ports, so they must differ (document 002: 5432 and 5433)";
+            problems.push(Problem::at(topology.endpoints.path(*index, "port"), message).help(help));
+        }
+    }
+}
+
+/// Names and clusters of listed endpoints.
+fn names(topology: &Topology, problems: &mut Vec<Problem>) {
+    let clusters = topology.all_clusters();
+    let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    if !topology.endpoints.is_list() {
+        if clusters.len() > 1 {
+            let problem =
+                Problem::at(steps!["endpoints"], "it is not said which cluster the endpoints lead to".to_owned());
+            problems
+                .push(problem.help("list them: `- { name: write, serves: primary, of: CLUSTER, host: …, port: … }`"));
+        }
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    for (index, endpoint) in topology.endpoints.iter().enumerate() {
+        let path = |field: &str| topology.endpoints.path(index, field);
+        let name = &endpoint.name;
+        check_name("endpoint", name, path("name"), problems);
+        if !seen.insert(name) {
+            problems.push(Problem::at(path("name"), format!("two endpoints are called `{name}`")));
+        }
+        if topology.hosts().any(|host| host.name == *name) {
+            let problem = Problem::at(path("name"), format!("the endpoint `{name}` has the name of a host"));
+            problems.push(problem.help("every node is an endpoint by its own name already"));
+        }
+        if name == WRITE && endpoint.serves != Serves::Primary || name == READ && endpoint.serves != Serves::Standbys {
+            let message = format!("the endpoint `{name}` serves something else");
+            problems.push(Problem::at(path("serves"), message).help("`write` serves the primary, `read` the standbys"));
+        }
+        match &endpoint.of {
+            Some(of) if !known.contains(&of.as_str()) => {
+                let problem = Problem::at(path("of"), format!("no cluster is called `{of}`"));
+                problems.push(problem.help(did_you_mean(of, &known)));
+            }
+            None if clusters.len() > 1 => {
+                let problem = Problem::at(path("name"), format!("the endpoint `{name}` is of no cluster"));
+                problems.push(problem.help(format!("write `of: {}`", known.join("` or `of: "))));
+            }
+            _ => {}
+        }
+    }
+    if topology.endpoints.find(WRITE).is_none() {
+        let problem = Problem::at(steps!["endpoints"], "no endpoint is called `write`".to_owned());
+        problems.push(problem.help("it is where applications write: outages of writes are measured there"));
+    }
+}
+
+/// The ports of this machine at which endpoints are reached.
+fn published(topology: &Topology, problems: &mut Vec<Problem>) {
+    let mut taken = BTreeMap::new();
+    for (index, endpoint) in topology.endpoints.iter().enumerate() {
+        let Some(port) = endpoint.publish else { continue };
+        let path = topology.endpoints.path(index, "publish");
+        match taken.insert(port, (&endpoint.name, endpoint)) {
+            _ if port == 0 => {
+                let problem = Problem::at(path, "an endpoint can't be published at port 0".to_owned());
+                problems.push(problem.help("leave `publish` out for any port that is free"));
+            }
+            Some((other, first)) if (&first.host, first.port) != (&endpoint.host, endpoint.port) => {
+                let message = format!("port {port} of this machine is taken by the endpoint `{other}`");
+                problems.push(Problem::at(path, message).help("publish each endpoint at a port of its own"));
+            }
+            _ => {}
+        }
+    }
+}
