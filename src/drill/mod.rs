@@ -34,7 +34,7 @@ use crate::{
         event::{Expectation, Milestone},
     },
     observers::Observers,
-    plan::Plan,
+    plan::{Plan, PlannedDcs},
     system::System,
     topology::ServiceKind,
     waiting::wait_until,
@@ -270,15 +270,19 @@ impl Drill {
     /// Waits a random part of the agent's loop: a fault at a fixed moment would meet the lease in the same phase
     /// each time, and measure only that one.
     fn lease_phase(&mut self) -> Duration {
-        let loop_wait_s = self.running.as_ref().map_or(0, |running| running.plan.topology.settings.patroni.loop_wait_s);
+        let leading = |running: &Running| {
+            let cluster = running.plan.leading().next();
+            cluster.map_or(0, |cluster| running.plan.settings_of(cluster).patroni.loop_wait_s)
+        };
+        let loop_wait_s = self.running.as_ref().map_or(0, leading);
         Duration::from_millis(self.random.random_range(0..=u64::from(loop_wait_s) * 1000))
     }
 
-    /// The etcd member that is to lead, drawn by lot: whether the etcd leader dies with the primary decides more than
+    /// The member that is to lead a DCS, drawn by lot: whether the DCS leader dies with the primary decides more than
     /// anything else how long a failover takes, so chance must decide it, and not the order in which hosts start.
-    fn dcs_leader_by_lot(&mut self, plan: &Plan) -> Option<String> {
-        let members: Vec<&str> = plan.dcs_members().collect();
-        (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].to_owned())
+    fn dcs_leader_by_lot(&mut self, dcs: &PlannedDcs) -> Option<String> {
+        let members = &dcs.members;
+        (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].clone())
     }
 
     /// Sleeps, unless the ground is lost.
@@ -323,8 +327,10 @@ impl Drill {
         let watch = Watch::start(&self.recorder);
         let (system, took) = self.context.start(&plan, scenario).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
-        if let Some(member) = self.dcs_leader_by_lot(&plan) {
-            system.move_dcs_leader(&member).await?;
+        for dcs in &plan.dcs {
+            if let Some(member) = self.dcs_leader_by_lot(dcs) {
+                system.move_dcs_leader(dcs, &member).await?;
+            }
         }
         let (engine, labels) = (&self.context.engine, system.labels());
         let observers = Observers::start(&plan, system.access(), &self.recorder, engine, labels)?;
@@ -343,9 +349,12 @@ async fn steady_state(running: &Running) -> Result<(), DrillError> {
     let system = &running.system;
     wait_until("every agent to see its PostgreSQL run", deadline, || system.agents_run()).await?;
     // Patroni names the synchronous standby only in a later loop. Until then nobody may take over.
-    if running.plan.topology.settings.patroni.synchronous_mode {
-        let look = || async { system.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
-        wait_until("a synchronous standby", deadline, look).await?;
+    for cluster in system.clusters() {
+        let follows = cluster.plan().follows.is_some();
+        if running.plan.settings_of(cluster.plan()).patroni.synchronous_mode && !follows {
+            let look = || async { cluster.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
+            wait_until("a synchronous standby", deadline, look).await?;
+        }
     }
     Ok(())
 }

@@ -166,8 +166,15 @@ async fn try_nftables(engine: &Engine, image: &str) -> Result<Option<String>, En
     };
     let tried = async {
         let network = engine.create_network(&labels, "doctor").await?;
-        let spec =
-            PodSpec { labels: &labels, host: "doctor", network: &network, backbone: None, image, ports: Vec::new() };
+        let spec = PodSpec {
+            labels: &labels,
+            host: "doctor",
+            aliases: &[],
+            network: &network,
+            backbone: None,
+            image,
+            ports: Vec::new(),
+        };
         let output = engine.start_pod(spec).await?.shell.run(SCRIPT).await?;
         Ok((output.status != 0).then(|| output.text.trim().to_owned()))
     }

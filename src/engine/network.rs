@@ -82,7 +82,7 @@ impl Engine {
     pub async fn reconnect(&self, pod: &Pod, to: &Joined) -> Result<(), EngineError> {
         let ipam = EndpointIpamConfig { ipv4_address: Some(to.address.clone()), ..Default::default() };
         let endpoint =
-            EndpointSettings { aliases: Some(vec![pod.host.clone()]), ipam_config: Some(ipam), ..Default::default() };
+            EndpointSettings { aliases: Some(pod.names.clone()), ipam_config: Some(ipam), ..Default::default() };
         let request = NetworkConnectRequest { container: pod.container.clone(), endpoint_config: Some(endpoint) };
         self.docker
             .connect_network(&to.network, request)

@@ -19,6 +19,8 @@ const PORTS_TRIED: u32 = 5;
 pub struct PodSpec<'a> {
     pub labels: &'a RunLabels,
     pub host: &'a str,
+    /// Other names by which its peers know it.
+    pub aliases: &'a [String],
     pub network: &'a str,
     /// The network that joins the regions, if there are several.
     pub backbone: Option<&'a str>,
@@ -31,6 +33,8 @@ pub struct PodSpec<'a> {
 /// A running host.
 pub struct Pod {
     pub host: String,
+    /// The names by which its peers know it.
+    pub names: Vec<String>,
     /// The holder's container id.
     pub container: String,
     /// The host's address in its region's network.
@@ -87,7 +91,7 @@ impl Engine {
             .await
             .map_err(EngineError::doing(format!("create host {}", spec.host)))?;
         if let Some(backbone) = spec.backbone {
-            self.join_network(&created.id, backbone, spec.host).await?;
+            self.join_network(&created.id, backbone, spec).await?;
         }
         self.docker
             .start_container(&created.id, None::<StartContainerOptions>)
@@ -95,15 +99,15 @@ impl Engine {
             .map_err(|error| start_error(spec, &created.id, &error))?;
         let Reached { address, backbone_address, gateways, published } = self.reached(spec, &created.id).await?;
         let shell = Shell::new(self.docker.clone(), spec.host, &created.id);
-        let host = spec.host.to_owned();
-        Ok(Pod { host, container: created.id, address, backbone_address, gateways, published, shell })
+        let (host, names) = (spec.host.to_owned(), names(spec));
+        Ok(Pod { host, names, container: created.id, address, backbone_address, gateways, published, shell })
     }
 
-    async fn join_network(&self, container: &str, network: &str, host: &str) -> Result<(), EngineError> {
-        let endpoint = EndpointSettings { aliases: Some(vec![host.to_owned()]), ..Default::default() };
+    async fn join_network(&self, container: &str, network: &str, spec: &PodSpec<'_>) -> Result<(), EngineError> {
+        let endpoint = EndpointSettings { aliases: Some(names(spec)), ..Default::default() };
         let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) };
         let joined = self.docker.connect_network(network, request).await;
-        joined.map_err(EngineError::doing(format!("join host {host} to the network {network}")))
+        joined.map_err(EngineError::doing(format!("join host {} to the network {network}", spec.host)))
     }
 
     async fn reached(&self, spec: &PodSpec<'_>, id: &str) -> Result<Reached, EngineError> {
@@ -130,6 +134,11 @@ impl Engine {
     }
 }
 
+/// The names by which a host's peers know it.
+fn names(spec: &PodSpec<'_>) -> Vec<String> {
+    std::iter::once(spec.host.to_owned()).chain(spec.aliases.iter().cloned()).collect()
+}
+
 /// The ports to publish, each with the port of 127.0.0.1: the one that was named, or one that is free.
 fn chosen(spec: &PodSpec<'_>) -> Result<Vec<(u16, u16)>, EngineError> {
     let choose = |(port, there): &(u16, u16)| match there {
@@ -151,7 +160,7 @@ fn body(spec: &PodSpec<'_>, ports: &[(u16, u16)]) -> ContainerCreateBody {
             (format!("{port}/tcp"), Some(vec![binding]))
         })
         .collect();
-    let endpoint = EndpointSettings { aliases: Some(vec![spec.host.to_owned()]), ..Default::default() };
+    let endpoint = EndpointSettings { aliases: Some(names(spec)), ..Default::default() };
     ContainerCreateBody {
         image: Some(spec.image.to_owned()),
         hostname: Some(spec.host.to_owned()),

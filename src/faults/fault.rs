@@ -25,6 +25,8 @@ pub enum FaultError {
     Suspended(String),
     #[error("there is no {0} at the moment")]
     NoTarget(String),
+    #[error("`{words}` can mean several: write {ways}")]
+    Ambiguous { words: &'static str, ways: String },
     #[error(transparent)]
     Parameter(#[from] ParameterError),
     #[error(transparent)]

@@ -16,7 +16,7 @@ pub struct Foreseen {
 /// Why a fault can't be applied to hosts in these roles: the run would find out when Patroni refuses, or when there is no
 /// such process.
 fn out_of_role(kind: &FaultKind, aim: &Aim, roles: &Roles) -> Option<&'static str> {
-    let leads = |host: &String| roles.primary.as_ref() == Some(host);
+    let leads = |host: &String| roles.is_primary(host);
     let (primary, standby) = (aim.hosts.iter().any(leads), aim.hosts.iter().any(|host| !leads(host)));
     match (kind.name, aim.parameters.process("process")) {
         ("failover", _) if primary => Some("it is the primary already"),

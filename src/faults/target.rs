@@ -1,6 +1,6 @@
-//! What a scenario can aim a fault at: hosts by name, or by the role that they have when the fault comes.
+//! What a scenario can aim a fault at: hosts by name, or by the role that they have in a cluster when the fault comes.
 
-use std::{fmt, sync::LazyLock};
+use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
 use regex::Regex;
 
@@ -8,16 +8,19 @@ use super::FaultError;
 use crate::{
     plan::Plan,
     suggestion::did_you_mean,
-    system::{Found, System},
+    system::{Found, RunningCluster, System},
+    topology::Cluster,
 };
 
-/// Hosts, each named or by its role: `the primary`, `node1 and node2`, `region eu`, `zone a`, `the rest`.
+/// Hosts, each named or by its role: `the primary`, `a standby of east`, `node1 and node2`, `region eu`, `zone a`, `the
+/// rest`. Where there are several clusters, a role names the one that it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target(Vec<Part>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    Role(Role),
+    /// A role, in the cluster of this name if the words name one.
+    Role(Role, Option<String>),
     Region(String),
     Zone(String),
     Host(String),
@@ -27,6 +30,7 @@ enum Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Primary,
+    StandbyLeader,
     Standby,
     Standbys,
     SynchronousStandby,
@@ -43,11 +47,15 @@ enum Role {
 /// The words for roles, as scenarios write them.
 const ROLES: &[(&str, Role)] = &[
     ("the primary", Role::Primary),
+    ("the standby leader", Role::StandbyLeader),
     ("a standby", Role::Standby),
     ("the standbys", Role::Standbys),
     ("the synchronous standby", Role::SynchronousStandby),
+    ("the DCS leader", Role::DcsLeader),
     ("the etcd leader", Role::DcsLeader),
+    ("a DCS follower", Role::DcsFollower),
     ("an etcd follower", Role::DcsFollower),
+    ("the DCS members", Role::DcsMembers),
     ("the etcd members", Role::DcsMembers),
     ("the nodes", Role::Nodes),
     ("the proxy", Role::Proxy),
@@ -65,27 +73,33 @@ impl Target {
     #[doc(hidden)]
     pub fn pattern() -> String {
         let roles: Vec<&str> = ROLES.iter().map(|(words, _)| *words).collect();
-        let part = format!("(?:{}|(?:region|zone) [a-z][a-z0-9-]*|[a-z][a-z0-9-]*)", roles.join("|"));
+        let name = "[a-z][a-z0-9-]*";
+        let part = format!("(?:(?:{})(?: of {name})?|(?:region|zone) {name}|{name})", roles.join("|"));
         format!("{part}(?:(?:, | and ){part})*")
     }
 
     /// Reads what a step says at `{target}`. Any other word is taken for a host's name.
     pub fn parse(text: &str) -> Self {
         let listed = text.replace(" and ", ", ");
-        let part = |words: &str| match ROLES.iter().find(|(role, _)| *role == words) {
-            Some((_, role)) => Part::Role(*role),
-            None => match words.split_once(' ') {
+        let role = |words: &str| ROLES.iter().find(|(known, _)| *known == words).map(|(_, role)| *role);
+        let part = |words: &str| {
+            let (of, owner) =
+                words.split_once(" of ").map_or((words, None), |(of, owner)| (of, Some(owner.to_owned())));
+            if let Some(role) = role(of) {
+                return Part::Role(role, owner);
+            }
+            match words.split_once(' ') {
                 Some(("region", region)) => Part::Region(region.to_owned()),
                 Some(("zone", zone)) => Part::Zone(zone.to_owned()),
                 _ => Part::Host(words.to_owned()),
-            },
+            }
         };
         Self(listed.split(", ").map(|words| part(words.trim())).collect())
     }
 
     /// The primary, whoever it is when the fault comes.
     pub fn primary() -> Self {
-        Self(vec![Part::Role(Role::Primary)])
+        Self(vec![Part::Role(Role::Primary, None)])
     }
 
     /// Reads a list of hosts that stands anywhere; `None` if it is none.
@@ -113,20 +127,26 @@ impl Target {
     /// What the report says of how its hosts were found.
     #[doc(hidden)]
     pub fn note(&self, roles: &Roles) -> Option<&'static str> {
-        roles.primary_note.filter(|_| self.names(Role::Primary))
+        roles.primary_note.filter(|_| self.0.iter().any(|part| matches!(part, Part::Role(Role::Primary, _))))
     }
 
-    fn names(&self, role: Role) -> bool {
-        self.0.contains(&Part::Role(role))
+    /// Whether it names one of these roles in a cluster of this name; a role without an owner is that of any.
+    fn names(&self, wanted: &[Role], cluster: &str) -> bool {
+        let is_meant = |part: &Part| match part {
+            Part::Role(role, of) => wanted.contains(role) && of.as_ref().is_none_or(|of| of == cluster),
+            _ => false,
+        };
+        self.0.iter().any(is_meant)
     }
 }
 
 impl Part {
     fn resolve(&self, plan: &Plan, roles: &Roles, aimed: &[String]) -> Result<Vec<String>, FaultError> {
         match self {
-            Part::Role(role) => {
-                let hosts = role.hosts(plan, roles, aimed);
-                if hosts.is_empty() { Err(FaultError::NoTarget(role.words().to_owned())) } else { Ok(hosts) }
+            Part::Role(role, of) => {
+                let cluster = owner(plan, *role, of.as_deref())?;
+                let hosts = role.hosts(plan, cluster, roles.of(cluster), aimed);
+                if hosts.is_empty() { Err(FaultError::NoTarget(self.to_string())) } else { Ok(hosts) }
             }
             Part::Region(name) => {
                 let regions = &plan.topology.regions;
@@ -159,24 +179,53 @@ impl Part {
     }
 }
 
+/// The cluster in which a role is meant.
+fn owner<'p>(plan: &'p Plan, role: Role, of: Option<&str>) -> Result<&'p Cluster, FaultError> {
+    let known: Vec<&str> = plan.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    match of {
+        Some(name) if !role.is_of_a_cluster() => {
+            Err(FaultError::NoTarget(format!("`{} of {name}`: these words mean no cluster's", role.words())))
+        }
+        Some(name) => plan
+            .cluster(name)
+            .ok_or_else(|| FaultError::NoTarget(format!("cluster `{name}` ({})", did_you_mean(name, &known)))),
+        None if known.len() > 1 && role.is_of_a_cluster() => {
+            let ways: Vec<String> = known.iter().map(|name| format!("`{} of {name}`", role.words())).collect();
+            Err(FaultError::Ambiguous { words: role.words(), ways: ways.join(" or ") })
+        }
+        None => plan.clusters.first().ok_or_else(|| FaultError::NoTarget("cluster".to_owned())),
+    }
+}
+
 impl Role {
     fn words(self) -> &'static str {
         ROLES.iter().find(|(_, role)| *role == self).map_or("", |(words, _)| words)
     }
 
-    fn hosts(self, plan: &Plan, roles: &Roles, aimed: &[String]) -> Vec<String> {
-        let members = || plan.dcs_members().map(str::to_owned);
+    /// Whether each cluster has its own.
+    fn is_of_a_cluster(self) -> bool {
+        !matches!(self, Role::Everything | Role::Rest | Role::Clients)
+    }
+
+    fn hosts(self, plan: &Plan, cluster: &Cluster, roles: &ClusterRoles, aimed: &[String]) -> Vec<String> {
         let everything = || plan.topology.hosts().map(|host| host.name.clone());
+        let leads_here = |host: &str| plan.cluster_at(host).is_some_and(|own| own.name == cluster.name);
         match self {
             Role::Primary => roles.primary.iter().cloned().collect(),
+            Role::StandbyLeader => roles.standby_leader.iter().cloned().collect(),
             Role::Standby => roles.standbys.iter().take(1).cloned().collect(),
             Role::Standbys => roles.standbys.clone(),
             Role::SynchronousStandby => roles.synchronous_standby.iter().cloned().collect(),
             Role::DcsLeader => roles.dcs_leader.iter().cloned().collect(),
-            Role::DcsFollower => members().filter(|member| Some(member) != roles.dcs_leader.as_ref()).take(1).collect(),
-            Role::DcsMembers => members().collect(),
-            Role::Nodes => plan.nodes.clone(),
-            Role::Proxy => plan.balancers().map(|(host, _)| host.to_owned()).take(1).collect(),
+            Role::DcsFollower => {
+                let others = cluster.dcs.iter().filter(|member| Some(*member) != roles.dcs_leader.as_ref());
+                others.take(1).cloned().collect()
+            }
+            Role::DcsMembers => cluster.dcs.clone(),
+            Role::Nodes => cluster.nodes.clone(),
+            Role::Proxy => {
+                plan.balancers().map(|(host, _)| host.to_owned()).filter(|host| leads_here(host)).take(1).collect()
+            }
             Role::Everything => everything().collect(),
             Role::Rest => everything().filter(|host| !aimed.contains(host)).collect(),
             Role::Clients => vec![CLIENTS.to_owned()],
@@ -184,12 +233,20 @@ impl Role {
     }
 }
 
-/// Who has which role at one moment.
+/// Who has which role at one moment, in each cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles {
-    pub primary: Option<String>,
+    clusters: BTreeMap<String, ClusterRoles>,
     /// How the primary was found, if it does not say itself that it leads.
     pub primary_note: Option<&'static str>,
+}
+
+/// Who has which role in a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterRoles {
+    pub primary: Option<String>,
+    /// The node that leads while the cluster follows another one.
+    pub standby_leader: Option<String>,
     /// The first is `a standby`.
     pub standbys: Vec<String>,
     pub synchronous_standby: Option<String>,
@@ -197,56 +254,101 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Asks a system for the roles that targets name, and no others: a fault must come at its instant.
-    pub async fn ask(system: &System, targets: &[&Target]) -> Self {
-        let named = |role| targets.iter().any(|target| target.names(role));
-        let mut roles = Self::default();
-        if named(Role::Primary) {
-            let primary = system.leader_or_last().await;
-            roles.primary_note = match primary.as_ref().map(|primary| primary.found) {
-                None | Some(Found::Answered) => None,
-                Some(Found::HoldsLeaderKey) => Some("by the leader key, as no node says that it leads"),
-                Some(Found::LedLast) => {
-                    Some("which led last, as no node says that it leads and no leader key is found")
-                }
-            };
-            roles.primary = primary.map(|primary| primary.node);
-        }
-        if named(Role::Standby) || named(Role::Standbys) {
-            roles.standbys = system.standbys().await;
-        }
-        if named(Role::SynchronousStandby) {
-            roles.synchronous_standby = system.synchronous_standby().await;
-        }
-        if named(Role::DcsLeader) || named(Role::DcsFollower) {
-            roles.dcs_leader = system.dcs_leader().await;
-        }
-        roles
+    /// The roles in a cluster.
+    fn of(&self, cluster: &Cluster) -> &ClusterRoles {
+        static NOBODY: ClusterRoles = ClusterRoles {
+            primary: None,
+            standby_leader: None,
+            standbys: Vec::new(),
+            synchronous_standby: None,
+            dcs_leader: None,
+        };
+        self.clusters.get(&cluster.name).unwrap_or(&NOBODY)
     }
 
-    /// Every way in which the hosts of a plan can have the roles, while all of them live.
+    /// Whether a node is the primary of its cluster.
+    pub fn is_primary(&self, node: &str) -> bool {
+        self.clusters.values().any(|roles| roles.primary.as_deref() == Some(node))
+    }
+
+    /// Asks a system for the roles that targets name, and no others: a fault must come at its instant.
+    pub async fn ask(system: &System, targets: &[&Target]) -> Self {
+        let mut found = Self::default();
+        for cluster in system.clusters() {
+            let named = |roles: &[Role]| targets.iter().any(|target| target.names(roles, &cluster.plan().name));
+            let mut roles = ClusterRoles::default();
+            if named(&[Role::Primary]) {
+                (roles.primary, found.primary_note) = primary(system, cluster).await;
+            }
+            if named(&[Role::StandbyLeader]) {
+                roles.standby_leader = cluster.standby_leader().await;
+            }
+            if named(&[Role::Standby, Role::Standbys]) {
+                roles.standbys = cluster.standbys().await;
+            }
+            if named(&[Role::SynchronousStandby]) {
+                roles.synchronous_standby = cluster.synchronous_standby().await;
+            }
+            if named(&[Role::DcsLeader, Role::DcsFollower]) {
+                roles.dcs_leader = match system.plan().dcs_of(cluster.plan()) {
+                    Some(dcs) => system.dcs_leader(dcs).await,
+                    None => None,
+                };
+            }
+            found.clusters.insert(cluster.plan().name.clone(), roles);
+        }
+        found
+    }
+
+    /// Ways in which the hosts of a plan can have the roles, while all of them live: of one cluster every way, of several
+    /// each cluster's ways side by side.
     pub fn possible(plan: &Plan) -> Vec<Self> {
-        let members: Vec<&str> = plan.dcs_members().collect();
+        let ways: Vec<(&String, Vec<ClusterRoles>)> =
+            plan.clusters.iter().map(|cluster| (&cluster.name, ClusterRoles::possible(plan, cluster))).collect();
+        let most = ways.iter().map(|(_, ways)| ways.len()).max().unwrap_or_default();
+        let nth = |index: usize| {
+            let of = |(name, ways): &(&String, Vec<ClusterRoles>)| {
+                Some(((*name).clone(), ways.get(index % ways.len().max(1))?.clone()))
+            };
+            Self { clusters: ways.iter().filter_map(of).collect(), primary_note: None }
+        };
+        (0..most).map(nth).collect()
+    }
+}
+
+impl ClusterRoles {
+    fn possible(plan: &Plan, cluster: &Cluster) -> Vec<Self> {
+        let synchronous_mode = plan.settings_of(cluster).patroni.synchronous_mode;
         let mut found = Vec::new();
-        for primary in &plan.nodes {
-            let others: Vec<String> = plan.nodes.iter().filter(|node| *node != primary).cloned().collect();
+        for leader in &cluster.nodes {
+            let others: Vec<String> = cluster.nodes.iter().filter(|node| *node != leader).cloned().collect();
             // Any of the others can be the one that `a standby` or `the synchronous standby` means.
             for first in 0..others.len().max(1) {
                 let mut standbys = others.clone();
                 standbys.rotate_left(first);
-                let synchronous_mode = plan.topology.settings.patroni.synchronous_mode;
-                let synchronous_standby = standbys.first().filter(|_| synchronous_mode).cloned();
-                found.extend(members.iter().map(|member| Self {
-                    primary: Some(primary.clone()),
-                    primary_note: None,
+                found.extend(cluster.dcs.iter().map(|member| Self {
+                    // One that follows becomes a primary when it is promoted.
+                    primary: Some(leader.clone()),
+                    standby_leader: cluster.follows.as_ref().map(|_| leader.clone()),
                     standbys: standbys.clone(),
-                    synchronous_standby: synchronous_standby.clone(),
-                    dcs_leader: Some((*member).to_owned()),
+                    synchronous_standby: standbys.first().filter(|_| synchronous_mode).cloned(),
+                    dcs_leader: Some(member.clone()),
                 }));
             }
         }
         found
     }
+}
+
+/// The primary of a cluster, with a note if it does not say itself that it leads.
+async fn primary(system: &System, cluster: RunningCluster<'_>) -> (Option<String>, Option<&'static str>) {
+    let found = system.primary_of(cluster).await;
+    let note = match found.as_ref().map(|primary| primary.found) {
+        None | Some(Found::Answered) => None,
+        Some(Found::HoldsLeaderKey) => Some("by the leader key, as no node says that it leads"),
+        Some(Found::LedLast) => Some("which led last, as no node says that it leads and no leader key is found"),
+    };
+    (found.map(|primary| primary.node), note)
 }
 
 impl fmt::Display for Target {
@@ -262,7 +364,8 @@ impl fmt::Display for Target {
 impl fmt::Display for Part {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Part::Role(role) => formatter.write_str(role.words()),
+            Part::Role(role, None) => formatter.write_str(role.words()),
+            Part::Role(role, Some(of)) => write!(formatter, "{} of {of}", role.words()),
             Part::Region(name) => write!(formatter, "region {name}"),
             Part::Zone(name) => write!(formatter, "zone {name}"),
             Part::Host(name) => formatter.write_str(name),
@@ -280,8 +383,9 @@ mod tests {
         assert_eq!(Target::parse("node2"), Target(vec![Part::Host("node2".to_owned())]));
         let listed = Target::parse("region eu, the etcd leader, zone a and node1");
         assert_eq!(listed.0[0], Part::Region("eu".to_owned()));
-        assert_eq!(listed.0[1], Part::Role(Role::DcsLeader));
-        assert_eq!(listed.to_string(), "region eu, the etcd leader, zone a and node1");
+        assert_eq!(listed.0[1], Part::Role(Role::DcsLeader, None));
+        assert_eq!(listed.to_string(), "region eu, the DCS leader, zone a and node1");
+        assert_eq!(Target::parse("a standby of east").0, [Part::Role(Role::Standby, Some("east".to_owned()))]);
         assert_eq!(listed.0[2], Part::Zone("a".to_owned()));
         assert_eq!(Target::parse(&listed.to_string()), listed);
     }
@@ -292,6 +396,7 @@ mod tests {
         assert!(ROLES.iter().all(|(words, _)| pattern.is_match(words)));
         assert!(pattern.is_match("node1, node2 and the proxy"));
         assert!(pattern.is_match("region eu-west"));
+        assert!(pattern.is_match("the primary of west and a standby of east"));
         assert!(!pattern.is_match("node1 or node2"));
     }
 }

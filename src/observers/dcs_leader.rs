@@ -8,6 +8,7 @@ use super::{DcsMember, Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     dcs::{MemberId, Status},
     history::{Occurrence, Recorder},
+    plan::PlannedDcs,
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -21,14 +22,18 @@ const PERIOD: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_millis(400);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
-    let members = scene.dcs_members(OBSERVER.name, TIMEOUT)?;
-    let Some(dcs) = scene.plan.dcs.first() else { return Ok(Vec::new()) };
-    let target = dcs.kind.name();
-    Ok(vec![Watch::new(target, watch_leader(target, members, scene.recorder.clone()))])
+    let watch_one = |dcs: &PlannedDcs| {
+        let members = scene.dcs_members(OBSERVER.name, dcs, TIMEOUT)?;
+        let target = scene.plan.words_for(dcs);
+        let name = (scene.plan.dcs.len() > 1).then(|| dcs.name.clone());
+        Ok(Watch::new(&target.clone(), watch_leader(target, name, members, scene.recorder.clone())))
+    };
+    scene.plan.dcs.iter().map(watch_one).collect()
 }
 
-async fn watch_leader(target: &'static str, mut members: Vec<DcsMember>, recorder: Recorder) -> String {
-    let mut pulse = Pulse::new(OBSERVER.name, target, &recorder);
+/// Watches the members of one DCS, which has a name where there are several.
+async fn watch_leader(target: String, dcs: Option<String>, mut members: Vec<DcsMember>, recorder: Recorder) -> String {
+    let mut pulse = Pulse::new(OBSERVER.name, &target, &recorder);
     let mut due = every(PERIOD);
     let mut names = BTreeMap::new();
     let mut recorded: Option<Option<String>> = None;
@@ -41,7 +46,7 @@ async fn watch_leader(target: &'static str, mut members: Vec<DcsMember>, recorde
         }
         let leader = leader(statuses.into_iter().flatten(), &names);
         if let Some(leader) = leader.filter(|leader| recorded.as_ref() != Some(leader)) {
-            recorder.record(Occurrence::DcsLeader { member: leader.clone(), dcs: None });
+            recorder.record(Occurrence::DcsLeader { member: leader.clone(), dcs: dcs.clone() });
             recorded = Some(leader);
         }
         pulse.beat();

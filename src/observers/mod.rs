@@ -27,7 +27,7 @@ use crate::{
     dcs,
     engine::{Engine, labels::RunLabels},
     history::{Occurrence, Recorder},
-    plan::Plan,
+    plan::{Plan, PlannedDcs},
     services::service,
     system::Access,
 };
@@ -77,17 +77,22 @@ impl Scene<'_> {
         self.access.address(host, port).ok_or_else(unpublished)
     }
 
-    /// The members of the DCS. Each request to one of them may take `answer_within`.
-    fn dcs_members(&self, observer: &'static str, answer_within: Duration) -> Result<Vec<DcsMember>, ObserverError> {
-        let Some(dcs) = self.plan.dcs.first() else { return Ok(Vec::new()) };
-        let client = |member: &String| {
-            let no_client = || ObserverError::NoClient { observer, reason: format!("{} is no DCS", dcs.kind.name()) };
-            let port = service(dcs.kind).dcs().ok_or_else(no_client)?.client_port;
+    /// The members of a DCS. Each request to one of them may take `answer_within`.
+    fn dcs_members(
+        &self,
+        observer: &'static str,
+        dcs: &PlannedDcs,
+        answer_within: Duration,
+    ) -> Result<Vec<DcsMember>, ObserverError> {
+        let kind = dcs.kind;
+        let Some(port) = service(kind).dcs().map(|dcs| dcs.client_port) else { return Ok(Vec::new()) };
+        let client = |member: &str| {
             let address = self.address(observer, member, port)?;
-            let client = dcs::client(dcs.kind, &[address], answer_within).ok_or_else(no_client)?;
-            Ok((member.clone(), client))
+            let no_client = || ObserverError::NoClient { observer, reason: format!("{} is no DCS", kind.name()) };
+            let client = dcs::client(kind, &[address], answer_within).ok_or_else(no_client)?;
+            Ok((member.to_owned(), client))
         };
-        dcs.members.iter().map(client).collect()
+        dcs.members.iter().map(|member| client(member)).collect()
     }
 }
 

@@ -4,6 +4,8 @@
 
 pub mod access;
 mod clock;
+mod cluster;
+mod dcs;
 mod disk;
 pub mod operations;
 mod replication;
@@ -20,6 +22,7 @@ use std::{
 };
 
 pub use access::{Access, Credentials};
+pub use cluster::RunningCluster;
 pub use disk::DiskError;
 pub use roles::{Found, Leader};
 pub use session::Session;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::System;
+use super::{RunningCluster, System};
 use crate::services::patroni::REST_PORT;
 
 /// How long a question may take.
@@ -63,33 +63,6 @@ impl System {
         self.ask(node, "POST", "restart", &json!({})).await
     }
 
-    /// Changes the configuration that all nodes share. A null removes a key.
-    pub async fn configure(&self, change: &Value) -> Result<String, OperationError> {
-        let mut last = None;
-        for node in &self.plan().nodes {
-            match self.ask(node, "PATCH", "config", change).await {
-                Err(unreachable @ OperationError::Unreachable { .. }) => last = Some(unreachable),
-                answered => return answered,
-            }
-        }
-        Err(last.unwrap_or_else(|| OperationError::Unreachable {
-            node: "any node".to_owned(),
-            reason: "there is none".to_owned(),
-        }))
-    }
-
-    /// The configuration that all nodes share, as the first node that answers reports it.
-    pub async fn configuration(&self) -> Result<Value, String> {
-        self.first_told("config").await
-    }
-
-    /// The members of the cluster in the DCS, as the first node that answers reports them.
-    pub async fn members(&self) -> Result<Vec<String>, String> {
-        let told = self.first_told("cluster").await?;
-        let members = told["members"].as_array().cloned().unwrap_or_default();
-        Ok(members.iter().filter_map(|member| member["name"].as_str().map(str::to_owned)).collect())
-    }
-
     /// Whether every node's Patroni has seen its PostgreSQL run. One that has not yet keeps a change of the
     /// configuration to itself until PostgreSQL is started the next time.
     pub async fn agents_run(&self) -> Result<(), String> {
@@ -111,17 +84,6 @@ impl System {
     /// What a node's Patroni reports of itself.
     pub async fn patroni_says(&self, node: &str) -> Result<Value, String> {
         self.told(node, "patroni").await
-    }
-
-    async fn first_told(&self, path: &str) -> Result<Value, String> {
-        let mut last = "there is no node".to_owned();
-        for node in &self.plan().nodes {
-            match self.told(node, path).await {
-                Ok(told) => return Ok(told),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 
     /// A node's Patroni's answer to a GET, whatever its status.
@@ -152,5 +114,45 @@ impl System {
         }
         let (node, path) = (node.to_owned(), path.to_owned());
         Err(OperationError::Refused { node, path, status: status.as_u16(), text })
+    }
+}
+
+impl RunningCluster<'_> {
+    /// Changes the configuration that all nodes of the cluster share. A null removes a key.
+    pub async fn configure(&self, change: &Value) -> Result<String, OperationError> {
+        let mut last = None;
+        for node in &self.cluster.nodes {
+            match self.system.ask(node, "PATCH", "config", change).await {
+                Err(unreachable @ OperationError::Unreachable { .. }) => last = Some(unreachable),
+                answered => return answered,
+            }
+        }
+        Err(last.unwrap_or_else(|| OperationError::Unreachable {
+            node: "any node".to_owned(),
+            reason: "there is none".to_owned(),
+        }))
+    }
+
+    /// The configuration that all nodes of the cluster share, as the first node that answers reports it.
+    pub async fn configuration(&self) -> Result<Value, String> {
+        self.first_report("config").await
+    }
+
+    /// The members of the cluster in its DCS, as the first node that answers reports them.
+    pub async fn members(&self) -> Result<Vec<String>, String> {
+        let report = self.first_report("cluster").await?;
+        let members = report["members"].as_array().cloned().unwrap_or_default();
+        Ok(members.iter().filter_map(|member| member["name"].as_str().map(str::to_owned)).collect())
+    }
+
+    async fn first_report(&self, path: &str) -> Result<Value, String> {
+        let mut last = "there is no node".to_owned();
+        for node in &self.cluster.nodes {
+            match self.system.told(node, path).await {
+                Ok(report) => return Ok(report),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 }

@@ -4,18 +4,10 @@ use std::{sync::PoisonError, time::Duration};
 
 use futures::future::join_all;
 
-use super::{NODE, NODE_TIMELINE, System};
-use crate::{
-    dcs::{self, Client, DcsError},
-    services::{patroni::SCOPE, service},
-    waiting::{NotReady, wait_until},
-};
+use super::{NODE, NODE_TIMELINE, RunningCluster, System};
 
 /// How long a member may take to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How long the DCS may take to change its leader when it is asked to: an election, at most.
-const LEADER_MOVED_WITHIN: Duration = Duration::from_secs(10);
-
 /// The node that leads, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leader {
@@ -37,117 +29,116 @@ pub enum Found {
 }
 
 impl System {
-    /// The node whose Patroni says that it leads. If several do (one of them was frozen, and says what it knew), it is the
-    /// holder of the leader key, or else the one on the highest timeline.
+    /// The node that leads the system: whose Patroni says that it is the primary of a cluster that follows no other. If
+    /// several do (one of them was frozen, and says what it knew; a region came back after another was promoted), it is
+    /// the holder of a leader key, or else the one on the highest timeline.
     pub async fn leader(&self) -> Option<String> {
-        let mut leaders = self.leaders().await;
+        let mut leaders = self.who_says(&self.plan().nodes, "primary").await;
         let leader = if leaders.len() < 2 { leaders.pop() } else { self.rightful(leaders).await };
         if let Some(leader) = &leader {
-            *self.inner.led_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(leader.clone());
+            self.note_leader(leader);
         }
         leader
     }
 
-    /// The leader, also while no Patroni says that it leads: one that is starved or frozen does not answer. Then it is the
-    /// holder of the leader key, or else the node that led last.
-    pub async fn leader_or_last(&self) -> Option<Leader> {
-        if let Some(node) = self.leader().await {
+    /// The primary of a cluster, also while no Patroni says that it leads: one that is starved or frozen does not answer.
+    /// Then it is the holder of the leader key, or else the node that led last. A cluster that follows another one has
+    /// none.
+    pub async fn primary_of(&self, cluster: RunningCluster<'_>) -> Option<Leader> {
+        let (nodes, follows) = (&cluster.plan().nodes, cluster.plan().follows.is_some());
+        let mut primaries = self.who_says(nodes, "primary").await;
+        let primary = if primaries.len() < 2 { primaries.pop() } else { self.rightful(primaries).await };
+        if let Some(node) = primary {
+            self.note_leader(&node);
             return Some(Leader { node, found: Found::Answered });
         }
-        if let Some(node) = self.leader_key_holder().await {
+        // Until it is promoted, the holder of its key is a standby leader.
+        if let Some(node) = cluster.leader_key_holder().await.filter(|_| !follows) {
             return Some(Leader { node, found: Found::HoldsLeaderKey });
         }
         let last = self.inner.led_last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        last.map(|node| Leader { node, found: Found::LedLast })
+        last.filter(|last| nodes.contains(last)).map(|node| Leader { node, found: Found::LedLast })
+    }
+
+    fn note_leader(&self, leader: &str) {
+        *self.inner.led_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(leader.to_owned());
     }
 
     /// Which of several nodes that say they lead does.
     async fn rightful(&self, leaders: Vec<String>) -> Option<String> {
-        let holder = self.leader_key_holder().await;
-        if let Some(holder) = holder.filter(|holder| leaders.contains(holder)) {
-            return Some(holder);
-        }
         let written = format!("SELECT {NODE_TIMELINE} FROM {NODE} WHERE NOT standby");
-        let timelines = join_all(leaders.iter().map(|node| self.sql_value(node, &written))).await;
-        highest_timeline(leaders.into_iter().zip(timelines.into_iter().map(Result::ok)))
+        let holders = join_all(self.clusters().map(|cluster| async move { cluster.leader_key_holder().await })).await;
+        let held: Vec<String> =
+            leaders.iter().filter(|leader| holders.iter().flatten().any(|holder| holder == *leader)).cloned().collect();
+        match held.as_slice() {
+            [holder] => return Some(holder.clone()),
+            _ if held.is_empty() => {}
+            // Each holds the key of a cluster of its own.
+            _ => return self.on_the_highest_timeline(held, &written).await,
+        }
+        self.on_the_highest_timeline(leaders, &written).await
     }
 
-    /// The node whose name the leader key has, as the first member of the DCS that answers says.
-    async fn leader_key_holder(&self) -> Option<String> {
-        let key = format!("/service/{SCOPE}/leader");
-        let members: Vec<&str> = self.plan().dcs_members().collect();
-        let asked = members.iter().map(|member| async {
-            let mut client = self.dcs_client(&[member], ANSWER_WITHIN).ok()?;
-            client.read(&key).await.ok()?
-        });
-        let holder = join_all(asked).await.into_iter().flatten().next();
-        holder.filter(|holder| self.plan().nodes.contains(holder))
+    async fn on_the_highest_timeline(&self, nodes: Vec<String>, written: &str) -> Option<String> {
+        let timelines = join_all(nodes.iter().map(|node| self.sql_value(node, written))).await;
+        highest_timeline(nodes.into_iter().zip(timelines.into_iter().map(Result::ok)))
     }
 
-    /// The nodes whose Patroni says that it leads: more than one if one was frozen, and says what it knew.
-    pub(super) async fn leaders(&self) -> Vec<String> {
-        self.who_says("leader").await
-    }
-
-    /// The nodes that stream as standbys, as their Patroni reports.
+    /// The nodes that stream as standbys, as their Patroni reports, of every cluster.
     pub async fn standbys(&self) -> Vec<String> {
-        self.who_says("replica").await
-    }
-
-    /// The node that is the synchronous standby, if there is one.
-    pub async fn synchronous_standby(&self) -> Option<String> {
-        self.who_says("synchronous").await.into_iter().next()
+        self.who_says(&self.plan().nodes, "replica").await
     }
 
     /// The nodes whose Patroni says yes at this path of its REST API.
-    async fn who_says(&self, path: &str) -> Vec<String> {
-        let nodes = &self.plan().nodes;
+    async fn who_says(&self, nodes: &[String], path: &str) -> Vec<String> {
         let answers = join_all(nodes.iter().map(|node| self.rest_status(node, path))).await;
         nodes.iter().zip(answers).filter(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone()).collect()
-    }
-
-    /// The member that leads the DCS, as it reports itself.
-    pub async fn dcs_leader(&self) -> Option<String> {
-        let members: Vec<&str> = self.plan().dcs_members().collect();
-        let asked = members.iter().map(|member| async move {
-            let mut client = self.dcs_client(&[member], ANSWER_WITHIN).ok()?;
-            client.status().await.ok()?.leads().then(|| (*member).to_owned())
-        });
-        join_all(asked).await.into_iter().flatten().next()
-    }
-
-    /// Makes a member the leader of the DCS, and waits until it is.
-    pub async fn move_dcs_leader(&self, to: &str) -> Result<(), NotReady> {
-        let dcs = self.plan().dcs_at(to).map_or("the DCS", |dcs| dcs.kind.name());
-        wait_until(&format!("{dcs} to be led by {to}"), LEADER_MOVED_WITHIN, || async move {
-            let leader = self.dcs_leader().await.ok_or_else(|| format!("{dcs} has no leader"))?;
-            if leader == to {
-                return Ok(());
-            }
-            let failed = |error: DcsError| error.to_string();
-            let target = self.dcs_client(&[to], ANSWER_WITHIN)?.status().await.map_err(failed)?;
-            let mut leading = self.dcs_client(&[&leader], ANSWER_WITHIN)?;
-            leading.hand_over(&target.own_id).await.map_err(failed)?;
-            Err(format!("{leader} was asked to hand over"))
-        })
-        .await
-    }
-
-    /// A client of these members of one DCS. Each request may take `answer_within`.
-    pub(super) fn dcs_client(&self, members: &[&str], answer_within: Duration) -> Result<Box<dyn Client>, String> {
-        let dcs = members.first().and_then(|member| self.plan().dcs_at(member)).ok_or("there is no DCS")?;
-        let kind = dcs.kind;
-        let no_dcs = || format!("{} is no DCS", kind.name());
-        let port = service(kind).dcs().ok_or_else(no_dcs)?.client_port;
-        let published =
-            |member: &&str| self.access().address(member, port).ok_or_else(|| format!("{member} is not published"));
-        let addresses = members.iter().map(published).collect::<Result<Vec<_>, _>>()?;
-        dcs::client(kind, &addresses, answer_within).ok_or_else(no_dcs)
     }
 
     /// The status with which a node's Patroni answers, if it does.
     pub async fn rest_status(&self, node: &str, path: &str) -> Option<u16> {
         Some(self.patroni_answer(node, path).await.ok()?.status().as_u16())
+    }
+}
+
+impl RunningCluster<'_> {
+    /// The node that leads this cluster, a primary or a standby leader, as its Patroni reports; if several say so, the one
+    /// that holds the leader key, or else the one on the highest timeline.
+    pub async fn leader(&self) -> Option<String> {
+        let mut leaders = self.leaders().await;
+        if leaders.len() < 2 { leaders.pop() } else { self.system.rightful(leaders).await }
+    }
+
+    /// The nodes whose Patroni says that it leads: more than one if one was frozen, and says what it knew.
+    pub async fn leaders(&self) -> Vec<String> {
+        self.system.who_says(&self.cluster.nodes, "leader").await
+    }
+
+    /// The node that leads while the cluster follows another one, if it does.
+    pub async fn standby_leader(&self) -> Option<String> {
+        self.system.who_says(&self.cluster.nodes, "standby-leader").await.pop()
+    }
+
+    /// The nodes that stream as standbys, as their Patroni reports; not a standby leader.
+    pub async fn standbys(&self) -> Vec<String> {
+        self.system.who_says(&self.cluster.nodes, "replica").await
+    }
+
+    /// The node that is the synchronous standby, if there is one.
+    pub async fn synchronous_standby(&self) -> Option<String> {
+        self.system.who_says(&self.cluster.nodes, "synchronous").await.into_iter().next()
+    }
+
+    /// The node whose name the leader key has, as the first member of the DCS that answers says.
+    pub async fn leader_key_holder(&self) -> Option<String> {
+        let key = self.cluster.key("leader");
+        let dcs = self.system.plan().dcs_of(self.cluster)?;
+        let asked = dcs.members.iter().map(|member| async {
+            let mut client = self.system.dcs_client(dcs, &[member], ANSWER_WITHIN).ok()?;
+            client.read(&key).await.ok()?
+        });
+        let holder = join_all(asked).await.into_iter().flatten().next();
+        holder.filter(|holder| self.cluster.nodes.contains(holder))
     }
 }
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::System;
 use crate::{
     engine::EngineError,
-    links::{Listener, Toxiproxy, ToxiproxyError, listener_name, listener_port, redirect_script},
-    plan::ShapedLink,
+    links::{
+        Listener, Stream, Toxic, ToxicKind, Toxiproxy, ToxiproxyError, listener_name, listener_port, redirect_script,
+    },
+    plan::{RegionDelay, ShapedLink},
     services::toxiproxy,
     waiting::{NotReady, wait_until},
 };
@@ -60,7 +62,16 @@ impl System {
         let what = format!("an answer of the Toxiproxy of {host}");
         let look = || async { toxiproxy.listeners().await.map_err(|error| error.to_string()) };
         wait_until(&what, ANSWERS_WITHIN, look).await?;
-        Ok(toxiproxy.populate(&listeners).await?)
+        toxiproxy.populate(&listeners).await?;
+        for link in self.links_from(host) {
+            let toxics = link.delay.map(region_toxics).unwrap_or_default();
+            for port in &link.ports {
+                for toxic in &toxics {
+                    toxiproxy.add(&listener_name(&link.to, *port), toxic).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn links_from<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a ShapedLink> {
@@ -77,4 +88,19 @@ impl System {
         };
         link.ports.iter().map(listener).collect()
     }
+}
+
+/// What data meets on its way between two regions, each way: these toxics stay for as long as the listener is there.
+fn region_toxics(delay: RegionDelay) -> Vec<Toxic> {
+    let ways = [(Stream::Upstream, "up"), (Stream::Downstream, "down")];
+    let latency = ToxicKind::Latency { latency_ms: delay.one_way_ms, jitter_ms: delay.jitter_ms };
+    let bandwidth = delay.bandwidth_kb_per_s.map(|rate_kb_per_s| ToxicKind::Bandwidth { rate_kb_per_s });
+    let kinds = [Some(("delay", latency)), bandwidth.map(|kind| ("bandwidth", kind))];
+    let toxic = |(stream, way): (Stream, &str), (what, kind): (&str, ToxicKind)| Toxic {
+        name: format!("region-{what}-{way}"),
+        stream,
+        toxicity: 1.0,
+        kind,
+    };
+    ways.into_iter().flat_map(|way| kinds.clone().into_iter().flatten().map(move |kind| toxic(way, kind))).collect()
 }

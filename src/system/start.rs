@@ -8,16 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{join_all, try_join, try_join_all, try_join3};
+use futures::future::{join_all, try_join, try_join_all};
 
-use super::{Access, DiskError, Inner, Services, ShapingError, System};
+use super::{Access, DiskError, Inner, RunningCluster, Services, ShapingError, System};
 use crate::{
     credentials,
     credentials::Credentials,
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
-    plan::Plan,
+    plan::{Plan, PlannedService},
     services::{self, Rendered, Starts},
-    topology::{Host, ServiceKind, WRITE},
+    topology::{Follows, Host, ServiceKind, WRITE},
     waiting::{NotReady, wait_until},
 };
 
@@ -96,9 +96,9 @@ impl System {
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
-        let (on_hosts, behind_primary, ()) =
-            try_join3(try_join_all(hosts), begun.start_behind_primary(&starter), begun.configure_dcs()).await?;
-        let services = on_hosts.into_iter().flatten().chain(behind_primary).collect();
+        let clusters = begun.clusters().map(|cluster| begun.bring_up(&starter, cluster));
+        let (on_hosts, in_clusters) = try_join(try_join_all(hosts), try_join_all(clusters)).await?;
+        let services = on_hosts.into_iter().chain(in_clusters).flatten().collect();
         Ok(Self { services: Arc::new(services), ..begun })
     }
 
@@ -111,63 +111,102 @@ impl System {
         if !started.is_empty() {
             self.shape_links(host).await?;
         }
-        let at_once = others.iter().filter(|kind| services::service(**kind).starts == Starts::AtOnce);
+        let at_once = others.iter().filter(|kind| self.starts_at_once(host, **kind));
         started.extend(try_join_all(at_once.map(|kind| starter.service(pod, *kind))).await?);
         Ok(started)
+    }
+
+    /// Whether a service waits for nobody. Nodes of a cluster that follows another one wait for that: a standby leader that
+    /// comes too early asks again only in its agent's next loop.
+    fn starts_at_once(&self, host: &str, kind: ServiceKind) -> bool {
+        let row = services::service(kind);
+        let follows = self.plan().cluster_of(host).is_some_and(|cluster| cluster.follows.is_some());
+        row.starts == Starts::AtOnce && !(row.is_node() && follows)
+    }
+
+    /// Brings a cluster up: its configuration, its nodes once there is somebody to follow, and what waits for its leader. A
+    /// balancer that starts earlier would mark every server DOWN and need `rise` more checks after that.
+    async fn bring_up(&self, starter: &Starter<'_>, cluster: RunningCluster<'_>) -> Result<Vec<Started>, SystemError> {
+        let plan = self.plan();
+        let deadline = Duration::from_secs(plan.deadlines.cluster_ready_s);
+        let mut started = Vec::new();
+        self.configure_dcs(cluster).await?;
+        let concerned: Vec<ServiceKind> =
+            plan.dcs_of(cluster.plan()).map(|dcs| dcs.kind).into_iter().chain([ServiceKind::Patroni]).collect();
+        if let Some(follows) = &cluster.plan().follows {
+            let what = format!("a server at {}:{} for {} to follow", follows.host, follows.port, cluster.plan().name);
+            let waited = wait_until(&what, deadline, || self.can_be_followed(follows)).await;
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))?;
+            let nodes = cluster.plan().nodes.iter().filter_map(|node| self.pod(node));
+            started.extend(try_join_all(nodes.map(|pod| starter.service(pod, ServiceKind::Patroni))).await?);
+        }
+        let behind_leader = |planned: &&PlannedService| {
+            let own = plan.cluster_at(&planned.host).is_some_and(|own| own.name == cluster.plan().name);
+            services::service(planned.kind).starts == Starts::BehindAPrimary && own
+        };
+        let waiting: Vec<&PlannedService> = plan.services.iter().filter(behind_leader).collect();
+        if !waiting.is_empty() {
+            let look = || async { cluster.leader().await.ok_or("no Patroni says that it leads".to_owned()) };
+            let what = if plan.clusters.len() == 1 {
+                "a primary".to_owned()
+            } else {
+                format!("a leader of {}", cluster.plan().name)
+            };
+            wait_until(&what, deadline, look).await.map_err(|missed| self.with_logs(missed, &concerned))?;
+        }
+        let waiting = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
+        started.extend(try_join_all(waiting.map(|(pod, kind)| starter.service(pod, kind))).await?);
+        Ok(started)
+    }
+
+    /// Whether a standby leader finds a server where it is to connect.
+    async fn can_be_followed(&self, follows: &Follows) -> Result<(), String> {
+        let host = self.plan().topology.host_called(&follows.host).map(|host| host.name.clone());
+        let host = host.ok_or_else(|| format!("no host is called {}", follows.host))?;
+        self.query(&host, follows.port, "SELECT pg_is_in_recovery()").await.map(|_| ())
     }
 
     /// Writes the shared configuration into the DCS as soon as it has a quorum, so that every node starts with it.
     /// The first primary would do so only in the loop after its election: a standby that came before that would
     /// start with PostgreSQL's defaults and stop again.
-    async fn configure_dcs(&self) -> Result<(), SystemError> {
-        let Some(cluster) = self.plan().clusters.first() else { return Ok(()) };
-        let Some(dcs) = self.plan().dcs_of(cluster) else { return Ok(()) };
+    async fn configure_dcs(&self, cluster: RunningCluster<'_>) -> Result<(), SystemError> {
+        let Some(dcs) = self.plan().dcs_of(cluster.plan()) else { return Ok(()) };
         let members: Vec<&str> = dcs.members.iter().map(String::as_str).collect();
-        let site = self.plan().site(cluster.nodes.first().map_or("", String::as_str));
-        let (configuration, key) = (services::patroni::dynamic(&site).to_string(), cluster.key("config"));
+        let site = self.plan().site(cluster.plan().nodes.first().map_or("", String::as_str));
+        let (key, configuration) = (cluster.plan().key("config"), services::patroni::dynamic(&site).to_string());
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let put = || async {
-            let mut client = self.dcs_client(&members, DCS_PUT_WITHIN)?;
+            let mut client = self.dcs_client(dcs, &members, DCS_PUT_WITHIN)?;
             client.put(&key, &configuration).await.map_err(|error| error.to_string())
         };
         let written = wait_until("a DCS that takes writes", deadline, put).await;
         Ok(written.map_err(|missed| self.with_logs(missed, &[dcs.kind]))?)
     }
 
-    /// Starts what must find a primary when it starts. A proxy that starts earlier would mark every server DOWN
-    /// and need `rise` more checks after that.
-    async fn start_behind_primary(&self, starter: &Starter<'_>) -> Result<Services, SystemError> {
-        let waiting: Vec<_> = self
-            .plan()
-            .services
-            .iter()
-            .filter(|service| services::service(service.kind).starts == Starts::BehindAPrimary)
-            .collect();
-        if waiting.is_empty() {
-            return Ok(Services::new());
-        }
-        let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
-        let look = || async { self.leader().await.ok_or("no Patroni says that it leads".to_owned()) };
-        let dcs = self.plan().dcs.iter().map(|dcs| dcs.kind);
-        let concerned: Vec<ServiceKind> = dcs.chain([ServiceKind::Patroni]).collect();
-        wait_until("a primary", deadline, look).await.map_err(|missed| self.with_logs(missed, &concerned))?;
-        let started = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
-        Ok(try_join_all(started.map(|(pod, kind)| starter.service(pod, kind))).await?.into_iter().collect())
-    }
-
     async fn wait_ready(&self, begun: Instant) -> Result<(), NotReady> {
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s).saturating_sub(begun.elapsed());
-        let standbys = self.plan().nodes.len().saturating_sub(1);
         let writable = async {
             let waited = wait_until("a writable endpoint", deadline, || self.one_write_transaction()).await;
             waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))
         };
-        let streaming = async {
-            let what = format!("{standbys} streaming standbys");
-            let waited = wait_until(&what, deadline, || self.streaming(standbys)).await;
+        let streaming = try_join_all(self.clusters().map(|cluster| async move {
+            let standbys = cluster.plan().nodes.len().saturating_sub(1);
+            let of =
+                if self.plan().clusters.len() == 1 { String::new() } else { format!(" of {}", cluster.plan().name) };
+            let look = || async move {
+                let leader = cluster.leader().await.ok_or("no node leads yet")?;
+                self.streaming_from(&leader, standbys).await
+            };
+            let waited = wait_until(&format!("{standbys} streaming standbys{of}"), deadline, look).await;
             waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))
-        };
-        try_join(writable, streaming).await.map(|_| ())
+        }));
+        try_join(writable, streaming).await?;
+        // Whether what follows another cluster really does.
+        if self.plan().clusters.len() > 1 {
+            let waited = wait_until("every cluster to stream", deadline, || self.all_follow()).await;
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))?;
+        }
+        Ok(())
     }
 
     /// Adds the last log lines of the services concerned.
@@ -191,11 +230,6 @@ impl System {
             Some("f") => Ok(()),
             other => Err(format!("the write endpoint leads to a server in recovery ({other:?})")),
         }
-    }
-
-    async fn streaming(&self, wanted: usize) -> Result<(), String> {
-        let primary = self.leader().await.ok_or("no node leads yet")?;
-        self.streaming_from(&primary, wanted).await
     }
 }
 
@@ -252,7 +286,8 @@ impl Starter<'_> {
     async fn pod(&self, host: &Host, network: &str, backbone: Option<&str>) -> Result<Pod, SystemError> {
         let image = self.image("holder")?;
         let ports = self.startup.plan.published_ports(&host.name).into_iter().collect();
-        let spec = PodSpec { labels: &self.startup.labels, host: &host.name, network, backbone, image, ports };
+        let (labels, aliases) = (&self.startup.labels, &host.aliases);
+        let spec = PodSpec { labels, host: &host.name, aliases, network, backbone, image, ports };
         let pod = self.startup.engine.start_pod(spec).await?;
         pod.shell.open().await?;
         Ok(pod)

@@ -49,6 +49,8 @@ pub(super) struct Target {
     /// The endpoint's name.
     pub name: String,
     pub address: SocketAddr,
+    /// What probers and held sessions do here.
+    pub operation: Operation,
     /// When a client of any kind was last acknowledged here, on the run's clock.
     last_acknowledged_us: AtomicU64,
     /// When a client of any kind last failed here, on the run's clock; 0: none did.
@@ -60,10 +62,11 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(name: &str, address: SocketAddr, now_us: u64) -> Self {
+    pub(super) fn new(name: &str, address: SocketAddr, operation: Operation, now_us: u64) -> Self {
         Self {
             name: name.to_owned(),
             address,
+            operation,
             last_acknowledged_us: AtomicU64::new(now_us),
             last_failed_us: AtomicU64::new(0),
             attention: Notify::new(),

@@ -69,6 +69,8 @@ pub struct Workload {
     tasks: Tasks,
     spec: LoadSpec,
     targets: Vec<Arc<Target>>,
+    /// Names of the endpoints that serve somebody from the beginning.
+    served: Vec<String>,
 }
 
 impl Workload {
@@ -81,7 +83,12 @@ impl Workload {
         let targets = plan
             .endpoints
             .iter()
-            .map(|endpoint| Ok(Arc::new(Target::new(&endpoint.name, address(endpoint, access)?, recorder.now_us()))))
+            .map(|endpoint| {
+                // Also where a standby must refuse it.
+                let does = if endpoint.serves.is_for_reads() { Operation::Read } else { Operation::Write };
+                let target = Target::new(&endpoint.name, address(endpoint, access)?, does, recorder.now_us());
+                Ok(Arc::new(target))
+            })
             .collect::<Result<Vec<_>, WorkloadError>>()?;
         let Some(written) = targets.iter().find(|target| target.name == spec.endpoint) else {
             let known = targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -90,7 +97,9 @@ impl Workload {
         let mut tasks = JoinSet::new();
         start_writers(&load, &mut tasks, &spec, written);
         start_probes(&load, &mut tasks, &targets);
-        Ok(Self { load, tasks, spec, targets })
+        let is_served = |endpoint: &&PlannedEndpoint| !plan.is_blocked(endpoint);
+        let served = plan.endpoints.iter().filter(is_served).map(|endpoint| endpoint.name.clone()).collect();
+        Ok(Self { load, tasks, spec, targets, served })
     }
 
     /// Measures outages of new connections closely from here on (a fault is about to come), or no longer (writes have
@@ -114,8 +123,7 @@ impl Workload {
     /// Waits until the load runs and every client of `write` (and `read`) succeeds: at least a second without a
     /// failure, with five acknowledged writes of each writer, and a held session on every endpoint.
     pub async fn wait_for_steady_state(&self, deadline: Duration) -> Result<(), NotReady> {
-        let endpoints: Vec<String> = self.targets.iter().map(|target| target.name.clone()).collect();
-        conditions::steady_state(&self.load.recorder, &self.spec, &endpoints, deadline).await
+        conditions::steady_state(&self.load.recorder, &self.spec, &self.served, deadline).await
     }
 
     /// Waits until every write on a fresh connection to `write` that was due in the last `settle` has succeeded,
@@ -143,7 +151,7 @@ fn start_writers(load: &Arc<Load>, tasks: &mut Tasks, spec: &LoadSpec, target: &
 fn start_probes(load: &Arc<Load>, tasks: &mut Tasks, targets: &[Arc<Target>]) {
     let count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
     for (index, target) in (0..count).zip(targets) {
-        let operation = operation(&target.name);
+        let operation = target.operation;
         let schedule = Schedule::of(&target.name);
         // Endpoints are probed one after the other, not all at the same instant.
         let first = Instant::now() + schedule.calm() * index / count;
@@ -159,9 +167,4 @@ fn start_probes(load: &Arc<Load>, tasks: &mut Tasks, targets: &[Arc<Target>]) {
 fn address(endpoint: &PlannedEndpoint, access: &Access) -> Result<SocketAddr, WorkloadError> {
     let at = &endpoint.at;
     access.address(&at.host, at.port).ok_or_else(|| WorkloadError::Unpublished { host: at.host.clone(), port: at.port })
-}
-
-/// Clients read at `read` and write everywhere else, also where a standby must refuse it.
-fn operation(endpoint: &str) -> Operation {
-    if endpoint == "read" { Operation::Read } else { Operation::Write }
 }

@@ -58,7 +58,7 @@ async fn an_operator_changes_what_was_asked_and_nothing_else() {
 
     // Removed and added.
     bench.inject("member_removed", "node3", &[]).await;
-    assert_eq!(bench.system.members().await.unwrap(), ["node1", "node2"]);
+    assert_eq!(bench.system.cluster_of("node1").unwrap().members().await.unwrap(), ["node1", "node2"]);
     assert!(bench.system.sql_value("node3", "SELECT 1").await.is_err());
     bench.heal().await;
     bench.session("node3").await;

@@ -77,6 +77,13 @@ impl Faults {
         self.active.iter().position(|active| active.number == number)
     }
 
+    /// The member that leads the DCS of the cluster of a node; without a node, of the first cluster.
+    async fn dcs_leader_beside(&self, node: Option<&str>) -> Option<String> {
+        let plan = self.system.plan();
+        let cluster = node.and_then(|node| plan.cluster_of(node)).or(plan.clusters.first())?;
+        self.system.dcs_leader(plan.dcs_of(cluster)?).await
+    }
+
     pub async fn inject(&mut self, order: Order<'_>) -> Result<Injected, InjectorError> {
         let kind = find(order.fault).ok_or_else(|| {
             let names: Vec<&str> = ALL.iter().map(|kind| kind.name).collect();
@@ -113,7 +120,7 @@ impl Faults {
             parameters,
             hands_over: fault.hands_over(),
             primary_before: primary_before.clone(),
-            dcs_leader_before: self.system.dcs_leader().await,
+            dcs_leader_before: self.dcs_leader_beside(primary_before.as_deref()).await,
         }));
         self.suspend(number, kind.name, &lost).await;
         let Aim { hosts, described: target, .. } = aim;

@@ -53,7 +53,7 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 impl ConfigurationChange {
     async fn told(&self, system: &System) -> Result<Value, String> {
-        Ok(self.change.found(&system.configuration().await?))
+        Ok(self.change.found(&operator::cluster_of(system, &self.aim)?.configuration().await?))
     }
 
     async fn is(&self, system: &System, wanted: &Value) -> Result<String, String> {
@@ -85,7 +85,10 @@ impl Fault for ConfigurationChange {
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
-        system.configure(&self.change.patch(self.change.value())).await?;
+        operator::cluster_of(system, &self.aim)
+            .map_err(|reason| self.aim.refuse(KIND.name, reason))?
+            .configure(&self.change.patch(self.change.value()))
+            .await?;
         Ok(())
     }
 
@@ -94,7 +97,10 @@ impl Fault for ConfigurationChange {
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        system.configure(&self.change.patch(&self.before)).await?;
+        operator::cluster_of(system, &self.aim)
+            .map_err(|reason| self.aim.refuse(KIND.name, reason))?
+            .configure(&self.change.patch(&self.before))
+            .await?;
         Ok(())
     }
 

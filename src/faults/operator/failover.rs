@@ -61,7 +61,7 @@ impl Fault for Failover {
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        self.primary_before = system.leader().await;
+        self.primary_before = operator::leader_beside(system, &self.candidate).await;
         if self.primary_before.as_deref() == Some(&self.candidate) {
             return Err(self.aim.refuse(KIND.name, "it leads already"));
         }
@@ -74,7 +74,7 @@ impl Fault for Failover {
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        let primary = operator::writable_primary(system).await?;
+        let primary = operator::leading_node(system, &self.candidate).await?;
         if primary != self.candidate {
             return Err(format!("{primary} leads"));
         }
@@ -86,7 +86,7 @@ impl Fault for Failover {
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        let primary = operator::writable_primary(system).await?;
+        let primary = operator::leading_node(system, &self.candidate).await?;
         Ok(format!("{primary} leads; a failover leaves nothing to undo"))
     }
 }

@@ -70,7 +70,7 @@ impl Fault for MemberRemoved {
 
     async fn bites(&self, system: &System) -> Result<String, String> {
         let ended = host::how_it_ended(system, &self.node, ServiceKind::Patroni).await?;
-        let members = system.members().await?;
+        let members = super::cluster_of_node(system, &self.node)?.members().await?;
         if members.contains(&self.node) {
             return Err(format!("{} is still listed as a member", self.node));
         }
@@ -82,7 +82,7 @@ impl Fault for MemberRemoved {
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        let members = system.members().await?;
+        let members = super::cluster_of_node(system, &self.node)?.members().await?;
         if !members.contains(&self.node) {
             return Err(format!("members are {}", members.join(", ")));
         }

@@ -9,7 +9,11 @@ pub(super) mod reinitialize;
 pub(super) mod switchover;
 
 use super::{Aim, FaultError};
-use crate::{plan::Plan, system::System, topology::ServiceKind};
+use crate::{
+    plan::Plan,
+    system::{RunningCluster, System},
+    topology::ServiceKind,
+};
 
 /// The PostgreSQL node that an action is aimed at.
 pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String, FaultError> {
@@ -28,11 +32,29 @@ pub(super) fn asks_an_agent(fault: &'static str, plan: &Plan, aim: &Aim) -> Resu
     }
 }
 
-/// The node that leads, as its Patroni reports, if PostgreSQL there accepts writes.
-pub(super) async fn writable_primary(system: &System) -> Result<String, String> {
-    let primary = system.leader().await.ok_or("no node leads")?;
-    match system.sql_value(&primary, "SELECT pg_is_in_recovery()").await?.as_str() {
-        "f" => Ok(primary),
-        _ => Err(format!("PostgreSQL on {primary} is in recovery")),
+/// The cluster that an action on a whole cluster is aimed at.
+pub(super) fn cluster_of<'s>(system: &'s System, aim: &Aim) -> Result<RunningCluster<'s>, String> {
+    let found = aim.hosts.iter().find_map(|host| system.cluster_of(host));
+    found.ok_or_else(|| format!("{} is no node of a cluster", aim.described))
+}
+
+/// The cluster of a node.
+pub(super) fn cluster_of_node<'s>(system: &'s System, node: &str) -> Result<RunningCluster<'s>, String> {
+    system.cluster_of(node).ok_or_else(|| format!("{node} is no node of a cluster"))
+}
+
+/// The node that leads the cluster of this one, as its Patroni reports.
+pub(super) async fn leader_beside(system: &System, node: &str) -> Option<String> {
+    system.cluster_of(node)?.leader().await
+}
+
+/// The same, if PostgreSQL there accepts writes, or leads a cluster that follows another one.
+pub(super) async fn leading_node(system: &System, node: &str) -> Result<String, String> {
+    let cluster = cluster_of_node(system, node)?;
+    let leader = cluster.leader().await.ok_or("no node leads")?;
+    let in_recovery = system.sql_value(&leader, "SELECT pg_is_in_recovery()").await? == "t";
+    if in_recovery && cluster.standby_leader().await.as_ref() != Some(&leader) {
+        return Err(format!("PostgreSQL on {leader} is in recovery"));
     }
+    Ok(leader)
 }

@@ -25,18 +25,20 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-struct Pause;
+struct Pause {
+    aim: Aim,
+}
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     operator::asks_an_agent(KIND.name, plan, aim)?;
-    Ok(Box::new(Pause))
+    Ok(Box::new(Pause { aim: aim.clone() }))
 }
 
 impl Pause {
     /// The agents that answer, each with whether it is paused.
-    async fn told(system: &System) -> Result<Vec<(String, bool)>, String> {
+    async fn told(&self, system: &System) -> Result<Vec<(String, bool)>, String> {
         let mut told = Vec::new();
-        for node in &system.plan().nodes {
+        for node in &operator::cluster_of(system, &self.aim)?.plan().nodes {
             if let Ok(answer) = system.patroni_says(node).await {
                 told.push((node.clone(), answer["pause"] == Value::Bool(true)));
             }
@@ -44,13 +46,21 @@ impl Pause {
         if told.is_empty() { Err("no agent answers".to_owned()) } else { Ok(told) }
     }
 
-    async fn all_say(system: &System, paused: bool) -> Result<String, String> {
-        let told = Self::told(system).await?;
+    async fn all_say(&self, system: &System, paused: bool) -> Result<String, String> {
+        let told = self.told(system).await?;
         if let Some((node, _)) = told.iter().find(|(_, says)| *says != paused) {
             return Err(format!("{node} says that it is {}paused", if paused { "not " } else { "" }));
         }
         let nodes: Vec<_> = told.into_iter().map(|(node, _)| node).collect();
         Ok(format!("{} say that they are {}paused", nodes.join(", "), if paused { "" } else { "not " }))
+    }
+}
+
+impl Pause {
+    async fn set(&self, system: &System, value: &Value) -> Result<(), FaultError> {
+        let cluster = operator::cluster_of(system, &self.aim).map_err(|reason| self.aim.refuse(KIND.name, reason))?;
+        cluster.configure(&json!({ "pause": value })).await?;
+        Ok(())
     }
 }
 
@@ -72,20 +82,20 @@ impl Fault for Pause {
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
-        system.configure(&json!({ "pause": true })).await?;
+        self.set(system, &json!(true)).await?;
         Ok(())
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        Self::all_say(system, true).await
+        self.all_say(system, true).await
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        system.configure(&json!({ "pause": null })).await?;
+        self.set(system, &Value::Null).await?;
         Ok(())
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        Self::all_say(system, false).await
+        self.all_say(system, false).await
     }
 }

@@ -58,7 +58,7 @@ impl Fault for Reinitialize {
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        match system.leader().await {
+        match operator::leader_beside(system, &self.node).await {
             Some(primary) if primary == self.node => Err(self.aim.refuse(KIND.name, "it leads")),
             None => Err(self.aim.refuse(KIND.name, "there is no primary to copy")),
             Some(_) => {

@@ -66,7 +66,7 @@ impl Fault for Switchover {
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        match system.leader().await {
+        match operator::leader_beside(system, &self.host).await {
             Some(primary) if primary == self.host => Ok(()),
             Some(primary) => Err(self.aim.refuse(KIND.name, format!("{primary} is the primary"))),
             None => Err(self.aim.refuse(KIND.name, "no node leads")),
@@ -79,7 +79,7 @@ impl Fault for Switchover {
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        let primary = operator::writable_primary(system).await?;
+        let primary = operator::leading_node(system, &self.host).await?;
         let wanted = match &self.candidate {
             Some(candidate) => primary == *candidate,
             None => primary != self.host,
@@ -98,7 +98,7 @@ impl Fault for Switchover {
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        let primary = operator::writable_primary(system).await?;
+        let primary = operator::leading_node(system, &self.host).await?;
         Ok(format!("{primary} leads; a switchover leaves nothing to undo"))
     }
 }

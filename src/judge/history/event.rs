@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
+pub use super::runbook::RunbookStep;
 pub use crate::schema::SCHEMA;
 use crate::schema::{first_schema, is_first_schema};
 
@@ -89,6 +90,16 @@ pub enum Occurrence {
     /// machine is out of memory or disk. What comes after proves nothing.
     GroundLost {
         reason: String,
+    },
+
+    // ---- runbooks
+    /// A step of a runbook was done. `at_us` is when that was seen.
+    Runbook {
+        step: RunbookStep,
+        /// The cluster that it concerns.
+        cluster: String,
+        /// What showed that it was done.
+        evidence: String,
     },
 
     // ---- faults
@@ -190,6 +201,18 @@ pub enum Occurrence {
         timeline: u32,
         /// The WAL position where the new timeline leaves its parent.
         switch_lsn: u64,
+    },
+    /// A replication slot as the node that has it shows it; recorded on each change and at least once a second.
+    SlotState {
+        node: String,
+        slot: String,
+        /// Whether a receiver uses it.
+        active: bool,
+        /// How much WAL the node keeps for it, from what the slot still needs to the end of the WAL; `None`: it needs none
+        /// yet, or what it needs is gone.
+        held_bytes: Option<u64>,
+        /// PostgreSQL's `wal_status`: `reserved`, `extended`, `unreserved` or `lost`.
+        wal_status: Option<String>,
     },
     /// A Patroni agent as its REST API shows it; recorded on each change.
     AgentState {

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
+use super::{Plan, PlannedEndpoint};
 use crate::{
-    services::{Front, ServiceKind, Settings, Site, Upstream, service},
+    services::{Front, Serves, ServiceKind, Settings, Site, Upstream, service},
     topology::{Cluster, NamedEndpoint, Topology, Written},
 };
 
@@ -70,6 +70,12 @@ impl Plan {
         origin
     }
 
+    /// Whether an endpoint leads to nobody for as long as its cluster follows another one: it serves a primary.
+    pub fn is_blocked(&self, endpoint: &PlannedEndpoint) -> bool {
+        let of = endpoint.of.as_deref().and_then(|name| self.cluster(name));
+        endpoint.serves == Serves::Primary && of.is_some_and(|cluster| cluster.follows.is_some())
+    }
+
     /// A cluster's settings.
     pub fn settings_of<'a>(&'a self, cluster: &'a Cluster) -> &'a Settings {
         self.topology.settings_of(cluster)
@@ -88,6 +94,12 @@ impl Plan {
     /// The clusters whose leader key a DCS holds.
     pub fn clusters_in<'a>(&'a self, dcs: &'a PlannedDcs) -> impl Iterator<Item = &'a Cluster> {
         self.clusters.iter().filter(move |cluster| cluster.dcs == dcs.members)
+    }
+
+    /// What observers and reports call a DCS: its kind, and its name where there are several.
+    pub fn words_for(&self, dcs: &PlannedDcs) -> String {
+        let kind = dcs.kind.name();
+        if self.dcs.len() > 1 { format!("{kind} of {}", dcs.name) } else { kind.to_owned() }
     }
 
     /// The DCS that a host is a member of.

@@ -65,6 +65,13 @@ pub enum Serves {
     Node,
 }
 
+impl Serves {
+    /// Whether clients read there. Everywhere else they write, also where a standby must refuse it.
+    pub fn is_for_reads(self) -> bool {
+        self == Serves::Standbys
+    }
+}
+
 impl Site<'_> {
     /// What an agent is configured with to reach the DCS: the section's name and content.
     pub fn dcs_for_agents(&self) -> Option<(&'static str, Value)> {

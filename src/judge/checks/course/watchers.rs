@@ -4,7 +4,7 @@
 use crate::{
     checks::Evidence,
     history::{Occurrence, event::Operation},
-    plan::{Plan, PlannedDcs},
+    plan::Plan,
     schema::is_first_schema,
     topology::{Serves, ServiceKind},
 };
@@ -51,13 +51,7 @@ fn hosts(plan: &Plan, kind: ServiceKind) -> Vec<String> {
 
 /// All members of a DCS are asked by one observer.
 fn each_dcs(plan: &Plan) -> Vec<String> {
-    plan.dcs.iter().map(|dcs| dcs_target(plan, dcs)).collect()
-}
-
-/// What a DCS is called as a target of observers: by its kind, and by its name where there are several.
-pub fn dcs_target(plan: &Plan, dcs: &PlannedDcs) -> String {
-    let kind = dcs.kind.name();
-    if plan.dcs.len() > 1 { format!("{kind} of {}", dcs.name) } else { kind.to_owned() }
+    plan.dcs.iter().map(|dcs| plan.words_for(dcs)).collect()
 }
 
 /// The observer and the target of which this is a sign of life.
@@ -79,15 +73,10 @@ pub fn implied(evidence: &Evidence<'_>) -> Vec<(&'static str, String)> {
     ALL.iter().filter(had).flat_map(with_targets).collect()
 }
 
-/// What clients do at an endpoint: they read where standbys serve, and write everywhere else, also where a standby must
-/// refuse it.
-pub fn operation(serves: Serves) -> Operation {
-    if serves == Serves::Standbys { Operation::Read } else { Operation::Write }
-}
-
 /// Endpoints that fresh connections and a held session each try all the time, and what they do there.
 pub fn tried(plan: &Plan) -> impl Iterator<Item = (&str, Operation)> {
-    plan.endpoints.iter().map(|endpoint| (endpoint.name.as_str(), operation(endpoint.serves)))
+    let operation = |serves: Serves| if serves.is_for_reads() { Operation::Read } else { Operation::Write };
+    plan.endpoints.iter().map(move |endpoint| (endpoint.name.as_str(), operation(endpoint.serves)))
 }
 
 /// Whether a release recorded the history. Before the first one there was no schema to name, and the version was 0.0.0; a

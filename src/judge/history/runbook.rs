@@ -1,0 +1,52 @@
+//! The steps of a runbook, as the history tells them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A step that an operator takes by a runbook. A report splits the outage of a region by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunbookStep {
+    /// Clients write no more: the primary takes read-only transactions alone.
+    WritesStopped,
+    /// What follows has replayed every byte of whom it follows.
+    CaughtUp,
+    /// Automatic failover is switched off.
+    Paused,
+    /// PostgreSQL was stopped in order.
+    ShutDown,
+    /// The loss was confirmed, and the decision to promote taken.
+    Decided,
+    /// The cluster was told to follow no more, or a standby to promote itself.
+    PromotionOrdered,
+    /// A node of the cluster accepts writes.
+    Promoted,
+    /// What clients connect to was pointed at the cluster.
+    Repointed,
+    /// The cluster was made to follow another one.
+    Rebuilt,
+}
+
+impl RunbookStep {
+    /// How reports call it.
+    pub fn words(self) -> &'static str {
+        match self {
+            RunbookStep::WritesStopped => "writes stopped",
+            RunbookStep::CaughtUp => "caught up",
+            RunbookStep::Paused => "paused",
+            RunbookStep::ShutDown => "shut down",
+            RunbookStep::Decided => "decided",
+            RunbookStep::PromotionOrdered => "promotion ordered",
+            RunbookStep::Promoted => "promoted",
+            RunbookStep::Repointed => "re-pointed",
+            RunbookStep::Rebuilt => "rebuilt",
+        }
+    }
+}
+
+impl fmt::Display for RunbookStep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.words())
+    }
+}

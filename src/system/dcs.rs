@@ -1,0 +1,61 @@
+//! The DCSs of a running system: who leads each, and clients of their members.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::System;
+use crate::{
+    dcs::{self, Client, DcsError},
+    plan::PlannedDcs,
+    services::service,
+    waiting::{NotReady, wait_until},
+};
+
+/// How long a member may take to say what it is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long the DCS may take to change its leader when it is asked to: an election, at most.
+const LEADER_MOVED_WITHIN: Duration = Duration::from_secs(10);
+
+impl System {
+    /// The member that leads a DCS, as it reports itself.
+    pub async fn dcs_leader(&self, dcs: &PlannedDcs) -> Option<String> {
+        let asked = dcs.members.iter().map(|member| async move {
+            let mut client = self.dcs_client(dcs, &[member], ANSWER_WITHIN).ok()?;
+            client.status().await.ok()?.leads().then(|| member.clone())
+        });
+        join_all(asked).await.into_iter().flatten().next()
+    }
+
+    /// Makes a member the leader of its DCS, and waits until it is.
+    pub async fn move_dcs_leader(&self, dcs: &PlannedDcs, to: &str) -> Result<(), NotReady> {
+        let kind = dcs.kind.name();
+        wait_until(&format!("{kind} to be led by {to}"), LEADER_MOVED_WITHIN, || async move {
+            let leader = self.dcs_leader(dcs).await.ok_or_else(|| format!("{kind} has no leader"))?;
+            if leader == to {
+                return Ok(());
+            }
+            let failed = |error: DcsError| error.to_string();
+            let target = self.dcs_client(dcs, &[to], ANSWER_WITHIN)?.status().await.map_err(failed)?;
+            let mut leading = self.dcs_client(dcs, &[&leader], ANSWER_WITHIN)?;
+            leading.hand_over(&target.own_id).await.map_err(failed)?;
+            Err(format!("{leader} was asked to hand over"))
+        })
+        .await
+    }
+
+    /// A client of these members of a DCS. Each request may take `answer_within`.
+    pub(super) fn dcs_client(
+        &self,
+        dcs: &PlannedDcs,
+        members: &[&str],
+        answer_within: Duration,
+    ) -> Result<Box<dyn Client>, String> {
+        let no_dcs = || format!("{} is no DCS", dcs.kind.name());
+        let port = service(dcs.kind).dcs().ok_or_else(no_dcs)?.client_port;
+        let published =
+            |member: &&str| self.access().address(member, port).ok_or_else(|| format!("{member} is not published"));
+        let addresses = members.iter().map(published).collect::<Result<Vec<_>, _>>()?;
+        dcs::client(dcs.kind, &addresses, answer_within).ok_or_else(no_dcs)
+    }
+}
