@@ -28,3 +28,15 @@ Feature: Two regions
     And clients can write again
     And the cluster "east" is given up
     Then never do two nodes accept writes
+
+  # The document's own words: where they put `standby_cluster` Patroni does not read it, so the second region becomes a
+  # cluster of its own, and accepts writes.
+  @documented @two_region
+  @claim:WRITE-BLOCKED @claim:SLOT-HOLDS @claim:NO-SPLIT-BRAIN
+  Scenario: The second region as the document writes it
+    Given the topology "two-region-as-written"
+    And 4 clients writing 25 rows per second each
+    When the host of the primary of east dies
+    And clients can write again
+    And the fault is healed
+    Then never do two nodes accept writes
