@@ -23,9 +23,6 @@ const LOST_WITHIN: Duration = Duration::from_secs(60);
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
 /// A promotion waits for the agent's next loop at most, and for PostgreSQL.
 const PROMOTED_WITHIN: Duration = Duration::from_secs(60);
-/// A cluster that is made to follow restarts PostgreSQL, and may have to rewind it first.
-const REBUILT_WITHIN: Duration = Duration::from_secs(180);
-
 /// A step of a runbook, as a scenario orders it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunbookOrder {
@@ -37,7 +34,7 @@ pub enum RunbookOrder {
     PointClients(String),
     /// Wait until the cluster has replayed all that the one has written that it follows.
     CatchUp(String),
-    /// Make the first cluster follow the second one, and wait until it does.
+    /// Make the first cluster follow the second one.
     Follow(String, String),
     /// Leave the cluster as it is: its region is rebuilt later.
     GiveUp(String),
@@ -188,9 +185,9 @@ impl Drill {
         Ok(())
     }
 
-    /// Makes a cluster follow another one: by its configuration in the DCS, which holds also while no agent runs.
+    /// Makes a cluster follow another one: by its configuration in the DCS, which holds also while no agent runs. Whether
+    /// it does is awaited by the step that every node has rejoined.
     async fn make_follow(&mut self, name: &str, upstream: &str) -> Result<(), DrillError> {
-        let ground = self.ground.clone();
         let running = self.running().await?;
         let (follower, leading) = (cluster(running, name)?, cluster(running, upstream)?);
         let slot = running.plan.clusters.iter().find_map(|known| known.follows.as_ref()?.slot.clone());
@@ -211,14 +208,8 @@ impl Drill {
         }
         let failed = |reason| RunbookError::Configuration { cluster: name.to_owned(), reason };
         follower.configure_in_dcs(&change).await.map_err(failed)?;
-        let system = &running.system;
-        let follows = async {
-            let waited =
-                wait_until(&format!("{name} to follow {upstream}"), REBUILT_WITHIN, || system.all_follow()).await;
-            waited.map_err(|missed| system.with_logs(missed, &[ServiceKind::Patroni]))
-        };
-        ground.hold(follows).await?;
-        self.note_step(RunbookStep::Rebuilt, name, format!("every node of {name} streams what {upstream} writes"));
+        let at = format!("{name} gets its WAL at {}:{}", at.host, at.port);
+        self.note_step(RunbookStep::FollowOrdered, name, at);
         Ok(())
     }
 

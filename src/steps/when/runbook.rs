@@ -35,7 +35,7 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(
         When,
         "an operator makes the cluster {string} follow the cluster {string}",
-        "writes `standby_cluster` into its DCS and a permanent slot into the other's, and waits until it streams",
+        "writes `standby_cluster` into its DCS, and a permanent slot into the configuration of the other one",
         |words| order(RunbookOrder::Follow(name(words, 0)?, name(words, 1)?)),
     ),
     step(
