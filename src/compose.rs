@@ -211,14 +211,14 @@ fn healthcheck(kind: ServiceKind) -> Option<Healthcheck> {
     Some(Healthcheck { test: test(), interval: "2s", timeout: "5s", retries: 30 })
 }
 
-/// Standbys wait for the first node, which brings the shared configuration into the DCS; a proxy waits for every
+/// Standbys wait for the first node, which they copy or which brings the shared configuration into the DCS; a proxy waits for every
 /// node, because it looks their names up once, when it starts.
 fn waits_for(plan: &Plan, host: &Host, kind: ServiceKind) -> BTreeMap<String, Condition> {
-    let first = plan.nodes.first().filter(|first| kind == ServiceKind::Patroni && **first != host.name);
+    let first = plan.nodes.first().filter(|first| kind.is_node() && **first != host.name);
     let all = plan.nodes.iter().filter(|_| services::service(kind).starts == Starts::BehindAPrimary);
     let awaited = first.into_iter().chain(all);
     let healthy = || Condition { condition: "service_healthy" };
-    awaited.map(|node| (service_name(node, ServiceKind::Patroni), healthy())).collect()
+    awaited.filter_map(|node| Some((service_name(node, plan.node_kind(node)?), healthy()))).collect()
 }
 
 /// What the renderers get instead of passwords. A leading `@` makes every YAML writer quote the value, so that a
@@ -276,16 +276,21 @@ fn head(plan: &Plan, published: &[Published]) -> String {
         .map(|known| format!("#   127.0.0.1:{}  {} {}\n", known.there, known.host, known.purpose))
         .collect();
     let links = if topology.links.is_empty() { "" } else { "# Links are direct here: only a run shapes them.\n#\n" };
-    let first = plan.nodes.first().map(|node| service_name(node, ServiceKind::Patroni)).unwrap_or_default();
+    let first = plan.nodes.first().and_then(|node| Some(service_name(node, plan.node_kind(node)?)));
+    let first = first.unwrap_or_default();
     let port = published.first().map_or(FIRST_ENDPOINT_PORT, |write| write.there);
     let known = |command: String, meaning: &str| format!("#   {command:<78} # {meaning}\n");
+    let patronictl = format!("docker compose exec {first} patronictl -c /etc/patroni/patroni.yml list");
     let things_to_do = [
         known(
             format!("psql 'host=127.0.0.1 port={port} user={CLIENT_ROLE} dbname={DATABASE}'"),
             "its password is in .env",
         ),
-        known(format!("docker compose exec {first} patronictl -c /etc/patroni/patroni.yml list"), "who leads"),
-        known(format!("docker compose kill {first}"), "a failover, by hand"),
+        if plan.fails_over_by_itself() { known(patronictl, "who leads") } else { String::new() },
+        known(
+            format!("docker compose kill {first}"),
+            if plan.fails_over_by_itself() { "a failover, by hand" } else { "the loss of the primary" },
+        ),
         known(format!("docker compose start {first}"), "and back"),
         known("docker compose down".to_owned(), "removes everything, the data too"),
     ];

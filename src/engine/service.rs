@@ -7,7 +7,7 @@ use bollard::{
     models::{ContainerCreateBody, DeviceMapping},
     query_parameters::{
         CreateContainerOptions, DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder,
-        RemoveContainerOptions, StartContainerOptions,
+        RemoveContainerOptions, StartContainerOptions, UploadToContainerOptionsBuilder,
     },
 };
 use futures::TryStreamExt;
@@ -145,6 +145,16 @@ impl Engine {
         first_file(&archive).map_err(|error| EngineError::Docker { doing: doing(), source: error.into() })
     }
 
+    /// Writes a file of a service, which may be stopped: with nothing of it running there is no shell to do that.
+    pub async fn write_file(&self, service: &ServiceContainer, path: &str, content: &[u8]) -> Result<(), EngineError> {
+        let doing = || format!("write {path} of {} on {}", service.name, service.host);
+        let archive = one_file(path.trim_start_matches('/'), content);
+        let archive = archive.map_err(|error| EngineError::Docker { doing: doing(), source: error.into() })?;
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let written = self.docker.upload_to_container(&service.id, Some(options), bollard::body_full(archive.into()));
+        written.await.map_err(EngineError::doing(doing()))
+    }
+
     /// Sends SIGKILL to the service's container. It may be gone already.
     pub async fn kill_service(&self, service: &ServiceContainer) -> Result<(), EngineError> {
         let options = KillContainerOptionsBuilder::new().signal("KILL").build();
@@ -174,6 +184,15 @@ fn before(disk: &Option<Disk<'_>>) -> Vec<String> {
     let Some(disk) = disk else { return Vec::new() };
     let port = disk.control_port.to_string();
     [disk.user, disk.directory, &port, disk.entry_point].map(str::to_owned).into()
+}
+
+fn one_file(path: &str, content: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, path, content)?;
+    archive.into_inner()
 }
 
 fn first_file(archive: &[u8]) -> std::io::Result<Vec<u8>> {

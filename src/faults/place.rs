@@ -30,7 +30,7 @@ impl Place {
                 lost == self || *lost == back
             }
             (Place::Service(host, kind), Place::Process(on, process)) => host == on && process.service() == *kind,
-            (Place::Process(host, Process::POSTMASTER), Place::Process(on, process)) => {
+            (Place::Process(host, first), Place::Process(on, process)) if *first == Process::POSTMASTER => {
                 host == on && (process.is_backend() || *process == Process::POSTMASTER)
             }
             _ => lost == self,

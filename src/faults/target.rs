@@ -318,7 +318,12 @@ impl Roles {
 
 impl ClusterRoles {
     fn possible(plan: &Plan, cluster: &Cluster) -> Vec<Self> {
-        let synchronous_mode = plan.settings_of(cluster).patroni.synchronous_mode;
+        let synchronous = plan.is_synchronous(cluster);
+        // Without a DCS nobody leads one.
+        let members: Vec<Option<&String>> = match cluster.dcs.as_slice() {
+            [] => vec![None],
+            members => members.iter().map(Some).collect(),
+        };
         let mut found = Vec::new();
         for leader in &cluster.nodes {
             let others: Vec<String> = cluster.nodes.iter().filter(|node| *node != leader).cloned().collect();
@@ -326,13 +331,13 @@ impl ClusterRoles {
             for first in 0..others.len().max(1) {
                 let mut standbys = others.clone();
                 standbys.rotate_left(first);
-                found.extend(cluster.dcs.iter().map(|member| Self {
+                found.extend(members.iter().map(|member| Self {
                     // One that follows becomes a primary when it is promoted.
                     primary: Some(leader.clone()),
                     standby_leader: cluster.follows.as_ref().map(|_| leader.clone()),
                     standbys: standbys.clone(),
-                    synchronous_standby: standbys.first().filter(|_| synchronous_mode).cloned(),
-                    dcs_leader: Some(member.clone()),
+                    synchronous_standby: standbys.first().filter(|_| synchronous).cloned(),
+                    dcs_leader: member.cloned(),
                 }));
             }
         }

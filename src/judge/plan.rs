@@ -6,6 +6,7 @@
 
 mod clusters;
 mod links;
+mod nodes;
 mod predicted;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every, http_client};
 use crate::{
     history::{Occurrence, Recorder},
-    services::patroni::REST_PORT,
+    services::Agent,
 };
 
 pub(super) const OBSERVER: Observer =
@@ -18,11 +18,11 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let http = http_client(OBSERVER.name, TIMEOUT)?;
-    let watch_node = |node: &String| {
-        let address = scene.address(OBSERVER.name, node, REST_PORT)?;
+    let watch_node = |(node, agent): (&String, &Agent)| {
+        let address = scene.address(OBSERVER.name, node, agent.rest_port)?;
         Ok(Watch::new(node, watch_agent(node.clone(), address, http.clone(), scene.recorder.clone())))
     };
-    scene.plan.nodes.iter().map(watch_node).collect()
+    scene.plan.nodes_with_agents().map(watch_node).collect()
 }
 
 async fn watch_agent(node: String, address: SocketAddr, http: reqwest::Client, recorder: Recorder) -> String {

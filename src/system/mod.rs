@@ -3,6 +3,7 @@
 //! Architecture invariant: a system does only what a caller asks for. It judges nothing and records nothing.
 
 pub mod access;
+mod by_hand;
 mod clock;
 mod cluster;
 mod dcs;
@@ -105,6 +106,11 @@ impl System {
     /// A host's service of this kind.
     pub fn service(&self, host: &str, kind: ServiceKind) -> Option<&ServiceContainer> {
         self.services.get(&(host.to_owned(), kind))
+    }
+
+    /// The service that runs PostgreSQL on a node.
+    pub fn postgresql_of(&self, node: &str) -> Option<&ServiceContainer> {
+        self.service(node, self.plan().node_kind(node)?)
     }
 
     /// A root shell in a service's own container, with its file system; `None` if the host does not run it.

@@ -66,7 +66,7 @@ impl System {
     /// Whether every node's Patroni has seen its PostgreSQL run. One that has not yet keeps a change of the
     /// configuration to itself until PostgreSQL is started the next time.
     pub async fn agents_run(&self) -> Result<(), String> {
-        for node in &self.plan().nodes {
+        for (node, _) in self.plan().nodes_with_agents() {
             self.agent_runs(node).await?;
         }
         Ok(())

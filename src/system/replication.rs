@@ -20,6 +20,19 @@ impl System {
         Err(format!("{} of {wanted} stream from {primary} ({})", standbys.len(), standbys.join(", ")))
     }
 
+    /// Whether a standby streams what a node writes, on its timeline, as both report.
+    pub async fn streams_from(&self, standby: &str, primary: &str) -> Result<(), String> {
+        let sent = self.query(primary, POSTGRESQL_PORT, STANDBYS).await?;
+        if !sent.iter().any(|name| name == standby) {
+            return Err(format!("{primary} does not stream to {standby}"));
+        }
+        let written = self.timeline(primary, &format!("SELECT {NODE_TIMELINE} FROM {NODE}")).await?;
+        match self.timeline(standby, RECEIVED_TIMELINE).await? {
+            received if received == written && received.is_some() => Ok(()),
+            _ => Err(format!("{standby} does not stream the timeline that {primary} writes")),
+        }
+    }
+
     /// Whether in every cluster exactly one node leads and every other streams from it, and of the clusters of a lineage
     /// exactly one accepts writes, while the leaders of the others stream from it, on its timeline.
     pub async fn all_follow(&self) -> Result<(), String> {

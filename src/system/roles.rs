@@ -1,4 +1,5 @@
-//! Who leads: asked when a fault is aimed, from outside, at the moment.
+//! Who leads: asked when a fault is aimed, from outside, at the moment. A node's agent says what it is, and where there is
+//! none the node itself, in SQL.
 
 use std::{sync::PoisonError, time::Duration};
 
@@ -8,6 +9,34 @@ use super::{NODE, NODE_TIMELINE, RunningCluster, System};
 
 /// How long a member may take to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// The standbys that a commit on a node waits for, the first one first.
+const SYNCHRONOUS_STANDBYS: &str = "SELECT application_name FROM pg_stat_replication \
+     WHERE sync_state IN ('sync', 'quorum') ORDER BY sync_priority, application_name";
+
+/// What a node can be, in the words of its agent's REST API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Primary,
+    /// A primary, or the one that leads a cluster that follows another one.
+    Leader,
+    StandbyLeader,
+    Replica,
+    Synchronous,
+}
+
+impl Part {
+    fn path(self) -> &'static str {
+        match self {
+            Part::Primary => "primary",
+            Part::Leader => "leader",
+            Part::StandbyLeader => "standby-leader",
+            Part::Replica => "replica",
+            Part::Synchronous => "synchronous",
+        }
+    }
+}
+
 /// The node that leads, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leader {
@@ -20,20 +49,20 @@ pub struct Leader {
 /// How the leader was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// Its Patroni says that it leads.
+    /// It says that it leads, itself or by its agent.
     Answered,
-    /// No Patroni says so; the leader key in the DCS has its name.
+    /// No node says so; the leader key in the DCS has its name.
     HoldsLeaderKey,
     /// Nor does the DCS know one; it led when the harness last saw a leader.
     LedLast,
 }
 
 impl System {
-    /// The node that leads the system: whose Patroni says that it is the primary of a cluster that follows no other. If
+    /// The node that leads the system: that says it is the primary of a cluster that follows no other. If
     /// several do (one of them was frozen, and says what it knew; a region came back after another was promoted), it is
     /// the holder of a leader key, or else the one on the highest timeline.
     pub async fn leader(&self) -> Option<String> {
-        let mut leaders = self.who_says(&self.plan().nodes, "primary").await;
+        let mut leaders = self.who_is(&self.plan().nodes, Part::Primary).await;
         let leader = if leaders.len() < 2 { leaders.pop() } else { self.rightful(leaders).await };
         if let Some(leader) = &leader {
             self.note_leader(leader);
@@ -41,12 +70,12 @@ impl System {
         leader
     }
 
-    /// The primary of a cluster, also while no Patroni says that it leads: one that is starved or frozen does not answer.
+    /// The primary of a cluster, also while no node says that it leads: one that is starved or frozen does not answer.
     /// Then it is the holder of the leader key, or else the node that led last. A cluster that follows another one has
     /// none.
     pub async fn primary_of(&self, cluster: RunningCluster<'_>) -> Option<Leader> {
         let (nodes, follows) = (&cluster.plan().nodes, cluster.plan().follows.is_some());
-        let mut primaries = self.who_says(nodes, "primary").await;
+        let mut primaries = self.who_is(nodes, Part::Primary).await;
         let primary = if primaries.len() < 2 { primaries.pop() } else { self.rightful(primaries).await };
         if let Some(node) = primary {
             self.note_leader(&node);
@@ -84,15 +113,29 @@ impl System {
         highest_timeline(nodes.into_iter().zip(timelines.into_iter().map(Result::ok)))
     }
 
-    /// The nodes that stream as standbys, as their Patroni reports, of every cluster.
+    /// The nodes that are standbys, as they say, of every cluster.
     pub async fn standbys(&self) -> Vec<String> {
-        self.who_says(&self.plan().nodes, "replica").await
+        self.who_is(&self.plan().nodes, Part::Replica).await
     }
 
-    /// The nodes whose Patroni says yes at this path of its REST API.
-    async fn who_says(&self, nodes: &[String], path: &str) -> Vec<String> {
-        let answers = join_all(nodes.iter().map(|node| self.rest_status(node, path))).await;
-        nodes.iter().zip(answers).filter(|(_, status)| *status == Some(200)).map(|(node, _)| node.clone()).collect()
+    /// The nodes that say they are this.
+    async fn who_is(&self, nodes: &[String], part: Part) -> Vec<String> {
+        let answers = join_all(nodes.iter().map(|node| self.is(node, part))).await;
+        nodes.iter().zip(answers).filter(|(_, says)| *says).map(|(node, _)| node.clone()).collect()
+    }
+
+    /// Whether a node says that it is this: its agent, or in SQL where nobody keeps it.
+    async fn is(&self, node: &str, part: Part) -> bool {
+        if self.plan().agent_of(node).is_some() {
+            return self.rest_status(node, part.path()).await == Some(200);
+        }
+        let in_recovery = match part {
+            Part::Primary | Part::Leader => "f",
+            Part::Replica => "t",
+            // No node without an agent leads as a standby, and none knows whether its primary waits for it.
+            Part::StandbyLeader | Part::Synchronous => return false,
+        };
+        self.sql_value(node, "SELECT pg_is_in_recovery()").await.is_ok_and(|told| told == in_recovery)
     }
 
     /// The status with which a node's Patroni answers, if it does.
@@ -102,31 +145,36 @@ impl System {
 }
 
 impl RunningCluster<'_> {
-    /// The node that leads this cluster, a primary or a standby leader, as its Patroni reports; if several say so, the one
+    /// The node that leads this cluster, a primary or a standby leader, as it says; if several say so, the one
     /// that holds the leader key, or else the one on the highest timeline.
     pub async fn leader(&self) -> Option<String> {
         let mut leaders = self.leaders().await;
         if leaders.len() < 2 { leaders.pop() } else { self.system.rightful(leaders).await }
     }
 
-    /// The nodes whose Patroni says that it leads: more than one if one was frozen, and says what it knew.
+    /// The nodes that say they lead: more than one if one was frozen, and says what it knew.
     pub async fn leaders(&self) -> Vec<String> {
-        self.system.who_says(&self.cluster.nodes, "leader").await
+        self.system.who_is(&self.cluster.nodes, Part::Leader).await
     }
 
     /// The node that leads while the cluster follows another one, if it does.
     pub async fn standby_leader(&self) -> Option<String> {
-        self.system.who_says(&self.cluster.nodes, "standby-leader").await.pop()
+        self.system.who_is(&self.cluster.nodes, Part::StandbyLeader).await.pop()
     }
 
-    /// The nodes that stream as standbys, as their Patroni reports; not a standby leader.
+    /// The nodes that are standbys, as they say; not a standby leader.
     pub async fn standbys(&self) -> Vec<String> {
-        self.system.who_says(&self.cluster.nodes, "replica").await
+        self.system.who_is(&self.cluster.nodes, Part::Replica).await
     }
 
-    /// The node that is the synchronous standby, if there is one.
+    /// The node that is the synchronous standby, if there is one; of several, the one that comes first for its primary.
     pub async fn synchronous_standby(&self) -> Option<String> {
-        self.system.who_says(&self.cluster.nodes, "synchronous").await.into_iter().next()
+        let named = self.system.who_is(&self.cluster.nodes, Part::Synchronous).await.into_iter().next();
+        if named.is_some() || self.cluster.nodes.iter().any(|node| self.system.plan().agent_of(node).is_some()) {
+            return named;
+        }
+        let primary = self.leader().await?;
+        self.system.sql_value(&primary, SYNCHRONOUS_STANDBYS).await.ok()
     }
 
     /// The node whose name the leader key has, as the first member of the DCS that answers says.

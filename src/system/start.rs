@@ -133,13 +133,13 @@ impl System {
         let mut started = Vec::new();
         self.configure_dcs(cluster).await?;
         let concerned: Vec<ServiceKind> =
-            plan.dcs_of(cluster.plan()).map(|dcs| dcs.kind).into_iter().chain([ServiceKind::Patroni]).collect();
+            plan.dcs_of(cluster.plan()).map(|dcs| dcs.kind).into_iter().chain(plan.node_kinds()).collect();
         if let Some(follows) = &cluster.plan().follows {
             let what = format!("a server at {}:{} for {} to follow", follows.host, follows.port, cluster.plan().name);
             let waited = wait_until(&what, deadline, || self.can_be_followed(follows)).await;
-            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))?;
-            let nodes = cluster.plan().nodes.iter().filter_map(|node| self.pod(node));
-            started.extend(try_join_all(nodes.map(|pod| starter.service(pod, ServiceKind::Patroni))).await?);
+            waited.map_err(|missed| self.with_logs(missed, &self.serving()))?;
+            let nodes = cluster.plan().nodes.iter().filter_map(|node| Some((self.pod(node)?, plan.node_kind(node)?)));
+            started.extend(try_join_all(nodes.map(|(pod, kind)| starter.service(pod, kind))).await?);
         }
         let behind_leader = |planned: &&PlannedService| {
             let own = plan.cluster_at(&planned.host).is_some_and(|own| own.name == cluster.plan().name);
@@ -147,7 +147,7 @@ impl System {
         };
         let waiting: Vec<&PlannedService> = plan.services.iter().filter(behind_leader).collect();
         if !waiting.is_empty() {
-            let look = || async { cluster.leader().await.ok_or("no Patroni says that it leads".to_owned()) };
+            let look = || async { cluster.leader().await.ok_or("no node says that it leads".to_owned()) };
             let what = if plan.clusters.len() == 1 {
                 "a primary".to_owned()
             } else {
@@ -188,7 +188,7 @@ impl System {
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s).saturating_sub(begun.elapsed());
         let writable = async {
             let waited = wait_until("a writable endpoint", deadline, || self.one_write_transaction()).await;
-            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))
+            waited.map_err(|missed| self.with_logs(missed, &self.serving()))
         };
         let streaming = try_join_all(self.clusters().map(|cluster| async move {
             let standbys = cluster.plan().nodes.len().saturating_sub(1);
@@ -199,7 +199,7 @@ impl System {
                 self.streaming_from(&leader, standbys).await
             };
             let waited = wait_until(&format!("{standbys} streaming standbys{of}"), deadline, look).await;
-            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))
+            waited.map_err(|missed| self.with_logs(missed, &self.plan().node_kinds()))
         }));
         try_join(writable, streaming).await?;
         // Whether what follows another cluster really does. What a document writes where Patroni does not read it may not:
@@ -209,9 +209,15 @@ impl System {
         };
         if self.plan().clusters.len() > 1 && self.clusters().all(is_meant_to) {
             let waited = wait_until("every cluster to stream", deadline, || self.all_follow()).await;
-            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))?;
+            waited.map_err(|missed| self.with_logs(missed, &self.plan().node_kinds()))?;
         }
         Ok(())
+    }
+
+    /// The kinds of service that clients depend on here: nodes, and balancers.
+    fn serving(&self) -> Vec<ServiceKind> {
+        let balancers = |kind: &ServiceKind| kind.is_node() || services::service(*kind).balancer().is_some();
+        self.plan().kinds().into_iter().filter(balancers).collect()
     }
 
     /// Adds the last log lines of the services concerned.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     engine::Shell,
-    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, operator},
+    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, hosts},
     plan::Plan,
     services::patroni::{DATA_DIRECTORY, WAL_SEGMENT_BYTES},
     system::{
@@ -63,19 +63,20 @@ struct Page {
 struct PageCorrupted {
     aim: Aim,
     node: String,
+    service: ServiceKind,
     of: Of,
     shell: Option<Shell>,
     page: Option<Page>,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, plan, aim)?;
+    let (node, service) = hosts::node(KIND.name, plan, aim)?;
     let of = match aim.parameters.text("of").as_deref() {
         Some("WAL") => Of::Wal,
         Some("index") => Of::Index,
         _ => Of::Table,
     };
-    Ok(Box::new(PageCorrupted { aim: aim.clone(), node, of, shell: None, page: None }))
+    Ok(Box::new(PageCorrupted { aim: aim.clone(), node, service, of, shell: None, page: None }))
 }
 
 /// The last whole page before a position of the WAL, and the segment that holds it.
@@ -143,15 +144,15 @@ impl std::fmt::Display for Page {
 #[async_trait]
 impl Fault for PageCorrupted {
     fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), ServiceKind::Patroni)]
+        vec![(self.node.clone(), self.service)]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+        vec![Place::Service(self.node.clone(), self.service)]
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        let Some(shell) = system.shell_in(&self.node, ServiceKind::Patroni).await? else { return Ok(()) };
+        let Some(shell) = system.shell_in(&self.node, self.service).await? else { return Ok(()) };
         let page = match self.of {
             Of::Wal => self.page_of_wal(system).await,
             Of::Table | Of::Index => self.page_of_relation(system).await,

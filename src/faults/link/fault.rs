@@ -151,7 +151,8 @@ impl Fault for LinkFault {
     /// The Toxiproxies that hold the toxics, what lies between the hosts, and the services that answer there.
     fn stands_on(&self) -> Vec<Place> {
         let stands_on = |Hit { way, .. }: &Hit| {
-            let behind = services::kind_at(way.port).map(|kind| Place::Service(way.far.clone(), kind));
+            let far = way.far.clone();
+            let behind = services::kinds_at(way.port).map(move |kind| Place::Service(far.clone(), kind));
             let own = Place::Service(way.opener.clone(), ServiceKind::Toxiproxy);
             [own, Place::Path(way.opener.clone(), way.far.clone())].into_iter().chain(behind)
         };

@@ -47,7 +47,7 @@ pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(
     };
     let hit = |host: &str, kind: ServiceKind| match service(kind).role {
         Role::Dcs(_) => !leads(host),
-        Role::Node => (is_aimed_at(host) && is_cut(host)) || !has_dcs(host),
+        Role::Node(_) => (is_aimed_at(host) && is_cut(host)) || !has_dcs(host),
         Role::Balancer(_) => from_clients(host) || (is_aimed_at(host) && is_cut(host)),
         Role::None => false,
     };

@@ -13,21 +13,20 @@ use super::{Aim, FaultError};
 use crate::{
     plan::Plan,
     system::{RunningCluster, System},
-    topology::ServiceKind,
 };
 
-/// The PostgreSQL node that an action is aimed at.
+/// The PostgreSQL node that an action is aimed at, which its agent carries out.
 pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String, FaultError> {
     let host = aim.one_host(fault)?;
-    match plan.runs(host, ServiceKind::Patroni) {
-        true => Ok(host.to_owned()),
-        false => Err(aim.refuse(fault, format!("{host} runs no Patroni"))),
+    match plan.agent_of(host) {
+        Some(_) => Ok(host.to_owned()),
+        None => Err(aim.refuse(fault, format!("{host} runs no Patroni"))),
     }
 }
 
 /// Refuses an action on the whole cluster if none of its hosts has an agent that could be asked.
 pub(super) fn asks_an_agent(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<(), FaultError> {
-    match aim.hosts.iter().any(|host| plan.runs(host, ServiceKind::Patroni)) {
+    match aim.hosts.iter().any(|host| plan.agent_of(host).is_some()) {
         true => Ok(()),
         false => Err(aim.refuse(fault, "no Patroni runs there that could be asked")),
     }

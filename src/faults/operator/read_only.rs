@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::{
-    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator},
+    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, hosts},
     plan::Plan,
     system::System,
     topology::ServiceKind,
@@ -25,10 +25,12 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 
 struct ReadOnly {
     node: String,
+    service: ServiceKind,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    Ok(Box::new(ReadOnly { node: operator::node(KIND.name, plan, aim)? }))
+    let (node, service) = hosts::node(KIND.name, plan, aim)?;
+    Ok(Box::new(ReadOnly { node, service }))
 }
 
 impl ReadOnly {
@@ -41,7 +43,7 @@ impl ReadOnly {
 #[async_trait]
 impl Fault for ReadOnly {
     fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), ServiceKind::Patroni)]
+        vec![(self.node.clone(), self.service)]
     }
 
     /// The data directory keeps it; it is proven by a session.

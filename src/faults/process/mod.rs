@@ -7,13 +7,13 @@ pub(super) mod process_terminate;
 pub(super) mod service_freeze;
 pub(super) mod service_kill;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Aim, FaultError, Parameter, Takes};
 use crate::{
     engine::{EngineError, Pod},
     plan::Plan,
-    services::{self, RevivedBy, RunsOn, patroni},
+    services::{self, RevivedBy, RunsOn, patroni, service},
     system::System,
     topology::ServiceKind,
     waiting::wait_until,
@@ -29,12 +29,21 @@ pub(super) const PARAMETERS: &[Parameter] =
 /// The parameter of every fault that is aimed at a service.
 pub(super) const SERVICE_PARAMETERS: &[Parameter] = &[Parameter::required("service", Takes::Service, "the service")];
 
-/// A process that a fault can single out, of a service's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A process that a fault can single out, of a service's row. Its word says which it is: PostgreSQL is PostgreSQL, whoever
+/// keeps it.
+#[derive(Debug, Clone, Copy)]
 pub struct Process {
     service: ServiceKind,
     row: services::Process,
 }
+
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        self.word() == other.word()
+    }
+}
+
+impl Eq for Process {}
 
 impl Process {
     /// PostgreSQL's first process.
@@ -42,16 +51,23 @@ impl Process {
     /// Patroni itself.
     pub const AGENT: Process = Process { service: ServiceKind::Patroni, row: patroni::AGENT };
     /// The process that asks for a checkpoint now and then.
-    pub const CHECKPOINTER: Process = Process { service: ServiceKind::Patroni, row: patroni::CHECKPOINTER };
+    pub const CHECKPOINTER: Process =
+        Process { service: ServiceKind::Patroni, row: services::postgresql::server::CHECKPOINTER };
 
     /// The processes of every service.
     pub fn all() -> impl Iterator<Item = Process> {
         services::ALL.iter().flat_map(|row| row.processes.iter().map(|own| Process { service: row.kind, row: *own }))
     }
 
-    /// Every word for a process.
+    /// Every word for a process, each once.
     pub fn words() -> impl Iterator<Item = &'static str> {
-        Self::all().map(Self::word)
+        let mut known = BTreeSet::new();
+        Self::all().map(Self::word).filter(move |word| known.insert(*word))
+    }
+
+    /// This process as a host has it, by the service that it runs.
+    pub(super) fn on(self, plan: &Plan, host: &str) -> Option<Self> {
+        Self::all().find(|process| *process == self && plan.runs(host, process.service))
     }
 
     /// What the regular expression of the step parameter `{process}` matches.
@@ -62,6 +78,11 @@ impl Process {
     /// Whether it is one of PostgreSQL's own children: the postmaster starts them again.
     pub fn is_backend(self) -> bool {
         self.row.revived_by == RevivedBy::Postmaster
+    }
+
+    /// Whether nothing starts it again but a hang-up of the service's main process.
+    pub(super) fn is_started_by_hand(self) -> bool {
+        self.row.revived_by == RevivedBy::EntryPoint
     }
 
     /// Whether its service has ended with it.
@@ -80,10 +101,11 @@ impl Process {
         Self::all().filter(move |process| if all { process.is_backend() } else { *process == self })
     }
 
-    /// Whether the Patroni agent lives on without it. Then a failover begins with the agent's own decision to give the
+    /// Whether the agent of its node lives on without it. Then a failover begins with the agent's own decision to give the
     /// leader key up, and not with the end of a lease.
     pub fn leaves_its_agent(self) -> bool {
-        matches!(self.row.revived_by, RevivedBy::Agent | RevivedBy::Postmaster)
+        let is_kept = service(self.service).node().is_some_and(|node| node.agent.is_some());
+        is_kept && matches!(self.row.revived_by, RevivedBy::Agent | RevivedBy::Postmaster)
     }
 
     /// Reads its word in a scenario.
@@ -129,9 +151,9 @@ pub(super) async fn state(pod: &Pod, pid: u32) -> Result<Option<char>, EngineErr
 pub(super) fn aimed_at(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<(String, Process), FaultError> {
     let host = aim.one_host(fault)?;
     let process = aim.parameters.process("process").ok_or_else(|| aim.refuse(fault, "it names no process"))?;
-    match plan.runs(host, process.service()) {
-        true => Ok((host.to_owned(), process)),
-        false => Err(aim.refuse(fault, format!("{host} does not run {}", process.word()))),
+    match process.on(plan, host) {
+        Some(own) => Ok((host.to_owned(), own)),
+        None => Err(aim.refuse(fault, format!("{host} does not run {}", process.word()))),
     }
 }
 
@@ -285,8 +307,8 @@ pub(super) async fn start_again(system: &System, host: &str, kind: ServiceKind) 
     Ok(())
 }
 
-/// Lets whoever is responsible start a process again that is gone: Patroni starts PostgreSQL by itself, and
-/// PostgreSQL its own processes.
+/// Lets whoever is responsible start a process again that is gone: Patroni starts its PostgreSQL by itself, one without an
+/// agent is started as by an operator, and PostgreSQL starts its own processes.
 pub(super) async fn revive(system: &System, host: &str, process: Process) -> Result<(), FaultError> {
     match process.row.revived_by {
         RevivedBy::EntryPoint => {

@@ -13,7 +13,7 @@ use crate::{
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "process_crash_loop",
-    effect: "one process gets SIGKILL each time it has come up; the Patroni agent, which nothing else starts again, is \
+    effect: "one process gets SIGKILL each time it has come up; what nothing else starts again, as the Patroni agent, is \
              started a second after each death, as a service manager would",
     confirmed_by: "at least two processes with different ids were killed; healed when the last one stays up",
     limits: "the process must run on the host; nothing starts etcd and HAProxy again by themselves",
@@ -58,11 +58,9 @@ impl CrashLoop {
     fn script(&self) -> String {
         let log = self.log();
         let find = self.process.finder();
-        let start = match self.process {
-            Process::AGENT => {
-                format!("sleep {STARTED_AFTER_S}; pkill -HUP --full /usr/local/bin/entrypoint.sh;")
-            }
-            _ => String::new(),
+        let start = match self.process.is_started_by_hand() {
+            true => format!("sleep {STARTED_AFTER_S}; pkill -HUP --full /usr/local/bin/entrypoint.sh;"),
+            false => String::new(),
         };
         format!(
             "rm -f {log}.*; ( end=$(( $(date +%s) + {} )); while [ $(date +%s) -lt $end ]; do \

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use crate::{
-    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator},
+    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, hosts},
     plan::Plan,
     system::{Session, System},
     topology::ServiceKind,
@@ -48,6 +48,7 @@ const MOST_SESSIONS: f64 = 262_143.0;
 
 struct ConnectionsExhausted {
     node: String,
+    service: ServiceKind,
     at_most: usize,
     held: Arc<AtomicUsize>,
     /// Hold the sessions; they are closed with it.
@@ -55,7 +56,7 @@ struct ConnectionsExhausted {
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, plan, aim)?;
+    let (node, service) = hosts::node(KIND.name, plan, aim)?;
     let at_most = aim.parameters.number("at_most").unwrap_or_default();
     if at_most < 1.0 {
         return Err(aim.refuse(KIND.name, "it must be allowed to open a session"));
@@ -63,7 +64,8 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     if at_most.fract() != 0.0 || at_most > MOST_SESSIONS {
         return Err(aim.refuse(KIND.name, format!("at_most is a whole number, and at most {MOST_SESSIONS}")));
     }
-    Ok(Box::new(ConnectionsExhausted { node, at_most: at_most as usize, held: Arc::default(), holders: Vec::new() }))
+    let (at_most, held) = (at_most as usize, Arc::default());
+    Ok(Box::new(ConnectionsExhausted { node, service, at_most, held, holders: Vec::new() }))
 }
 
 impl Drop for ConnectionsExhausted {
@@ -94,7 +96,7 @@ async fn take_sessions(system: System, node: String, at_most: usize, held: Arc<A
 #[async_trait]
 impl Fault for ConnectionsExhausted {
     fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), ServiceKind::Patroni)]
+        vec![(self.node.clone(), self.service)]
     }
 
     fn stands_on(&self) -> Vec<Place> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use crate::{
-    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator},
+    faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, hosts},
     plan::Plan,
     system::{Session, System},
     topology::ServiceKind,
@@ -39,6 +39,7 @@ const HUNGRY_FOR: Duration = Duration::from_secs(60);
 struct MemoryLimit {
     aim: Aim,
     node: String,
+    service: ServiceKind,
     limit_bytes: u64,
     killed_before: u64,
     machine_bytes: u64,
@@ -46,18 +47,18 @@ struct MemoryLimit {
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let node = operator::node(KIND.name, plan, aim)?;
+    let (node, service) = hosts::node(KIND.name, plan, aim)?;
     let limit_bytes = aim.parameters.bytes("limit").unwrap_or_default();
     if limit_bytes < LEAST_BYTES {
         return Err(aim.refuse(KIND.name, "Docker takes no limit below 6 MB"));
     }
     let aim = aim.clone();
-    Ok(Box::new(MemoryLimit { aim, node, limit_bytes, killed_before: 0, machine_bytes: 0, hungry: None }))
+    Ok(Box::new(MemoryLimit { aim, node, service, limit_bytes, killed_before: 0, machine_bytes: 0, hungry: None }))
 }
 
 impl MemoryLimit {
     async fn killed(&self, system: &System) -> Result<u64, FaultError> {
-        match system.service(&self.node, ServiceKind::Patroni) {
+        match system.service(&self.node, self.service) {
             Some(service) => Ok(system.engine().killed_for_memory(service).await?),
             None => Ok(0),
         }
@@ -75,11 +76,11 @@ impl Drop for MemoryLimit {
 #[async_trait]
 impl Fault for MemoryLimit {
     fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), ServiceKind::Patroni)]
+        vec![(self.node.clone(), self.service)]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+        vec![Place::Service(self.node.clone(), self.service)]
     }
 
     /// The postmaster ends all of PostgreSQL's processes when one is killed.
@@ -102,7 +103,7 @@ impl Fault for MemoryLimit {
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
         let missing = || FaultError::NoTarget(format!("PostgreSQL on {}", self.node));
-        let service = system.service(&self.node, ServiceKind::Patroni).ok_or_else(missing)?;
+        let service = system.service(&self.node, self.service).ok_or_else(missing)?;
         system.engine().limit_memory(service, self.limit_bytes).await?;
         let session = system.session(&self.node, "pgquake hungry").await;
         let session = session.map_err(|reason| self.aim.refuse(KIND.name, reason))?;
@@ -124,14 +125,14 @@ impl Fault for MemoryLimit {
         if let Some(hungry) = self.hungry.take() {
             hungry.abort();
         }
-        if let Some(service) = system.service(&self.node, ServiceKind::Patroni) {
+        if let Some(service) = system.service(&self.node, self.service) {
             system.engine().limit_memory(service, self.machine_bytes).await?;
         }
         Ok(())
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        let service = system.service(&self.node, ServiceKind::Patroni).ok_or("the service is unknown")?;
+        let service = system.service(&self.node, self.service).ok_or("the service is unknown")?;
         let limit = system.engine().memory_limit(service).await.map_err(|error| error.to_string())?;
         if limit != self.machine_bytes {
             return Err(format!("the limit of {} is {limit} bytes", self.node));

@@ -8,7 +8,7 @@
 //! - A lost write that no failover explains, in every mode and whatever the scenario allows. Asynchronous replication
 //!   excuses only what was acknowledged on a timeline that was left, behind the place where the final primary's history
 //!   left it (see [`mod@lost_writes`]).
-//! - With `synchronous_mode` any loss: an RPO of 0 is what it promises.
+//! - With `synchronous_mode` or `synchronous_standby_names` any loss: an RPO of 0 is what it promises.
 //! - Without it, a loss that reaches back more than [`ASYNC_RPO_MS`]: the documented claim RPO-5-ASYNC. A smaller loss
 //!   passes with its figures in the summary: asynchronous replication promises no more. A scenario that states what it
 //!   expects of an asynchronous topology is judged by that instead.
@@ -197,7 +197,7 @@ impl<'w, 'e> Loss<'w, 'e> {
             evidence.expectations(NAME).partition(|expectation| expectation.measure.starts_with("lost_"));
         let mut findings: Vec<_> =
             of_loss.into_iter().map(|expectation| held(base.clone().held_against(expectation))).collect();
-        let synchronous = evidence.plan.topology.settings.patroni.synchronous_mode;
+        let synchronous = evidence.plan.leading().any(|cluster| evidence.plan.is_synchronous(cluster));
         let worst = findings.iter().map(|finding| finding.outcome).max();
         if worst.is_none() || self.needs_no_expectation(synchronous) {
             // A bound that is kept would read as if it excused this loss.
@@ -221,7 +221,7 @@ impl<'w, 'e> Loss<'w, 'e> {
         }
         let undecided = self.undecided().next().is_some();
         let (measure, bound, promise) = match synchronous {
-            true => ("lost_rows", Bound::Exactly(0.0), "; synchronous_mode promises that none is"),
+            true => ("lost_rows", Bound::Exactly(0.0), "; synchronous replication promises that none is"),
             false if asked && undecided => ("unexcused_rows", Bound::Exactly(0.0), ""),
             false => (LOST_MS, Bound::AtMost(ASYNC_RPO_MS), "; that is more than the documented 5 s"),
         };

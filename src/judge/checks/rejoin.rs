@@ -30,12 +30,9 @@ use super::{
     },
     recovery_time::doubted_by_lateness,
 };
-use crate::{
-    history::{
-        Event, Occurrence,
-        event::{Bound, Expectation, Milestone, NodeState},
-    },
-    topology::ServiceKind,
+use crate::history::{
+    Event, Occurrence,
+    event::{Bound, Expectation, Milestone, NodeState},
 };
 use returns::{Return, slowest_return};
 
@@ -235,7 +232,7 @@ fn last_states(events: &[Event], until_us: u64) -> States<'_> {
 /// Whether a fault took the node away for good.
 pub(crate) fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
     let is_on = |fault: &FaultRecord<'_>| fault.healing_us.is_none() && fault.healed_us.is_none();
-    faults.iter().any(|fault| fault.hits(node, ServiceKind::Patroni.name()) && is_on(fault))
+    faults.iter().any(|fault| fault.hits_node(node) && is_on(fault))
 }
 
 fn finding(missing: &[&str], primary: &str, end: &End<'_>, returned: Option<Return>) -> Finding {

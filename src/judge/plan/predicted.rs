@@ -29,9 +29,22 @@ pub struct PredictedFailover {
 }
 
 impl PredictedFailover {
+    /// Where no agent keeps a node: nothing is detected, and nobody elected.
+    const NONE: Self = Self {
+        detect: Span::NONE,
+        detect_with_dcs_leader: Span::NONE,
+        elect: Span::NONE,
+        promote: Span::NONE,
+        route: Span::NONE,
+    };
+
     /// What settings predict for a cluster among these services.
     pub(super) fn of(services: &[PlannedService], settings: &Settings) -> Self {
         let kinds: BTreeSet<ServiceKind> = services.iter().map(|planned| planned.kind).collect();
+        let mut nodes = kinds.iter().filter_map(|kind| service(*kind).node());
+        if !nodes.any(|node| node.agent.is_some()) {
+            return Self::NONE;
+        }
         let ttl_ms = u64::from(settings.patroni.ttl_s) * 1000;
         let loop_wait_ms = u64::from(settings.patroni.loop_wait_s) * 1000;
         let expiry = kinds.iter().find_map(|kind| service(*kind).dcs()).map(|dcs| (dcs.expiry)(settings));

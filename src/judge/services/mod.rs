@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};
 pub use row::{
-    Balancer, Broken, Clock, Dcs, Port, Process, Rendered, RevivedBy, Role, RunsOn, Service, Starts, Storage, Volume,
+    Agent, Balancer, Broken, Clock, Dcs, Node, Port, Process, Rendered, RevivedBy, Role, RunsOn, Service, Starts,
+    Storage, Volume,
 };
 pub use site::{Front, Serves, Site, Upstream};
 
@@ -55,7 +56,7 @@ macro_rules! services {
         /// Settings of each kind of service. Defaults are those of document 002, which the first topology follows.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
-        pub struct Settings { $($(pub $section: $settings),*),+ }
+        pub struct Settings { $($(pub $section: $settings,)*)+ }
     };
 }
 
@@ -69,11 +70,21 @@ services! {
     /// What shapes the connections that its host opens. The plan places it where a topology names links.
     #[schemars(skip)]
     Toxiproxy: toxiproxy {}
+    /// PostgreSQL that no agent keeps.
+    Postgresql: postgresql {}
 }
 
-/// The kind of service that the harness watches at this port of a host.
-pub fn kind_at(port: u16) -> Option<ServiceKind> {
-    ALL.iter().find(|service| service.watched_ports().any(|watched| watched == port)).map(|service| service.kind)
+impl ServiceKind {
+    /// Whether it is a PostgreSQL node.
+    pub fn is_node(self) -> bool {
+        service(self).is_node()
+    }
+}
+
+/// The kinds of service that the harness may watch at this port of a host.
+pub fn kinds_at(port: u16) -> impl Iterator<Item = ServiceKind> {
+    let watched_there = move |row: &&Service| row.watched_ports().any(|watched| watched == port);
+    ALL.iter().filter(watched_there).map(|row| row.kind)
 }
 
 #[cfg(test)]
@@ -90,12 +101,19 @@ mod tests {
         }
     }
 
+    /// A host has one kind of node at most: they share PostgreSQL's port and its processes.
     #[test]
-    fn no_two_services_share_a_port_a_process_or_a_place_in_the_order_of_a_shutdown() {
+    fn no_two_services_of_a_host_share_a_port_a_process_or_a_place_in_the_order_of_a_shutdown() {
+        for node in ALL.iter().filter(|row| row.is_node()) {
+            share_nothing(ALL.iter().filter(|row| !row.is_node() || row.kind == node.kind));
+        }
+    }
+
+    fn share_nothing<'a>(rows: impl Iterator<Item = &'a Service>) {
         let mut ports = BTreeSet::new();
         let mut words = BTreeSet::new();
         let mut ranks = BTreeSet::new();
-        for row in ALL {
+        for row in rows {
             assert!(row.ports.iter().all(|port| ports.insert(port.number)), "{}", row.kind.name());
             assert!(row.processes.iter().all(|process| words.insert(process.word)), "{}", row.kind.name());
             assert!(ranks.insert(row.stop_rank), "{}", row.kind.name());

@@ -1,29 +1,24 @@
 //! PostgreSQL under Patroni.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use super::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
 use super::{
-    Broken, Clock, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service, ServiceKind, Settings, Site,
-    Starts, Storage, Upstream, Volume, context,
-    postgresql::{self, MAJOR_VERSION, MAX_CONNECTIONS},
+    Agent, Broken, Clock, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service, ServiceKind,
+    Settings, Site, Starts, Upstream, context,
+    postgresql::{self, MAJOR_VERSION, server},
 };
-use crate::credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE};
+use crate::credentials::Credentials;
 
-/// PostgreSQL's port.
-pub const POSTGRESQL_PORT: u16 = 5432;
 /// Patroni's REST API.
 pub const REST_PORT: u16 = 8008;
 /// The name under which a cluster stands in its DCS where the topology names none: its leader key is then
 /// `/service/pgquake/leader`.
 pub const SCOPE: &str = "pgquake";
-/// Where the data directory is, in the service's container.
-pub const DATA_DIRECTORY: &str = "/var/lib/postgresql/data";
-/// The size of a file of the WAL: PostgreSQL's default, which the image keeps.
-pub const WAL_SEGMENT_BYTES: u64 = 16 << 20;
 
 /// What the clock of Patroni and PostgreSQL differs from the machine's by, where the topology has clocks prepared. In
 /// the words of libfaketime: `+60` is 60 s ahead.
@@ -38,14 +33,8 @@ pub const AGENT: Process = Process {
 };
 /// PostgreSQL's first process. Patroni starts the program for other ends too, to read a setting for example; only the
 /// server listens.
-pub const POSTMASTER: Process = Process {
-    word: "PostgreSQL",
-    pattern: "^/usr/lib/postgresql/[0-9]+/bin/postgres .*--listen_addresses",
-    revived_by: RevivedBy::Agent,
-    runs_on: RunsOn::Every,
-};
-/// The process that asks for a checkpoint now and then.
-pub const CHECKPOINTER: Process = Process::of_postmaster("the checkpointer", "^postgres: .*checkpointer");
+pub const POSTMASTER: Process =
+    server::postmaster("^/usr/lib/postgresql/[0-9]+/bin/postgres .*--listen_addresses", RevivedBy::Agent);
 
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Patroni,
@@ -64,23 +53,12 @@ pub(super) const SERVICE: Service = Service {
     processes: &[
         POSTMASTER,
         AGENT,
-        Process::of_postmaster("a WAL sender", "^postgres: .*walsender ")
-            .only_on(RunsOn::Primary("only the primary has WAL senders here")),
-        Process::of_postmaster("the WAL receiver", "^postgres: .*walreceiver")
-            .only_on(RunsOn::Standbys("a primary has no WAL receiver")),
-        CHECKPOINTER,
-        Process::of_postmaster("the startup process", "^postgres: .*startup recovering")
-            .only_on(RunsOn::Standbys("a primary replays no WAL, and has no startup process")),
+        server::WAL_SENDER,
+        server::WAL_RECEIVER,
+        server::CHECKPOINTER,
+        server::STARTUP_PROCESS,
     ],
-    // Not over the data directory itself: Patroni moves and removes that.
-    storage: Some(Storage {
-        directory: "/var/lib/postgresql",
-        data: "data",
-        volumes: &[Volume { word: "data", below: "" }, Volume { word: "WAL", below: "pg_wal" }],
-        user: "postgres",
-        entry_point: "/usr/local/bin/entrypoint.sh",
-        control_port: 7481,
-    }),
+    storage: Some(server::STORAGE),
     clock: Clock::Prepared,
     starts: Starts::AtOnce,
     stop_rank: 1,
@@ -89,7 +67,7 @@ pub(super) const SERVICE: Service = Service {
         let ask = format!("import urllib.request; urllib.request.urlopen('{url}', timeout=2)");
         vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
     }),
-    role: Role::Node,
+    role: Role::Node(Node { agent: Some(Agent { rest_port: REST_PORT }) }),
     rules,
     render,
 };
@@ -185,7 +163,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(site, first, credentials))];
     // A standby cluster's roles, ledger and slots come with the WAL of the cluster that it follows.
     if first && site.upstream.is_none_or(|upstream| !upstream.is_dynamic) {
-        files.push(("/etc/patroni/first-start.sql".to_owned(), first_start(site, credentials)));
+        files.push(("/etc/patroni/first-start.sql".to_owned(), server::first_start(site, credentials)));
     }
     if site.clocks_are_prepared {
         // The entry point looks for it; the library reads it once a second.
@@ -236,13 +214,9 @@ fn postgresql(host: &str, credentials: &Credentials) -> Value {
         "authentication": {
             "superuser": { "username": "postgres", "password": credentials.superuser_password },
             "rewind": { "username": "postgres", "password": credentials.superuser_password },
-            "replication": { "username": "replicator", "password": credentials.replication_password },
+            "replication": { "username": server::REPLICATION_ROLE, "password": credentials.replication_password },
         },
-        "pg_hba": [
-            "local all all peer",
-            "host replication replicator all scram-sha-256",
-            "host all all all scram-sha-256",
-        ],
+        "pg_hba": server::ACCESS,
         "parameters": {
             "pgquake.node": host,
             "unix_socket_directories": "/var/run/postgresql",
@@ -261,7 +235,6 @@ fn standby_cluster(upstream: Upstream<'_>) -> Value {
 
 /// The configuration that the nodes of a cluster share through the DCS, under its key `config`.
 pub fn dynamic(site: &Site<'_>) -> Value {
-    let (settings, nodes) = (site.settings, site.nodes.len());
     let PatroniSettings {
         ttl_s,
         loop_wait_s,
@@ -271,21 +244,8 @@ pub fn dynamic(site: &Site<'_>) -> Value {
         synchronous_mode,
         synchronous_mode_strict,
         failsafe_mode,
-    } = settings.patroni;
-    // A standby streams by one, and may copy the primary by another at the same time.
-    let senders = 10.max(2 * nodes);
-    let mut parameters = json!({
-        "wal_level": "replica",
-        "hot_standby": "on",
-        "max_wal_senders": senders,
-        "max_replication_slots": senders,
-        "max_connections": MAX_CONNECTIONS,
-    });
-    for (name, value) in &settings.postgresql.parameters {
-        // In the place of one above, however its name is written.
-        let name = if parameters.get(name.to_lowercase()).is_some() { &name.to_lowercase() } else { name };
-        parameters[name] = json!(value);
-    }
+    } = site.settings.patroni;
+    let parameters = server::parameters(site);
     let mut dynamic = json!({
         "ttl": ttl_s,
         "loop_wait": loop_wait_s,
@@ -304,40 +264,4 @@ pub fn dynamic(site: &Site<'_>) -> Value {
         dynamic["slots"][slot] = json!({ "type": "physical" });
     }
     dynamic
-}
-
-/// What the first primary runs once, in single-user mode, before its first start: this run's roles and
-/// passwords, the ledger, and the standbys' replication slots (Patroni would make those only in its next loop,
-/// and a standby that finds none waits five seconds before it asks again).
-///
-/// `scram_iterations` is low because probers connect hundreds of times a second and the passwords live as long as
-/// the run; PostgreSQL's default would cost the machine under test a third of a core. Its errors are not logged: a
-/// standby refuses a hundred of its writes a second, and the history tells each.
-fn first_start(site: &Site<'_>, credentials: &Credentials) -> String {
-    let mut sql = format!(
-        "SET scram_iterations = 16;\n\
-         ALTER ROLE postgres PASSWORD '{superuser}';\n\
-         CREATE ROLE replicator REPLICATION LOGIN PASSWORD '{replication}';\n\
-         CREATE ROLE {CLIENT_ROLE} LOGIN PASSWORD '{client}';\n\
-         GRANT pg_monitor, pg_checkpoint TO {CLIENT_ROLE};\n\
-         ALTER ROLE {CLIENT_ROLE} SET log_min_messages = fatal;\n\
-         GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {CLIENT_ROLE};\n\
-         CREATE SCHEMA pgquake AUTHORIZATION {CLIENT_ROLE};\n\
-         CREATE TABLE {LEDGER_TABLE} ({LEDGER_COLUMNS});\n\
-         ALTER TABLE {LEDGER_TABLE} OWNER TO {CLIENT_ROLE};\n",
-        superuser = credentials.superuser_password,
-        replication = credentials.replication_password,
-        client = credentials.client_password,
-    );
-    let standbys = site.nodes.iter().filter(|node| *node != site.host).map(|standby| slot_name(standby));
-    for slot in standbys.chain(site.permanent_slots.iter().map(|slot| (*slot).to_owned())) {
-        // Writing to a String can't fail.
-        let _ = writeln!(sql, "SELECT pg_create_physical_replication_slot('{slot}', true);");
-    }
-    sql
-}
-
-/// The name that Patroni gives to a member's slot: slots know no hyphens.
-fn slot_name(node: &str) -> String {
-    node.replace('-', "_")
 }

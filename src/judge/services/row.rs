@@ -38,7 +38,12 @@ impl Service {
     }
 
     pub fn is_node(&self) -> bool {
-        matches!(self.role, Role::Node)
+        self.node().is_some()
+    }
+
+    /// What the others ask of it as a PostgreSQL node, if it is one.
+    pub fn node(&self) -> Option<&Node> {
+        if let Role::Node(node) = &self.role { Some(node) } else { None }
     }
 
     /// What the others ask of it as a DCS, if it is one.
@@ -114,7 +119,7 @@ pub enum RunsOn {
 pub enum RevivedBy {
     /// Nobody inside the host: its container has ended with it.
     Engine,
-    /// The service's main process, which outlives it, on a hang-up.
+    /// The service's main process, which outlives it, on a hang-up: nobody by himself.
     EntryPoint,
     /// The Patroni agent.
     Agent,
@@ -168,14 +173,29 @@ pub enum Starts {
 
 /// What others ask of a service, whatever its kind.
 pub enum Role {
-    /// PostgreSQL, with what decides whether it leads.
-    Node,
+    /// PostgreSQL, alone or with an agent that decides whether it leads.
+    Node(Node),
     /// A member of the DCS.
     Dcs(Dcs),
     /// Leads clients to a node that may serve them.
     Balancer(Balancer),
     /// Nobody asks anything of it.
     None,
+}
+
+/// What others ask of a PostgreSQL node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Who keeps it: starts it again, promotes it, and says at a port what it is. `None`: nobody does. Then a node is
+    /// what it says of itself in SQL, an operator promotes it, and it holds no key in a DCS.
+    pub agent: Option<Agent>,
+}
+
+/// What others ask of a node's agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agent {
+    /// Where it answers by HTTP what its node is, as balancers ask.
+    pub rest_port: u16,
 }
 
 /// What others ask of a DCS.

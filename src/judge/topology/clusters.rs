@@ -12,7 +12,7 @@ use crate::services::{
 /// The name of the cluster of a topology that names none.
 pub const ONLY_CLUSTER: &str = "main";
 
-/// One Patroni cluster: nodes under one scope in one DCS.
+/// One cluster: Patroni's nodes under one scope in one DCS, or nodes of PostgreSQL that no agent keeps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
@@ -20,7 +20,8 @@ pub struct Cluster {
     pub name: String,
     /// The hosts of its PostgreSQL nodes. The first is the first primary, or the first standby leader.
     pub nodes: Vec<String>,
-    /// The hosts of the members of its DCS. Clusters that name the same members share them.
+    /// The hosts of the members of its DCS; none, if no agent keeps its nodes. Clusters that name the same members share
+    /// them.
     pub dcs: Vec<String>,
     /// The name under which it stands in its DCS. Clusters in different DCSs may have the same one.
     #[serde(default = "default_scope")]

@@ -11,6 +11,7 @@ use crate::suggestion::{did_you_mean, nearest};
 
 /// The built-in topologies, so that a user's own crate has them too: name and text.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("async-manual", include_str!("../../../topologies/async-manual.yaml")),
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("single-region", include_str!("../../../topologies/single-region.yaml")),
     ("single-region-fast", include_str!("../../../topologies/single-region-fast.yaml")),

@@ -46,7 +46,7 @@ pub struct Topology {
     /// Which document it follows, for example `"002"`, and where it departs from it.
     pub follows: String,
     pub regions: Vec<Region>,
-    /// The Patroni clusters. Left out: all nodes are one, with all members of the DCS.
+    /// The clusters. Left out: all nodes are one, with all members of the DCS.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<Cluster>,
     /// Links with properties of their own. A link that is not named is direct.
@@ -108,6 +108,18 @@ pub struct Host {
     pub services: Vec<ServiceKind>,
 }
 
+impl Host {
+    /// The kind of service by which it is a PostgreSQL node; `None`: it is none.
+    pub fn node_kind(&self) -> Option<ServiceKind> {
+        self.services.iter().copied().find(|kind| service(*kind).is_node())
+    }
+
+    /// Whether it is a PostgreSQL node that an agent keeps.
+    pub fn has_agent(&self) -> bool {
+        self.services.iter().filter_map(|kind| service(*kind).node()).any(|node| node.agent.is_some())
+    }
+}
+
 impl Topology {
     /// Every host of every region, in the order of the file.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
@@ -151,6 +163,6 @@ impl Topology {
 
     /// Names of the hosts with a PostgreSQL node; a node is called as its host.
     pub fn nodes(&self) -> Vec<String> {
-        self.hosts_with(ServiceKind::Patroni).map(|host| host.name.clone()).collect()
+        self.hosts().filter(|host| host.node_kind().is_some()).map(|host| host.name.clone()).collect()
     }
 }

@@ -8,7 +8,7 @@ mod links;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Host, NamedEndpoint, ServiceKind, Topology,
+    Host, NamedEndpoint, Topology,
     position::{Path, Step, steps},
 };
 use crate::{
@@ -159,13 +159,20 @@ fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
 
 /// Services that are of no use without others.
 fn needs(topology: &Topology, problems: &mut Vec<Problem>) {
-    let runs = |kind| topology.hosts_with(kind).next().is_some();
-    if !runs(ServiceKind::Patroni) {
-        let problem = Problem::at(steps!["regions"], "no host runs patroni".to_owned());
+    let holds_keys = |host: &Host| host.services.iter().any(|kind| service(*kind).dcs().is_some());
+    let has_agents = topology.hosts().any(Host::has_agent);
+    if topology.nodes().is_empty() {
+        let problem = Problem::at(steps!["regions"], "no host runs patroni or postgresql".to_owned());
         problems.push(problem.help("without a PostgreSQL node there is nothing to drill, and nothing to proxy"));
-    } else if !runs(ServiceKind::Etcd) {
+    } else if has_agents && !topology.hosts().any(holds_keys) {
         let problem = Problem::at(steps!["regions"], "no host runs etcd".to_owned());
         problems.push(problem.help("Patroni keeps its leader key there: add `etcd` to one, three or five hosts"));
+    } else if !has_agents {
+        for (path, host) in hosts_with_paths(topology).filter(|(_, host)| holds_keys(host)) {
+            let message = format!("no agent has a key in the DCS of the host `{}`", host.name);
+            let help = "`postgresql` runs without an agent: take `patroni` in its place, or leave the DCS out";
+            problems.push(Problem::at(below(&path, "services"), message).help(help));
+        }
     }
 }
 

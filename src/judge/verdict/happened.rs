@@ -12,7 +12,6 @@ use crate::{
     },
     claims::Subject,
     history::{Occurrence, event::NodeState},
-    topology::ServiceKind,
 };
 
 /// The name of the fault that takes a node out of the cluster.
@@ -46,8 +45,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::Promotion, !took_over.is_empty() || was_promoted(findings));
     when(Subject::Rewind, took_over.iter().any(|failover| had_to_rewind(evidence, &faults, failover)));
     when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));
-    let patroni = ServiceKind::Patroni.name();
-    let hit = |node: &String| faults.iter().any(|fault| fault.hits(node, patroni));
+    let hit = |node: &String| faults.iter().any(|fault| fault.hits_node(node));
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
 }

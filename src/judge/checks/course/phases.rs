@@ -29,7 +29,6 @@ use crate::{
         event::{AttemptOutcome, ClientKind, Operation},
     },
     plan::Span,
-    topology::ServiceKind,
 };
 
 /// The endpoint and the proxy's backend for writes.
@@ -435,9 +434,14 @@ impl Scene<'_, '_> {
     fn predict(&self, failover: &mut Failover) {
         let predicted = &self.evidence.plan.predicted;
         let Some(old) = &failover.old_primary else { return };
-        let patroni = ServiceKind::Patroni.name();
-        let lost = self.faults.iter().any(|fault| fault.hits(old, patroni) && !fault.injecting.hands_over);
-        if failover.course != Course::Failover || !lost || !failover.at_once() || failover.began_before_fault {
+        let lost = self.faults.iter().any(|fault| fault.hits_node(old) && !fault.injecting.hands_over);
+        let predicts = self.evidence.plan.fails_over_by_itself();
+        if !predicts
+            || failover.course != Course::Failover
+            || !lost
+            || !failover.at_once()
+            || failover.began_before_fault
+        {
             return;
         }
         let marked_down = failover.phases.iter().any(|phase| phase.name == PhaseName::MarkDown);

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{
-    Event, Occurrence,
-    event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation},
+use crate::{
+    history::{
+        Event, Occurrence,
+        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation},
+    },
+    topology::ServiceKind,
 };
 
 /// A client's attempt and when it ended.
@@ -106,6 +109,11 @@ impl FaultRecord<'_> {
         } else {
             self.injecting.services.iter().any(|hit| hit.strip_prefix(host) == Some(&format!("/{service}")))
         }
+    }
+
+    /// Whether it hits PostgreSQL, or the agent that keeps it, on a host.
+    pub fn hits_node(&self, host: &str) -> bool {
+        ServiceKind::ALL.iter().filter(|kind| kind.is_node()).any(|kind| self.hits(host, kind.name()))
     }
 
     /// Whether it answers clients with resets in the place of servers that live.

@@ -23,7 +23,6 @@ use crate::{
         Event, Occurrence,
         event::{AttemptOutcome, ClientKind, Contact},
     },
-    topology::ServiceKind,
 };
 
 /// The longest time for which a node may show nothing. It is probed twice a second.
@@ -192,7 +191,7 @@ fn dead(events: &[Event], fault: &FaultRecord<'_>, node: &str, answers: &[Answer
         _ if ENDS_POSTGRESQL_FOR_A_TIME.contains(&name) => fault.healed_us,
         _ => return None,
     };
-    if !fault.hits(node, ServiceKind::Patroni.name()) {
+    if !fault.hits_node(node) {
         return None;
     }
     let from_us = fault.effect?.to_us;

@@ -37,12 +37,16 @@ pub const ALL: &[Watcher] = &[
         since: Since::TheFirstRelease,
     },
     Watcher { observer: "node_state", targets: |plan| plan.nodes.clone(), since: Since::TheBeginning },
-    Watcher { observer: "patroni_api", targets: |plan| plan.nodes.clone(), since: Since::TheFirstRelease },
+    Watcher { observer: "patroni_api", targets: agents, since: Since::TheFirstRelease },
     Watcher { observer: "timers", targets: |_| one("harness"), since: Since::TheBeginning },
 ];
 
 fn one(target: &str) -> Vec<String> {
     vec![target.to_owned()]
+}
+
+fn agents(plan: &Plan) -> Vec<String> {
+    plan.nodes_with_agents().map(|(node, _)| node.clone()).collect()
 }
 
 fn hosts(plan: &Plan, kind: ServiceKind) -> Vec<String> {

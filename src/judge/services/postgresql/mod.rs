@@ -1,3 +1,6 @@
+//! PostgreSQL: the service that no agent keeps ([`service`]), what it shares with the one under Patroni ([`server`]), and
+//! the parameters of both.
+//!
 //! Parameters of PostgreSQL, by name and value, as PostgreSQL and the Patroni in front of it take them. Patroni drops what
 //! it does not know, and puts a value of its own in the place of one that it can't use, with a line in its log: a mistyped
 //! parameter would be a drill of another cluster than the one that was written down.
@@ -5,10 +8,14 @@
 //! Text is not looked into: whether a time zone or a library is there is the server's to say.
 
 mod rules;
+pub mod server;
+mod service;
 mod table;
 mod value;
 
 pub(in crate::services) use rules::rules;
+pub(super) use service::SERVICE;
+pub use service::START_FILE;
 use table::Row;
 
 /// The only major version that images are made for.

@@ -11,6 +11,7 @@ use crate::{
 
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     aliases(topology, problems);
+    one_kind_of_node(topology, problems);
     if topology.clusters.is_empty() {
         return;
     }
@@ -25,7 +26,12 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         let is_node = |host: &Host| host.services.iter().any(|kind| service(*kind).is_node());
         let is_member = |host: &Host| host.services.iter().any(|kind| service(*kind).dcs().is_some());
         members(topology, index, ("nodes", &cluster.nodes), "patroni", is_node, problems);
-        members(topology, index, ("dcs", &cluster.dcs), "etcd", is_member, problems);
+        if has_agent(topology, cluster) {
+            members(topology, index, ("dcs", &cluster.dcs), "etcd", is_member, problems);
+        } else if !cluster.dcs.is_empty() {
+            let message = format!("no agent of the cluster `{}` has a key in a DCS", cluster.name);
+            problems.push(Problem::at(path("dcs"), message).help("write `dcs: []`: an operator promotes its nodes"));
+        }
         for (place, node) in cluster.nodes.iter().enumerate() {
             if let Some(other) = nodes.insert(node, &cluster.name).filter(|other| *other != cluster.name) {
                 let message = format!("the node `{node}` is in the clusters `{other}` and `{}`", cluster.name);
@@ -46,6 +52,33 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         let problem =
             Problem::at(steps!["clusters"], "every cluster follows another one: none has a primary".to_owned());
         problems.push(problem.help("leave `follows` out in the one that accepts writes"));
+    }
+}
+
+/// Whether an agent keeps nodes of a cluster. One whose nodes are none, which is told elsewhere, is taken for Patroni's.
+pub(super) fn has_agent(topology: &Topology, cluster: &Cluster) -> bool {
+    let mut nodes = nodes(topology, cluster).peekable();
+    nodes.peek().is_none() || nodes.any(Host::has_agent)
+}
+
+fn nodes<'t>(topology: &'t Topology, cluster: &'t Cluster) -> impl Iterator<Item = &'t Host> {
+    let hosts = cluster.nodes.iter().filter_map(|node| topology.hosts().find(|host| host.name == *node));
+    hosts.filter(|host| host.node_kind().is_some())
+}
+
+/// An agent would take nodes that nobody keeps for none of its own, and an operator would act behind an agent's back.
+fn one_kind_of_node(topology: &Topology, problems: &mut Vec<Problem>) {
+    for (index, cluster) in topology.all_clusters().iter().enumerate() {
+        let (kept, alone): (Vec<&Host>, Vec<&Host>) = nodes(topology, cluster).partition(|host| host.has_agent());
+        if let (Some(kept), Some(alone)) = (kept.first(), alone.first()) {
+            let message = format!(
+                "an agent keeps the node `{}` of the cluster `{}`, and none keeps `{}`",
+                kept.name, cluster.name, alone.name
+            );
+            let path =
+                if topology.clusters.is_empty() { steps!["regions"] } else { steps!["clusters", index, "nodes"] };
+            problems.push(Problem::at(path, message).help("run patroni on every node of a cluster, or on none"));
+        }
     }
 }
 
@@ -82,7 +115,7 @@ fn members(
 fn same_key(topology: &Topology, index: usize, problems: &mut Vec<Problem>) {
     let cluster = &topology.clusters[index];
     for other in &topology.clusters[..index] {
-        if other.dcs == cluster.dcs && other.scope == cluster.scope {
+        if other.dcs == cluster.dcs && other.scope == cluster.scope && !cluster.dcs.is_empty() {
             let message = format!("the clusters `{}` and `{}` have one scope in one DCS", other.name, cluster.name);
             let problem = Problem::at(steps!["clusters", index, "name"], message);
             problems.push(problem.help("give one of them another `scope`, or a DCS of its own"));
@@ -98,7 +131,10 @@ fn followed(topology: &Topology, index: usize, cluster: &Cluster, follows: &Foll
     let path = |field: &str| steps!["clusters", index, "follows", field];
     let known: Vec<&str> =
         topology.clusters.iter().map(|other| other.name.as_str()).filter(|name| *name != cluster.name).collect();
-    if follows.cluster == cluster.name {
+    if !has_agent(topology, cluster) {
+        let problem = Problem::at(path("cluster"), format!("no agent lets the cluster `{}` follow", cluster.name));
+        problems.push(problem.help("nodes without an agent follow the first one of their own cluster"));
+    } else if follows.cluster == cluster.name {
         let problem = Problem::at(path("cluster"), format!("the cluster `{}` follows itself", cluster.name));
         problems.push(problem.help("leave `follows` out if it accepts writes"));
     } else if !known.contains(&follows.cluster.as_str()) {

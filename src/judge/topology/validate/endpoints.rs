@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Problem, balances, check_name, unknown_host};
+use super::{Problem, balances, check_name, clusters, unknown_host};
 use crate::{
     services::{Serves, service},
     suggestion::did_you_mean,
-    topology::{NamedEndpoint, POSTGRESQL_PORT, READ, ServiceKind, Topology, WRITE, position::steps},
+    topology::{Cluster, NamedEndpoint, POSTGRESQL_PORT, READ, ServiceKind, Topology, WRITE, position::steps},
 };
 
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
@@ -19,11 +19,16 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
             continue;
         };
         let proxied = balances(host);
-        let direct = host.services.contains(&ServiceKind::Patroni);
+        let direct = host.node_kind().is_some();
         let port = endpoint.port;
         if !proxied && !direct {
             let message = format!("the endpoint `{name}` is on `{}`, where no client is served", host.name);
-            problems.push(Problem::at(path("host"), message).help("it needs a host with haproxy or patroni"));
+            problems
+                .push(Problem::at(path("host"), message).help("it needs a host with haproxy, patroni or postgresql"));
+        } else if proxied && !clusters::has_agent(topology, &led_to(topology, endpoint)) {
+            let message = format!("no agent tells the balancer of the endpoint `{name}` which node leads");
+            let help = "name a node as its host: a step of a runbook points clients at another one";
+            problems.push(Problem::at(path("host"), message).help(help));
         } else if port == 0 {
             problems.push(Problem::at(path("port"), "no service can listen on port 0".to_owned()));
         } else if service(ServiceKind::Toxiproxy).ports.iter().any(|own| own.number == port) {
@@ -37,6 +42,13 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     }
     published(topology, problems);
     same_port(topology, problems);
+}
+
+/// The cluster that an endpoint leads to, of those that are known; which one it names is checked elsewhere.
+fn led_to(topology: &Topology, endpoint: &NamedEndpoint) -> Cluster {
+    let mut clusters = topology.all_clusters();
+    let named = clusters.iter().position(|cluster| endpoint.of.as_ref() == Some(&cluster.name));
+    clusters.swap_remove(named.unwrap_or_default())
 }
 
 /// Two endpoints of one balancer, or of balancers that take over from each other, need two ports.

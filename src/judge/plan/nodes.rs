@@ -1,0 +1,45 @@
+//! The PostgreSQL nodes of a plan, whatever kind of service each is.
+
+use super::Plan;
+use crate::{
+    services::{Agent, ServiceKind, service},
+    topology::Cluster,
+};
+
+impl Plan {
+    /// The kind of service by which a host is a PostgreSQL node; `None`: it is none.
+    pub fn node_kind(&self, host: &str) -> Option<ServiceKind> {
+        let here = self.services.iter().filter(|planned| planned.host == host);
+        here.map(|planned| planned.kind).find(|kind| service(*kind).is_node())
+    }
+
+    /// The kinds of service that are nodes here, each once.
+    pub fn node_kinds(&self) -> Vec<ServiceKind> {
+        self.kinds().into_iter().filter(|kind| service(*kind).is_node()).collect()
+    }
+
+    /// The agent that keeps a node; `None`: nobody does, or it is no node.
+    pub fn agent_of(&self, node: &str) -> Option<&'static Agent> {
+        service(self.node_kind(node)?).node()?.agent.as_ref()
+    }
+
+    /// The nodes that an agent keeps.
+    pub fn nodes_with_agents(&self) -> impl Iterator<Item = (&String, &'static Agent)> {
+        self.nodes.iter().filter_map(|node| Some((node, self.agent_of(node)?)))
+    }
+
+    /// Whether a node of the plan takes over by itself when a primary is lost.
+    pub fn fails_over_by_itself(&self) -> bool {
+        self.nodes_with_agents().next().is_some()
+    }
+
+    /// Whether the primary of a cluster waits for a standby before it acknowledges a commit.
+    pub fn is_synchronous(&self, cluster: &Cluster) -> bool {
+        let settings = self.settings_of(cluster);
+        let parameters = &settings.postgresql.parameters;
+        let named = |(name, value): (&String, &String)| {
+            name.eq_ignore_ascii_case("synchronous_standby_names") && !value.trim().is_empty()
+        };
+        settings.patroni.synchronous_mode || parameters.iter().any(named)
+    }
+}

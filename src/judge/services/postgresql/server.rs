@@ -1,0 +1,106 @@
+//! What PostgreSQL is on every node, whoever starts it: where its files are, its processes, and the parameters and the
+//! accounts with which it starts.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::MAX_CONNECTIONS;
+use crate::{
+    credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE},
+    services::{Process, RevivedBy, RunsOn, Site, Storage, Volume},
+};
+
+/// PostgreSQL's port.
+pub const POSTGRESQL_PORT: u16 = 5432;
+/// Where the data directory is, in the service's container.
+pub const DATA_DIRECTORY: &str = "/var/lib/postgresql/data";
+/// The size of a file of the WAL: PostgreSQL's default, which the images keep.
+pub const WAL_SEGMENT_BYTES: u64 = 16 << 20;
+/// The role by which standbys stream.
+pub const REPLICATION_ROLE: &str = "replicator";
+
+/// The process that asks for a checkpoint now and then.
+pub const CHECKPOINTER: Process = Process::of_postmaster("the checkpointer", "^postgres: .*checkpointer");
+pub(in crate::services) const WAL_SENDER: Process = Process::of_postmaster("a WAL sender", "^postgres: .*walsender ")
+    .only_on(RunsOn::Primary("only the primary has WAL senders here"));
+pub(in crate::services) const WAL_RECEIVER: Process =
+    Process::of_postmaster("the WAL receiver", "^postgres: .*walreceiver")
+        .only_on(RunsOn::Standbys("a primary has no WAL receiver"));
+pub(in crate::services) const STARTUP_PROCESS: Process =
+    Process::of_postmaster("the startup process", "^postgres: .*startup recovering")
+        .only_on(RunsOn::Standbys("a primary replays no WAL, and has no startup process"));
+
+/// PostgreSQL's first process, found by a regular expression, and started again by somebody.
+pub(in crate::services) const fn postmaster(pattern: &'static str, revived_by: RevivedBy) -> Process {
+    Process { word: "PostgreSQL", pattern, revived_by, runs_on: RunsOn::Every }
+}
+
+/// Not over the data directory itself: it is moved and removed as a whole.
+pub(in crate::services) const STORAGE: Storage = Storage {
+    directory: "/var/lib/postgresql",
+    data: "data",
+    volumes: &[Volume { word: "data", below: "" }, Volume { word: "WAL", below: "pg_wal" }],
+    user: "postgres",
+    entry_point: "/usr/local/bin/entrypoint.sh",
+    control_port: 7481,
+};
+
+/// Who may connect, in the words of `pg_hba.conf`.
+pub(in crate::services) const ACCESS: [&str; 3] =
+    ["local all all peer", "host replication replicator all scram-sha-256", "host all all all scram-sha-256"];
+
+/// The parameters that every node of a cluster has: the harness's, and the topology's in their place.
+pub(in crate::services) fn parameters(site: &Site<'_>) -> Value {
+    // A standby streams by one, and may copy the primary by another at the same time.
+    let senders = 10.max(2 * site.nodes.len());
+    let mut parameters = json!({
+        "wal_level": "replica",
+        "hot_standby": "on",
+        "max_wal_senders": senders,
+        "max_replication_slots": senders,
+        "max_connections": MAX_CONNECTIONS,
+    });
+    for (name, value) in &site.settings.postgresql.parameters {
+        // In the place of one above, however its name is written.
+        let name = if parameters.get(name.to_lowercase()).is_some() { &name.to_lowercase() } else { name };
+        parameters[name] = json!(value);
+    }
+    parameters
+}
+
+/// What the first primary runs once, in single-user mode, before its first start: this run's roles and
+/// passwords, the ledger, and the standbys' replication slots (Patroni would make those only in its next loop,
+/// and a standby that finds none waits five seconds before it asks again).
+///
+/// `scram_iterations` is low because probers connect hundreds of times a second and the passwords live as long as
+/// the run; PostgreSQL's default would cost the machine under test a third of a core. Its errors are not logged: a
+/// standby refuses a hundred of its writes a second, and the history tells each.
+pub(in crate::services) fn first_start(site: &Site<'_>, credentials: &Credentials) -> String {
+    let mut sql = format!(
+        "SET scram_iterations = 16;\n\
+         ALTER ROLE postgres PASSWORD '{superuser}';\n\
+         CREATE ROLE {REPLICATION_ROLE} REPLICATION LOGIN PASSWORD '{replication}';\n\
+         CREATE ROLE {CLIENT_ROLE} LOGIN PASSWORD '{client}';\n\
+         GRANT pg_monitor, pg_checkpoint TO {CLIENT_ROLE};\n\
+         ALTER ROLE {CLIENT_ROLE} SET log_min_messages = fatal;\n\
+         GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {CLIENT_ROLE};\n\
+         CREATE SCHEMA pgquake AUTHORIZATION {CLIENT_ROLE};\n\
+         CREATE TABLE {LEDGER_TABLE} ({LEDGER_COLUMNS});\n\
+         ALTER TABLE {LEDGER_TABLE} OWNER TO {CLIENT_ROLE};\n",
+        superuser = credentials.superuser_password,
+        replication = credentials.replication_password,
+        client = credentials.client_password,
+    );
+    let standbys = site.nodes.iter().filter(|node| *node != site.host).map(|standby| slot_name(standby));
+    for slot in standbys.chain(site.permanent_slots.iter().map(|slot| (*slot).to_owned())) {
+        // Writing to a String can't fail.
+        let _ = writeln!(sql, "SELECT pg_create_physical_replication_slot('{slot}', true);");
+    }
+    sql
+}
+
+/// The name of a node's slot, as Patroni gives it too: slots know no hyphens.
+pub fn slot_name(node: &str) -> String {
+    node.replace('-', "_")
+}

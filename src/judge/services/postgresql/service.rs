@@ -1,0 +1,87 @@
+//! PostgreSQL that no agent keeps: what dies stays dead, and a standby stays one, until an operator comes.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::server::{self, POSTGRESQL_PORT, REPLICATION_ROLE};
+use crate::{
+    credentials::{Credentials, NODE_SETTING},
+    services::{Clock, Node, Port, Recipe, Rendered, RevivedBy, Role, Service, ServiceKind, Site, Starts, context},
+};
+
+/// Whether the machine starts PostgreSQL when it boots: `auto`, or `manual`. Debian's packaging has such a file.
+pub const START_FILE: &str = "/etc/postgresql/start.conf";
+
+pub(in crate::services) const SERVICE: Service = Service {
+    kind: ServiceKind::Postgresql,
+    summary: "PostgreSQL without an agent: an operator promotes it",
+    placed_by_topologies: true,
+    image: Recipe {
+        name: "postgresql",
+        files: context!("postgresql": "Dockerfile", "entrypoint.sh", "no-main-cluster.conf"),
+        packages: &["postgresql-${POSTGRES_MAJOR}"],
+        build_rank: 4,
+    },
+    ports: &[Port::watched(POSTGRESQL_PORT, "PostgreSQL")],
+    processes: &[
+        // The same program makes and mends data directories, and serves nobody then.
+        server::postmaster("^/usr/lib/postgresql/[0-9]+/bin/postgres -D ", RevivedBy::EntryPoint),
+        server::WAL_SENDER,
+        server::WAL_RECEIVER,
+        server::CHECKPOINTER,
+        server::STARTUP_PROCESS,
+    ],
+    storage: Some(server::STORAGE),
+    clock: Clock::Kernel("the clock of a PostgreSQL without an agent is not prepared"),
+    starts: Starts::AtOnce,
+    stop_rank: 1,
+    health: Some(|| ["CMD", "pg_isready", "-q", "-h", "127.0.0.1"].map(str::to_owned).into()),
+    role: Role::Node(Node { agent: None }),
+    // Its settings are those of PostgreSQL under Patroni, which holds them to their rules.
+    rules: |_, _| Vec::new(),
+    render,
+};
+
+fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
+    let file = |name: &str, content: String| (format!("/etc/postgresql/{name}"), content);
+    let mut files = vec![
+        file("postgresql.conf", configuration(site)),
+        file("pg_hba.conf", server::ACCESS.map(|line| format!("{line}\n")).concat()),
+        // The entry point gives it to the server's own user alone.
+        file("pgpass", passwords(credentials)),
+    ];
+    let primary = site.nodes.first().filter(|first| *first != site.host);
+    let Some(primary) = primary else {
+        files.push(file("first-start.sql", server::first_start(site, credentials)));
+        return Rendered { command: Vec::new(), files };
+    };
+    Rendered { command: vec![primary.clone(), server::slot_name(site.host)], files }
+}
+
+fn configuration(site: &Site<'_>) -> String {
+    let mut text = String::new();
+    let mut set = |name: &str, value: &str| {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
+    };
+    for (name, value) in server::parameters(site).as_object().into_iter().flatten() {
+        match value {
+            Value::String(value) => set(name, value),
+            value => set(name, &value.to_string()),
+        }
+    }
+    set("listen_addresses", "*");
+    set("hba_file", "/etc/postgresql/pg_hba.conf");
+    set("unix_socket_directories", "/var/run/postgresql");
+    // Standbys are known by it where `synchronous_standby_names` names them.
+    set("cluster_name", site.host);
+    set(NODE_SETTING, site.host);
+    text
+}
+
+/// By which standbys stream, copy and rewind: no command and no file of PostgreSQL's holds a password.
+fn passwords(credentials: &Credentials) -> String {
+    let Credentials { superuser_password, replication_password, .. } = credentials;
+    format!("*:*:*:postgres:{superuser_password}\n*:*:*:{REPLICATION_ROLE}:{replication_password}\n")
+}
