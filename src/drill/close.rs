@@ -9,7 +9,6 @@ use super::{Condition, Drill, DrillError, Running, as_ms, until};
 use crate::{
     history::{Occurrence, event::Milestone},
     system::System,
-    topology::ServiceKind,
     waiting::{NotReady, wait_until},
     workload::read_ledgers,
 };
@@ -27,7 +26,7 @@ impl Drill {
         let deadline = Duration::from_secs(running.plan.deadlines.rejoined_s);
         let system = &running.system;
         let waited = wait_until("every node back in the cluster", deadline, || system.all_follow());
-        let missed = |missed| system.with_logs(missed, &[ServiceKind::Patroni]);
+        let missed = |missed| system.with_logs(missed, &system.plan().node_kinds());
         let waited = self.ground.hold(async { waited.await.map_err(missed) }).await;
         self.rejoined = Some(waited.is_ok());
         waited?;

@@ -22,7 +22,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
-pub use runbook::{RunbookError, RunbookOrder};
+pub use runbook::{NodeOrder, PromotionWay, RunbookError, RunbookOrder};
 pub use schedule::Repetition;
 pub use setup::{Setup, ShapedLinks, TopologySources};
 
@@ -38,7 +38,6 @@ use crate::{
     observers::Observers,
     plan::{Plan, PlannedDcs},
     system::System,
-    topology::ServiceKind,
     waiting::wait_until,
     workload::{LoadSpec, Workload},
 };
@@ -204,7 +203,7 @@ impl Drill {
                 None => Err("no node leads".to_owned()),
             }
         });
-        let missed = |missed| system.with_logs(missed, &[ServiceKind::Patroni]);
+        let missed = |missed| system.with_logs(missed, &system.plan().node_kinds());
         ground.hold(async { waited.await.map_err(missed) }).await?;
         // What clients must get over has come only now.
         self.last_fault_us = Some(self.recorder.now_us());
@@ -273,7 +272,7 @@ impl Drill {
     /// each time, and measure only that one.
     fn lease_phase(&mut self) -> Duration {
         let leading = |running: &Running| {
-            let cluster = running.plan.leading().next();
+            let cluster = running.plan.leading().next().filter(|_| running.plan.fails_over_by_itself());
             cluster.map_or(0, |cluster| running.plan.settings_of(cluster).patroni.loop_wait_s)
         };
         let loop_wait_s = self.running.as_ref().map_or(0, leading);
@@ -353,7 +352,7 @@ async fn steady_state(running: &Running) -> Result<(), DrillError> {
     // Patroni names the synchronous standby only in a later loop. Until then nobody may take over.
     for cluster in system.clusters() {
         let follows = cluster.plan().follows.is_some();
-        if running.plan.settings_of(cluster.plan()).patroni.synchronous_mode && !follows {
+        if running.plan.is_synchronous(cluster.plan()) && !follows {
             let look = || async { cluster.synchronous_standby().await.ok_or("none is named yet".to_owned()) };
             wait_until("a synchronous standby", deadline, look).await?;
         }

@@ -4,6 +4,8 @@
 //! Steps are those of document 000: the loss is confirmed, the lag read, `standby_cluster` removed, the promotion awaited,
 //! and clients are pointed at the other region.
 
+mod nodes;
+
 use std::{fmt, time::Duration};
 
 use serde_json::{Value, json};
@@ -16,6 +18,8 @@ use crate::{
     topology::{READ, ServiceKind, WRITE},
     waiting::wait_until,
 };
+
+pub use nodes::{NodeOrder, PromotionWay};
 
 /// How long the loss of a cluster may take to be seen: its hosts answer nothing, so each question waits for its limit.
 const LOST_WITHIN: Duration = Duration::from_secs(60);
@@ -38,6 +42,8 @@ pub enum RunbookOrder {
     Follow(String, String),
     /// Leave the cluster as it is: its region is rebuilt later.
     GiveUp(String),
+    /// What is done on one node.
+    OnNode(NodeOrder),
 }
 
 impl RunbookOrder {
@@ -50,6 +56,7 @@ impl RunbookOrder {
             | RunbookOrder::PointClients(cluster)
             | RunbookOrder::CatchUp(cluster)
             | RunbookOrder::GiveUp(cluster) => vec![cluster],
+            RunbookOrder::OnNode(_) => Vec::new(),
         }
     }
 
@@ -71,6 +78,18 @@ pub enum RunbookError {
     /// Clients have nowhere to go.
     #[error("no endpoint leads to the primary of `{0}`")]
     NoEndpoint(String),
+    /// A command on a node did not succeed.
+    #[error("failed to run `{command}` on {node}: it ended with status {status}: {output}")]
+    Command {
+        /// The node.
+        node: String,
+        /// What was run.
+        command: String,
+        /// How it ended.
+        status: i32,
+        /// What it printed.
+        output: String,
+    },
     /// Patroni, or the DCS, did not take a change of the configuration.
     #[error("failed to change the configuration of the cluster `{cluster}`: {reason}")]
     Configuration {
@@ -91,6 +110,7 @@ impl Drill {
             RunbookOrder::CatchUp(cluster) => self.catch_up(cluster).await,
             RunbookOrder::Follow(cluster, upstream) => self.make_follow(cluster, upstream).await,
             RunbookOrder::GiveUp(cluster) => self.give_up(cluster).await,
+            RunbookOrder::OnNode(order) => self.on_node(order).await,
         }
     }
 

@@ -8,13 +8,13 @@ use cucumber::gherkin::Step;
 
 use super::{Intent, WordError, intent::FaultOrder};
 use crate::{
-    drill::{Condition, DrillError, RunbookOrder, Setup, ShapedLinks, TopologySources},
+    drill::{Condition, DrillError, NodeOrder, RunbookOrder, Setup, ShapedLinks, TopologySources},
     faults::{self, FaultError, FaultKind, ParameterError},
     history::event::{Bound, Expectation},
     plan::Plan,
     services::patroni,
     suggestion::did_you_mean,
-    topology::{SettingError, Topology, TopologyError, dynamic},
+    topology::{SettingError, Topology, TopologyError, dynamic, postgresql},
 };
 
 /// Something in a scenario that can't be carried out.
@@ -213,6 +213,10 @@ impl<'a> Walk<'a> {
                 if matches!(condition, Condition::StandbyBehind { lag_bytes: 0 }) {
                     self.add_here("a standby is always 0 bytes behind, or more: there is nothing to wait for");
                 }
+                let of_the_key = matches!(condition, Condition::LeaderKeyGone | Condition::LeaderElected);
+                if of_the_key && !self.lost && self.plan().is_some_and(|plan| plan.dcs.is_empty()) {
+                    self.add_here("there is no DCS, and so no leader key to wait for");
+                }
                 let needs_another = matches!(condition, Condition::Promoted | Condition::StandbyBehind { .. });
                 self.another_node(needs_another);
             }
@@ -389,6 +393,9 @@ impl<'a> Walk<'a> {
     /// A step of a runbook names clusters of the topology, and promotes one that follows.
     fn runbook(&mut self, order: &RunbookOrder) {
         let Some(topology) = self.setup.topology().ok().filter(|_| !self.lost).cloned() else { return };
+        if let RunbookOrder::OnNode(order) = order {
+            return self.on_node(&topology, order);
+        }
         let clusters = topology.all_clusters();
         let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
         for name in order.clusters().into_iter().filter(|name| !known.contains(name)) {
@@ -401,6 +408,32 @@ impl<'a> Walk<'a> {
         let stays = order.follower().filter(|name| known.contains(name) && !follows(name) && !self.own_steps);
         if let Some(name) = stays {
             self.add(At::Step, format!("the cluster `{name}` follows none: it accepts writes already"), None);
+        }
+    }
+
+    /// What an operator does on a node would be undone by an agent, or mislead it.
+    fn on_node(&mut self, topology: &Topology, order: &NodeOrder) {
+        if let NodeOrder::SetParameter { name, value, .. } = order
+            && let Err(problem) = postgresql::check(name, value)
+        {
+            let at = At::Quoted { text: problem.text().to_owned(), last: false };
+            self.add(at, problem.to_string(), Some(problem.help()));
+        }
+        let known = topology.nodes();
+        for name in order.nodes() {
+            let at = At::Quoted { text: name.to_owned(), last: false };
+            let host = topology.hosts().find(|host| host.name == *name && host.node_kind().is_some());
+            match host {
+                None => {
+                    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                    self.add(at, format!("no PostgreSQL node is called `{name}`"), Some(did_you_mean(name, &known)));
+                }
+                Some(host) if host.has_agent() && order.goes_past_an_agent() => {
+                    let help = "take a step that asks the agent, as `an operator switches over`".to_owned();
+                    self.add(at, format!("an agent keeps `{name}`, and this would go past it"), Some(help));
+                }
+                Some(_) => {}
+            }
         }
     }
 

@@ -138,6 +138,9 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(Then, "no node is promoted", "no node begins a timeline of its own after the first fault", |words| {
         PROMOTIONS.bounded(words, Bound::Exactly(0.0))
     }),
+    step(Then, "a node is promoted", "a node begins a timeline of its own after the first fault", |words| {
+        PROMOTIONS.bounded(words, Bound::AtLeast(1.0))
+    }),
     step(Then, "the primary stays", "no other node than before becomes primary after the first fault", |words| {
         PRIMARY_CHANGES.bounded(words, Bound::Exactly(0.0))
     }),

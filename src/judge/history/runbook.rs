@@ -22,10 +22,16 @@ pub enum RunbookStep {
     PromotionOrdered,
     /// A node of the cluster accepts writes.
     Promoted,
+    /// A node that was to be promoted was still a standby when the time for that was over.
+    NotPromoted,
     /// What clients connect to was pointed at the cluster.
     Repointed,
-    /// The cluster was told to follow another one; whether it does, nodes show.
+    /// The cluster, or a node of it, was told to follow another one; whether it does, nodes show.
     FollowOrdered,
+    /// A machine was kept from starting its PostgreSQL when it boots.
+    KeptDown,
+    /// PostgreSQL on a node got another parameter.
+    Reconfigured,
     /// The cluster is left as it is: what hit it is not healed, and its nodes are not waited for.
     GivenUp,
 }
@@ -41,8 +47,11 @@ impl RunbookStep {
             RunbookStep::Decided => "decided",
             RunbookStep::PromotionOrdered => "promotion ordered",
             RunbookStep::Promoted => "promoted",
+            RunbookStep::NotPromoted => "not promoted",
             RunbookStep::Repointed => "re-pointed",
             RunbookStep::FollowOrdered => "told to follow",
+            RunbookStep::KeptDown => "kept from starting",
+            RunbookStep::Reconfigured => "reconfigured",
             RunbookStep::GivenUp => "given up",
         }
     }

@@ -1,5 +1,6 @@
 //! `When`: faults, and waiting for what must come after them. One file a plane.
 
+mod by_hand;
 mod clock;
 mod container;
 mod course;
@@ -16,6 +17,7 @@ use super::StepDefinition;
 
 /// Every plane's table.
 pub(super) const TABLES: &[&[StepDefinition]] = &[
+    by_hand::ALL,
     clock::ALL,
     container::ALL,
     disk::ALL,
