@@ -57,8 +57,9 @@ impl System {
     pub async fn alter_system(&self, node: &str, change: &str) -> Result<(), EngineError> {
         let Some(service) = self.service(node, ServiceKind::Patroni) else { return Ok(()) };
         // Each statement by itself: ALTER SYSTEM takes no part in a transaction.
-        let script =
-            format!("runuser -u postgres -- psql -qX -c 'ALTER SYSTEM {change}' -c 'SELECT pg_reload_conf()' > /dev/null");
+        let script = format!(
+            "runuser -u postgres -- psql -qX -c 'ALTER SYSTEM {change}' -c 'SELECT pg_reload_conf()' > /dev/null"
+        );
         let done = self.engine().run_in_service(service, &script).await?;
         if done.status == 0 {
             return Ok(());
