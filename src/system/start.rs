@@ -70,14 +70,15 @@ impl System {
     /// started before a failure is left to the caller's sweep, so that its logs can still be read.
     pub async fn start(startup: Startup<'_>) -> Result<(Self, Duration), SystemError> {
         let begun = Instant::now();
-        let system = Self::start_containers(startup).await?;
+        let system = Self::start_containers(startup, begun).await?;
         system.wait_ready(begun).await?;
+        system.note_reached("clients write and every standby streams");
         system.sync_disks().await?;
         Ok((system, begun.elapsed()))
     }
 
     /// Hosts first: a service that begins must find every peer's address, and its own host's links shaped.
-    async fn start_containers(startup: Startup<'_>) -> Result<Self, SystemError> {
+    async fn start_containers(startup: Startup<'_>, begun_at: Instant) -> Result<Self, SystemError> {
         let credentials = credentials::generate();
         let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
         let disk_program = disk_program(&startup).await?;
@@ -93,9 +94,12 @@ impl System {
             logs: logs.clone(),
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
             led_last: Mutex::default(),
+            begun: begun_at,
+            reached: Mutex::default(),
             given_up: Mutex::default(),
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
+        begun.note_reached("hosts run");
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
         let clusters = begun.clusters().map(|cluster| begun.bring_up(&starter, cluster));
         let (on_hosts, in_clusters) = try_join(try_join_all(hosts), try_join_all(clusters)).await?;
@@ -131,7 +135,9 @@ impl System {
         let plan = self.plan();
         let deadline = Duration::from_secs(plan.deadlines.cluster_ready_s);
         let mut started = Vec::new();
+        let name = &cluster.plan().name;
         self.configure_dcs(cluster).await?;
+        self.note_reached(format!("the DCS of {name} takes writes"));
         let concerned: Vec<ServiceKind> =
             plan.dcs_of(cluster.plan()).map(|dcs| dcs.kind).into_iter().chain([ServiceKind::Patroni]).collect();
         if let Some(follows) = &cluster.plan().follows {
@@ -139,6 +145,7 @@ impl System {
             let waited = wait_until(&what, deadline, || self.can_be_followed(follows)).await;
             waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))?;
             let nodes = cluster.plan().nodes.iter().filter_map(|node| self.pod(node));
+            self.note_reached(format!("{name} finds whom it follows"));
             started.extend(try_join_all(nodes.map(|pod| starter.service(pod, ServiceKind::Patroni))).await?);
         }
         let behind_leader = |planned: &&PlannedService| {
@@ -154,6 +161,7 @@ impl System {
                 format!("a leader of {}", cluster.plan().name)
             };
             wait_until(&what, deadline, look).await.map_err(|missed| self.with_logs(missed, &concerned))?;
+            self.note_reached(format!("{name} has a leader"));
         }
         let waiting = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
         started.extend(try_join_all(waiting.map(|(pod, kind)| starter.service(pod, kind))).await?);
@@ -188,7 +196,9 @@ impl System {
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s).saturating_sub(begun.elapsed());
         let writable = async {
             let waited = wait_until("a writable endpoint", deadline, || self.one_write_transaction()).await;
-            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))?;
+            self.note_reached("clients write");
+            Ok(())
         };
         let streaming = try_join_all(self.clusters().map(|cluster| async move {
             let standbys = cluster.plan().nodes.len().saturating_sub(1);
@@ -199,7 +209,9 @@ impl System {
                 self.streaming_from(&leader, standbys).await
             };
             let waited = wait_until(&format!("{standbys} streaming standbys{of}"), deadline, look).await;
-            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))
+            let streams = waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))?;
+            self.note_reached(format!("the standbys of {} stream", cluster.plan().name));
+            Ok(streams)
         }));
         try_join(writable, streaming).await?;
         // Whether what follows another cluster really does. What a document writes where Patroni does not read it may not:
