@@ -173,6 +173,12 @@ impl Plan {
         balancers.map(|balancer| (balancer.mark_down)(&self.topology.settings)).reduce(Span::later)
     }
 
+    /// The host that answers global names, if there is one.
+    pub fn name_server(&self) -> Option<&str> {
+        let answers = self.services.iter().find(|planned| service(planned.kind).answers_names());
+        answers.map(|planned| planned.host.as_str())
+    }
+
     /// The balancers: host and kind.
     pub fn balancers(&self) -> impl Iterator<Item = (&str, ServiceKind)> {
         let balancers = self.services.iter().filter(|planned| service(planned.kind).balancer().is_some());

@@ -7,6 +7,7 @@ mod clock;
 mod cluster;
 mod dcs;
 mod disk;
+mod naming;
 pub mod operations;
 mod replication;
 mod roles;
@@ -24,6 +25,7 @@ use std::{
 pub use access::{Access, Credentials};
 pub use cluster::RunningCluster;
 pub use disk::DiskError;
+pub use naming::NamingError;
 pub use roles::{Found, Leader};
 pub use session::Session;
 pub use shaping::ShapingError;

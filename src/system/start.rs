@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{join_all, try_join, try_join_all};
+use futures::future::{join_all, try_join_all, try_join3};
 
-use super::{Access, DiskError, Inner, RunningCluster, Services, ShapingError, System};
+use super::{Access, DiskError, Inner, NamingError, RunningCluster, Services, ShapingError, System};
 use crate::{
     credentials,
     credentials::Credentials,
@@ -39,6 +39,8 @@ pub enum SystemError {
     /// Links could not be shaped.
     #[error("failed to shape links: {0}")]
     Shaping(#[from] ShapingError),
+    #[error("failed to make global names: {0}")]
+    Naming(#[from] NamingError),
 }
 
 /// How long one attempt to write into the DCS may take. Without a quorum it would hang.
@@ -98,7 +100,8 @@ impl System {
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
         let clusters = begun.clusters().map(|cluster| begun.bring_up(&starter, cluster));
-        let (on_hosts, in_clusters) = try_join(try_join_all(hosts), try_join_all(clusters)).await?;
+        let names = async { Ok(begun.make_names().await?) };
+        let (on_hosts, in_clusters, ()) = try_join3(try_join_all(hosts), try_join_all(clusters), names).await?;
         let services = on_hosts.into_iter().chain(in_clusters).flatten().collect();
         Ok(Self { services: Arc::new(services), ..begun })
     }
@@ -201,7 +204,7 @@ impl System {
             let waited = wait_until(&format!("{standbys} streaming standbys{of}"), deadline, look).await;
             waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))
         }));
-        try_join(writable, streaming).await?;
+        try_join3(writable, streaming, self.names_follow_health(deadline)).await?;
         // Whether what follows another cluster really does. What a document writes where Patroni does not read it may not:
         // that is for a scenario to find out.
         let is_meant_to = |cluster: RunningCluster<'_>| {
@@ -249,6 +252,7 @@ async fn access(credentials: &Credentials, pods: &[Pod]) -> Access {
                 direct.then(|| pod.address.parse().ok()).flatten().map(|address: IpAddr| (address, *port).into());
             access.publish(&pod.host, *port, published, itself.unwrap_or(published));
         }
+        access.know(&pod.host, &pod.addresses());
     }
     access
 }

@@ -4,6 +4,7 @@
 mod clusters;
 mod endpoints;
 mod links;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,6 +54,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Prob
     clusters::check(topology, &mut problems);
     endpoints::check(topology, &mut problems);
     ports_taken_twice(topology, &mut problems);
+    names::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
     claimed(topology, &mut problems);
