@@ -91,8 +91,8 @@ async fn a_name_by_weight_is_answered_with_its_shares(system: &System) {
         }
     }
     println!("200 answers in {} ms: {shares:?}", begun.elapsed().as_millis());
-    // Of 200, 140 ± 6.5: beyond these bounds it is once in 50 000.
-    assert!((112..=168).contains(&shares["east-proxy"]), "{shares:?}");
+    // Of 200, 140 ± 6.5: beyond these bounds it is once in a million times.
+    assert!((108..=172).contains(&shares["east-proxy"]), "{shares:?}");
     assert_eq!(shares["east-proxy"] + shares["west-proxy"], 200, "{shares:?}");
 }
 
