@@ -110,7 +110,7 @@ fn weight(name: &GlobalName, answer: &Answer, at: &impl Fn(&str) -> Path, proble
             let problem = Problem::at(at("weight"), "a weight must be at least 1".to_owned());
             problems.push(problem.help("leave a host out that is never to be answered"));
         }
-        None if name.is_weighted() => {
+        None if name.is_weighted() && !name.health_checked => {
             let message = format!("`{}` has no weight, and other answers have one", answer.host);
             problems.push(Problem::at(at("host"), message).help("give every answer a `weight`, or none"));
         }
