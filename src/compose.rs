@@ -291,7 +291,7 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
             *next = next.saturating_add(1);
         }
     };
-    for endpoint in topology.endpoints.iter() {
+    for endpoint in topology.endpoints.iter().filter(|endpoint| topology.global_name(&endpoint.host).is_none()) {
         publish(&endpoint.host, endpoint.port, format!("the endpoint `{}`", endpoint.name), &mut next);
     }
     let mut next = FIRST_OTHER_PORT;

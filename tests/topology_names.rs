@@ -107,7 +107,7 @@ fn names_that_nobody_answers_or_two_do() {
 fn health_is_checked_at_a_port_that_is_served() {
     let message = "nothing on `node1` listens on port 5000, by which its health is checked";
     let by = "true, answers: [{ host: ^node1 }, { host: west }";
-    check("true, answers: [{ host: east }, { host: west }", by, message, "of the endpoint `write`");
+    check("true, answers: [{ host: east }, { host: west }", by, message, "or else of `write`");
 }
 
 #[test]

@@ -190,6 +190,15 @@ impl Plan {
         self.endpoints.iter().find(|endpoint| endpoint.name == name)
     }
 
+    /// The endpoints whose clients can arrive at a host: those that it has, and those at global names, which can be pointed
+    /// at any host that serves clients.
+    pub fn endpoints_at<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a PlannedEndpoint> {
+        let serves = |kind: &ServiceKind| service(*kind).is_node() || service(*kind).balancer().is_some();
+        let serves = self.services_on(host).iter().any(serves);
+        let is_name = |at: &Endpoint| self.topology.global_name(&at.host).is_some();
+        self.endpoints.iter().filter(move |endpoint| endpoint.at.host == host || serves && is_name(&endpoint.at))
+    }
+
     /// The storage of a host's service, if it runs there and the topology puts it on a disk that can be broken.
     pub fn prepared_storage(&self, host: &str, kind: ServiceKind) -> Option<Storage> {
         let prepared = self.topology.prepare.disks && self.runs(host, kind);
@@ -201,7 +210,7 @@ impl Plan {
     pub fn published_ports(&self, host: &str) -> BTreeMap<u16, u16> {
         let of_services = self.services_on(host).into_iter().flat_map(|kind| service(kind).watched_ports());
         let mut ports: BTreeMap<u16, u16> = of_services.map(|port| (port, 0)).collect();
-        for endpoint in self.endpoints.iter().map(|endpoint| &endpoint.at).filter(|at| at.host == host) {
+        for endpoint in self.endpoints_at(host).map(|endpoint| &endpoint.at) {
             let published = ports.entry(endpoint.port).or_default();
             *published = endpoint.publish.unwrap_or(*published);
         }

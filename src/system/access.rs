@@ -38,10 +38,14 @@ impl Access {
         self.hosts.extend(addresses.map(|address: IpAddr| (address, host.to_owned())));
     }
 
-    /// The hosts that have these addresses, each once and sorted. An address that no host has stands for itself.
+    /// The host that has this address. An address that no host has stands for itself.
+    pub fn host_at(&self, address: &IpAddr) -> String {
+        self.hosts.get(address).cloned().unwrap_or_else(|| address.to_string())
+    }
+
+    /// The hosts that have these addresses, each once and sorted.
     pub fn hosts_at(&self, addresses: &[IpAddr]) -> Vec<String> {
-        let host = |address: &IpAddr| self.hosts.get(address).cloned().unwrap_or_else(|| address.to_string());
-        let mut hosts: Vec<String> = addresses.iter().map(host).collect();
+        let mut hosts: Vec<String> = addresses.iter().map(|address| self.host_at(address)).collect();
         hosts.sort();
         hosts.dedup();
         hosts

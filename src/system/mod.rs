@@ -7,6 +7,7 @@ mod clock;
 mod cluster;
 mod dcs;
 mod disk;
+mod entry;
 mod naming;
 pub mod operations;
 mod replication;
@@ -25,6 +26,7 @@ use std::{
 pub use access::{Access, Credentials};
 pub use cluster::RunningCluster;
 pub use disk::DiskError;
+pub use entry::{Entry, EntryError};
 pub use naming::NamingError;
 pub use roles::{Found, Leader};
 pub use session::Session;

@@ -111,7 +111,7 @@ impl System {
         let addresses = name.answers.iter().map(|answer| self.global_address(&answer.host));
         let addresses = addresses.collect::<Result<Vec<IpAddr>, _>>()?;
         if name.health_checked {
-            return Ok(Leads::ByHealth { port: self.plan().topology.health_checked_port(), addresses });
+            return Ok(Leads::ByHealth { port: self.plan().topology.health_checked_port(name), addresses });
         }
         let weights: Option<Vec<u32>> = name.answers.iter().map(|answer| answer.weight).collect();
         Ok(match weights {

@@ -132,7 +132,8 @@ impl Topology {
     /// The ports on which a host serves: those of its services, and those of the endpoints that it has.
     pub fn ports_of(&self, host: &Host) -> Vec<u16> {
         let own = host.services.iter().flat_map(|kind| service(*kind).ports.iter().map(|port| port.number));
-        let endpoints = self.endpoints.iter().filter(|endpoint| endpoint.host == host.name);
+        let is_here = |endpoint: &&NamedEndpoint| self.hosts_behind(&endpoint.host).contains(&host.name.as_str());
+        let endpoints = self.endpoints.iter().filter(is_here);
         let of_endpoints = endpoints.map(|endpoint| endpoint.port);
         let mut ports: Vec<u16> = own.chain(of_endpoints).collect();
         ports.sort_unstable();

@@ -15,7 +15,8 @@ pub struct GlobalName {
     /// How long clients may keep an answer; without it, as long as `settings.powerdns` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_s: Option<u32>,
-    /// Whether the first host that accepts connections is answered; the port is that of the `write` endpoint.
+    /// Whether the first host that accepts connections is answered; the port is that of the endpoint at this name, or else
+    /// of `write`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub health_checked: bool,
     /// What is answered. With weights, one of these for each question, by lot; without, all of them.
@@ -55,8 +56,15 @@ impl Topology {
         name.ttl_s.unwrap_or(self.settings.powerdns.ttl_s)
     }
 
-    /// The port at which the hosts of a health-checked name are checked.
-    pub fn health_checked_port(&self) -> u16 {
-        self.endpoints.find(WRITE).map_or(POSTGRESQL_PORT, |write| write.port)
+    /// The hosts at which clients arrive that connect to this one: itself, or those that a global name leads to.
+    pub fn hosts_behind<'a>(&'a self, host: &'a str) -> Vec<&'a str> {
+        let led_to = |name: &'a GlobalName| name.answers.iter().map(|answer| answer.host.as_str()).collect();
+        self.global_name(host).map_or_else(|| vec![host], led_to)
+    }
+
+    /// The port at which the hosts of a health-checked name are checked: that of the endpoint at this name.
+    pub fn health_checked_port(&self, name: &GlobalName) -> u16 {
+        let at_name = self.endpoints.iter().find(|endpoint| endpoint.host == name.name);
+        at_name.or_else(|| self.endpoints.find(WRITE)).map_or(POSTGRESQL_PORT, |endpoint| endpoint.port)
     }
 }

@@ -89,13 +89,14 @@ fn unknown_name_or_host(topology: &Topology, answered: &str, path: Path) -> Prob
 /// Clients that were led to a host must be served there.
 fn serves(topology: &Topology, name: &GlobalName, host: &Host, path: Path, problems: &mut Vec<Problem>) {
     let is_served = |row: &crate::services::Service| row.is_node() || row.balancer().is_some();
-    let port = topology.health_checked_port();
+    let port = topology.health_checked_port(name);
     if !host.services.iter().any(|kind| is_served(service(*kind))) {
         let message = format!("the name `{}` leads to `{}`, where no client is served", name.name, host.name);
         problems.push(Problem::at(path, message).help("it needs a host with haproxy or patroni"));
     } else if name.health_checked && !listeners(topology, host).iter().any(|(listened, ..)| *listened == port) {
         let message = format!("nothing on `{}` listens on port {port}, by which its health is checked", host.name);
-        problems.push(Problem::at(path, message).help("the port is that of the endpoint `write`"));
+        problems
+            .push(Problem::at(path, message).help("the port is that of the endpoint at this name, or else of `write`"));
     }
 }
 

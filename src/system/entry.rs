@@ -1,0 +1,69 @@
+//! Where clients of an endpoint connect: at a host, or wherever a global name leads them at the moment.
+
+use std::net::SocketAddr;
+
+use super::Access;
+use crate::{
+    names::{ResolveError, Resolver},
+    plan::{Plan, PlannedEndpoint},
+    services::powerdns::DNS_PORT,
+};
+
+/// The way into an endpoint. Cheap to clone: clones share the answers that they keep.
+#[derive(Clone)]
+pub enum Entry {
+    /// A port of a host.
+    Host(SocketAddr),
+    /// A port of the host that a global name leads to.
+    Name(Named),
+}
+
+/// A global name that clients resolve before they connect.
+#[derive(Clone)]
+pub struct Named {
+    /// The whole name.
+    name: String,
+    port: u16,
+    resolver: Resolver,
+    access: Access,
+}
+
+/// Clients of an endpoint can't know where to connect.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    #[error("port {port} of {host} is not published")]
+    Unpublished { host: String, port: u16 },
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+}
+
+impl Entry {
+    /// The way into an endpoint of a plan.
+    pub fn of(plan: &Plan, access: &Access, endpoint: &PlannedEndpoint) -> Result<Self, EntryError> {
+        let (host, port) = (endpoint.at.host.as_str(), endpoint.at.port);
+        let published = |host: &str, port| {
+            access.address(host, port).ok_or_else(|| EntryError::Unpublished { host: host.to_owned(), port })
+        };
+        let Some((global, server)) = plan.topology.global_name(host).zip(plan.name_server()) else {
+            return Ok(Entry::Host(published(host, port)?));
+        };
+        let server = published(server, DNS_PORT)?;
+        let written = plan.topology.endpoints.find(&endpoint.name);
+        let resolver = match written.is_some_and(|written| written.asks_each_time) {
+            true => Resolver::asking_each_time(server),
+            false => Resolver::keeping_answers(server),
+        };
+        Ok(Entry::Name(Named { name: global.in_zone(), port, resolver, access: access.clone() }))
+    }
+
+    /// Where a client that connects now is led. Of several hosts it takes the first.
+    pub async fn address(&self) -> Result<SocketAddr, EntryError> {
+        let Named { name, port, resolver, access } = match self {
+            Entry::Host(address) => return Ok(*address),
+            Entry::Name(named) => named,
+        };
+        let answer = resolver.resolve(name).await?;
+        let host = answer.addresses.first().map(|address| access.host_at(address)).unwrap_or_default();
+        access.address(&host, *port).ok_or(EntryError::Unpublished { host, port: *port })
+    }
+}
