@@ -17,8 +17,10 @@ use pgquake::{
     observers::Observers,
     plan::Plan,
     services::powerdns::API_PORT,
-    system::{System, wait_until},
+    system::{Entry, System},
     topology::{ServiceKind, Topology, parse},
+    waiting::wait_until,
+    workload::{LoadSpec, Workload},
 };
 
 /// One node is enough: names lead to proxies.
@@ -36,9 +38,10 @@ regions:
       - { name: west-proxy, services: [haproxy] }
       - { name: ns, services: [powerdns] }
 endpoints:
-  write: { host: east-proxy, port: 5432 }
+  - { name: write, serves: primary, host: db-primary, port: 5432 }
+  - { name: asking, serves: primary, host: db-primary, port: 5432, asks_each_time: true }
 names:
-  - { name: db-primary, answers: [{ host: east-proxy }] }
+  - { name: db-primary, ttl_s: 3, answers: [{ host: east-proxy }] }
   - { name: db-read.us-west-2, ttl_s: 5, answers: [{ host: east-proxy, weight: 70 }, { host: west-proxy, weight: 30 }] }
   - { name: db-primary-checked, health_checked: true, answers: [{ host: east-proxy }, { host: west-proxy }] }
 settings:
@@ -68,6 +71,7 @@ async fn names_of_a_system(engine: Engine, owner: String) {
     println!("the system was ready after {:.1} s", took.as_secs_f64());
     let observers = Observers::start(system.plan(), system.access(), &recorder, &engine, system.labels()).unwrap();
 
+    clients_write_where_a_name_leads(&system, &recorder).await;
     a_name_by_weight_is_answered_with_its_shares(&system).await;
     a_name_that_is_pointed_elsewhere_leads_there_at_once(&system).await;
     records_outlive_their_server(&system, recorder.path()).await;
@@ -75,6 +79,37 @@ async fn names_of_a_system(engine: Engine, owner: String) {
     a_wrong_key_is_told(&system).await;
 
     observers.stop().await;
+}
+
+/// At either endpoint; of the two, who keeps answers follows a change only when its answer has run out.
+async fn clients_write_where_a_name_leads(system: &System, recorder: &Recorder) {
+    let load = LoadSpec { writers: 1, rate_per_s: 20, endpoint: "write".to_owned() };
+    let workload = Workload::start(system.plan(), system.access(), recorder, load).unwrap();
+    workload.wait_for_steady_state(Duration::from_secs(15)).await.unwrap();
+    workload.stop().await.unwrap();
+
+    let entry = |name: &str| {
+        let endpoint = system.plan().endpoint(name).unwrap();
+        Entry::of(system.plan(), system.access(), endpoint).unwrap()
+    };
+    let (keeping, asking) = (entry("write"), entry("asking"));
+    let [east, west] = ["east-proxy", "west-proxy"].map(|host| system.access().address(host, 5432).unwrap());
+    assert_eq!((keeping.address().await.unwrap(), asking.address().await.unwrap()), (east, east));
+    let kept_from = Instant::now();
+    system.repoint("db-primary", "west-proxy").await.unwrap();
+    assert_eq!((keeping.address().await.unwrap(), asking.address().await.unwrap()), (east, west));
+    wait_until("the kept answer to run out", Duration::from_secs(10), || async {
+        if keeping.address().await.map_err(|error| error.to_string())? == west {
+            Ok(())
+        } else {
+            Err("not yet".to_owned())
+        }
+    })
+    .await
+    .unwrap();
+    let kept_s = kept_from.elapsed().as_secs_f64();
+    assert!((2.9..4.5).contains(&kept_s), "an answer was kept for {kept_s} s");
+    system.repoint("db-primary", "east-proxy").await.unwrap();
 }
 
 async fn hosts(system: &System, name: &str) -> Vec<String> {
@@ -100,7 +135,7 @@ async fn a_name_that_is_pointed_elsewhere_leads_there_at_once(system: &System) {
     let keeping = Resolver::keeping_answers(system.name_server().unwrap());
     let asked = "db-primary.pgquake.test";
     let before = keeping.resolve(asked).await.unwrap();
-    assert_eq!((hosts(system, "db-primary").await, before.ttl.as_secs()), (vec!["east-proxy".to_owned()], 60));
+    assert_eq!((hosts(system, "db-primary").await, before.ttl.as_secs()), (vec!["east-proxy".to_owned()], 3));
     for host in ["west-proxy", "east-proxy", "west-proxy"] {
         let begun = Instant::now();
         system.repoint("db-primary", host).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::Access;
+use super::{Access, session::is_exhaustion};
 use crate::{
     names::{ResolveError, Resolver},
     plan::{Plan, PlannedEndpoint},
@@ -35,6 +35,13 @@ pub enum EntryError {
     Unpublished { host: String, port: u16 },
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+}
+
+impl EntryError {
+    /// Whether this machine had no file, port or memory left to ask with: the harness failed, not the system.
+    pub fn is_exhaustion_here(&self) -> bool {
+        matches!(self, EntryError::Resolve(ResolveError::Connection { source, .. }) if is_exhaustion(source))
+    }
 }
 
 impl Entry {

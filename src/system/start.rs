@@ -10,7 +10,7 @@ use std::{
 
 use futures::future::{join_all, try_join_all, try_join3};
 
-use super::{Access, DiskError, Inner, NamingError, RunningCluster, Services, ShapingError, System};
+use super::{Access, DiskError, Entry, Inner, NamingError, RunningCluster, Services, ShapingError, System};
 use crate::{
     credentials,
     credentials::Credentials,
@@ -232,8 +232,10 @@ impl System {
 
     /// Whether the write endpoint reaches a server that accepts writes.
     async fn one_write_transaction(&self) -> Result<(), String> {
-        let write = self.plan().endpoint(WRITE).map(|write| &write.at).ok_or("there is no endpoint for writes")?;
-        let rows = self.query(&write.host, write.port, "SELECT pg_is_in_recovery()").await?;
+        let write = self.plan().endpoint(WRITE).ok_or("there is no endpoint for writes")?;
+        let entry = Entry::of(self.plan(), self.access(), write).map_err(|error| error.to_string())?;
+        let address = entry.address().await.map_err(|error| error.to_string())?;
+        let rows = self.query_at(address, "SELECT pg_is_in_recovery()").await?;
         match rows.first().map(String::as_str) {
             Some("f") => Ok(()),
             other => Err(format!("the write endpoint leads to a server in recovery ({other:?})")),
