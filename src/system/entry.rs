@@ -1,6 +1,6 @@
 //! Where clients of an endpoint connect: at a host, or wherever a global name leads them at the moment.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{Access, session::is_exhaustion};
 use crate::{
@@ -15,11 +15,10 @@ pub enum Entry {
     /// A port of a host.
     Host(SocketAddr),
     /// A port of the host that a global name leads to.
-    Name(Named),
+    Name(Arc<Named>),
 }
 
 /// A global name that clients resolve before they connect.
-#[derive(Clone)]
 pub struct Named {
     /// The whole name.
     name: String,
@@ -60,14 +59,14 @@ impl Entry {
             true => Resolver::asking_each_time(server),
             false => Resolver::keeping_answers(server),
         };
-        Ok(Entry::Name(Named { name: global.in_zone(), port, resolver, access: access.clone() }))
+        Ok(Entry::Name(Arc::new(Named { name: global.in_zone(), port, resolver, access: access.clone() })))
     }
 
     /// Where a client that connects now is led. Of several hosts it takes the first.
     pub async fn address(&self) -> Result<SocketAddr, EntryError> {
         let Named { name, port, resolver, access } = match self {
             Entry::Host(address) => return Ok(*address),
-            Entry::Name(named) => named,
+            Entry::Name(named) => named.as_ref(),
         };
         let answer = resolver.resolve(name).await?;
         let host = answer.addresses.first().map(|address| access.host_at(address)).unwrap_or_default();
