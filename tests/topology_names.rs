@@ -1,6 +1,6 @@
 //! What mistakes in global names get: a message and the place.
 
-use pgquake_judge::topology::parse;
+use pgquake_judge::{plan::Plan, topology::parse};
 
 /// A sound topology, which each case breaks.
 const SOUND: &str = "\
@@ -108,6 +108,71 @@ fn health_is_checked_at_a_port_that_is_served() {
     let message = "nothing on `node1` listens on port 5000, by which its health is checked";
     let by = "true, answers: [{ host: ^node1 }, { host: west }";
     check("true, answers: [{ host: east }, { host: west }", by, message, "or else of `write`");
+}
+
+/// Two clusters with a proxy each, and applications that write where a name leads.
+const TWO_CLUSTERS: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: a
+    hosts:
+      - { name: node1, services: [etcd, patroni] }
+      - { name: east, services: [haproxy] }
+  - name: b
+    hosts:
+      - { name: node2, services: [etcd, patroni] }
+      - { name: west, services: [haproxy, powerdns] }
+clusters:
+  - { name: one, nodes: [node1], dcs: [node1] }
+  - { name: two, nodes: [node2], dcs: [node2], follows: { cluster: one, host: node1 } }
+endpoints:
+  - { name: write, serves: primary, host: db, port: 5000 }
+  - { name: east-write, serves: primary, of: one, host: east, port: 5000 }
+  - { name: west-write, serves: primary, of: two, host: west, port: 5000 }
+names:
+  - { name: db, answers: [{ host: east }] }
+";
+
+#[test]
+fn an_endpoint_at_a_name_needs_no_cluster_and_its_hosts_listen() {
+    let topology = parse("broken.yaml", TWO_CLUSTERS).unwrap_or_else(|error| panic!("{error}"));
+    let plan = Plan::new(topology);
+    // A name can be pointed at either proxy, and nobody connects to the server of names.
+    let at = |host| plan.endpoints_at(host).map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>();
+    assert_eq!((at("east"), at("west")), (vec!["write", "east-write"], vec!["write", "west-write"]));
+    assert!(plan.published_ports("west").contains_key(&5000));
+    let fronts = |host| plan.site(host).fronts.iter().map(|front| front.name.to_owned()).collect::<Vec<_>>();
+    assert_eq!((fronts("east"), fronts("west")), (vec!["east-write".to_owned()], vec!["west-write".to_owned()]));
+}
+
+#[test]
+fn of_one_cluster_the_balancer_has_one_front_for_a_name_and_its_hosts() {
+    let named = "  - { name: write, serves: primary, host: db-checked, port: 5000 }\n  \
+                 - { name: asking, serves: primary, host: db-checked, port: 5000, asks_each_time: true }\n  \
+                 - { name: east-write, serves: primary, host: east, port: 5000 }\n";
+    let text = SOUND.replace("  write: { host: east, port: 5000 }\n", named);
+    let plan = Plan::new(parse("broken.yaml", &text).unwrap_or_else(|error| panic!("{error}")));
+    for proxy in ["east", "west"] {
+        let fronts: Vec<_> = plan.site(proxy).fronts.iter().map(|front| (front.name.to_owned(), front.port)).collect();
+        assert_eq!(fronts, [("write".to_owned(), 5000)]);
+    }
+}
+
+#[test]
+fn endpoints_at_names_that_can_not_be() {
+    let told = |replace: &str, by: &str| {
+        assert!(TWO_CLUSTERS.contains(replace), "{replace:?}");
+        parse("broken.yaml", &TWO_CLUSTERS.replacen(replace, by, 1)).expect_err(by).to_string()
+    };
+    let deaf = told("host: db, port: 5000", "host: db, port: 5001");
+    assert_eq!(deaf, "broken.yaml:17:53: nothing on `east`, to which `db` leads, listens on port 5001");
+    let published = told("host: db, port: 5000", "host: db, port: 5000, publish: 6000");
+    assert_eq!(published, "broken.yaml:17:68: `db` is a global name: it can't be published at one port");
+    let asks = told("host: east, port: 5000", "host: east, port: 5000, asks_each_time: true");
+    assert_eq!(asks, "broken.yaml:18:91: `east` is no global name: there is nothing to ask for");
+    assert_eq!(told("host: db, port", "of: one, host: dbs, port"), "broken.yaml:17:52: no host is called `dbs`");
 }
 
 #[test]
