@@ -203,11 +203,11 @@ async fn a_wrong_key_is_told(system: &System) {
 async fn observed(history: &Path, wanted: &str, last: &str) {
     wait_until(&format!("the observer to tell {last} of {wanted}"), Duration::from_secs(5), || async {
         let events = read_history(history).map_err(|error| error.to_string())?;
-        let told = events.into_iter().filter_map(|event| match event.what {
+        let mut told = events.into_iter().filter_map(|event| match event.what {
             Occurrence::NameAnswer { name, hosts } if name == wanted => Some(hosts),
             _ => None,
         });
-        let told = told.last().flatten().map_or("silence".to_owned(), |hosts| hosts.join(", "));
+        let told = told.next_back().flatten().map_or("silence".to_owned(), |hosts| hosts.join(", "));
         if told == last { Ok(()) } else { Err(told) }
     })
     .await
