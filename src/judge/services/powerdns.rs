@@ -72,10 +72,13 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
 }
 
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
-    let text = CONFIGURATION
-        .replace("{interval_s}", &site.settings.powerdns.health_check_interval_s.to_string())
-        .replace("{api_key}", &credentials.names_api_key);
+    let text = configuration(&site.settings.powerdns, &credentials.names_api_key);
     Rendered { command: Vec::new(), files: vec![("/etc/powerdns/pdns.conf".to_owned(), text)] }
+}
+
+fn configuration(settings: &PowerdnsSettings, api_key: &str) -> String {
+    let interval_s = settings.health_check_interval_s.to_string();
+    CONFIGURATION.replace("{interval_s}", &interval_s).replace("{api_key}", api_key)
 }
 
 /// Nothing is kept between two questions, so that a change is served with the next answer. The zone is in LMDB, which
@@ -119,15 +122,11 @@ webserver-loglevel=none
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plan::Plan, topology::load};
 
     #[test]
     fn the_configuration_has_the_settings_and_the_ports_that_the_row_names() {
-        let mut plan = Plan::new(load("single-region", &[]).unwrap());
-        plan.topology.settings.powerdns.health_check_interval_s = 7;
-        let credentials = Credentials { names_api_key: "key of the run".to_owned(), ..Default::default() };
-        let rendered = render(&plan.site("node1"), &credentials);
-        let text = &rendered.files[0].1;
+        let powerdns = PowerdnsSettings { health_check_interval_s: 7, ..Default::default() };
+        let text = configuration(&powerdns, "key of the run");
         let port = format!("local-port={DNS_PORT}");
         let api_port = format!("webserver-port={API_PORT}");
         for line in [&port, &api_port, "lua-health-checks-interval=7", "api-key=key of the run"] {
