@@ -30,8 +30,15 @@ pub struct Named {
 /// Clients of an endpoint can't know where to connect.
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
+    /// Nobody outside reaches that port.
     #[error("port {port} of {host} is not published")]
-    Unpublished { host: String, port: u16 },
+    Unpublished {
+        /// The host that clients were led to.
+        host: String,
+        /// The port there.
+        port: u16,
+    },
+    /// The name was not answered.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
 }

@@ -26,6 +26,7 @@ use std::{
 pub use access::{Access, Credentials};
 pub use cluster::RunningCluster;
 pub use disk::DiskError;
+#[doc(hidden)]
 pub use entry::{Entry, EntryError};
 pub use naming::NamingError;
 pub use roles::{Found, Leader};

@@ -19,22 +19,29 @@ const SERVED_WITHIN: Duration = Duration::from_secs(5);
 /// Global names could not be made or pointed elsewhere.
 #[derive(Debug, thiserror::Error)]
 pub enum NamingError {
+    /// The topology has no such name.
     #[error("the topology has no global name `{0}`")]
     NoName(String),
+    /// The topology has no such host.
     #[error("the topology has no host `{0}` with an address")]
     NoHost(String),
+    /// The topology has no PowerDNS.
     #[error("no host answers global names")]
     NoServer,
+    /// PowerDNS did not do what it was asked for.
     #[error(transparent)]
     PowerDns(#[from] PowerDnsError),
+    /// A name was not answered.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// What PowerDNS holds was not served in time.
     #[error(transparent)]
     NotReady(#[from] NotReady),
 }
 
 impl System {
     /// The PowerDNS that answers global names, if the system has one.
+    #[doc(hidden)]
     pub fn powerdns(&self) -> Option<PowerDns> {
         let host = self.plan().name_server()?;
         let address = self.access().address(host, API_PORT)?;
@@ -42,6 +49,7 @@ impl System {
     }
 
     /// Where global names are asked for, if the system has any.
+    #[doc(hidden)]
     pub fn name_server(&self) -> Option<SocketAddr> {
         self.access().address(self.plan().name_server()?, DNS_PORT)
     }

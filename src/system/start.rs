@@ -39,6 +39,7 @@ pub enum SystemError {
     /// Links could not be shaped.
     #[error("failed to shape links: {0}")]
     Shaping(#[from] ShapingError),
+    /// Global names could not be made.
     #[error("failed to make global names: {0}")]
     Naming(#[from] NamingError),
 }
