@@ -260,13 +260,17 @@ fn placeholders() -> Credentials {
         superuser_password: "@SUPERUSER".to_owned(),
         replication_password: "@REPLICATION".to_owned(),
         client_password: "@CLIENT".to_owned(),
+        names_api_key: "@POWERDNS".to_owned(),
     }
 }
+
+/// Whose passwords come from the environment; that of PowerDNS's API only where it runs.
+const ROLES: [&str; 4] = ["SUPERUSER", "REPLICATION", "CLIENT", "POWERDNS"];
 
 /// Escapes what Compose would take for a variable, and puts required variables in the place of passwords.
 fn from_environment(text: &str) -> String {
     let mut text = text.replace('$', "$$");
-    for role in ["SUPERUSER", "REPLICATION", "CLIENT"] {
+    for role in ROLES {
         text = text.replace(&format!("@{role}"), &format!("${{PGQUAKE_{role}_PASSWORD:?see the head of this file}}"));
     }
     text
@@ -287,7 +291,7 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
             *next = next.saturating_add(1);
         }
     };
-    for endpoint in topology.endpoints.iter() {
+    for endpoint in topology.endpoints.iter().filter(|endpoint| topology.global_name(&endpoint.host).is_none()) {
         publish(&endpoint.host, endpoint.port, format!("the endpoint `{}`", endpoint.name), &mut next);
     }
     let mut next = FIRST_OTHER_PORT;
@@ -309,6 +313,11 @@ fn head(plan: &Plan, published: &[Published]) -> String {
         .collect();
     let shaped = !topology.links.is_empty() || topology.regions.len() > 1;
     let links = if shaped { "# Links are direct here: only a run shapes them.\n#\n" } else { "" };
+    let names = match topology.names.is_empty() {
+        true => "",
+        false => "# Global names have no records here: only a run makes them.\n#\n",
+    };
+    let roles = if plan.name_server().is_some() { &ROLES[..] } else { &ROLES[..3] }.join(" ");
     let first = plan.nodes.first().map(|node| service_name(node, ServiceKind::Patroni)).unwrap_or_default();
     let port = published.first().map_or(FIRST_ENDPOINT_PORT, |write| write.there);
     let known = |command: String, meaning: &str| format!("#   {command:<78} # {meaning}\n");
@@ -330,7 +339,7 @@ fn head(plan: &Plan, published: &[Published]) -> String {
          #\n\
          # Two commands start it (Docker Compose 2.23.1 or newer); the first makes passwords, once:\n\
          #\n\
-         #   for role in SUPERUSER REPLICATION CLIENT; do\n\
+         #   for role in {roles}; do\n\
          #     echo \"PGQUAKE_${{role}}_PASSWORD=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')\"; done > .env\n\
          #   docker compose up --build --wait\n\
          #\n\
@@ -343,6 +352,7 @@ fn head(plan: &Plan, published: &[Published]) -> String {
          {ports}\
          #\n\
          {links}\
+         {names}\
          # PGQUAKE_BASE names another base image than {debian}. Where no registry answers, `pgquake up {name}`\n\
          # makes one: `docker image ls pgquake/base`.\n\
          \n",

@@ -7,6 +7,8 @@ mod clock;
 mod cluster;
 mod dcs;
 mod disk;
+mod entry;
+mod naming;
 pub mod operations;
 mod replication;
 mod roles;
@@ -24,6 +26,9 @@ use std::{
 pub use access::{Access, Credentials};
 pub use cluster::RunningCluster;
 pub use disk::DiskError;
+#[doc(hidden)]
+pub use entry::{Entry, EntryError};
+pub use naming::NamingError;
 pub use roles::{Found, Leader};
 pub use session::Session;
 pub use shaping::ShapingError;

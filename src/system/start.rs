@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{join_all, try_join, try_join_all};
+use futures::future::{join_all, try_join_all, try_join3};
 
-use super::{Access, DiskError, Inner, RunningCluster, Services, ShapingError, System};
+use super::{Access, DiskError, Entry, Inner, NamingError, RunningCluster, Services, ShapingError, System};
 use crate::{
     credentials,
     credentials::Credentials,
@@ -39,6 +39,9 @@ pub enum SystemError {
     /// Links could not be shaped.
     #[error("failed to shape links: {0}")]
     Shaping(#[from] ShapingError),
+    /// Global names could not be made.
+    #[error("failed to make global names: {0}")]
+    Naming(#[from] NamingError),
 }
 
 /// How long one attempt to write into the DCS may take. Without a quorum it would hang.
@@ -102,7 +105,8 @@ impl System {
         begun.note_reached("hosts run");
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
         let clusters = begun.clusters().map(|cluster| begun.bring_up(&starter, cluster));
-        let (on_hosts, in_clusters) = try_join(try_join_all(hosts), try_join_all(clusters)).await?;
+        let names = async { Ok(begun.make_names().await?) };
+        let (on_hosts, in_clusters, ()) = try_join3(try_join_all(hosts), try_join_all(clusters), names).await?;
         let services = on_hosts.into_iter().chain(in_clusters).flatten().collect();
         Ok(Self { services: Arc::new(services), ..begun })
     }
@@ -213,7 +217,7 @@ impl System {
             self.note_reached(format!("the standbys of {} stream", cluster.plan().name));
             Ok(streams)
         }));
-        try_join(writable, streaming).await?;
+        try_join3(writable, streaming, self.names_follow_health(deadline)).await?;
         // Whether what follows another cluster really does. What a document writes where Patroni does not read it may not:
         // that is for a scenario to find out.
         let is_meant_to = |cluster: RunningCluster<'_>| {
@@ -241,8 +245,10 @@ impl System {
 
     /// Whether the write endpoint reaches a server that accepts writes.
     async fn one_write_transaction(&self) -> Result<(), String> {
-        let write = self.plan().endpoint(WRITE).map(|write| &write.at).ok_or("there is no endpoint for writes")?;
-        let rows = self.query(&write.host, write.port, "SELECT pg_is_in_recovery()").await?;
+        let write = self.plan().endpoint(WRITE).ok_or("there is no endpoint for writes")?;
+        let entry = Entry::of(self.plan(), self.access(), write).map_err(|error| error.to_string())?;
+        let address = entry.address().await.map_err(|error| error.to_string())?;
+        let rows = self.query_at(address, "SELECT pg_is_in_recovery()").await?;
         match rows.first().map(String::as_str) {
             Some("f") => Ok(()),
             other => Err(format!("the write endpoint leads to a server in recovery ({other:?})")),
@@ -261,6 +267,7 @@ async fn access(credentials: &Credentials, pods: &[Pod]) -> Access {
                 direct.then(|| pod.address.parse().ok()).flatten().map(|address: IpAddr| (address, *port).into());
             access.publish(&pod.host, *port, published, itself.unwrap_or(published));
         }
+        access.know(&pod.host, &pod.addresses());
     }
     access
 }
