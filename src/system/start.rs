@@ -213,9 +213,9 @@ impl System {
                 self.streaming_from(&leader, standbys).await
             };
             let waited = wait_until(&format!("{standbys} streaming standbys{of}"), deadline, look).await;
-            let streams = waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))?;
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))?;
             self.note_reached(format!("the standbys of {} stream", cluster.plan().name));
-            Ok(streams)
+            Ok(())
         }));
         try_join3(writable, streaming, self.names_follow_health(deadline)).await?;
         // Whether what follows another cluster really does. What a document writes where Patroni does not read it may not:
