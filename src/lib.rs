@@ -108,6 +108,8 @@ pub mod history;
 #[doc(hidden)]
 pub mod links;
 #[doc(hidden)]
+pub mod names;
+#[doc(hidden)]
 pub mod observers;
 #[doc(hidden)]
 pub mod waiting;

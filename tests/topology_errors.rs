@@ -197,14 +197,14 @@ fn a_service_that_does_not_exist() {
             by: "[haprox]",
             at: (9, 35),
             message: "unknown service `haprox`",
-            help: "did you mean `haproxy`? known: etcd, patroni or haproxy",
+            help: "did you mean `haproxy`? known: etcd, patroni, haproxy, powerdns or postgresql",
         },
         Case {
             replace: "[haproxy]",
             by: "[mysql]",
             at: (9, 35),
             message: "unknown service `mysql`",
-            help: "known: etcd, patroni or haproxy",
+            help: "known: etcd, patroni, haproxy, powerdns or postgresql",
         },
         Case {
             replace: "[haproxy]",

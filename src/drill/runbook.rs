@@ -14,7 +14,7 @@ use super::{Drill, DrillError, Running};
 use crate::{
     history::{Occurrence, event::RunbookStep},
     services::Serves,
-    system::RunningCluster,
+    system::{NamingError, RunningCluster},
     topology::{READ, ServiceKind, WRITE},
     waiting::wait_until,
 };
@@ -98,6 +98,9 @@ pub enum RunbookError {
         /// What stood in the way.
         reason: String,
     },
+    /// A global name could not be pointed elsewhere.
+    #[error(transparent)]
+    Naming(#[from] NamingError),
 }
 
 impl Drill {
@@ -169,10 +172,15 @@ impl Drill {
                     continue;
                 };
             };
+            let Some(clients) = running.plan.endpoint(endpoint) else { continue };
+            if let Some(global) = running.plan.topology.global_name(&clients.at.host) {
+                // Clients follow when the answers that they keep have run out.
+                running.system.repoint(&global.name, &at.host).await.map_err(RunbookError::from)?;
+                moved.push(format!("{} is answered with {}", global.name, at.host));
+                continue;
+            }
             let Some(address) = running.system.access().address(&at.host, at.port) else { continue };
-            if let Some(workload) = &running.workload
-                && running.plan.endpoint(endpoint).is_some()
-            {
+            if let Some(workload) = &running.workload {
                 workload.point_at(endpoint, address)?;
                 moved.push(format!("{endpoint} leads to {}:{}", at.host, at.port));
             }

@@ -10,6 +10,7 @@ mod dcs_leader;
 mod docker_events;
 mod haproxy;
 mod leader_key;
+mod names;
 mod node_state;
 mod patroni_api;
 mod timers;
@@ -47,6 +48,7 @@ pub const ALL: &[Observer] = &[
     docker_events::OBSERVER,
     haproxy::OBSERVER,
     leader_key::OBSERVER,
+    names::OBSERVER,
     node_state::OBSERVER,
     patroni_api::OBSERVER,
     timers::OBSERVER,

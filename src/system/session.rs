@@ -92,10 +92,13 @@ impl SessionError {
     /// Whether this machine had no file, port or memory left for a connection: the harness failed, not the
     /// system.
     pub fn is_exhaustion_here(&self) -> bool {
-        let SessionError::Connect { source, .. } = self else { return false };
-        // ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL and ENOBUFS of Linux.
-        matches!(source.raw_os_error(), Some(12 | 23 | 24 | 99 | 105))
+        matches!(self, SessionError::Connect { source, .. } if is_exhaustion(source))
     }
+}
+
+/// Whether this machine had no file, port or memory left: ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL and ENOBUFS of Linux.
+pub(super) fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(12 | 23 | 24 | 99 | 105))
 }
 
 impl Session {

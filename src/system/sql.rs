@@ -1,6 +1,6 @@
 //! Questions that the harness asks a node in SQL, from outside, each on a fresh connection.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
@@ -94,6 +94,11 @@ impl System {
     /// The first column of a query's rows, on a session of its own.
     pub(super) async fn query(&self, host: &str, port: u16, sql: &str) -> Result<Vec<String>, String> {
         let address = self.access().address(host, port).ok_or_else(|| format!("{host}:{port} is not published"))?;
+        self.query_at(address, sql).await
+    }
+
+    /// The same, where the harness reaches a server.
+    pub(super) async fn query_at(&self, address: SocketAddr, sql: &str) -> Result<Vec<String>, String> {
         let opened = Session::open(address, &self.access().credentials.client_password, "pgquake");
         let session = timeout(OPENS_WITHIN, opened).await;
         let session = session.map_err(|_| format!("no session at {address} within {} s", OPENS_WITHIN.as_secs()))?;

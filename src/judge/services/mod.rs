@@ -9,6 +9,7 @@ pub mod etcd;
 pub mod haproxy;
 pub mod patroni;
 pub mod postgresql;
+pub mod powerdns;
 pub mod recipe;
 mod row;
 mod site;
@@ -70,6 +71,8 @@ services! {
     /// What shapes the connections that its host opens. The plan places it where a topology names links.
     #[schemars(skip)]
     Toxiproxy: toxiproxy {}
+    /// What answers global names.
+    Powerdns: powerdns { powerdns: PowerdnsSettings }
     /// PostgreSQL that no agent keeps.
     Postgresql: postgresql {}
 }
