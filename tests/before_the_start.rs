@@ -421,6 +421,47 @@ fn targets_are_held_against_the_topology() {
     );
 }
 
+/// The steps stand after `Given the topology "async-manual"`, so the first of them in line 4.
+#[track_caller]
+fn refused_by_hand(step: &str, parts: &[&str]) {
+    refused(&scenario(&["Given the topology \"async-manual\"", step]), parts);
+}
+
+#[test]
+fn what_needs_an_agent_is_refused_where_none_keeps_the_nodes_and_the_reverse() {
+    for (step, part) in [
+        ("When an operator switches over", "runs no Patroni"),
+        ("When an operator pauses Patroni", "no Patroni runs there"),
+        ("When an operator reinitialises node2", "runs no Patroni"),
+        ("When the Patroni agent on node1 is killed", "does not run the Patroni agent"),
+        ("When the service \"patroni\" on node1 dies", "does not run patroni"),
+        ("When the leader key is gone", "no DCS, and so no leader key"),
+        ("When the host of the etcd leader dies", "no DCS leader"),
+        ("When the host of the proxy dies", "no proxy"),
+        ("When an operator promotes \"node9\" by pg_ctl promote", "no PostgreSQL node is called `node9`"),
+        ("When an operator sets the parameter \"work_mme\" to \"8MB\" on \"node1\"", "did you mean `work_mem`"),
+    ] {
+        refused_by_hand(step, &["own.feature:4:", part]);
+    }
+    for step in [
+        "When an operator promotes \"node2\" by pg_promote()",
+        "When an operator rewinds \"node1\" from \"node2\"",
+        "When an operator keeps PostgreSQL on \"node1\" from starting",
+    ] {
+        refused_steps(&[step], &["own.feature:4:", "an agent keeps", "go past it"]);
+    }
+    listed(&["When the host of node1 dies", "And clients are pointed at \"node2\""]);
+    let by_hand = [
+        "Given the topology \"sync-manual\"",
+        "When PostgreSQL on the primary is killed",
+        "And the WAL receiver on a standby is killed",
+        "And the host of the synchronous standby dies",
+        "And the connections of the primary are exhausted",
+        "And an operator promotes \"node2\" by a trigger file",
+    ];
+    told(&scenario(&by_hand), &["features", "--list"], 0);
+}
+
 #[test]
 fn what_can_be_done_is_not_refused() {
     listed(&[

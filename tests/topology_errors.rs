@@ -336,7 +336,72 @@ fn services_and_what_they_need() {
         .replace("[etcd, patroni]", "[etcd]")
         .replace("links:\n  - { from: node1, to: node2, shaped_ports: [5432] }\n", "");
     let error = parse("broken.yaml", &lonely).expect_err("no node");
-    assert_eq!(error.to_string(), "broken.yaml:4:1: no host runs patroni");
+    assert_eq!(error.to_string(), "broken.yaml:4:1: no host runs patroni or postgresql");
+}
+
+/// A sound topology without agents, which each case breaks.
+const BY_HAND: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: main
+    hosts:
+      - { name: node1, services: [postgresql] }
+      - { name: node2, services: [postgresql] }
+endpoints:
+  write: { host: node1, port: 5432 }
+";
+
+#[test]
+fn nodes_without_an_agent() {
+    parse("broken.yaml", BY_HAND).expect("it is sound");
+    let one = "clusters:\n  - { name: one, nodes: [node1, node2], dcs: [] }\nendpoints:";
+    parse("broken.yaml", &BY_HAND.replace("endpoints:", one)).expect("a cluster needs no DCS");
+    for (replace, by, message, help) in [
+        (
+            "node2, services: [postgresql]",
+            "node2, services: [postgresql, etcd]",
+            "no agent has a key in the DCS",
+            "leave",
+        ),
+        (
+            "node2, services: [postgresql]",
+            "node2, services: [patroni, etcd]",
+            "an agent keeps the node `node2` of the cluster `main`, and none keeps `node1`",
+            "on every node",
+        ),
+        (
+            "node2, services: [postgresql]",
+            "node2, services: [postgresql, patroni, etcd]",
+            "port 5432 of the host `node2` is taken by patroni (PostgreSQL) and by postgresql (PostgreSQL)",
+            "",
+        ),
+        (
+            "{ name: node2, services: [postgresql] }\nendpoints:\n  write: { host: node1",
+            "{ name: node2, services: [haproxy] }\nendpoints:\n  write: { host: node2",
+            "no agent tells the balancer of the endpoint `write` which node leads",
+            "step of a runbook",
+        ),
+        (
+            "endpoints:\n",
+            "clusters:\n  - { name: one, nodes: [node1, node2], dcs: [node1] }\nendpoints:\n",
+            "no agent of",
+            "[]",
+        ),
+        (
+            "endpoints:\n",
+            "clusters:\n  - { name: one, nodes: [node1], dcs: [] }\n  - { name: two, nodes: [node2], dcs: [], follows: { \
+             cluster: one, host: node1 } }\nendpoints:\n",
+            "no agent lets the cluster `two` follow",
+            "of their own cluster",
+        ),
+    ] {
+        let error = parse("broken.yaml", &BY_HAND.replacen(replace, by, 1)).expect_err(by);
+        let found = error.mistakes().iter().find(|mistake| mistake.message.contains(message));
+        let told = found.unwrap_or_else(|| panic!("{by}: {:?}", error.mistakes()));
+        assert!(told.help.as_deref().unwrap_or_default().contains(help), "{by}: {:?}", told.help);
+    }
 }
 
 #[test]
@@ -620,8 +685,8 @@ fn help(error: &TopologyError) -> String {
 fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
-    let expected = "did you mean `single-region`? known: haproxy-fall-30, single-region, \
-                    single-region-fast, single-region-sync, stretched, sync-az-async-dr, three-region-cascade, two-nodes, \
+    let expected = "did you mean `single-region`? known: async-manual, haproxy-fall-30, single-region, \
+                    single-region-fast, single-region-sync, stretched, sync-az-async-dr, sync-manual, three-region-cascade, two-nodes, \
                     two-region or two-region-as-written";
     assert_eq!(help(&error), expected);
 }
@@ -662,10 +727,16 @@ fn the_list_has_own_built_in_and_broken_topologies() {
     let list = known(&[folder.path().to_owned()]);
     let names: Vec<_> = list.iter().map(|summary| (summary.name.as_str(), summary.file.is_some())).collect();
     let built_in = BUILT_IN.iter().map(|(name, _)| (*name, false));
-    assert_eq!(names, [("broken", true), ("empty", true)].into_iter().chain(built_in).collect::<Vec<_>>());
-    assert_eq!(list[0].description.as_ref().ok().map(String::as_str), Some("a topology to break"));
-    assert!(list[1].description.is_err());
-    assert!(list[2..].iter().all(|summary| summary.description.is_ok()), "a built-in topology is broken");
+    let mut wanted: Vec<_> = built_in.chain([("broken", true), ("empty", true)]).collect();
+    wanted.sort();
+    assert_eq!(names, wanted);
+    for summary in &list {
+        match (summary.name.as_str(), &summary.description) {
+            ("broken", told) => assert_eq!(told.as_deref().ok(), Some("a topology to break")),
+            ("empty", told) => assert!(told.is_err()),
+            (name, told) => assert!(told.is_ok(), "the built-in topology {name} is broken"),
+        }
+    }
 }
 
 #[test]

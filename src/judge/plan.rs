@@ -107,7 +107,8 @@ impl Plan {
         let deadlines = Deadlines {
             cluster_ready_s: 60,
             steady_state_s: 30,
-            recovered_s: worst_ms.div_ceil(1000) * 3 + 30,
+            // A primary gives up a silent standby that its commits wait for after a minute (`wal_sender_timeout`).
+            recovered_s: (worst_ms.div_ceil(1000) * 3).max(60) + 30,
             rejoined_s: worst_ms.div_ceil(1000) * 2 + 60,
         };
         let endpoints = planned_endpoints(&topology, &clusters);

@@ -43,3 +43,34 @@ impl Plan {
         settings.patroni.synchronous_mode || parameters.iter().any(named)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::load;
+
+    fn plan(name: &str) -> Plan {
+        Plan::new(load(name, &[]).expect("a built-in topology"))
+    }
+
+    #[test]
+    fn nodes_without_an_agent_are_nodes_and_nothing_is_predicted_of_them() {
+        let by_hand = plan("sync-manual");
+        assert_eq!(by_hand.nodes, ["node1", "node2", "node3"]);
+        assert_eq!(by_hand.node_kinds(), [ServiceKind::Postgresql]);
+        assert!(by_hand.nodes_with_agents().next().is_none() && !by_hand.fails_over_by_itself());
+        assert!(by_hand.dcs.is_empty() && by_hand.predicted.outage(true).most_ms == 0);
+        assert!(by_hand.is_synchronous(&by_hand.clusters[0]));
+        let asynchronous = plan("async-manual");
+        assert!(!asynchronous.is_synchronous(&asynchronous.clusters[0]));
+    }
+
+    #[test]
+    fn nodes_under_patroni_have_agents() {
+        let kept = plan("single-region-sync");
+        assert_eq!(kept.node_kind("node1"), Some(ServiceKind::Patroni));
+        assert_eq!(kept.node_kind("proxy"), None);
+        assert!(kept.agent_of("node2").is_some() && kept.agent_of("proxy").is_none());
+        assert!(kept.is_synchronous(&kept.clusters[0]) && kept.fails_over_by_itself());
+    }
+}

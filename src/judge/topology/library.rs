@@ -18,6 +18,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("single-region-sync", include_str!("../../../topologies/single-region-sync.yaml")),
     ("stretched", include_str!("../../../topologies/stretched.yaml")),
     ("sync-az-async-dr", include_str!("../../../topologies/sync-az-async-dr.yaml")),
+    ("sync-manual", include_str!("../../../topologies/sync-manual.yaml")),
     ("three-region-cascade", include_str!("../../../topologies/three-region-cascade.yaml")),
     ("two-nodes", include_str!("../../../topologies/two-nodes.yaml")),
     ("two-region", include_str!("../../../topologies/two-region.yaml")),

@@ -85,3 +85,63 @@ fn passwords(credentials: &Credentials) -> String {
     let Credentials { superuser_password, replication_password, .. } = credentials;
     format!("*:*:*:postgres:{superuser_password}\n*:*:*:{REPLICATION_ROLE}:{replication_password}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::Settings;
+
+    fn rendered(host: &str) -> Rendered {
+        let mut settings = Settings::default();
+        for (name, value) in [("synchronous_standby_names", "FIRST 1 (node2, node3)"), ("log_line_prefix", "it's %m ")]
+        {
+            settings.postgresql.parameters.insert(name.to_owned(), value.to_owned());
+        }
+        let nodes = ["node1", "node2", "node3"].map(str::to_owned);
+        let site = Site {
+            host,
+            scope: "",
+            nodes: &nodes,
+            dcs: None,
+            dcs_members: Vec::new(),
+            upstream: None,
+            permanent_slots: Vec::new(),
+            fronts: Vec::new(),
+            settings: &settings,
+            clocks_are_prepared: false,
+        };
+        let credentials = Credentials { replication_password: "secret".to_owned(), ..Credentials::default() };
+        render(&site, &credentials)
+    }
+
+    fn file<'r>(rendered: &'r Rendered, name: &str) -> Option<&'r str> {
+        let found = rendered.files.iter().find(|(path, _)| path.ends_with(&format!("/{name}")));
+        found.map(|(_, content)| content.as_str())
+    }
+
+    #[test]
+    fn the_first_node_makes_the_data_and_the_others_copy_it() {
+        let (first, standby) = (rendered("node1"), rendered("node2"));
+        assert!(first.command.is_empty());
+        let sql = file(&first, "first-start.sql").unwrap_or_default();
+        assert!(sql.contains("pg_create_physical_replication_slot('node2', true)"), "{sql}");
+        assert_eq!(standby.command, ["node1", "node2"]);
+        assert_eq!(file(&standby, "first-start.sql"), None);
+    }
+
+    #[test]
+    fn the_topologys_parameters_hold_and_a_password_stands_in_one_file_alone() {
+        let standby = rendered("node2");
+        let configuration = file(&standby, "postgresql.conf").unwrap_or_default();
+        for line in [
+            "synchronous_standby_names = 'FIRST 1 (node2, node3)'\n",
+            "log_line_prefix = 'it''s %m '\n",
+            "max_connections = '400'\n",
+            "cluster_name = 'node2'\n",
+        ] {
+            assert!(configuration.contains(line), "no {line:?} in {configuration}");
+        }
+        let with_password = standby.files.iter().filter(|(_, content)| content.contains("secret"));
+        assert_eq!(with_password.map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["/etc/postgresql/pgpass"]);
+    }
+}

@@ -1,0 +1,57 @@
+//! The walk's part of runbooks: what they name must be there, and what keeps it must not be gone past.
+
+use super::{At, Walk};
+use crate::{
+    drill::{NodeOrder, RunbookOrder},
+    suggestion::did_you_mean,
+    topology::{Topology, postgresql},
+};
+
+impl Walk<'_> {
+    /// A step of a runbook names clusters of the topology, and promotes one that follows.
+    pub(super) fn runbook(&mut self, order: &RunbookOrder) {
+        let Some(topology) = self.setup.topology().ok().filter(|_| !self.lost).cloned() else { return };
+        if let RunbookOrder::OnNode(order) = order {
+            return self.on_node(&topology, order);
+        }
+        let clusters = topology.all_clusters();
+        let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        for name in order.clusters().into_iter().filter(|name| !known.contains(name)) {
+            let text = name.to_owned();
+            let at = At::Quoted { text, last: false };
+            self.add(at, format!("no cluster is called `{name}`"), Some(did_you_mean(name, &known)));
+        }
+        let follows = |name: &str| clusters.iter().any(|cluster| cluster.name == name && cluster.follows.is_some());
+        // One that was made to follow in the scenario may be promoted, too.
+        let stays = order.follower().filter(|name| known.contains(name) && !follows(name) && !self.own_steps);
+        if let Some(name) = stays {
+            self.add(At::Step, format!("the cluster `{name}` follows none: it accepts writes already"), None);
+        }
+    }
+
+    /// What an operator does on a node would be undone by an agent, or mislead it.
+    fn on_node(&mut self, topology: &Topology, order: &NodeOrder) {
+        if let NodeOrder::SetParameter { name, value, .. } = order
+            && let Err(problem) = postgresql::check(name, value)
+        {
+            let at = At::Quoted { text: problem.text().to_owned(), last: false };
+            self.add(at, problem.to_string(), Some(problem.help()));
+        }
+        let known = topology.nodes();
+        for name in order.nodes() {
+            let at = At::Quoted { text: name.to_owned(), last: false };
+            let host = topology.hosts().find(|host| host.name == *name && host.node_kind().is_some());
+            match host {
+                None => {
+                    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                    self.add(at, format!("no PostgreSQL node is called `{name}`"), Some(did_you_mean(name, &known)));
+                }
+                Some(host) if host.has_agent() && order.goes_past_an_agent() => {
+                    let help = "take a step that asks the agent, as `an operator switches over`".to_owned();
+                    self.add(at, format!("an agent keeps `{name}`, and this would go past it"), Some(help));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
