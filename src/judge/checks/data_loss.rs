@@ -30,7 +30,7 @@ mod divergence;
 mod lost_writes;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         ancestry::Ancestry,
         ledgers::{Ledger, Ledgers},
@@ -74,7 +74,7 @@ pub const CHECK: Check = Check {
         "changed_rows",
         "index_mismatch_rows",
     ],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 

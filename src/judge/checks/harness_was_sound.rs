@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         grouping::TIMER_LATE_US,
         phases::milliseconds,
@@ -24,7 +24,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Were all observers alive to the end, and did the harness's own timers fire in time?",
     measures: &["timer_late_ms", "observer_silence_ms"],
-    safety: true,
+    over: Over::Scenario,
     judge,
 };
 

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         onset::CLOSE_SCHEDULE_US,
         phases::{WRITE, milliseconds},
@@ -33,7 +33,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Was there a steady state, and enough load before and through the fault to see anything?",
     measures: &["writes_before_fault", "acknowledged_share", "prober_schedule_ms", "prober_gap_ms"],
-    safety: true,
+    over: Over::Scenario,
     judge,
 };
 

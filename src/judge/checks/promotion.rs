@@ -15,7 +15,7 @@
 //! asks. A promotion whose history nobody read, or from a timeline on which nobody saw a position, is inconclusive.
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         primaries::Sign,
         record::{KeyChange, reached_us},
@@ -30,7 +30,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "How much of the old primary's WAL did a node lack when it was promoted?",
     measures: &["promoted_behind_bytes", "promotions", "primary_changes"],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 

@@ -26,7 +26,7 @@ mod reads;
 mod words;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         grouping::Watched,
         outage::Window,
@@ -85,7 +85,7 @@ pub const CHECK: Check = Check {
         NOT_RECOVERED_FOR_MS,
         READS_NOT_RECOVERED_FOR_MS,
     ],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 

@@ -20,7 +20,7 @@ mod returns;
 use std::collections::BTreeMap;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         grouping::TIMER_LATE_US,
         ledgers::STALE_US,
@@ -30,12 +30,9 @@ use super::{
     },
     recovery_time::doubted_by_lateness,
 };
-use crate::{
-    history::{
-        Event, Occurrence,
-        event::{Bound, Expectation, Milestone, NodeState},
-    },
-    topology::ServiceKind,
+use crate::history::{
+    Event, Occurrence,
+    event::{Bound, Expectation, Milestone, NodeState},
 };
 use returns::{Return, slowest_return};
 
@@ -46,7 +43,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Did every node, the old primary first of all, come back and stream from the new primary?",
     measures: &[REJOIN_MS, "missing_nodes"],
-    safety: true,
+    over: Over::Cluster,
     judge,
 };
 
@@ -56,8 +53,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         return inconclusive("the history breaks off before the end of the load, so who rejoined is unknown");
     }
     let faults = evidence.faults();
-    let asked: Vec<&str> =
-        evidence.plan.nodes.iter().map(String::as_str).filter(|node| !is_down(faults, node)).collect();
+    let asked = evidence.asked();
     let end = End::new(evidence);
     if let Some(node) = asked.iter().find(|node| !end.is_fresh(node)) {
         return inconclusive(&format!("the state of {node} in the end was not observed"));
@@ -230,12 +226,6 @@ fn last_states(events: &[Event], until_us: u64) -> States<'_> {
         }
     }
     last
-}
-
-/// Whether a fault took the node away for good.
-pub(crate) fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
-    let is_on = |fault: &FaultRecord<'_>| fault.healing_us.is_none() && fault.healed_us.is_none();
-    faults.iter().any(|fault| fault.hits(node, ServiceKind::Patroni.name()) && is_on(fault))
 }
 
 fn finding(missing: &[&str], primary: &str, end: &End<'_>, returned: Option<Return>) -> Finding {

@@ -27,7 +27,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         phases::milliseconds,
         primaries::{Sign, Tenure, tenures},
@@ -44,7 +44,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Did two nodes ever acknowledge writes at the same time?",
     measures: &["overlap_ms", "superseded_writes", "possible_overlap_ms", "two_primaries_ms", "writes_without_key"],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 

@@ -22,7 +22,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         ancestry::Beginning,
         primaries::{Sign, Tenure, tenures},
@@ -36,7 +36,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Was each timeline begun by one node, at one position?",
     measures: &["ambiguous_timelines", "timelines"],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 

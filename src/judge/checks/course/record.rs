@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{
-    Event, Occurrence,
-    event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation},
+use crate::{
+    history::{
+        Event, Occurrence,
+        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation},
+    },
+    topology::ServiceKind,
 };
 
 /// A client's attempt and when it ended.
@@ -172,6 +175,12 @@ fn change<'a>(faults: &mut [FaultRecord<'a>], number: u32, apply: impl FnOnce(&m
     }
 }
 
+/// Whether a fault took the node away for good.
+pub fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
+    let is_on = |fault: &FaultRecord<'_>| fault.healing_us.is_none() && fault.healed_us.is_none();
+    faults.iter().any(|fault| fault.hits(node, ServiceKind::Patroni.name()) && is_on(fault))
+}
+
 /// When a milestone was first reached.
 pub fn reached_us(events: &[Event], wanted: Milestone) -> Option<u64> {
     events.iter().find_map(|event| match &event.what {
@@ -214,8 +223,8 @@ pub struct KeyChange<'a> {
     pub seq: u64,
 }
 
-/// The history of a cluster's leader key, in the order of time: each change once, as the earliest member told it. A member that lags
-/// behind tells old revisions late; its revision keeps them from being taken for news.
+/// The history of a cluster's leader key, in the order of time: each change once, as the earliest member told it. A member
+/// that lags behind tells old revisions late; its revision keeps them from being taken for news.
 ///
 /// Revisions are those of one etcd cluster. A new one, after a disaster, counts from 1 again: so a member that goes back to
 /// a revision that nobody told, or tells another holder at one that is known, begins a new count. (A member that was just
