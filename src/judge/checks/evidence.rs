@@ -127,11 +127,6 @@ impl<'a> Evidence<'a> {
         keys.get(cluster).map_or(&[], Vec::as_slice)
     }
 
-    /// The history of the leader key for which a node races.
-    pub fn leader_key_for(&self, node: &str) -> &[KeyChange<'a>] {
-        self.whole.cluster_of(node).map_or(&[], |cluster| self.leader_key_of(&cluster.name))
-    }
-
     /// What shows that a node of this part was primary, in the order of time.
     pub fn signs(&self) -> &[Sign<'a>] {
         let all = self.signs_of_all();
@@ -160,20 +155,23 @@ impl<'a> Evidence<'a> {
 
     /// Clusters that the runbook left as they were: nobody waits for their nodes.
     pub fn given_up(&self) -> BTreeSet<&'a str> {
-        let named = self.events.iter().filter_map(|event| match &event.what {
-            Occurrence::Runbook { step: RunbookStep::GivenUp, cluster, .. } => Some(cluster.as_str()),
-            _ => None,
-        });
-        named.collect()
+        let named = record::runbook(self.events).filter(|done| done.step == RunbookStep::GivenUp);
+        named.map(|done| done.cluster).collect()
+    }
+
+    /// Whether nobody waits for a node any more: its cluster was given up, or a fault that was never healed keeps all of
+    /// that away.
+    pub fn is_lost(&self, node: &str) -> bool {
+        let Some(cluster) = self.whole.cluster_of(node).filter(|_| self.whole.clusters.len() > 1) else { return false };
+        self.given_up().contains(cluster.name.as_str())
+            || cluster.nodes.iter().all(|own| record::is_down(self.faults(), own))
     }
 
     /// Nodes of this part that must be there in the end: not those that a fault keeps away for good, and not those of a
     /// cluster that was given up.
     pub fn asked(&self) -> Vec<&'a str> {
-        let given_up = self.given_up();
-        let is_left = |node: &str| self.whole.cluster_of(node).is_some_and(|own| given_up.contains(own.name.as_str()));
         let nodes = self.plan.nodes.iter().map(String::as_str);
-        nodes.filter(|node| !record::is_down(self.faults(), node) && !is_left(node)).collect()
+        nodes.filter(|node| !record::is_down(self.faults(), node) && !self.is_lost(node)).collect()
     }
 
     /// The scenario's own description, if it was recorded.

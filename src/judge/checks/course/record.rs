@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::{
     history::{
         Event, Occurrence,
-        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation},
+        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation, RunbookStep},
     },
     topology::ServiceKind,
 };
@@ -173,6 +173,26 @@ fn change<'a>(faults: &mut [FaultRecord<'a>], number: u32, apply: impl FnOnce(&m
     if let Some(record) = faults.iter_mut().find(|record| record.injecting.fault == number) {
         apply(record);
     }
+}
+
+/// A step of a runbook that was done.
+#[derive(Debug, Clone, Copy)]
+pub struct Done<'a> {
+    pub at_us: u64,
+    pub seq: u64,
+    pub step: RunbookStep,
+    /// The cluster that it concerns.
+    pub cluster: &'a str,
+}
+
+/// The steps of runbooks, in the order in which they were done.
+pub fn runbook(events: &[Event]) -> impl DoubleEndedIterator<Item = Done<'_>> + Clone {
+    events.iter().filter_map(|event| match &event.what {
+        Occurrence::Runbook { step, cluster, .. } => {
+            Some(Done { at_us: event.at_us, seq: event.seq, step: *step, cluster })
+        }
+        _ => None,
+    })
 }
 
 /// Whether a fault took the node away for good.
