@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     checks::{
-        Check, Evidence, Finding, Outcome,
+        Check, Evidence, Finding, Outcome, Over,
         course::{
             phases::Failover,
             reigns::{Reign, overlaps},
@@ -271,7 +271,11 @@ impl Judged {
         let views = Views::new(&parts, Evidence::new(plan, run, events));
         let mut findings = run_checks(&views, table);
         let lineages = || views.of_lineages();
-        let outages = || lineages().flat_map(|evidence| evidence.failovers().to_vec()).collect::<Vec<_>>();
+        let of = |(name, evidence): (Option<&str>, &Evidence<'_>)| {
+            let named = |failover: &Failover| Failover { of: name.map(str::to_owned), ..failover.clone() };
+            evidence.failovers().iter().map(named).collect::<Vec<_>>()
+        };
+        let outages = || views.over(Over::Lineage).flat_map(of).collect::<Vec<_>>();
         let failovers = guarded("the outages", &mut findings, outages);
         let writers = || {
             let reigns: Vec<Reign> = lineages().flat_map(|evidence| evidence.reigns().to_vec()).collect();
@@ -352,7 +356,6 @@ fn unjudged_expectations(evidence: &Evidence<'_>, findings: &[Finding]) -> Vec<F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::Over;
 
     fn pass(_: &Evidence<'_>) -> Vec<Finding> {
         vec![Finding::new("sound", Outcome::Pass, "fine")]

@@ -209,9 +209,7 @@ impl<'w, 'e> Loss<'w, 'e> {
             evidence.expectations(NAME).partition(|expectation| expectation.measure.starts_with("lost_"));
         let mut findings: Vec<_> =
             of_loss.into_iter().map(|expectation| held(base.clone().held_against(expectation))).collect();
-        let settings =
-            evidence.leading().map_or(&evidence.plan.topology.settings, |own| evidence.plan.settings_of(own));
-        let synchronous = settings.patroni.synchronous_mode;
+        let synchronous = evidence.settings().patroni.synchronous_mode;
         let worst = findings.iter().map(|finding| finding.outcome).max();
         if worst.is_none() || self.needs_no_expectation(synchronous) {
             // A bound that is kept would read as if it excused this loss.

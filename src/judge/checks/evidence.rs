@@ -19,7 +19,7 @@ use crate::{
         event::{Expectation, Occurrence, RunStarted, RunbookStep, ScenarioStarted},
     },
     plan::Plan,
-    topology::{Cluster, WRITE},
+    topology::{Cluster, Settings, WRITE},
 };
 
 /// What a check may look at: the plan and the events of one scenario, in the order of the clock.
@@ -106,6 +106,11 @@ impl<'a> Evidence<'a> {
     /// The cluster of this part that accepts writes when the scenario begins.
     pub fn leading(&self) -> Option<&'a Cluster> {
         self.plan.leading().next().or(self.plan.clusters.first())
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &'a Settings {
+        self.leading().map_or(&self.plan.topology.settings, |cluster| self.plan.settings_of(cluster))
     }
 
     /// The endpoint at which writes are measured.

@@ -16,15 +16,18 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         onset::CLOSE_SCHEDULE_US,
-        phases::{WRITE, milliseconds},
+        phases::milliseconds,
         record::{Tried, reached_us},
         watchers::{is_of_a_release, tried},
     },
     harness_was_sound::SILENCE_US,
 };
-use crate::history::{
-    Event, Occurrence,
-    event::{ClientKind, Milestone, Operation},
+use crate::{
+    history::{
+        Event, Occurrence,
+        event::{ClientKind, Milestone, Operation},
+    },
+    topology::WRITE,
 };
 
 const NAME: &str = "load_was_real";

@@ -64,7 +64,7 @@ pub(super) fn story(evidence: &Evidence<'_>, failover: &Failover) -> String {
             &format!("; the longest phase was {} with {:.1} s", longest.name.name(), longest.duration_ms() / 1000.0);
         told += &longest.predicted.map(predicted_words).unwrap_or_default();
         if longest.name == PhaseName::Detect && longest.predicted.is_some() && failover.dcs_leader_lost {
-            let ttl_s = evidence.plan.topology.settings.patroni.ttl_s;
+            let ttl_s = evidence.settings().patroni.ttl_s;
             told += &format!(
                 ", because the etcd leader was lost with the primary: its successor granted the lease its full ttl of \
                  {ttl_s} s again"

@@ -234,6 +234,8 @@ fn judged(number: u32, started: ScenarioStarted, failover: Failover) -> (Scenari
         findings: vec![recovery, loss, load],
         happened: BTreeSet::new(),
         failovers: vec![found],
+        reigns: Vec::new(),
+        two_writers_us: Vec::new(),
     };
     (verdict, events)
 }
@@ -261,6 +263,7 @@ fn failover_found(number: u32, failover: Failover) -> phases::Failover {
         phase
     });
     phases::Failover {
+        of: None,
         faults: vec![1],
         effect_from_us: effect_us,
         effect_to_us: effect_us + 4_000,
