@@ -294,7 +294,7 @@ impl Scene<'_, '_> {
         }
         let hold = |expectation: &Expectation| {
             let mut finding = base.clone();
-            // The proxy had given the old primary up by the time the new one was UP: that cost nothing.
+            // The balancer had given the old primary up by the time the new one was UP: that cost nothing.
             if expectation.measure == PhaseName::MarkDown.measure() && finding.value_of(&expectation.measure).is_none()
             {
                 finding.details.push(Measure::new(&expectation.measure, 0.0));
@@ -451,8 +451,8 @@ impl Scene<'_, '_> {
         details
     }
 
-    /// From the fault until the proxy closed what sessions still hung on the old primary's server: the longest that a client
-    /// without patience of its own can wait there.
+    /// From the fault until the balancer closed what sessions still hung on the old primary's server: the longest that a
+    /// client without patience of its own can wait there.
     fn sessions_closed(&self, failover: &Failover) -> Option<Measure> {
         let (plan, settings) = (self.evidence.plan, self.evidence.settings());
         let closed_us = failover.marked_down_us.filter(|_| settings.haproxy.close_sessions_of_down_server)?;

@@ -246,10 +246,10 @@ pub struct KeyChange<'a> {
 /// The history of a cluster's leader key, in the order of time: each change once, as the earliest member told it. A member
 /// that lags behind tells old revisions late; its revision keeps them from being taken for news.
 ///
-/// Revisions are those of one etcd cluster. A new one, after a disaster, counts from 1 again: so a member that goes back to
+/// Revisions are those of one DCS. A new one, after a disaster, counts from 1 again: so a member that goes back to
 /// a revision that nobody told, or tells another holder at one that is known, begins a new count. (A member that was just
 /// restarted may go back to a known one.)
-pub fn leader_key<'e>(events: &'e [Event], cluster: Option<&str>) -> Vec<KeyChange<'e>> {
+pub fn leader_key<'e>(events: impl IntoIterator<Item = &'e Event>, cluster: Option<&str>) -> Vec<KeyChange<'e>> {
     let mut changes: Vec<KeyChange<'_>> = Vec::new();
     let mut last_of: BTreeMap<&str, i64> = BTreeMap::new();
     let mut holders: BTreeMap<i64, Option<&str>> = BTreeMap::new();
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_etcd_cluster_counts_its_revisions_from_1() {
+    fn a_new_dcs_counts_its_revisions_from_1() {
         let events = [
             key(1, 10, "node1", Some("node1"), 500),
             key(2, 11, "node2", Some("node1"), 500),
