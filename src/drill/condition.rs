@@ -32,8 +32,11 @@ pub enum Condition {
     LeaderElected,
     /// Another node than before accepts writes.
     Promoted,
-    /// A standby has replayed so many bytes less than the primary has written.
-    StandbyBehind { lag_bytes: u64 },
+    /// A standby has replayed less than the primary has written.
+    StandbyBehind {
+        /// How far behind it is at least, in bytes of WAL.
+        lag_bytes: u64,
+    },
     /// One node is primary, and every other streams on its timeline: what the checks ask for in the end.
     AllFollow,
     /// The same, and every node was looked at anew.

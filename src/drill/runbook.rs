@@ -23,43 +23,40 @@ const LOST_WITHIN: Duration = Duration::from_secs(60);
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
 /// A promotion waits for the agent's next loop at most, and for PostgreSQL.
 const PROMOTED_WITHIN: Duration = Duration::from_secs(60);
-/// A cluster that is made to follow restarts PostgreSQL, and may have to rewind it first.
-const REBUILT_WITHIN: Duration = Duration::from_secs(180);
-
 /// A step of a runbook, as a scenario orders it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunbookOrder {
     /// Make sure that no node of the cluster answers, and read how far those that follow it are.
-    ConfirmLoss { cluster: String },
+    ConfirmLoss(String),
     /// Let the cluster follow no more, and wait for its primary.
-    Promote { cluster: String },
+    Promote(String),
     /// Point the applications' clients at the cluster.
-    PointClients { cluster: String },
+    PointClients(String),
     /// Wait until the cluster has replayed all that the one has written that it follows.
-    CatchUp { cluster: String },
-    /// Make a cluster follow another one, and wait until it does.
-    Follow { cluster: String, upstream: String },
+    CatchUp(String),
+    /// Make the first cluster follow the second one.
+    Follow(String, String),
     /// Leave the cluster as it is: its region is rebuilt later.
-    GiveUp { cluster: String },
+    GiveUp(String),
 }
 
 impl RunbookOrder {
     /// The clusters that it names.
     pub fn clusters(&self) -> Vec<&str> {
         match self {
-            RunbookOrder::Follow { cluster, upstream } => vec![cluster, upstream],
-            RunbookOrder::ConfirmLoss { cluster }
-            | RunbookOrder::Promote { cluster }
-            | RunbookOrder::PointClients { cluster }
-            | RunbookOrder::CatchUp { cluster }
-            | RunbookOrder::GiveUp { cluster } => vec![cluster],
+            RunbookOrder::Follow(cluster, upstream) => vec![cluster, upstream],
+            RunbookOrder::ConfirmLoss(cluster)
+            | RunbookOrder::Promote(cluster)
+            | RunbookOrder::PointClients(cluster)
+            | RunbookOrder::CatchUp(cluster)
+            | RunbookOrder::GiveUp(cluster) => vec![cluster],
         }
     }
 
     /// The one of them that must follow another one by its topology.
     pub fn follower(&self) -> Option<&str> {
         match self {
-            RunbookOrder::Promote { cluster } | RunbookOrder::CatchUp { cluster } => Some(cluster),
+            RunbookOrder::Promote(cluster) | RunbookOrder::CatchUp(cluster) => Some(cluster),
             _ => None,
         }
     }
@@ -68,26 +65,32 @@ impl RunbookOrder {
 /// Why a step of a runbook can't be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum RunbookError {
+    /// The topology has no such cluster.
     #[error("no cluster is called `{0}`")]
     NoCluster(String),
-    #[error("the cluster `{0}` follows none")]
-    FollowsNone(String),
+    /// Clients have nowhere to go.
     #[error("no endpoint leads to the primary of `{0}`")]
     NoEndpoint(String),
+    /// Patroni, or the DCS, did not take a change of the configuration.
     #[error("failed to change the configuration of the cluster `{cluster}`: {reason}")]
-    Configuration { cluster: String, reason: String },
+    Configuration {
+        /// The cluster.
+        cluster: String,
+        /// What stood in the way.
+        reason: String,
+    },
 }
 
 impl Drill {
     /// Takes a step of a runbook, and records it when it is seen to be done.
     pub async fn follow_runbook(&mut self, order: &RunbookOrder) -> Result<(), DrillError> {
         match order {
-            RunbookOrder::ConfirmLoss { cluster } => self.confirm_loss(cluster).await,
-            RunbookOrder::Promote { cluster } => self.promote(cluster).await,
-            RunbookOrder::PointClients { cluster } => self.point_clients(cluster).await,
-            RunbookOrder::CatchUp { cluster } => self.catch_up(cluster).await,
-            RunbookOrder::Follow { cluster, upstream } => self.make_follow(cluster, upstream).await,
-            RunbookOrder::GiveUp { cluster } => self.give_up(cluster).await,
+            RunbookOrder::ConfirmLoss(cluster) => self.confirm_loss(cluster).await,
+            RunbookOrder::Promote(cluster) => self.promote(cluster).await,
+            RunbookOrder::PointClients(cluster) => self.point_clients(cluster).await,
+            RunbookOrder::CatchUp(cluster) => self.catch_up(cluster).await,
+            RunbookOrder::Follow(cluster, upstream) => self.make_follow(cluster, upstream).await,
+            RunbookOrder::GiveUp(cluster) => self.give_up(cluster).await,
         }
     }
 
@@ -182,9 +185,9 @@ impl Drill {
         Ok(())
     }
 
-    /// Makes a cluster follow another one: by its configuration in the DCS, which holds also while no agent runs.
+    /// Makes a cluster follow another one: by its configuration in the DCS, which holds also while no agent runs. Whether
+    /// it does is awaited by the step that every node has rejoined.
     async fn make_follow(&mut self, name: &str, upstream: &str) -> Result<(), DrillError> {
-        let ground = self.ground.clone();
         let running = self.running().await?;
         let (follower, leading) = (cluster(running, name)?, cluster(running, upstream)?);
         let slot = running.plan.clusters.iter().find_map(|known| known.follows.as_ref()?.slot.clone());
@@ -205,14 +208,8 @@ impl Drill {
         }
         let failed = |reason| RunbookError::Configuration { cluster: name.to_owned(), reason };
         follower.configure_in_dcs(&change).await.map_err(failed)?;
-        let system = &running.system;
-        let follows = async {
-            let waited =
-                wait_until(&format!("{name} to follow {upstream}"), REBUILT_WITHIN, || system.all_follow()).await;
-            waited.map_err(|missed| system.with_logs(missed, &[ServiceKind::Patroni]))
-        };
-        ground.hold(follows).await?;
-        self.note_step(RunbookStep::Rebuilt, name, format!("every node of {name} streams what {upstream} writes"));
+        let at = format!("{name} gets its WAL at {}:{}", at.host, at.port);
+        self.note_step(RunbookStep::FollowOrdered, name, at);
         Ok(())
     }
 

@@ -145,7 +145,7 @@ impl Observers {
     }
 }
 
-/// Lets an observer watch until it is stopped, and tells when it ends before that.
+/// Lets an observer watch until it is stopped, and records it when it ends before that.
 async fn supervise(observer: &'static str, watch: Watch, recorder: Recorder, stop: CancellationToken) {
     let Watch { target, watching } = watch;
     let reason = tokio::select! {

@@ -1,4 +1,4 @@
-//! Live progress: what happens, as the history tells it. On a terminal with a line that moves, elsewhere as plain
+//! Live progress: what happens, as the history records it. On a terminal with a line that moves, elsewhere as plain
 //! lines.
 
 use std::{
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Follows a history and tells of it on standard error.
+/// Follows a history and prints it on standard error.
 #[derive(Clone)]
 pub(super) struct Progress {
     bar: ProgressBar,

@@ -106,7 +106,7 @@ struct Walk<'a> {
     own_steps: bool,
     /// Whether Patroni's configuration is changed while it runs.
     reconfigured: bool,
-    /// Whether what the topology is can't be told, which was said already.
+    /// Whether the topology is unknown, because a mistake in it has been reported already.
     lost: bool,
     faulted: bool,
     /// Faults that are on, with the words that they were ordered in.
@@ -422,7 +422,7 @@ impl<'a> Walk<'a> {
         };
         let at = row(step).map_or(At::Quoted { text: said, last: true }, |row| At::Cell { row, column: 1 });
         if change.found(&configuration) == *value {
-            let help = "a change that changes nothing can't be told from none".to_owned();
+            let help = "a change that changes nothing can't be distinguished from none".to_owned();
             return self.add(at, format!("{key} is {value} already"), Some(help));
         }
         change.make(&mut configuration);
@@ -488,7 +488,7 @@ impl<'a> Walk<'a> {
         };
         let help = match error {
             FaultError::Parameter(ParameterError::Refused { help, .. }) => help,
-            _ => "`pgquake list faults` tells what each fault takes".to_owned(),
+            _ => "`pgquake list faults` shows what each fault takes".to_owned(),
         };
         self.add(at, message, Some(help));
     }

@@ -10,15 +10,19 @@ pub use crate::credentials::{
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     ports: BTreeMap<(String, u16), Way>,
+    /// This run's passwords.
     pub credentials: Credentials,
 }
 
 impl Access {
+    /// Access to nothing yet.
+    #[doc(hidden)]
     pub fn new(credentials: Credentials) -> Self {
         Self { ports: BTreeMap::new(), credentials }
     }
 
     /// Notes where a host's port is published, and where the harness itself reaches it.
+    #[doc(hidden)]
     pub fn publish(&mut self, host: &str, port: u16, published: SocketAddr, reached: SocketAddr) {
         self.ports.insert((host.to_owned(), port), Way { published, reached });
     }

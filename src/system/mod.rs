@@ -27,8 +27,11 @@ pub use disk::DiskError;
 pub use roles::{Found, Leader};
 pub use session::Session;
 pub use shaping::ShapingError;
+#[doc(hidden)]
 pub use sql::{NODE, NODE_TIMELINE};
-pub use start::{ImageTags, Startup, SystemError};
+pub use start::SystemError;
+#[doc(hidden)]
+pub use start::{ImageTags, Startup};
 
 use crate::{
     engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, Shell, labels::RunLabels, leftovers::Sweep},
@@ -60,17 +63,23 @@ struct Inner {
 }
 
 impl System {
+    /// The plan by which it runs.
     pub fn plan(&self) -> &Plan {
         &self.inner.plan
-    }
-
-    pub fn engine(&self) -> &Engine {
-        &self.inner.engine
     }
 
     /// Published ports and passwords.
     pub fn access(&self) -> &Access {
         &self.inner.access
+    }
+}
+
+// What faults and observers do with its containers; a user's own steps have no business there.
+#[doc(hidden)]
+impl System {
+    /// The engine that runs it.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
     }
 
     /// The labels that its containers carry.

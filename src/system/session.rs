@@ -51,10 +51,22 @@ struct Heard {
 /// A session could not be opened: no statement was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// No connection came about.
     #[error("failed to connect to {address}: {source}")]
-    Connect { address: SocketAddr, source: io::Error },
+    Connect {
+        /// Where to.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The server refused the session, or the connection ended before there was one.
     #[error("failed to open a session at {address}: {}", explain(source))]
-    Open { address: SocketAddr, source: tokio_postgres::Error },
+    Open {
+        /// Where to.
+        address: SocketAddr,
+        /// What the server or the connection says.
+        source: tokio_postgres::Error,
+    },
 }
 
 impl SessionError {

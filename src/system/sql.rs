@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::{Session, System, session::explain};
-use crate::{services::patroni::POSTGRESQL_PORT, waiting::wait_until};
+use crate::{engine::EngineError, services::patroni::POSTGRESQL_PORT, topology::ServiceKind, waiting::wait_until};
 
 /// What a statement on a node selects from, to ask once whether it is a standby: `standby`.
 pub const NODE: &str = "(SELECT pg_is_in_recovery() AS standby) AS node";
@@ -50,6 +50,22 @@ impl System {
     pub async fn sql_value(&self, node: &str, sql: &str) -> Result<String, String> {
         let rows = self.query(node, POSTGRESQL_PORT, sql).await?;
         rows.into_iter().next().ok_or_else(|| format!("{node} gave no row"))
+    }
+
+    /// Changes a parameter of a node's PostgreSQL as its superuser does on the host: `SET name = value` or `RESET name`. It
+    /// holds from the reload on, which this asks for.
+    pub async fn alter_system(&self, node: &str, change: &str) -> Result<(), EngineError> {
+        let Some(service) = self.service(node, ServiceKind::Patroni) else { return Ok(()) };
+        // Each statement by itself: ALTER SYSTEM takes no part in a transaction.
+        let script = format!(
+            "runuser -u postgres -- psql -qX -c 'ALTER SYSTEM {change}' -c 'SELECT pg_reload_conf()' > /dev/null"
+        );
+        let done = self.engine().run_in_service(service, &script).await?;
+        if done.status == 0 {
+            return Ok(());
+        }
+        let (host, command) = (node.to_owned(), script);
+        Err(EngineError::Command { host, command, status: done.status, output: done.text })
     }
 
     /// A session with a node, to keep.

@@ -17,21 +17,26 @@ use crate::{
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::{Plan, PlannedService},
     services::{self, Rendered, Starts},
-    topology::{Follows, Host, ServiceKind, WRITE},
+    topology::{Follows, Host, ServiceKind, WRITE, Written},
     waiting::{NotReady, wait_until},
 };
 
 /// A system could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
+    /// Docker did not do what it was asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// It was not ready in time.
     #[error("the system is not ready: {0}")]
     NotReady(#[from] NotReady),
+    /// There is no image for a kind of container.
     #[error("no image for {0}")]
     NoImage(String),
+    /// A prepared disk did not do what it was asked.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// Links could not be shaped.
     #[error("failed to shape links: {0}")]
     Shaping(#[from] ShapingError),
 }
@@ -46,6 +51,7 @@ const BACKBONE: &str = "-between-regions";
 pub type ImageTags = BTreeMap<String, String>;
 
 /// What a system is started from.
+#[doc(hidden)]
 pub struct Startup<'a> {
     pub engine: &'a Engine,
     pub plan: Plan,
@@ -58,6 +64,7 @@ pub struct Startup<'a> {
 /// A service that runs, by host and kind.
 type Started = ((String, ServiceKind), ServiceContainer);
 
+#[doc(hidden)]
 impl System {
     /// Starts every host and service and waits until clients can write and every standby streams. What was
     /// started before a failure is left to the caller's sweep, so that its logs can still be read.
@@ -195,8 +202,12 @@ impl System {
             waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))
         }));
         try_join(writable, streaming).await?;
-        // Whether what follows another cluster really does.
-        if self.plan().clusters.len() > 1 {
+        // Whether what follows another cluster really does. What a document writes where Patroni does not read it may not:
+        // that is for a scenario to find out.
+        let is_meant_to = |cluster: RunningCluster<'_>| {
+            cluster.plan().follows.as_ref().is_none_or(|follows| follows.written == Written::Dynamic)
+        };
+        if self.plan().clusters.len() > 1 && self.clusters().all(is_meant_to) {
             let waited = wait_until("every cluster to stream", deadline, || self.all_follow()).await;
             waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))?;
         }
