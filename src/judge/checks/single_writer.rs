@@ -271,14 +271,18 @@ fn pairs<T>(all: &[T]) -> impl Iterator<Item = (&T, &T)> {
 }
 
 /// Whether another node was primary on a later timeline before this write started. Within a cluster that is the higher
-/// number; of two clusters it is the one on which a primary was seen first after the other.
+/// number; of two clusters it is the one on which a primary was seen first after the other. There, the word of a primary on
+/// no higher number shows no promotion.
 fn is_superseded(tried: &Tried<'_>, tenures: &[Tenure<'_>], plan: &Plan) -> bool {
     let Some((node, timeline)) = tried.answered_by().filter(|_| tried.is_write()) else { return false };
     let cluster = |node: &str| plan.cluster_of(node).map(|cluster| cluster.name.as_str());
     let own = tenures.iter().find(|tenure| tenure.node == node && tenure.timeline == timeline);
     let is_later = |other: &&Tenure<'_>| match cluster(other.node) == cluster(node) {
         true => other.timeline > timeline,
-        false => own.is_some_and(|own| other.first_us > own.first_us),
+        false => {
+            let is_begun = other.written || other.timeline > timeline;
+            is_begun && own.is_some_and(|own| other.first_us > own.first_us)
+        }
     };
     let later = tenures.iter().filter(|tenure| tenure.node != node).filter(is_later);
     later.map(|tenure| tenure.first_us).any(|first_us| first_us < tried.started_us())

@@ -18,11 +18,9 @@ pub(super) fn ends(scene: &Scene<'_, '_>, winner: &str, span: (u64, u64)) -> Opt
     let promoted = of_cluster(RunbookStep::Promoted);
     let first = ordered.or(promoted)?;
     let repointed = of_cluster(RunbookStep::Repointed);
-    // Where nobody noted the decision, the order shows it.
-    let mut ends = match decided {
-        Some(decided) => vec![(PhaseName::Decide, Some(decided)), (PhaseName::Prepare, ordered)],
-        None => vec![(PhaseName::Decide, ordered)],
-    };
+    // A region that hands over as planned is not lost: there is nothing to decide.
+    let decide = decided.map(|decided| (PhaseName::Decide, Some(decided)));
+    let mut ends = Vec::from_iter(decide.into_iter().chain([(PhaseName::Prepare, ordered)]));
     ends.push((PhaseName::Promote, promoted.or_else(|| first_write(scene, cluster, (first.0, span.1)))));
     if let Some(repointed) = repointed {
         ends.push((PhaseName::Repoint, Some(repointed)));

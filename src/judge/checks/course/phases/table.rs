@@ -42,7 +42,7 @@ phases! {
     /// By a runbook: until the loss of a cluster is confirmed, and decided to promote another one.
     Decide: "decide", "decide_ms", "fault" to "decided to promote another cluster";
     /// By a runbook: whatever is done before the promotion.
-    Prepare: "prepare", "prepare_ms", "decided" to "promotion ordered";
+    Prepare: "prepare", "prepare_ms", "decided, or clients stopped" to "promotion ordered";
     /// Until the new primary acknowledges a write directly (at its own port, or on a writer's session). By a runbook: until
     /// it was seen to accept writes.
     Promote: "promote", "promote_ms", "key held, or promotion ordered" to "direct write on the new primary";
