@@ -106,7 +106,7 @@ impl Plan {
 
     /// The endpoint at which applications write, or else the first that leads to a primary.
     pub fn write_endpoint(&self) -> Option<&PlannedEndpoint> {
-        let leads = |endpoint: &&PlannedEndpoint| endpoint.serves == Serves::Primary && !self.is_blocked(endpoint);
+        let leads = |endpoint: &&PlannedEndpoint| endpoint.serves.is_for_writes() && !self.is_blocked(endpoint);
         self.endpoint(WRITE).or_else(|| self.endpoints.iter().find(leads))
     }
 

@@ -27,7 +27,7 @@ use crate::{
         event::{AttemptOutcome, ClientKind, Operation},
     },
     plan::{PlannedDcs, PlannedEndpoint, Span},
-    topology::{Serves, ServiceKind},
+    topology::ServiceKind,
 };
 
 /// One outage of the endpoint for writes, as fresh clients saw it, and what the cluster did meanwhile.
@@ -374,7 +374,7 @@ impl Scene<'_, '_> {
         if let Some(entry) = entry.filter(|entry| plan.topology.host_called(&entry.at.host).is_some()) {
             return vec![(&entry.at.host, &entry.name)];
         }
-        let own = plan.endpoints.iter().filter(|endpoint| endpoint.serves == Serves::Primary).filter(leads_there);
+        let own = plan.endpoints.iter().filter(|endpoint| endpoint.serves.is_for_writes()).filter(leads_there);
         own.map(|endpoint| (endpoint.at.host.as_str(), endpoint.name.as_str())).collect()
     }
 

@@ -13,7 +13,7 @@ use crate::{
         event::{Milestone, NodeState, Occurrence, Role},
     },
     plan::{Plan, PlannedDcs},
-    topology::{Cluster, Serves},
+    topology::Cluster,
 };
 
 /// Time shown before the first fault.
@@ -326,7 +326,7 @@ fn proxy_lanes(plan: &Plan, events: &[&Event], to_us: u64) -> Vec<Lane> {
             servers.entry((proxy, backend, server)).or_default().push((event.at_us, style, vec![status.clone()]));
         }
     }
-    let takes_writes = |name: &str| plan.endpoint(name).is_some_and(|endpoint| endpoint.serves == Serves::Primary);
+    let takes_writes = |name: &str| plan.endpoint(name).is_some_and(|endpoint| endpoint.serves.is_for_writes());
     servers
         .into_iter()
         .filter(|((_, backend, _), _)| takes_writes(backend))
