@@ -5,7 +5,7 @@ use cucumber::gherkin::StepType::Then;
 
 use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
-    checks::{Check, course::phases::PhaseName, data_loss, promotion, recovery_time, rejoin, single_writer},
+    checks::{Check, course::phases::PHASES, data_loss, promotion, recovery_time, rejoin, single_writer},
     history::event::Bound,
 };
 
@@ -117,8 +117,8 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(Then, "the {phase} phase takes at most {duration}", "one phase of each outage that has it", |words| {
         let name = words.text(0)?;
-        let phase = PhaseName::ALL.into_iter().find(|phase| phase.name() == name).ok_or(WordError::Missing(0))?;
-        words.expect(recovery_time::CHECK.name, phase.measure(), Bound::AtMost(words.milliseconds(1)?))
+        let phase = PHASES.iter().find(|phase| phase.name == name).ok_or(WordError::Missing(0))?;
+        words.expect(recovery_time::CHECK.name, phase.measure, Bound::AtMost(words.milliseconds(1)?))
     }),
     step(
         Then,

@@ -158,7 +158,7 @@ fn event(at_ms: u64, scenario: u32, what: Occurrence) -> Event {
     Event { seq: 0, at_us: at_ms * 1000, scenario, what }
 }
 
-fn run_started() -> RunStarted {
+pub fn run_started() -> RunStarted {
     RunStarted {
         schema: 1,
         scenarios: 0,

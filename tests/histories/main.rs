@@ -4,6 +4,7 @@
 //! The others have many more, which are made on the spot.
 
 mod claims;
+mod clusters;
 mod course;
 mod edits;
 mod ground;
@@ -17,6 +18,7 @@ mod promotion;
 mod properties;
 mod reads;
 mod recovery;
+mod regions;
 mod rejoin;
 mod saved;
 mod soundness;

@@ -6,9 +6,11 @@ use super::{Failover, Finding};
 use crate::{
     checks::{
         Evidence,
-        course::{phases::Course, record::FaultRecord},
+        course::{
+            phases::Course,
+            record::{FaultRecord, is_down},
+        },
         promotion,
-        rejoin::is_down,
     },
     claims::Subject,
     history::{Occurrence, event::NodeState},

@@ -33,10 +33,8 @@ use crate::{
         Occurrence,
         event::{Expectation, Milestone, Operation},
     },
+    topology::READ,
 };
-
-/// The endpoint for reads.
-const READ: &str = "read";
 
 /// What became of reads after the first fault.
 pub(super) struct Reads {
@@ -153,7 +151,13 @@ fn stale(evidence: &Evidence<'_>, all: &[Tried<'_>], watched: Watched) -> (u64, 
         *first_us = tried.ended_us.min(*first_us);
     }
     let superseded_us = |timeline: u32| begun_us.range((Excluded(timeline), Unbounded)).map(|(_, at_us)| *at_us).min();
-    let reads = || all.iter().filter(|tried| !tried.is_write() && tried.started_us() < watched.until_us);
+    // A cluster that follows another one is behind by nature.
+    let follows = |endpoint: &str| {
+        let of = evidence.plan.endpoint(endpoint).and_then(|own| evidence.plan.cluster(own.of.as_deref()?));
+        of.is_some_and(|cluster| cluster.follows.is_some())
+    };
+    let counts = |tried: &&Tried<'_>| !tried.is_write() && !follows(&tried.attempt.endpoint);
+    let reads = || all.iter().filter(counts).filter(|tried| tried.started_us() < watched.until_us);
     let stale = reads().filter_map(|tried| {
         let (_, timeline) = tried.answered_by().filter(|(_, timeline)| *timeline > 0)?;
         let since_us = superseded_us(timeline).filter(|since_us| *since_us < tried.started_us())?;
