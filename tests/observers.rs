@@ -182,7 +182,7 @@ fn describe(what: &Occurrence) -> Option<String> {
 }
 
 fn describe_node(state: &NodeState) -> Option<String> {
-    let NodeState { node, reachable, role, timeline, lsn, streaming_from, standbys } = state;
+    let NodeState { node, reachable, role, timeline, lsn, streaming_from, standbys, asked_us: _ } = state;
     if !reachable {
         return Some(format!("{node} is unreachable"));
     }

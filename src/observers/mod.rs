@@ -12,6 +12,7 @@ mod haproxy;
 mod leader_key;
 mod node_state;
 mod patroni_api;
+mod slots;
 mod timers;
 
 use std::{net::SocketAddr, panic::AssertUnwindSafe, time::Duration};
@@ -49,6 +50,7 @@ pub const ALL: &[Observer] = &[
     leader_key::OBSERVER,
     node_state::OBSERVER,
     patroni_api::OBSERVER,
+    slots::OBSERVER,
     timers::OBSERVER,
 ];
 

@@ -149,6 +149,7 @@ mod tests {
             sequence: started_us,
             started_us,
             outcome,
+            saw: None,
         }
     }
 
