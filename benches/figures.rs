@@ -24,6 +24,7 @@ use pgquake::{
 };
 
 const ROUNDS: u32 = 5;
+const REGION_ROUNDS: u32 = 3;
 
 /// pgbench's rounds over the shaped and the direct link, by turns.
 const LINK_ROUNDS: u32 = 3;
@@ -32,10 +33,64 @@ const LINK_ROUND_S: u32 = 5;
 #[tokio::main]
 async fn main() {
     // `cargo bench -- links` measures the links alone.
-    if !std::env::args().any(|argument| argument == "links") {
+    // `cargo bench -- links` measures the links alone, `-- regions` what two regions cost.
+    let only = |part: &str| std::env::args().any(|argument| argument == part);
+    if only("regions") {
+        regions().await;
+    } else if only("links") {
+        links().await;
+    } else {
         systems_and_prober().await;
+        links().await;
+        regions().await;
     }
-    links().await;
+}
+
+/// Two regions: from the first container until both stream and clients write, by step; memory, removal, and what a client
+/// feels of the round trip between them.
+async fn regions() {
+    let engine = Engine::connect().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let run = format!("bench-regions-{}", std::process::id());
+    let ownership = Ownership::of(&run).unwrap();
+    let plan = Plan::new(topology::load("two-region", &[]).unwrap());
+    let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
+    let context = DrillContext::new(engine.clone(), recorder, &run, ownership.label(), folder.path());
+    let (mut startups, mut removals) = (Vec::new(), Vec::new());
+    for scenario in 1..=REGION_ROUNDS {
+        let (system, took) = context.start(&plan, scenario).await.unwrap();
+        if scenario == 1 {
+            print_steps(&system);
+            println!(
+                "round trip of SELECT 1 between the regions: {:.1} ms of 60",
+                region_round_trip_ms(&engine, &system).await
+            );
+        }
+        startups.push(took);
+        removals.push(system.remove().await.unwrap());
+    }
+    println!("start-up of two-region, both regions streaming: {}", spread(startups));
+    println!("removal of two-region: {}", spread(removals));
+}
+
+/// Where the time of a start goes.
+fn print_steps(system: &pgquake::system::System) {
+    for (what, after) in system.startup_steps() {
+        println!("  {:6.2} s  {what}", after.as_secs_f64());
+    }
+}
+
+/// What a session from the second region to a node of the first one waits for an answer: pgbench's average.
+async fn region_round_trip_ms(engine: &Engine, system: &pgquake::system::System) -> f64 {
+    let primary = system.leader().await.expect("a primary");
+    let shell = engine.shell_in(system.service("west1", topology::ServiceKind::Patroni).unwrap());
+    let password = &system.access().credentials.superuser_password;
+    shell.must("echo 'SELECT 1;' > /tmp/one.sql; chmod 644 /tmp/one.sql").await.unwrap();
+    let script = format!(
+        "cd /tmp && setpriv --reuid=postgres --clear-groups env PGPASSWORD={password} \
+         pgbench -h {primary} -U postgres -T {LINK_ROUND_S} -n -c 1 -f /tmp/one.sql postgres 2>&1"
+    );
+    figures(&shell.run_within(&script, Duration::from_secs(60)).await.unwrap().text).1
 }
 
 async fn systems_and_prober() {
@@ -59,6 +114,9 @@ async fn systems() -> (Vec<Duration>, Vec<Duration>) {
     let (mut startups, mut removals) = (Vec::new(), Vec::new());
     for scenario in 1..=ROUNDS {
         let (system, took) = context.start(&plan, scenario).await.unwrap();
+        if scenario == 1 {
+            print_steps(&system);
+        }
         startups.push(took);
         removals.push(system.remove().await.unwrap());
     }

@@ -17,6 +17,114 @@ Feature: Two regions
     And the slot of the region that follows is never lost
     And the reads of a session never go back
 
+  # What an operator does when a region is gone, with the time of each step. Nobody waits for a decision here: what the
+  # document calls "minutes" is the time of people, and comes on top.
+  @documented @two_region
+  @claim:REGION-RTO @claim:REGION-RPO @claim:XLAG-STREAM @claim:WRITE-BLOCKED @claim:NO-SPLIT-BRAIN
+  Scenario: A region is lost, and the other one is promoted
+    Given the topology "two-region"
+    And 4 clients writing 25 rows per second each
+    When region us-east-1 loses power
+    And an operator confirms the loss of the cluster "east"
+    And an operator promotes the cluster "west"
+    And clients are pointed at the cluster "west"
+    And clients can write again
+    And the cluster "east" is given up
+    Then never do two nodes accept writes
+
+  # The document's own words: where they put `standby_cluster` Patroni does not read it, so the second region becomes a
+  # cluster of its own, and accepts writes.
+  @documented @two_region
+  @claim:WRITE-BLOCKED @claim:SLOT-HOLDS @claim:NO-SPLIT-BRAIN
+  Scenario: The second region as the document writes it
+    Given the topology "two-region-as-written"
+    And 4 clients writing 25 rows per second each
+    When the host of the primary of east dies
+    And clients can write again
+    And the fault is healed
+    Then never do two nodes accept writes
+
+  # The planned switchover, in order: writes stop, the other region catches up, every PostgreSQL of the first region is shut
+  # down (`patronictl pause --wait`, which the document takes for that, stops nothing), the other one is promoted, clients
+  # are pointed there, and the first region comes back as the standby.
+  @documented @two_region
+  @claim:PLANNED-REGION @claim:NO-SPLIT-BRAIN
+  Scenario: A region hands over to the other one, and comes back as its standby
+    Given the topology "two-region"
+    And 4 clients writing 25 rows per second each
+    When writes to the primary of east are stopped
+    And the cluster "west" has caught up
+    And Docker stops "patroni" on the standbys of east
+    And Docker stops "patroni" on east1, east2 and east3
+    And an operator promotes the cluster "west"
+    And clients are pointed at the cluster "west"
+    And clients can write again
+    And an operator makes the cluster "east" follow the cluster "west"
+    And the fault is healed
+    And every node has rejoined
+    Then no acknowledged write is lost
+    And never do two nodes accept writes
+
+  # The databases of a region die without an order, and are made a standby before they come back: the agents rewind what
+  # never reached the other region.
+  @documented @two_region
+  @claim:REGION-RTO @claim:REGION-RPO @claim:RECOVER-REWIND @claim:NO-SPLIT-BRAIN
+  Scenario: The databases of a region are lost, and come back as the other one's standby
+    Given the topology "two-region"
+    And 4 clients writing 25 rows per second each
+    When the fault "service_kill" hits the nodes of east
+      | service | patroni |
+    And an operator confirms the loss of the cluster "east"
+    And an operator promotes the cluster "west"
+    And clients are pointed at the cluster "west"
+    And clients can write again
+    And an operator makes the cluster "east" follow the cluster "west"
+    And the fault is healed
+    And every node has rejoined
+    Then never do two nodes accept writes
+
+  # What the document describes stops at the promotion. The agents of the first region know nothing of it.
+  @documented @two_region
+  @claim:NO-SPLIT-BRAIN
+  Scenario: The old region comes back after the other one was promoted
+    Given the topology "two-region"
+    And 4 clients writing 25 rows per second each
+    When region us-east-1 loses power
+    And an operator confirms the loss of the cluster "east"
+    And an operator promotes the cluster "west"
+    And clients are pointed at the cluster "west"
+    And clients can write again
+    And the fault is healed
+    Then never do two nodes accept writes
+
+  @documented @two_region
+  @claim:CASCADE @claim:WRITE-BLOCKED @claim:NO-SPLIT-BRAIN
+  Scenario: The standby leader's host dies, and another node of its region follows in its place
+    Given the topology "two-region"
+    And 4 clients writing 25 rows per second each
+    When the host of the standby leader of west dies
+    And 35 s to 40 s have passed
+    And the fault is healed
+    And every node has rejoined
+    Then clients can't write for at most 1 s
+    And the primary stays
+    And no acknowledged write is lost
+    And never do two nodes accept writes
+
+  # The slot keeps the WAL that the other region has not got, and it catches up by itself.
+  @documented @two_region
+  @claim:SLOT-HOLDS @claim:XLAG-STREAM @claim:NO-SPLIT-BRAIN
+  Scenario: The link between the regions is cut
+    Given the topology "two-region"
+    And 4 clients writing 25 rows per second each
+    When region us-east-1 is partitioned from region us-west-2
+    And 20 s to 25 s have passed
+    And the fault is healed
+    And every node has rejoined
+    Then clients can't write for at most 1 s
+    And no acknowledged write is lost
+    And never do two nodes accept writes
+
   # A slot that no configuration names: standbys drop their copies of it, and a new primary does not have it. West can't stream
   # until the operator names it again, and nothing held the WAL meanwhile.
   @documented @two_region @control:slot

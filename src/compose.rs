@@ -29,6 +29,8 @@ pub enum ComposeError {
 
 /// The first port of 127.0.0.1 for endpoints, so that they are easy to remember: write 15432, read 15433.
 const FIRST_ENDPOINT_PORT: u16 = 15432;
+/// The network that every host is in where there are several regions. No region can have its name: theirs hold no dot.
+const BETWEEN_REGIONS: &str = "between.regions";
 /// The first port of 127.0.0.1 for everything else.
 const FIRST_OTHER_PORT: u16 = 15440;
 
@@ -46,8 +48,8 @@ struct ComposeService {
     build: Build,
     #[serde(skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    networks: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    networks: Option<Attached>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cap_add: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -66,6 +68,20 @@ struct ComposeService {
     depends_on: BTreeMap<String, Condition>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_grace_period: Option<&'static str>,
+}
+
+/// The networks of a host.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Attached {
+    Plain(Vec<String>),
+    /// With other names of the host.
+    Named(BTreeMap<String, Attachment>),
+}
+
+#[derive(Debug, Serialize)]
+struct Attachment {
+    aliases: Vec<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -123,9 +139,15 @@ pub fn compose(plan: &Plan) -> Result<String, ComposeError> {
         configs: BTreeMap::new(),
         networks: plan.topology.regions.iter().map(|region| (region.name.clone(), Network {})).collect(),
     };
+    let several = plan.topology.regions.len() > 1;
+    if several {
+        file.networks.insert(BETWEEN_REGIONS.to_owned(), Network {});
+    }
     for region in &plan.topology.regions {
+        let networks: Vec<String> =
+            std::iter::once(region.name.clone()).chain(several.then(|| BETWEEN_REGIONS.to_owned())).collect();
         for host in &region.hosts {
-            file.services.insert(host.name.clone(), holder(host, &region.name, &published)?);
+            file.services.insert(host.name.clone(), holder(host, networks.clone(), &published)?);
             for kind in &host.services {
                 let service = service(plan, host, *kind, &mut file.configs)?;
                 file.services.insert(service_name(&host.name, *kind), service);
@@ -145,11 +167,16 @@ fn service_name(host: &str, kind: ServiceKind) -> String {
 }
 
 /// The container that owns the host's network and process namespaces.
-fn holder(host: &Host, network: &str, published: &[Published]) -> Result<ComposeService, ComposeError> {
+fn holder(host: &Host, networks: Vec<String>, published: &[Published]) -> Result<ComposeService, ComposeError> {
     let ports = published.iter().filter(|known| known.host == host.name);
+    let with_aliases = |network| (network, Attachment { aliases: host.aliases.clone() });
+    let networks = match host.aliases.is_empty() {
+        true => Attached::Plain(networks),
+        false => Attached::Named(networks.into_iter().map(with_aliases).collect()),
+    };
     Ok(ComposeService {
         hostname: Some(host.name.clone()),
-        networks: vec![network.to_owned()],
+        networks: Some(networks),
         cap_add: vec!["NET_ADMIN"],
         ports: ports.map(|known| format!("127.0.0.1:{}:{}", known.there, known.port)).collect(),
         // It runs nothing that must end in order.
@@ -211,11 +238,16 @@ fn healthcheck(kind: ServiceKind) -> Option<Healthcheck> {
     Some(Healthcheck { test: test(), interval: "2s", timeout: "5s", retries: 30 })
 }
 
-/// Standbys wait for the first node, which brings the shared configuration into the DCS; a proxy waits for every
-/// node, because it looks their names up once, when it starts.
+/// Standbys wait for the first node of their cluster, which brings the shared configuration into the DCS; the first node of
+/// a cluster that follows another one waits for that one's first; a balancer waits for every node of its cluster, because it
+/// looks their names up once, when it starts.
 fn waits_for(plan: &Plan, host: &Host, kind: ServiceKind) -> BTreeMap<String, Condition> {
-    let first = plan.nodes.first().filter(|first| kind == ServiceKind::Patroni && **first != host.name);
-    let all = plan.nodes.iter().filter(|_| services::service(kind).starts == Starts::BehindAPrimary);
+    let Some(cluster) = plan.cluster_at(&host.name) else { return BTreeMap::new() };
+    let row = services::service(kind);
+    let upstream = cluster.follows.as_ref().and_then(|follows| plan.cluster(&follows.cluster));
+    let first = cluster.nodes.first().filter(|first| **first != host.name).or(upstream.and_then(|it| it.nodes.first()));
+    let first = first.filter(|_| row.is_node());
+    let all = cluster.nodes.iter().filter(|_| row.starts == Starts::BehindAPrimary);
     let awaited = first.into_iter().chain(all);
     let healthy = || Condition { condition: "service_healthy" };
     awaited.map(|node| (service_name(node, ServiceKind::Patroni), healthy())).collect()
@@ -228,13 +260,17 @@ fn placeholders() -> Credentials {
         superuser_password: "@SUPERUSER".to_owned(),
         replication_password: "@REPLICATION".to_owned(),
         client_password: "@CLIENT".to_owned(),
+        names_api_key: "@POWERDNS".to_owned(),
     }
 }
+
+/// Whose passwords come from the environment; that of PowerDNS's API only where it runs.
+const ROLES: [&str; 4] = ["SUPERUSER", "REPLICATION", "CLIENT", "POWERDNS"];
 
 /// Escapes what Compose would take for a variable, and puts required variables in the place of passwords.
 fn from_environment(text: &str) -> String {
     let mut text = text.replace('$', "$$");
-    for role in ["SUPERUSER", "REPLICATION", "CLIENT"] {
+    for role in ROLES {
         text = text.replace(&format!("@{role}"), &format!("${{PGQUAKE_{role}_PASSWORD:?see the head of this file}}"));
     }
     text
@@ -255,7 +291,7 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
             *next = next.saturating_add(1);
         }
     };
-    for endpoint in topology.endpoints.iter() {
+    for endpoint in topology.endpoints.iter().filter(|endpoint| topology.global_name(&endpoint.host).is_none()) {
         publish(&endpoint.host, endpoint.port, format!("the endpoint `{}`", endpoint.name), &mut next);
     }
     let mut next = FIRST_OTHER_PORT;
@@ -275,7 +311,13 @@ fn head(plan: &Plan, published: &[Published]) -> String {
         .iter()
         .map(|known| format!("#   127.0.0.1:{}  {} {}\n", known.there, known.host, known.purpose))
         .collect();
-    let links = if topology.links.is_empty() { "" } else { "# Links are direct here: only a run shapes them.\n#\n" };
+    let shaped = !topology.links.is_empty() || topology.regions.len() > 1;
+    let links = if shaped { "# Links are direct here: only a run shapes them.\n#\n" } else { "" };
+    let names = match topology.names.is_empty() {
+        true => "",
+        false => "# Global names have no records here: only a run makes them.\n#\n",
+    };
+    let roles = if plan.name_server().is_some() { &ROLES[..] } else { &ROLES[..3] }.join(" ");
     let first = plan.nodes.first().map(|node| service_name(node, ServiceKind::Patroni)).unwrap_or_default();
     let port = published.first().map_or(FIRST_ENDPOINT_PORT, |write| write.there);
     let known = |command: String, meaning: &str| format!("#   {command:<78} # {meaning}\n");
@@ -297,7 +339,7 @@ fn head(plan: &Plan, published: &[Published]) -> String {
          #\n\
          # Two commands start it (Docker Compose 2.23.1 or newer); the first makes passwords, once:\n\
          #\n\
-         #   for role in SUPERUSER REPLICATION CLIENT; do\n\
+         #   for role in {roles}; do\n\
          #     echo \"PGQUAKE_${{role}}_PASSWORD=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')\"; done > .env\n\
          #   docker compose up --build --wait\n\
          #\n\
@@ -310,6 +352,7 @@ fn head(plan: &Plan, published: &[Published]) -> String {
          {ports}\
          #\n\
          {links}\
+         {names}\
          # PGQUAKE_BASE names another base image than {debian}. Where no registry answers, `pgquake up {name}`\n\
          # makes one: `docker image ls pgquake/base`.\n\
          \n",

@@ -8,7 +8,12 @@ const PASSWORD_LENGTH: usize = 24;
 
 /// New random passwords.
 pub fn generate() -> Credentials {
-    Credentials { superuser_password: password(), replication_password: password(), client_password: password() }
+    Credentials {
+        superuser_password: password(),
+        replication_password: password(),
+        client_password: password(),
+        names_api_key: password(),
+    }
 }
 
 fn password() -> String {

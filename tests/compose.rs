@@ -14,3 +14,17 @@ fn the_compose_file_at_the_top_is_that_of_the_default_topology() {
     let committed = fs::read_to_string(&file).unwrap_or_default();
     assert!(committed == written, "docker-compose.yml is stale: UPDATE=1 cargo test --test compose");
 }
+
+#[test]
+fn hosts_of_several_regions_meet_in_one_more_network_and_keep_their_other_names() {
+    let plan = Plan::new(load("two-region", &[]).expect("it is built in"));
+    let written = compose(&plan).expect("it can be written");
+    let file: serde_json::Value = serde_saphyr::from_str(&written).expect("it is YAML");
+    assert_eq!(file["services"]["east1"]["networks"], serde_json::json!(["us-east-1", "between.regions"]));
+    let proxy = &file["services"]["east-proxy"]["networks"];
+    assert_eq!(proxy["between.regions"]["aliases"], serde_json::json!(["primary-leader.us-east-1"]));
+    let waits =
+        |service: &str| file["services"][service]["depends_on"].as_object().map(|map| map.keys().cloned().collect());
+    assert_eq!(waits("west1.patroni"), Some(vec!["east1.patroni".to_owned()]));
+    assert_eq!(waits("west2.patroni"), Some(vec!["west1.patroni".to_owned()]));
+}

@@ -197,14 +197,14 @@ fn a_service_that_does_not_exist() {
             by: "[haprox]",
             at: (9, 35),
             message: "unknown service `haprox`",
-            help: "did you mean `haproxy`? known: etcd, patroni or haproxy",
+            help: "did you mean `haproxy`? known: etcd, patroni, haproxy or powerdns",
         },
         Case {
             replace: "[haproxy]",
             by: "[mysql]",
             at: (9, 35),
             message: "unknown service `mysql`",
-            help: "known: etcd, patroni or haproxy",
+            help: "known: etcd, patroni, haproxy or powerdns",
         },
         Case {
             replace: "[haproxy]",
@@ -621,7 +621,8 @@ fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
     let expected = "did you mean `single-region`? known: haproxy-fall-30, single-region, \
-                    single-region-fast, single-region-sync, stretched, two-nodes or two-region";
+                    single-region-fast, single-region-sync, stretched, sync-az-async-dr, three-region-cascade, two-nodes, \
+                    two-region or two-region-as-written";
     assert_eq!(help(&error), expected);
 }
 
@@ -680,7 +681,8 @@ fn every_file_is_built_in_and_sound_and_says_what_it_follows() {
     for (name, text) in BUILT_IN {
         let topology = load(name, &[]).unwrap_or_else(|error| panic!("{error}"));
         assert!(!topology.follows.is_empty(), "{name} does not say what it follows");
-        assert_eq!(topology.warnings(), Vec::<String>::new(), "{name}");
+        // What a document writes may be worth a warning; what stands for itself is sound.
+        assert!(name.ends_with("as-written") || topology.warnings().is_empty(), "{name}: {:?}", topology.warnings());
         assert!(text.starts_with("# yaml-language-server: $schema=topology.schema.json\n"), "{name}");
     }
 }

@@ -56,7 +56,7 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
-    /// Tell what this machine can and can't do
+    /// Show what this machine can and can't do
     Doctor,
     /// Print a topology as a Compose file
     Compose {

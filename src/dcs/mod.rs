@@ -1,4 +1,4 @@
-//! What the harness asks of a DCS, whatever software it is. One file a kind, one row in [`ALL`].
+//! What the harness asks of a DCS, whatever software it is. One file a kind, one row in `ALL`.
 //!
 //! Architecture invariant: this is the harness's own view from outside, by a member's published port. Only the file of a
 //! kind knows its protocol, and nobody else uses its client library.

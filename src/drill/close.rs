@@ -39,6 +39,7 @@ impl Drill {
 
     /// Brings the scenario to its end. What goes wrong on the way is recorded, and the rest done all the same. When the
     /// ground is lost, there is nothing left to wait for, nor to count.
+    #[doc(hidden)]
     pub async fn close(&mut self) {
         if self.running.is_some() && self.ground.lost().is_none() {
             self.come_to_rest().await;

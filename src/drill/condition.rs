@@ -2,7 +2,7 @@
 //! triggers a fault is what the report shows.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -14,7 +14,12 @@ use tokio::{
 };
 
 use crate::{
-    history::{Event, Occurrence, Recorder, event::Role},
+    history::{
+        Event, Occurrence, Recorder,
+        event::{Role, RunbookStep},
+    },
+    plan::Plan,
+    topology::Cluster,
     waiting::NotReady,
 };
 
@@ -27,8 +32,11 @@ pub enum Condition {
     LeaderElected,
     /// Another node than before accepts writes.
     Promoted,
-    /// A standby has replayed so many bytes less than the primary has written.
-    StandbyBehind { lag_bytes: u64 },
+    /// A standby has replayed less than the primary has written.
+    StandbyBehind {
+        /// How far behind it is at least, in bytes of WAL.
+        lag_bytes: u64,
+    },
     /// One node is primary, and every other streams on its timeline: what the checks ask for in the end.
     AllFollow,
     /// The same, and every node was looked at anew.
@@ -50,7 +58,7 @@ impl fmt::Display for Condition {
 
 impl Condition {
     /// Whether it holds by these events, of which only those after `after_us` are news.
-    fn holds(self, events: &[Event], after_us: u64) -> bool {
+    fn holds(self, clusters: &[Cluster], events: &[Event], after_us: u64) -> bool {
         let news = || events.iter().filter(move |event| event.at_us >= after_us);
         match self {
             Condition::LeaderKeyGone => {
@@ -74,8 +82,8 @@ impl Condition {
                 news().filter_map(primaries).any(|node| Some(&node) != before.as_ref())
             }
             Condition::StandbyBehind { lag_bytes } => lag(events).is_some_and(|lag| lag >= lag_bytes),
-            Condition::AllFollow => all_follow(events),
-            Condition::AllSeenFollowing => all_follow(events) && all_seen(events, after_us),
+            Condition::AllFollow => all_follow(clusters, events),
+            Condition::AllSeenFollowing => all_follow(clusters, events) && all_seen(clusters, events, after_us),
         }
     }
 }
@@ -116,10 +124,13 @@ fn lag(events: &[Event]) -> Option<u64> {
 }
 
 /// Whether all nodes are in their places by the last word of each.
-fn all_follow(events: &[Event]) -> bool {
+fn all_follow(clusters: &[Cluster], events: &[Event]) -> bool {
     let mut last = BTreeMap::new();
+    let given_up = given_up(clusters, events);
     for event in events {
-        if let Occurrence::NodeState(state) = &event.what {
+        if let Occurrence::NodeState(state) = &event.what
+            && !given_up.contains(&&state.node)
+        {
             last.insert(&state.node, state);
         }
     }
@@ -127,10 +138,23 @@ fn all_follow(events: &[Event]) -> bool {
     matches!(primaries[..], [primary] if others.iter().all(|state| state.streams_on(primary.timeline)))
 }
 
+/// Nodes of clusters that are left as they are.
+fn given_up<'c>(clusters: &'c [Cluster], events: &[Event]) -> BTreeSet<&'c String> {
+    let named: BTreeSet<&str> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            Occurrence::Runbook { step: RunbookStep::GivenUp, cluster, .. } => Some(cluster.as_str()),
+            _ => None,
+        })
+        .collect();
+    clusters.iter().filter(|cluster| named.contains(cluster.name.as_str())).flat_map(|cluster| &cluster.nodes).collect()
+}
+
 /// Whether every node that was ever seen was seen again after an instant.
-fn all_seen(events: &[Event], after_us: u64) -> bool {
+fn all_seen(clusters: &[Cluster], events: &[Event], after_us: u64) -> bool {
+    let given_up = given_up(clusters, events);
     let states = events.iter().filter_map(|event| match &event.what {
-        Occurrence::NodeState(state) => Some((state.node.as_str(), event.at_us)),
+        Occurrence::NodeState(state) if !given_up.contains(&&state.node) => Some((state.node.as_str(), event.at_us)),
         _ => None,
     });
     let last: BTreeMap<&str, u64> = states.collect();
@@ -139,6 +163,7 @@ fn all_seen(events: &[Event], after_us: u64) -> bool {
 
 /// What conditions read: everything that the history got of a scenario, but for the clients' attempts.
 pub(super) struct Watch {
+    clusters: Vec<Cluster>,
     seen: Arc<Mutex<Vec<Event>>>,
     grown: watch::Receiver<usize>,
     task: JoinHandle<()>,
@@ -151,7 +176,7 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    pub(super) fn start(recorder: &Recorder) -> Self {
+    pub(super) fn start(recorder: &Recorder, plan: &Plan) -> Self {
         let (scenario, mut events) = (recorder.scenario(), recorder.listen());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (grow, grown) = watch::channel(0);
@@ -172,7 +197,7 @@ impl Watch {
                 grow.send_replace(kept.len());
             }
         });
-        Self { seen, grown, task }
+        Self { clusters: plan.clusters.clone(), seen, grown, task }
     }
 
     /// Waits until the condition holds.
@@ -181,7 +206,7 @@ impl Watch {
         let mut grown = self.grown.clone();
         loop {
             grown.mark_unchanged();
-            if condition.holds(&self.seen.lock().unwrap_or_else(PoisonError::into_inner), after_us) {
+            if condition.holds(&self.clusters, &self.seen.lock().unwrap_or_else(PoisonError::into_inner), after_us) {
                 return Ok(());
             }
             let left = deadline.saturating_sub(begun.elapsed());
@@ -226,16 +251,16 @@ mod tests {
     #[test]
     fn only_what_came_after_the_fault_counts() {
         let events = [key(1, Some("node1")), key(5, None), key(10, Some("node1"))];
-        assert!(Condition::LeaderKeyGone.holds(&events, 4));
-        assert!(!Condition::LeaderKeyGone.holds(&events, 6));
-        assert!(Condition::LeaderElected.holds(&events, 2));
-        assert!(!Condition::LeaderElected.holds(&events, 11));
+        assert!(Condition::LeaderKeyGone.holds(&[], &events, 4));
+        assert!(!Condition::LeaderKeyGone.holds(&[], &events, 6));
+        assert!(Condition::LeaderElected.holds(&[], &events, 2));
+        assert!(!Condition::LeaderElected.holds(&[], &events, 11));
     }
 
     #[test]
     fn a_refreshed_key_elects_nobody_and_another_holder_does() {
-        assert!(!Condition::LeaderElected.holds(&[key(1, Some("node1")), key(5, Some("node1"))], 2));
-        assert!(Condition::LeaderElected.holds(&[key(1, Some("node1")), key(5, Some("node2"))], 2));
+        assert!(!Condition::LeaderElected.holds(&[], &[key(1, Some("node1")), key(5, Some("node1"))], 2));
+        assert!(Condition::LeaderElected.holds(&[], &[key(1, Some("node1")), key(5, Some("node2"))], 2));
     }
 
     #[test]
@@ -246,22 +271,22 @@ mod tests {
             event(at_us, Occurrence::NodeState(NodeState { timeline: Some(timeline), streaming_from, ..told }))
         };
         let thawed = [on(1, "node1", Role::Primary, 2), on(5, "node2", Role::Primary, 3)];
-        assert!(!Condition::AllFollow.holds(&thawed, 0), "two primaries");
+        assert!(!Condition::AllFollow.holds(&[], &thawed, 0), "two primaries");
         let left = [&thawed[..], &[on(6, "node1", Role::Standby, 2)]].concat();
-        assert!(!Condition::AllFollow.holds(&left, 0), "before it is rewound");
+        assert!(!Condition::AllFollow.holds(&[], &left, 0), "before it is rewound");
         let back = [&left[..], &[on(9, "node1", Role::Standby, 3)]].concat();
-        assert!(Condition::AllFollow.holds(&back, 0));
-        assert!(!Condition::AllSeenFollowing.holds(&back, 6), "node2 was last seen before");
+        assert!(Condition::AllFollow.holds(&[], &back, 0));
+        assert!(!Condition::AllSeenFollowing.holds(&[], &back, 6), "node2 was last seen before");
         let again = [&back[..], &[on(10, "node2", Role::Primary, 3)]].concat();
-        assert!(Condition::AllSeenFollowing.holds(&again, 6));
+        assert!(Condition::AllSeenFollowing.holds(&[], &again, 6));
     }
 
     #[test]
     fn a_promotion_is_another_primary_than_before() {
         let stays = [state(1, "node1", Role::Primary, 10), state(5, "node1", Role::Primary, 20)];
-        assert!(!Condition::Promoted.holds(&stays, 2));
+        assert!(!Condition::Promoted.holds(&[], &stays, 2));
         let moves = [state(1, "node1", Role::Primary, 10), state(5, "node2", Role::Primary, 20)];
-        assert!(Condition::Promoted.holds(&moves, 2));
+        assert!(Condition::Promoted.holds(&[], &moves, 2));
     }
 
     #[test]
@@ -271,9 +296,9 @@ mod tests {
             state(2, "node2", Role::Standby, 2900),
             state(3, "node3", Role::Standby, 1000),
         ];
-        assert!(Condition::StandbyBehind { lag_bytes: 2000 }.holds(&events, 0));
-        assert!(!Condition::StandbyBehind { lag_bytes: 2001 }.holds(&events, 0));
+        assert!(Condition::StandbyBehind { lag_bytes: 2000 }.holds(&[], &events, 0));
+        assert!(!Condition::StandbyBehind { lag_bytes: 2001 }.holds(&[], &events, 0));
         let caught_up = [&events[..], &[state(4, "node3", Role::Standby, 3000)]].concat();
-        assert!(!Condition::StandbyBehind { lag_bytes: 101 }.holds(&caught_up, 0));
+        assert!(!Condition::StandbyBehind { lag_bytes: 101 }.holds(&[], &caught_up, 0));
     }
 }

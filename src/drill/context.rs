@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::RunbookError;
 use super::TopologySources;
 use crate::{
     engine::{
@@ -27,39 +28,57 @@ use crate::{
 /// A drill could not go on.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum DrillError {
+    /// No topology was chosen.
     #[error("the scenario names no topology: begin it with `Given the topology \"single-region\"`")]
     NoTopology,
+    /// The topology can't be read.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Topology(#[from] TopologyError),
+    /// A setting that the scenario changes can't be so.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// An image could not be built.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The system could not be started.
     #[error(transparent)]
     System(#[from] SystemError),
+    /// Docker did not do what it was asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The observers could not be started.
     #[error(transparent)]
     Observers(#[from] ObserverError),
+    /// The load could not be started, or a part of it failed.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
+    /// A fault could not be injected, confirmed, changed or healed.
     #[error(transparent)]
     Fault(#[from] InjectorError),
+    /// A condition did not come in time.
     #[error(transparent)]
     NotReady(#[from] NotReady),
+    /// A step of a runbook could not be taken.
+    #[error(transparent)]
+    Runbook(#[from] RunbookError),
+    /// Nothing can be recorded any more.
     #[error("the history can't be written any more: {0}; free some space, or choose another disk with --out")]
     History(String),
+    /// What the harness itself stands on is lost: the engine, a container, this machine's memory or disk.
     #[error("the drill can't go on: {0}")]
     GroundLost(String),
+    /// The plan could not be saved.
     #[error("failed to save the plan: {0}")]
     Plan(std::io::Error),
 }
 
 /// Reports the progress of image builds.
+#[doc(hidden)]
 pub type ImageWatcher = Box<dyn Fn(ImageProgress) + Send + Sync>;
 
 /// What all drills of a run share.
+#[doc(hidden)]
 pub struct DrillContext {
     pub engine: Engine,
     pub recorder: Recorder,
@@ -77,7 +96,7 @@ pub struct DrillContext {
 }
 
 impl DrillContext {
-    /// A context with seed 0 and the built-in topologies, which tells nobody of the images that it builds. Change
+    /// A context with seed 0 and the built-in topologies, which shows nobody which images it builds. Change
     /// its fields for more. `owner` is empty for containers that shall outlive this process.
     pub fn new(engine: Engine, recorder: Recorder, run: &str, owner: String, folder: &Path) -> Self {
         Self {

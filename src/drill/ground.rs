@@ -23,12 +23,12 @@ use deaths::Deaths;
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A living engine answers within this time, even on a busy machine.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-/// An engine that refuses connections for so long is gone; a restart that is over sooner is none of a drill's business.
+/// An engine that has refused connections for this long is gone; a restart that is over sooner does not end a drill.
 const GONE_AFTER: Duration = Duration::from_secs(3);
-/// An engine that takes connections and answers nothing for so long is as good as gone.
+/// An engine that has taken connections for this long without an answer is as good as gone.
 const DUMB_AFTER: Duration = Duration::from_secs(10);
 
-/// Within this time the engine tells of all deaths of one cause.
+/// Within this time the engine reports all deaths of one cause.
 const TOLD_TOGETHER: Duration = Duration::from_millis(500);
 
 /// Whether the ground holds. Clones are the same ground.
@@ -113,7 +113,7 @@ fn unexplained_death(recorder: Recorder) -> impl Future<Output = String> {
             }
         };
         let first = next().await;
-        // With a host all its services die, and the engine tells of them in any order: the host is the cause.
+        // With a host all its services die, and the engine reports them in any order: the host is the cause.
         let cause = async {
             loop {
                 let death = next().await;

@@ -8,6 +8,7 @@ mod close;
 mod condition;
 mod context;
 mod ground;
+mod runbook;
 mod schedule;
 mod setup;
 
@@ -21,6 +22,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
+pub use runbook::{RunbookError, RunbookOrder};
 pub use schedule::Repetition;
 pub use setup::{Setup, ShapedLinks, TopologySources};
 
@@ -41,7 +43,7 @@ use crate::{
     workload::{LoadSpec, Workload},
 };
 
-/// Writes must succeed without a break for so long before the scenario counts as recovered.
+/// Writes must succeed without a break for this long before the scenario counts as recovered.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
 /// One scenario (one trial of it) under way.
@@ -56,7 +58,7 @@ pub struct Drill {
     fault_began_us: Option<u64>,
     /// When the last fault was on, or what clients must get over had come.
     last_fault_us: Option<u64>,
-    /// What the history shall tell of the next fault.
+    /// What the history shall say about the next fault.
     notes: BTreeMap<String, String>,
     /// The node that led before the last fault.
     primary_before: Option<String>,
@@ -79,6 +81,7 @@ struct Running {
 
 impl Drill {
     /// A drill that has not begun. The same seed and scenario give the same random choices.
+    #[doc(hidden)]
     pub fn new(context: Arc<DrillContext>, scenario: u32) -> Self {
         let recorder = context.recorder.for_scenario(scenario);
         let random = StdRng::seed_from_u64(context.seed.wrapping_add(u64::from(scenario)));
@@ -99,6 +102,7 @@ impl Drill {
     }
 
     /// The scenario's part of the history.
+    #[doc(hidden)]
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
@@ -322,7 +326,7 @@ impl Drill {
         let plan = Plan::new(topology);
         let scenario = self.recorder.scenario();
         self.context.keep_plan(scenario, &plan)?;
-        let watch = Watch::start(&self.recorder);
+        let watch = Watch::start(&self.recorder, &plan);
         let (system, took) = self.context.start(&plan, scenario).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
         for dcs in &plan.dcs {

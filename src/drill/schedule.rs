@@ -10,9 +10,11 @@ use crate::faults::Target;
 /// A fault that comes several times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repetition {
+    /// How many times it comes.
     pub times: u32,
-    /// The pause between two of them is drawn from these bounds; the fault is on for as long as another draw says.
+    /// The lower bound of the pause between two of them and, drawn anew, of the time for which each is on.
     pub least: Duration,
+    /// The upper bound of both.
     pub most: Duration,
 }
 
@@ -30,7 +32,7 @@ impl Drill {
         ground.hold(running.watch.wait(condition, after_us.unwrap_or_default(), deadline)).await
     }
 
-    /// Pauses for a time that the seed draws. The history tells it with the next fault.
+    /// Pauses for a time that the seed draws. It is recorded with the next fault.
     pub async fn pause(&mut self, least: Duration, most: Duration) -> Result<(), DrillError> {
         self.running().await?;
         let pause = draw(&mut self.random, least, most);

@@ -16,12 +16,14 @@ const DEFAULT_RATE_PER_S: u32 = 25;
 /// Links that a scenario can ask to be shaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShapedLinks {
+    /// Those between all hosts.
     All,
     /// Those between PostgreSQL's nodes, with the etcd members beside them.
     BetweenNodes,
 }
 
 /// Where topologies come from.
+#[doc(hidden)]
 #[derive(Debug, Clone, Default)]
 pub struct TopologySources {
     /// Where topologies are looked for before the built-in ones.
@@ -31,6 +33,7 @@ pub struct TopologySources {
 }
 
 /// What a scenario has asked for: its topology with its changes, and its load.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
     topology: Option<Topology>,
@@ -55,6 +58,7 @@ impl Setup {
         Ok(topology)
     }
 
+    /// The load that was chosen, or the default.
     pub fn load(&self) -> &LoadSpec {
         &self.load
     }
@@ -99,6 +103,7 @@ impl Setup {
         Ok(())
     }
 
+    /// Changes the load.
     pub fn choose_load(&mut self, load: LoadSpec) {
         self.load = load;
     }

@@ -196,7 +196,7 @@ fn resources(info: &SystemInfo) -> Probe {
 async fn disk(info: &SystemInfo) -> Probe {
     const NAME: &str = "free disk space";
     let Some(root) = &info.docker_root_dir else {
-        return Probe::new(NAME, Ability::Unknown, "the engine does not tell where it keeps its data");
+        return Probe::new(NAME, Ability::Unknown, "the engine does not say where it keeps its data");
     };
     match space::disk(Path::new(root)).await {
         Some(disk) => {

@@ -78,6 +78,7 @@ pub const ALL: &[FaultKind] = &[
     process::process_freeze::KIND,
     process::process_kill::KIND,
     process::process_terminate::KIND,
+    operator::read_only::KIND,
     operator::reinitialize::KIND,
     process::service_freeze::KIND,
     process::service_kill::KIND,

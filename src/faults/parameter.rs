@@ -100,7 +100,7 @@ impl Takes {
     }
 }
 
-/// How far a clock can be off: an offset of less can't be told from none, and PostgreSQL's times end somewhere.
+/// How far a clock can be off: a smaller offset can't be distinguished from none, and PostgreSQL's times end somewhere.
 const CLOCK_OFFSETS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The services that are part of the system under test.

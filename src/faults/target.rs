@@ -70,6 +70,7 @@ pub const CLIENTS: &str = "clients";
 
 impl Target {
     /// What the regular expression of the step parameter `{target}` matches.
+    #[doc(hidden)]
     pub fn pattern() -> String {
         let roles: Vec<&str> = ROLES.iter().map(|(words, _)| *words).collect();
         let name = "[a-z][a-z0-9-]*";
@@ -102,6 +103,7 @@ impl Target {
     }
 
     /// Reads a list of hosts that stands anywhere; `None` if it is none.
+    #[doc(hidden)]
     pub fn read(text: &str) -> Option<Self> {
         static WHOLE: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new(&format!("^(?:{})$", Target::pattern())).ok());
@@ -109,6 +111,7 @@ impl Target {
     }
 
     /// The hosts that it means while these roles hold, each once. `the rest` is every host but those of `aimed`.
+    #[doc(hidden)]
     pub fn resolve(&self, plan: &Plan, roles: &Roles, aimed: &[String]) -> Result<Vec<String>, FaultError> {
         let mut hosts = Vec::new();
         for part in &self.0 {
@@ -122,6 +125,7 @@ impl Target {
     }
 
     /// What the report says of how its hosts were found.
+    #[doc(hidden)]
     pub fn note(&self, roles: &Roles) -> Option<&'static str> {
         roles.primary_note.filter(|_| self.0.iter().any(|part| matches!(part, Part::Role(Role::Primary, _))))
     }

@@ -98,7 +98,7 @@ impl Recorder {
     /// Records what happened now and returns its `seq`.
     ///
     /// A failing disk must not stop a run in the middle of a fault: the first failure is kept and
-    /// [`Recorder::failure`] tells it, so that the run ends inconclusive instead of wrong.
+    /// [`Recorder::failure`] returns it, so that the run ends inconclusive instead of wrong.
     pub fn record(&self, what: Occurrence) -> u64 {
         let mut log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.seq += 1;

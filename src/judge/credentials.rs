@@ -27,12 +27,15 @@ pub struct Credentials {
     pub replication_password: String,
     /// Of [`CLIENT_ROLE`].
     pub client_password: String,
+    /// The key to PowerDNS's HTTP API.
+    pub names_api_key: String,
 }
 
 impl Credentials {
     /// Every password, for what must keep them out of logs.
     pub fn secrets(&self) -> Vec<String> {
-        [&self.superuser_password, &self.replication_password, &self.client_password].map(String::clone).into()
+        let Self { superuser_password, replication_password, client_password, names_api_key } = self;
+        [superuser_password, replication_password, client_password, names_api_key].map(String::clone).into()
     }
 }
 

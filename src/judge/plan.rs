@@ -173,6 +173,12 @@ impl Plan {
         balancers.map(|balancer| (balancer.mark_down)(&self.topology.settings)).reduce(Span::later)
     }
 
+    /// The host that answers global names, if there is one.
+    pub fn name_server(&self) -> Option<&str> {
+        let answers = self.services.iter().find(|planned| service(planned.kind).answers_names());
+        answers.map(|planned| planned.host.as_str())
+    }
+
     /// The balancers: host and kind.
     pub fn balancers(&self) -> impl Iterator<Item = (&str, ServiceKind)> {
         let balancers = self.services.iter().filter(|planned| service(planned.kind).balancer().is_some());
@@ -182,6 +188,15 @@ impl Plan {
     /// The endpoint of this name.
     pub fn endpoint(&self, name: &str) -> Option<&PlannedEndpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.name == name)
+    }
+
+    /// The endpoints whose clients can arrive at a host: those that it has, and those at global names, which can be pointed
+    /// at any host that serves clients.
+    pub fn endpoints_at<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a PlannedEndpoint> {
+        let serves = |kind: &ServiceKind| service(*kind).is_node() || service(*kind).balancer().is_some();
+        let serves = self.services_on(host).iter().any(serves);
+        let is_name = |at: &Endpoint| self.topology.global_name(&at.host).is_some();
+        self.endpoints.iter().filter(move |endpoint| endpoint.at.host == host || serves && is_name(&endpoint.at))
     }
 
     /// The storage of a host's service, if it runs there and the topology puts it on a disk that can be broken.
@@ -195,7 +210,7 @@ impl Plan {
     pub fn published_ports(&self, host: &str) -> BTreeMap<u16, u16> {
         let of_services = self.services_on(host).into_iter().flat_map(|kind| service(kind).watched_ports());
         let mut ports: BTreeMap<u16, u16> = of_services.map(|port| (port, 0)).collect();
-        for endpoint in self.endpoints.iter().map(|endpoint| &endpoint.at).filter(|at| at.host == host) {
+        for endpoint in self.endpoints_at(host).map(|endpoint| &endpoint.at) {
             let published = ports.entry(endpoint.port).or_default();
             *published = endpoint.publish.unwrap_or(*published);
         }

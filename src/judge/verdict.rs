@@ -328,6 +328,7 @@ mod tests {
             endpoints: crate::topology::Endpoints::write_and_read(endpoint, None),
             clusters: Vec::new(),
             region_links: Vec::new(),
+            names: Vec::new(),
             settings: Default::default(),
             prepare: Default::default(),
             claims: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{TOXIPROXY_USER_ID, listener_port};
+use super::{POWERDNS_USER_ID, TOXIPROXY_USER_ID, listener_port};
 use crate::plan::ShapedLink;
 
 /// A script for the holder of the host at which these links begin; each comes with the far host's addresses.
@@ -17,7 +17,8 @@ pub fn redirect_script(links: &[(&ShapedLink, Vec<String>)]) -> String {
             // Writing to a String can't fail.
             let _ = writeln!(
                 rules,
-                "    meta skuid != {TOXIPROXY_USER_ID} ip daddr {{ {} }} tcp dport {port} counter dnat to {}:{}",
+                "    meta skuid != {{ {TOXIPROXY_USER_ID}, {POWERDNS_USER_ID} }} ip daddr {{ {} }} tcp dport {port} counter \
+                 dnat to {}:{}",
                 addresses.join(", "),
                 link.listen,
                 listener_port(*port),
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_port_has_its_rule_and_toxiproxy_itself_is_spared() {
+    fn each_port_has_its_rule_and_toxiproxy_and_powerdns_are_spared() {
         let link = ShapedLink {
             from: "node1".to_owned(),
             to: "node2".to_owned(),
@@ -42,8 +43,7 @@ mod tests {
             delay: None,
         };
         let script = redirect_script(&[(&link, vec!["172.18.0.3".to_owned(), "172.19.0.3".to_owned()])]);
-        let rule =
-            "meta skuid != 7474 ip daddr { 172.18.0.3, 172.19.0.3 } tcp dport 8008 counter dnat to 127.0.1.2:40776";
+        let rule = "meta skuid != { 7474, 5353 } ip daddr { 172.18.0.3, 172.19.0.3 } tcp dport 8008 counter dnat to 127.0.1.2:40776";
         assert!(script.contains(rule), "{script}");
         assert_eq!(script.matches("dnat to").count(), 2);
     }

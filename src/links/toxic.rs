@@ -34,11 +34,11 @@ pub enum ToxicKind {
     Latency {
         #[serde(rename = "latency")]
         latency_ms: u64,
-        /// Up to so much more or less, evenly spread.
+        /// Up to this much more or less, evenly spread.
         #[serde(rename = "jitter")]
         jitter_ms: u64,
     },
-    /// Lets so much data pass a second.
+    /// Lets at most this much data pass in a second.
     Bandwidth {
         #[serde(rename = "rate")]
         rate_kb_per_s: u64,
@@ -67,7 +67,7 @@ pub enum ToxicKind {
         #[serde(rename = "delay")]
         delay_us: u64,
     },
-    /// Ends the connection when so much data has passed.
+    /// Ends the connection when this much data has passed.
     LimitData { bytes: u64 },
 }
 

@@ -1,4 +1,4 @@
-//! Docker's events: when containers start, die, are killed or paused, as the engine tells it.
+//! Docker's events: when containers start, die, are killed or paused, as the engine reports it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -75,7 +75,7 @@ fn options(labels: &RunLabels, since_ns: Option<i64>) -> EventsOptions {
     }
 }
 
-/// What an event says. Commands that the harness itself runs in containers are not told.
+/// What an event says. Commands that the harness itself runs in containers are not recorded.
 fn occurrence(event: EventMessage) -> Option<Occurrence> {
     let action = event.action?;
     if action.starts_with("exec_") {

@@ -34,7 +34,7 @@ async fn watch_proxy(proxy: String, address: SocketAddr, http: reqwest::Client, 
     let mut known = Statuses::new();
     loop {
         due.tick().await;
-        // A proxy that does not answer tells no state. Docker's events and the probers tell that it is gone.
+        // A proxy that does not answer shows no state. Docker's events and the probers show that it is gone.
         let statuses = ask(&http, &url).await.unwrap_or_default();
         for ((backend, server), status) in statuses {
             let key = (backend, server);

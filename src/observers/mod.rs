@@ -10,6 +10,7 @@ mod dcs_leader;
 mod docker_events;
 mod haproxy;
 mod leader_key;
+mod names;
 mod node_state;
 mod patroni_api;
 mod slots;
@@ -48,6 +49,7 @@ pub const ALL: &[Observer] = &[
     docker_events::OBSERVER,
     haproxy::OBSERVER,
     leader_key::OBSERVER,
+    names::OBSERVER,
     node_state::OBSERVER,
     patroni_api::OBSERVER,
     slots::OBSERVER,
@@ -147,7 +149,7 @@ impl Observers {
     }
 }
 
-/// Lets an observer watch until it is stopped, and tells when it ends before that.
+/// Lets an observer watch until it is stopped, and records it when it ends before that.
 async fn supervise(observer: &'static str, watch: Watch, recorder: Recorder, stop: CancellationToken) {
     let Watch { target, watching } = watch;
     let reason = tokio::select! {

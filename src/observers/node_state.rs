@@ -76,8 +76,8 @@ enum Look {
     Unclear,
 }
 
-/// An answer that is unclear for so long is no moment's matter: a damaged node answers with errors, and that is what is
-/// seen of it.
+/// Answers that stay unclear for longer than this are recorded as they are: a damaged node goes on answering with
+/// errors.
 const UNCLEAR_AT_MOST: Duration = Duration::from_secs(1);
 
 impl Eye {
@@ -175,7 +175,7 @@ fn same_but_lsn(one: &NodeState, other: &NodeState) -> bool {
     rest(one) == rest(other)
 }
 
-/// Switches of timelines that a node's history files tell: every line of each, so that a timeline is not lost on which
+/// Switches of timelines in a node's history files: every line of each, so that a timeline is not lost on which
 /// nobody saw a primary.
 #[derive(Default)]
 struct Switches {
@@ -224,7 +224,7 @@ impl Switches {
     }
 }
 
-/// The switches that a history file tells, the oldest first. Each line that is neither empty nor a comment is `parent
+/// The switches in a history file, the oldest first. Each line that is neither empty nor a comment is `parent
 /// <tab> lsn <tab> reason`: where the parent was left for the timeline of the next line, and in the last line for that of
 /// the file's name. Nothing of a file that can't be read in full.
 fn parse_history(name: &str, file: &str) -> Vec<Switch> {

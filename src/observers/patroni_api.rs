@@ -1,4 +1,4 @@
-//! Patroni's REST API: what each agent says of itself.
+//! Patroni's REST API: what each agent reports about its node.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -20,6 +20,7 @@ pub struct FolderError {
 pub struct RunFolder {
     /// The run's id: its time and four random letters, so that two runs in one second differ.
     pub run: String,
+    /// Where it is.
     pub path: PathBuf,
 }
 
@@ -37,6 +38,7 @@ impl RunFolder {
         Ok(Self { run, path })
     }
 
+    /// The history's path.
     pub fn history(&self) -> PathBuf {
         self.path.join("history.jsonl")
     }

@@ -63,31 +63,41 @@ pub struct Harness {
 /// A run could not be carried out.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum RunError {
+    /// The features are wrong, or no scenario is left to run. Nothing was started.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Feature(#[from] FeatureError),
+    /// Docker can't be reached, or did not do what it was asked.
     #[error(transparent)]
-    #[diagnostic(help("`pgquake doctor` tells what this machine lacks"))]
+    #[diagnostic(help("`pgquake doctor` shows what this machine lacks"))]
     Engine(#[from] EngineError),
+    /// A topology can't be read. Nothing was started.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Topology(#[from] TopologyError),
+    /// An image could not be built.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The run's folder could not be made.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The history could not be begun.
     #[error(transparent)]
     Recorder(#[from] RecorderError),
+    /// The file whose lock shows that the run is alive could not be made.
     #[error("failed to take ownership of the run: {0}")]
     Ownership(std::io::Error),
+    /// A step's expression is wrong.
     #[error("failed to prepare the steps: {0}")]
     Steps(String),
+    /// What the run has left could not be read again to judge it.
     #[error(transparent)]
     Saved(#[from] SavedError),
 }
 
 /// What a run came to.
 pub struct RunResult {
+    /// What it left, and the verdict on that.
     pub saved: SavedRun,
     /// The signal that ended it early, if one did.
     pub interrupted: Option<Interrupted>,
@@ -372,7 +382,7 @@ fn warnings(plans: &[Plan]) -> BTreeSet<String> {
     plans.iter().flat_map(told).collect()
 }
 
-/// What the history is told of a scenario that cucumber ended early. Only a step of the user's own that fails asserts
+/// What is recorded of a scenario that cucumber ended early. Only a step of the user's own that fails asserts
 /// something about the system under test; pgquake's steps record their failures themselves.
 fn failure(finished: &ScenarioFinished) -> Option<Occurrence> {
     let not_carried_out =

@@ -7,8 +7,11 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Which signal came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interrupted {
+    /// SIGINT, of Ctrl-C.
     Interrupt,
+    /// SIGTERM.
     Terminate,
+    /// SIGHUP.
     HangUp,
 }
 

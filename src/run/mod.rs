@@ -8,8 +8,10 @@ mod interrupt;
 mod progress;
 mod writer;
 
-pub use feature_files::FeatureError;
-pub use folder::{FolderError, RunFolder};
+pub use feature_files::{FeatureError, Mistake, PlannedScenario};
+pub use folder::FolderError;
+#[doc(hidden)]
+pub use folder::RunFolder;
 pub use harness::{Harness, RunError, RunResult};
 pub use interrupt::Interrupted;
 pub use pgquake_judge::saved::{SavedError, SavedRun};

@@ -1,4 +1,4 @@
-//! Live progress: what happens, as the history tells it. On a terminal with a line that moves, elsewhere as plain
+//! Live progress: what happens, as the history records it. On a terminal with a line that moves, elsewhere as plain
 //! lines.
 
 use std::{
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Follows a history and tells of it on standard error.
+/// Follows a history and prints it on standard error.
 #[derive(Clone)]
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -157,6 +157,8 @@ fn words(what: &Occurrence) -> Option<String> {
             let whose = dcs.as_ref().map(|dcs| format!(" of {dcs}")).unwrap_or_default();
             format!("DCS leader{whose}: {}", member.as_deref().unwrap_or("none"))
         }
+        Occurrence::NameAnswer { name, hosts: Some(hosts) } => format!("{name} leads to {}", hosts.join(", ")),
+        Occurrence::NameAnswer { name, hosts: None } => format!("nobody answers for {name}"),
         Occurrence::TimelineSwitch { node, timeline, .. } => format!("{node} is on timeline {timeline}"),
         Occurrence::ClusterRemoved { removal_ms } => format!("cleared away in {:.1} s", *removal_ms as f64 / 1e3),
         Occurrence::ObserverLost { observer, target, reason } => {

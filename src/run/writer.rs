@@ -1,4 +1,4 @@
-//! What cucumber tells of its own: panics in hooks and steps that no step of pgquake's has recorded. Progress and
+//! What only cucumber reports: panics in hooks and steps that no step of pgquake's has recorded. Progress and
 //! results come from the history, so everything else is left out.
 
 use std::sync::{Arc, Mutex, PoisonError};

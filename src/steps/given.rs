@@ -45,7 +45,7 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(
         Given,
         "{int} clients writing {int} rows per second each",
-        "the load: so many clients, each with one connection to the write endpoint",
+        "the load: this many clients, each with one connection to the write endpoint",
         |words| {
             let (writers, rate_per_s) = (words.number(0)?, words.number(1)?);
             Ok(Intent::Load(LoadSpec { writers, rate_per_s, endpoint: "write".to_owned() }))

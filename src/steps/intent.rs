@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::StepError;
 use crate::{
-    drill::{Condition, Drill, Repetition, ShapedLinks},
+    drill::{Condition, Drill, Repetition, RunbookOrder, ShapedLinks},
     faults::Target,
     history::event::Expectation,
     workload::LoadSpec,
@@ -50,6 +50,8 @@ pub(crate) enum Intent {
         least: Duration,
         most: Duration,
     },
+    /// A step of a runbook.
+    Runbook(RunbookOrder),
     TakeOver,
     Recover,
     Rejoin,
@@ -87,6 +89,7 @@ impl Intent {
             Intent::HealNamed(fault) => drill.heal_named(&fault).await?,
             Intent::Wait { condition, within } => drill.wait_for(condition, within).await?,
             Intent::Pause { least, most } => drill.pause(least, most).await?,
+            Intent::Runbook(order) => drill.follow_runbook(&order).await?,
             Intent::TakeOver => drill.take_over().await?,
             Intent::Recover => drill.recover().await?,
             Intent::Rejoin => drill.rejoin().await?,

@@ -1,5 +1,7 @@
-//! Gherkin steps. One file for each keyword, and for `When` one for each plane of faults; one row a step in its table. A
-//! step makes an [`Intent`] of its words; the walk before the start checks it, and the run has the drill carry it out.
+//! Gherkin steps, and the [`World`] that they act on.
+//!
+//! One file for each keyword, and for `When` one for each plane of faults; one row a step in its table. A step makes an
+//! `Intent` of its words; the walk before the start checks it, and the run has the drill carry it out.
 //!
 //! Architecture invariant: steps hold no logic of their own, and nothing but a run uses them.
 
@@ -56,12 +58,16 @@ impl World {
 /// A step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
+    /// No drill is under way: something else than [`Harness`](crate::Harness) runs the scenario.
     #[error("this step runs only within a run of pgquake")]
     OutsideRun,
+    /// A step of pgquake's own panicked.
     #[error("the step panicked, which is a mistake in pgquake: {0}")]
     Panicked(String),
+    /// The drill could not go on.
     #[error(transparent)]
     Drill(#[from] DrillError),
+    /// The step's words can't be read.
     #[error(transparent)]
     Words(#[from] WordError),
 }
@@ -70,6 +76,7 @@ pub enum StepError {
 pub(crate) struct Recorded;
 
 /// One row of the table of steps.
+#[doc(hidden)]
 pub struct StepDefinition {
     pub keyword: StepType,
     /// A Cucumber expression. Beside Cucumber's own there are `{target}`, `{process}`, `{duration}`,
@@ -96,6 +103,7 @@ static PARAMETERS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
 });
 
 /// Every step, in the order of the keywords.
+#[doc(hidden)]
 pub fn all() -> impl Iterator<Item = &'static StepDefinition> {
     given::ALL.iter().chain(when::TABLES.iter().copied().flatten()).chain(then::ALL)
 }
@@ -135,8 +143,8 @@ impl StepDefinition {
 
 /// The function that cucumber calls for each of pgquake's steps: finds the row again and has it carried out.
 ///
-/// cucumber takes a panic for a failed step and goes on with the scenario's end; there is no other way to tell it. A
-/// panic that a step of pgquake's own did not mean says nothing of the system under test: it is recorded as a step that
+/// cucumber takes a panic for a failed step and goes on with the scenario's end; there is no other way to report a failure.
+/// A panic that a step of pgquake's own did not mean says nothing of the system under test: it is recorded as a step that
 /// could not be carried out, and not as one of the user's that failed.
 fn dispatch<'a>(world: &'a mut World, context: Context) -> LocalBoxFuture<'a, ()> {
     Box::pin(async move {

@@ -8,7 +8,7 @@ use cucumber::gherkin::Step;
 
 use super::{Intent, WordError, intent::FaultOrder};
 use crate::{
-    drill::{Condition, DrillError, Setup, ShapedLinks, TopologySources},
+    drill::{Condition, DrillError, RunbookOrder, Setup, ShapedLinks, TopologySources},
     faults::{self, FaultError, FaultKind, ParameterError},
     history::event::{Bound, Expectation},
     plan::Plan,
@@ -106,7 +106,7 @@ struct Walk<'a> {
     own_steps: bool,
     /// Whether Patroni's configuration is changed while it runs.
     reconfigured: bool,
-    /// Whether what the topology is can't be told, which was said already.
+    /// Whether the topology is unknown, because a mistake in it has been reported already.
     lost: bool,
     faulted: bool,
     /// Faults that are on, with the words that they were ordered in.
@@ -215,6 +215,10 @@ impl<'a> Walk<'a> {
                 }
                 let needs_another = matches!(condition, Condition::Promoted | Condition::StandbyBehind { .. });
                 self.another_node(needs_another);
+            }
+            Intent::Runbook(order) => {
+                self.begin();
+                self.runbook(&order);
             }
             Intent::TakeOver => {
                 self.begin();
@@ -382,6 +386,24 @@ impl<'a> Walk<'a> {
         Some(kind)
     }
 
+    /// A step of a runbook names clusters of the topology, and promotes one that follows.
+    fn runbook(&mut self, order: &RunbookOrder) {
+        let Some(topology) = self.setup.topology().ok().filter(|_| !self.lost).cloned() else { return };
+        let clusters = topology.all_clusters();
+        let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        for name in order.clusters().into_iter().filter(|name| !known.contains(name)) {
+            let text = name.to_owned();
+            let at = At::Quoted { text, last: false };
+            self.add(at, format!("no cluster is called `{name}`"), Some(did_you_mean(name, &known)));
+        }
+        let follows = |name: &str| clusters.iter().any(|cluster| cluster.name == name && cluster.follows.is_some());
+        // One that was made to follow in the scenario may be promoted, too.
+        let stays = order.follower().filter(|name| known.contains(name) && !follows(name) && !self.own_steps);
+        if let Some(name) = stays {
+            self.add(At::Step, format!("the cluster `{name}` follows none: it accepts writes already"), None);
+        }
+    }
+
     /// Holds a change of Patroni's configuration against what that is by then.
     fn reconfigure(&mut self, step: &Step, order: &FaultOrder) {
         // A step of the user's own may have changed it.
@@ -400,7 +422,7 @@ impl<'a> Walk<'a> {
         };
         let at = row(step).map_or(At::Quoted { text: said, last: true }, |row| At::Cell { row, column: 1 });
         if change.found(&configuration) == *value {
-            let help = "a change that changes nothing can't be told from none".to_owned();
+            let help = "a change that changes nothing can't be distinguished from none".to_owned();
             return self.add(at, format!("{key} is {value} already"), Some(help));
         }
         change.make(&mut configuration);
@@ -466,7 +488,7 @@ impl<'a> Walk<'a> {
         };
         let help = match error {
             FaultError::Parameter(ParameterError::Refused { help, .. }) => help,
-            _ => "`pgquake list faults` tells what each fault takes".to_owned(),
+            _ => "`pgquake list faults` shows what each fault takes".to_owned(),
         };
         self.add(at, message, Some(help));
     }

@@ -14,24 +14,47 @@ use crate::{
 /// A step's words can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WordError {
+    /// A value is missing, at this place counted from 0.
     #[error("the step has no value at place {0}")]
     Missing(usize),
+    /// A word is no whole number, or one that is too large.
     #[error("`{0}` is no whole number that fits")]
     Number(String),
+    /// A word is no duration.
     #[error("`{0}` is no duration: write it as 500 ms, 30 s or 2 min")]
     Duration(String),
+    /// A duration is longer than a day.
     #[error("`{0}` is longer than a day: no drill waits for that")]
     TooLong(String),
+    /// A word is no size.
     #[error("`{0}` is no size: write it as 64 kB or 1 MB")]
     Size(String),
+    /// A row of the step's table has another number of cells than two.
     #[error("a row of the step's table needs a name and a value")]
-    Table { row: usize },
+    Table {
+        /// Counted from 0.
+        row: usize,
+    },
+    /// Two rows of the step's table have one name.
     #[error("the step's table names `{name}` twice")]
-    Twice { name: String, row: usize },
+    Twice {
+        /// The name.
+        name: String,
+        /// The second of the two rows, counted from 0.
+        row: usize,
+    },
+    /// A row of the step's table gives what the step's text gives too.
     #[error("the step's text says `{name}` already")]
-    Said { name: String, row: usize },
+    Said {
+        /// The name.
+        name: String,
+        /// Counted from 0.
+        row: usize,
+    },
+    /// The step has a table that it can't take.
     #[error("this step takes no table")]
     NeedlessTable,
+    /// The step has a text that it can't take.
     #[error("this step takes no text below it")]
     NeedlessText,
 }

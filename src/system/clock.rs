@@ -27,6 +27,7 @@ impl System {
     }
 
     /// Sets the clocks of a node's Patroni and PostgreSQL, in the words of libfaketime.
+    #[doc(hidden)]
     pub async fn set_clock(&self, node: &str, words: &str) -> Result<(), EngineError> {
         let Some(service) = self.service(node, ServiceKind::Patroni) else { return Ok(()) };
         // The library may read it at any moment, so it is replaced as a whole.

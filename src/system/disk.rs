@@ -7,15 +7,17 @@ use crate::{engine::EngineError, services::Storage, topology::ServiceKind};
 
 /// A prepared disk did not carry out a command.
 #[derive(Debug, thiserror::Error)]
+#[doc(hidden)]
 pub enum DiskError {
     #[error("{kind} on {host} has no prepared disk", kind = kind.name())]
     NotPrepared { host: String, kind: ServiceKind },
-    #[error("failed to tell the disk of {host} `{command}`: it answered {answer:?}")]
+    #[error("failed to have the disk of {host} carry out `{command}`: it answered {answer:?}")]
     Refused { host: String, command: String, answer: String },
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
+#[doc(hidden)]
 impl System {
     /// Where a service keeps its data, if that is a prepared disk.
     pub fn prepared_disk(&self, host: &str, kind: ServiceKind) -> Option<Storage> {

@@ -7,6 +7,8 @@ mod clock;
 mod cluster;
 mod dcs;
 mod disk;
+mod entry;
+mod naming;
 pub mod operations;
 mod replication;
 mod roles;
@@ -16,19 +18,25 @@ mod sql;
 mod start;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 pub use access::{Access, Credentials};
 pub use cluster::RunningCluster;
 pub use disk::DiskError;
+#[doc(hidden)]
+pub use entry::{Entry, EntryError};
+pub use naming::NamingError;
 pub use roles::{Found, Leader};
 pub use session::Session;
 pub use shaping::ShapingError;
+#[doc(hidden)]
 pub use sql::{NODE, NODE_TIMELINE};
-pub use start::{ImageTags, Startup, SystemError};
+pub use start::SystemError;
+#[doc(hidden)]
+pub use start::{ImageTags, Startup};
 
 use crate::{
     engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, Shell, labels::RunLabels, leftovers::Sweep},
@@ -55,20 +63,32 @@ struct Inner {
     http: reqwest::Client,
     /// The node that led when somebody last asked.
     led_last: Mutex<Option<String>>,
+    /// When the start began.
+    begun: Instant,
+    /// What was reached during the start, and how long after its beginning.
+    reached: Mutex<Vec<(String, Duration)>>,
+    /// Clusters that nobody waits for any more.
+    given_up: Mutex<BTreeSet<String>>,
 }
 
 impl System {
+    /// The plan by which it runs.
     pub fn plan(&self) -> &Plan {
         &self.inner.plan
-    }
-
-    pub fn engine(&self) -> &Engine {
-        &self.inner.engine
     }
 
     /// Published ports and passwords.
     pub fn access(&self) -> &Access {
         &self.inner.access
+    }
+}
+
+// What faults and observers do with its containers; a user's own steps have no business there.
+#[doc(hidden)]
+impl System {
+    /// The engine that runs it.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
     }
 
     /// The labels that its containers carry.
@@ -128,9 +148,19 @@ impl System {
         }
     }
 
+    /// What was reached during the start, each with the time since its beginning, in the order in which it came.
+    pub fn startup_steps(&self) -> Vec<(String, Duration)> {
+        self.inner.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_reached(&self, what: impl Into<String>) {
+        let step = (what.into(), self.inner.begun.elapsed());
+        self.inner.reached.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+
     /// Removes every container and network. Returns how long it took.
     pub async fn remove(&self) -> Result<Duration, EngineError> {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let sweep = Sweep::Scenario(&self.inner.labels.run, self.inner.labels.scenario);
         self.inner.engine.sweep(sweep).await?;
         Ok(begun.elapsed())

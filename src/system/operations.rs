@@ -16,10 +16,26 @@ const DONE_WITHIN: Duration = Duration::from_secs(90);
 /// Patroni did not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
+    /// It gave no answer.
     #[error("failed to reach Patroni on {node}: {reason}")]
-    Unreachable { node: String, reason: String },
+    Unreachable {
+        /// The node that was asked.
+        node: String,
+        /// What went wrong on the way.
+        reason: String,
+    },
+    /// It answered that it did not.
     #[error("Patroni on {node} refused {path}: {status}: {text}")]
-    Refused { node: String, path: String, status: u16, text: String },
+    Refused {
+        /// The node that was asked.
+        node: String,
+        /// The path of the request.
+        path: String,
+        /// The status of the answer.
+        status: u16,
+        /// The answer.
+        text: String,
+    },
 }
 
 impl System {
@@ -80,7 +96,7 @@ impl System {
     async fn told(&self, node: &str, path: &str) -> Result<Value, String> {
         let answer = self.patroni_answer(node, path).await?;
         let text = answer.text().await.map_err(|error| error.to_string())?;
-        serde_json::from_str(&text).map_err(|error| format!("{node} told no JSON at /{path}: {error}"))
+        serde_json::from_str(&text).map_err(|error| format!("{node} gave no JSON at /{path}: {error}"))
     }
 
     async fn ask(&self, node: &str, method: &str, path: &str, order: &Value) -> Result<String, OperationError> {

@@ -23,12 +23,12 @@ impl System {
     /// Whether in every cluster exactly one node leads and every other streams from it, and of the clusters of a lineage
     /// exactly one accepts writes, while the leaders of the others stream from it, on its timeline.
     pub async fn all_follow(&self) -> Result<(), String> {
-        try_join_all(self.clusters().map(|cluster| async move { cluster.all_follow().await })).await?;
+        let awaited = || self.clusters().filter(|cluster| !cluster.is_given_up());
+        try_join_all(awaited().map(|cluster| async move { cluster.all_follow().await })).await?;
         let plan = self.plan();
         for origin in plan.leading() {
-            let lineage = plan.clusters.iter().filter(|cluster| plan.lineage_of(cluster).name == origin.name);
-            let lineage: Vec<RunningCluster<'_>> =
-                lineage.map(|cluster| RunningCluster { system: self, cluster }).collect();
+            let own = |cluster: &RunningCluster<'_>| plan.lineage_of(cluster.plan()).name == origin.name;
+            let lineage: Vec<RunningCluster<'_>> = awaited().filter(own).collect();
             if lineage.len() > 1 {
                 self.one_leads(&lineage).await?;
             }
@@ -71,7 +71,7 @@ impl System {
             Some(primary) => Some(self.sql_value(&primary, "SELECT pg_current_wal_lsn()").await?),
             None => None,
         };
-        for cluster in self.clusters() {
+        for cluster in self.clusters().filter(|cluster| !cluster.is_given_up()) {
             cluster.all_replayed(written.as_deref()).await?;
         }
         Ok(())

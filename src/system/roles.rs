@@ -11,7 +11,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// The node that leads, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leader {
+    /// Its name.
     pub node: String,
+    /// How it was found.
     pub found: Found,
 }
 

@@ -51,10 +51,22 @@ struct Heard {
 /// A session could not be opened: no statement was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// No connection came about.
     #[error("failed to connect to {address}: {source}")]
-    Connect { address: SocketAddr, source: io::Error },
+    Connect {
+        /// Where to.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The server refused the session, or the connection ended before there was one.
     #[error("failed to open a session at {address}: {}", explain(source))]
-    Open { address: SocketAddr, source: tokio_postgres::Error },
+    Open {
+        /// Where to.
+        address: SocketAddr,
+        /// What the server or the connection says.
+        source: tokio_postgres::Error,
+    },
 }
 
 impl SessionError {
@@ -80,10 +92,13 @@ impl SessionError {
     /// Whether this machine had no file, port or memory left for a connection: the harness failed, not the
     /// system.
     pub fn is_exhaustion_here(&self) -> bool {
-        let SessionError::Connect { source, .. } = self else { return false };
-        // ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL and ENOBUFS of Linux.
-        matches!(source.raw_os_error(), Some(12 | 23 | 24 | 99 | 105))
+        matches!(self, SessionError::Connect { source, .. } if is_exhaustion(source))
     }
+}
+
+/// Whether this machine had no file, port or memory left: ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL and ENOBUFS of Linux.
+pub(super) fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(12 | 23 | 24 | 99 | 105))
 }
 
 impl Session {

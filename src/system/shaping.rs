@@ -18,6 +18,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Links could not be shaped.
 #[derive(Debug, thiserror::Error)]
+#[doc(hidden)]
 pub enum ShapingError {
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -27,6 +28,7 @@ pub enum ShapingError {
     Toxiproxy(#[from] ToxiproxyError),
 }
 
+#[doc(hidden)]
 impl System {
     /// The Toxiproxy of a host, if links that begin there are shaped.
     pub fn toxiproxy(&self, host: &str) -> Option<Toxiproxy> {

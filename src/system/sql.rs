@@ -1,12 +1,12 @@
 //! Questions that the harness asks a node in SQL, from outside, each on a fresh connection.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::{Session, System, session::explain};
-use crate::{services::patroni::POSTGRESQL_PORT, waiting::wait_until};
+use crate::{engine::EngineError, services::patroni::POSTGRESQL_PORT, topology::ServiceKind, waiting::wait_until};
 
 /// What a statement on a node selects from, to ask once whether it is a standby: `standby`.
 pub const NODE: &str = "(SELECT pg_is_in_recovery() AS standby) AS node";
@@ -52,6 +52,22 @@ impl System {
         rows.into_iter().next().ok_or_else(|| format!("{node} gave no row"))
     }
 
+    /// Changes a parameter of a node's PostgreSQL as its superuser does on the host: `SET name = value` or `RESET name`. It
+    /// holds from the reload on, which this asks for.
+    pub async fn alter_system(&self, node: &str, change: &str) -> Result<(), EngineError> {
+        let Some(service) = self.service(node, ServiceKind::Patroni) else { return Ok(()) };
+        // Each statement by itself: ALTER SYSTEM takes no part in a transaction.
+        let script = format!(
+            "runuser -u postgres -- psql -qX -c 'ALTER SYSTEM {change}' -c 'SELECT pg_reload_conf()' > /dev/null"
+        );
+        let done = self.engine().run_in_service(service, &script).await?;
+        if done.status == 0 {
+            return Ok(());
+        }
+        let (host, command) = (node.to_owned(), script);
+        Err(EngineError::Command { host, command, status: done.status, output: done.text })
+    }
+
     /// A session with a node, to keep.
     pub async fn session(&self, node: &str, name: &str) -> Result<Session, String> {
         let address = self.access().address(node, POSTGRESQL_PORT).ok_or_else(|| format!("{node} is not published"))?;
@@ -78,6 +94,11 @@ impl System {
     /// The first column of a query's rows, on a session of its own.
     pub(super) async fn query(&self, host: &str, port: u16, sql: &str) -> Result<Vec<String>, String> {
         let address = self.access().address(host, port).ok_or_else(|| format!("{host}:{port} is not published"))?;
+        self.query_at(address, sql).await
+    }
+
+    /// The same, where the harness reaches a server.
+    pub(super) async fn query_at(&self, address: SocketAddr, sql: &str) -> Result<Vec<String>, String> {
         let opened = Session::open(address, &self.access().credentials.client_password, "pgquake");
         let session = timeout(OPENS_WITHIN, opened).await;
         let session = session.map_err(|_| format!("no session at {address} within {} s", OPENS_WITHIN.as_secs()))?;

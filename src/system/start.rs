@@ -8,32 +8,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{join_all, try_join, try_join_all};
+use futures::future::{join_all, try_join_all, try_join3};
 
-use super::{Access, DiskError, Inner, RunningCluster, Services, ShapingError, System};
+use super::{Access, DiskError, Entry, Inner, NamingError, RunningCluster, Services, ShapingError, System};
 use crate::{
     credentials,
     credentials::Credentials,
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::{Plan, PlannedService},
     services::{self, Rendered, Starts},
-    topology::{Follows, Host, ServiceKind, WRITE},
+    topology::{Follows, Host, ServiceKind, WRITE, Written},
     waiting::{NotReady, wait_until},
 };
 
 /// A system could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
+    /// Docker did not do what it was asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// It was not ready in time.
     #[error("the system is not ready: {0}")]
     NotReady(#[from] NotReady),
+    /// There is no image for a kind of container.
     #[error("no image for {0}")]
     NoImage(String),
+    /// A prepared disk did not do what it was asked.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// Links could not be shaped.
     #[error("failed to shape links: {0}")]
     Shaping(#[from] ShapingError),
+    /// Global names could not be made.
+    #[error("failed to make global names: {0}")]
+    Naming(#[from] NamingError),
 }
 
 /// How long one attempt to write into the DCS may take. Without a quorum it would hang.
@@ -46,6 +54,7 @@ const BACKBONE: &str = "-between-regions";
 pub type ImageTags = BTreeMap<String, String>;
 
 /// What a system is started from.
+#[doc(hidden)]
 pub struct Startup<'a> {
     pub engine: &'a Engine,
     pub plan: Plan,
@@ -58,19 +67,21 @@ pub struct Startup<'a> {
 /// A service that runs, by host and kind.
 type Started = ((String, ServiceKind), ServiceContainer);
 
+#[doc(hidden)]
 impl System {
     /// Starts every host and service and waits until clients can write and every standby streams. What was
     /// started before a failure is left to the caller's sweep, so that its logs can still be read.
     pub async fn start(startup: Startup<'_>) -> Result<(Self, Duration), SystemError> {
         let begun = Instant::now();
-        let system = Self::start_containers(startup).await?;
+        let system = Self::start_containers(startup, begun).await?;
         system.wait_ready(begun).await?;
+        system.note_reached("clients write and every standby streams");
         system.sync_disks().await?;
         Ok((system, begun.elapsed()))
     }
 
     /// Hosts first: a service that begins must find every peer's address, and its own host's links shaped.
-    async fn start_containers(startup: Startup<'_>) -> Result<Self, SystemError> {
+    async fn start_containers(startup: Startup<'_>, begun_at: Instant) -> Result<Self, SystemError> {
         let credentials = credentials::generate();
         let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
         let disk_program = disk_program(&startup).await?;
@@ -86,11 +97,16 @@ impl System {
             logs: logs.clone(),
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
             led_last: Mutex::default(),
+            begun: begun_at,
+            reached: Mutex::default(),
+            given_up: Mutex::default(),
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
+        begun.note_reached("hosts run");
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
         let clusters = begun.clusters().map(|cluster| begun.bring_up(&starter, cluster));
-        let (on_hosts, in_clusters) = try_join(try_join_all(hosts), try_join_all(clusters)).await?;
+        let names = async { Ok(begun.make_names().await?) };
+        let (on_hosts, in_clusters, ()) = try_join3(try_join_all(hosts), try_join_all(clusters), names).await?;
         let services = on_hosts.into_iter().chain(in_clusters).flatten().collect();
         Ok(Self { services: Arc::new(services), ..begun })
     }
@@ -123,7 +139,9 @@ impl System {
         let plan = self.plan();
         let deadline = Duration::from_secs(plan.deadlines.cluster_ready_s);
         let mut started = Vec::new();
+        let name = &cluster.plan().name;
         self.configure_dcs(cluster).await?;
+        self.note_reached(format!("the DCS of {name} takes writes"));
         let concerned: Vec<ServiceKind> =
             plan.dcs_of(cluster.plan()).map(|dcs| dcs.kind).into_iter().chain([ServiceKind::Patroni]).collect();
         if let Some(follows) = &cluster.plan().follows {
@@ -131,6 +149,7 @@ impl System {
             let waited = wait_until(&what, deadline, || self.can_be_followed(follows)).await;
             waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))?;
             let nodes = cluster.plan().nodes.iter().filter_map(|node| self.pod(node));
+            self.note_reached(format!("{name} finds whom it follows"));
             started.extend(try_join_all(nodes.map(|pod| starter.service(pod, ServiceKind::Patroni))).await?);
         }
         let behind_leader = |planned: &&PlannedService| {
@@ -146,6 +165,7 @@ impl System {
                 format!("a leader of {}", cluster.plan().name)
             };
             wait_until(&what, deadline, look).await.map_err(|missed| self.with_logs(missed, &concerned))?;
+            self.note_reached(format!("{name} has a leader"));
         }
         let waiting = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
         started.extend(try_join_all(waiting.map(|(pod, kind)| starter.service(pod, kind))).await?);
@@ -180,7 +200,9 @@ impl System {
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s).saturating_sub(begun.elapsed());
         let writable = async {
             let waited = wait_until("a writable endpoint", deadline, || self.one_write_transaction()).await;
-            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))
+            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Haproxy, ServiceKind::Patroni]))?;
+            self.note_reached("clients write");
+            Ok(())
         };
         let streaming = try_join_all(self.clusters().map(|cluster| async move {
             let standbys = cluster.plan().nodes.len().saturating_sub(1);
@@ -191,11 +213,17 @@ impl System {
                 self.streaming_from(&leader, standbys).await
             };
             let waited = wait_until(&format!("{standbys} streaming standbys{of}"), deadline, look).await;
-            waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))
+            let streams = waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))?;
+            self.note_reached(format!("the standbys of {} stream", cluster.plan().name));
+            Ok(streams)
         }));
-        try_join(writable, streaming).await?;
-        // Whether what follows another cluster really does.
-        if self.plan().clusters.len() > 1 {
+        try_join3(writable, streaming, self.names_follow_health(deadline)).await?;
+        // Whether what follows another cluster really does. What a document writes where Patroni does not read it may not:
+        // that is for a scenario to find out.
+        let is_meant_to = |cluster: RunningCluster<'_>| {
+            cluster.plan().follows.as_ref().is_none_or(|follows| follows.written == Written::Dynamic)
+        };
+        if self.plan().clusters.len() > 1 && self.clusters().all(is_meant_to) {
             let waited = wait_until("every cluster to stream", deadline, || self.all_follow()).await;
             waited.map_err(|missed| self.with_logs(missed, &[ServiceKind::Patroni]))?;
         }
@@ -217,8 +245,10 @@ impl System {
 
     /// Whether the write endpoint reaches a server that accepts writes.
     async fn one_write_transaction(&self) -> Result<(), String> {
-        let write = self.plan().endpoint(WRITE).map(|write| &write.at).ok_or("there is no endpoint for writes")?;
-        let rows = self.query(&write.host, write.port, "SELECT pg_is_in_recovery()").await?;
+        let write = self.plan().endpoint(WRITE).ok_or("there is no endpoint for writes")?;
+        let entry = Entry::of(self.plan(), self.access(), write).map_err(|error| error.to_string())?;
+        let address = entry.address().await.map_err(|error| error.to_string())?;
+        let rows = self.query_at(address, "SELECT pg_is_in_recovery()").await?;
         match rows.first().map(String::as_str) {
             Some("f") => Ok(()),
             other => Err(format!("the write endpoint leads to a server in recovery ({other:?})")),
@@ -237,6 +267,7 @@ async fn access(credentials: &Credentials, pods: &[Pod]) -> Access {
                 direct.then(|| pod.address.parse().ok()).flatten().map(|address: IpAddr| (address, *port).into());
             access.publish(&pod.host, *port, published, itself.unwrap_or(published));
         }
+        access.know(&pod.host, &pod.addresses());
     }
     access
 }

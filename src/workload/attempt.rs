@@ -1,6 +1,6 @@
 //! One attempt on a session, and what its end proves.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::{
@@ -13,6 +13,7 @@ use super::ledger::ledger_row;
 use crate::{
     history::event::{AttemptOutcome, Contact, Operation},
     system::{
+        Entry,
         access::{LEDGER_TABLE, NODE_SETTING},
         session::{Session, SessionError, explain},
     },
@@ -90,28 +91,29 @@ pub(super) struct Refusal {
     pub exhausted: bool,
 }
 
-/// Opens a session within the limit.
+/// Opens a session within the limit, where the entry leads at the moment.
 pub(super) async fn open(
-    address: SocketAddr,
+    entry: &Entry,
     password: &str,
     application_name: &str,
     limit: &Limit,
 ) -> Result<Session, Refusal> {
-    match limit.within(Session::open(address, password, application_name)).await {
-        Some(Ok(session)) => Ok(session),
-        Some(Err(error)) => Err(Refusal {
-            sqlstate: error.sqlstate().map(str::to_owned),
-            contact: contact(&error),
-            exhausted: error.is_exhaustion_here(),
-            message: error.to_string(),
-        }),
-        None => Err(Refusal {
-            sqlstate: None,
-            message: "no session came in time".to_owned(),
-            contact: Contact::Silence,
-            exhausted: false,
-        }),
-    }
+    // A name that can't be resolved is silence: nobody was reached who could have refused.
+    let silence =
+        |message: String, exhausted| Refusal { sqlstate: None, message, contact: Contact::Silence, exhausted };
+    let opened = async {
+        let address = entry.address().await;
+        let address = address.map_err(|error| silence(error.to_string(), error.is_exhaustion_here()))?;
+        Ok(Session::open(address, password, application_name).await)
+    };
+    let late = || silence("no session came in time".to_owned(), false);
+    let opened = limit.within(opened).await.unwrap_or_else(|| Err(late()))?;
+    opened.map_err(|error| Refusal {
+        sqlstate: error.sqlstate().map(str::to_owned),
+        contact: contact(&error),
+        exhausted: error.is_exhaustion_here(),
+        message: error.to_string(),
+    })
 }
 
 /// What an attempt met that got no session.

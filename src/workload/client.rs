@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,7 +19,7 @@ use crate::{
         Occurrence, Recorder,
         event::{Attempt, AttemptOutcome, ClientKind, Contact, Operation},
     },
-    system::Session,
+    system::{Entry, Session},
 };
 
 /// What all clients of one load share.
@@ -52,7 +52,7 @@ impl Load {
 pub(super) struct Target {
     /// The endpoint's name.
     pub name: String,
-    pub address: SocketAddr,
+    entry: Mutex<Entry>,
     /// What probers and held sessions do here.
     pub operation: Operation,
     /// When a client of any kind was last acknowledged here, on the run's clock.
@@ -66,10 +66,20 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(name: &str, address: SocketAddr, operation: Operation, now_us: u64) -> Self {
+    /// Where its clients connect at the moment.
+    pub(super) fn entry(&self) -> Entry {
+        self.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has clients connect elsewhere from their next connection on, as after a change of an application's configuration.
+    pub(super) fn point_at(&self, address: SocketAddr) {
+        *self.entry.lock().unwrap_or_else(PoisonError::into_inner) = Entry::Host(address);
+    }
+
+    pub(super) fn new(name: &str, entry: Entry, operation: Operation, now_us: u64) -> Self {
         Self {
             name: name.to_owned(),
-            address,
+            entry: Mutex::new(entry),
             operation,
             last_acknowledged_us: AtomicU64::new(now_us),
             last_failed_us: AtomicU64::new(0),
@@ -150,7 +160,7 @@ impl Client {
             ClientKind::Fresh => "pgquake-fresh",
             ClientKind::Held => "pgquake-held",
         };
-        let opened = attempt::open(self.target.address, &self.load.password, name, limit).await;
+        let opened = attempt::open(&self.target.entry(), &self.load.password, name, limit).await;
         if let Err(refusal) = &opened
             && refusal.exhausted
             && !self.target.exhaustion_told.swap(true, Ordering::Relaxed)

@@ -38,7 +38,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const SCAN_TABLE: &str = "SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = off; \
     SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL max_parallel_workers_per_gather = 0";
-/// A scan of the index, and of the table only where the index can't tell whether a row is visible.
+/// A scan of the index, and of the table only where the index can't show whether a row is visible.
 const SCAN_INDEX: &str =
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on";
 

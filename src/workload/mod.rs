@@ -29,7 +29,7 @@ use crate::{
         event::{ClientKind, Operation},
     },
     plan::{Plan, PlannedEndpoint},
-    system::Access,
+    system::{Access, Entry, EntryError},
     waiting::NotReady,
 };
 use client::{Client, Load, Target};
@@ -54,8 +54,8 @@ pub enum WorkloadError {
     NoSuchEndpoint { endpoint: String, known: String },
     #[error("failed to start the load: a rate of 0 writes a second is no load")]
     NoRate,
-    #[error("failed to start the load: port {port} of {host} is not published")]
-    Unpublished { host: String, port: u16 },
+    #[error("failed to start the load: {0}")]
+    Entry(#[from] EntryError),
     #[error("a client of the load failed: {0}")]
     ClientFailed(#[from] JoinError),
 }
@@ -86,7 +86,7 @@ impl Workload {
             .map(|endpoint| {
                 // Also where a standby must refuse it.
                 let does = if endpoint.serves.is_for_reads() { Operation::Read } else { Operation::Write };
-                let target = Target::new(&endpoint.name, address(endpoint, access)?, does, recorder.now_us());
+                let target = Target::new(&endpoint.name, Entry::of(plan, access, endpoint)?, does, recorder.now_us());
                 Ok(Arc::new(target))
             })
             .collect::<Result<Vec<_>, WorkloadError>>()?;
@@ -107,6 +107,19 @@ impl Workload {
     pub fn measure_closely(&self, closely: bool) {
         self.load.closely.store(closely, Ordering::Relaxed);
         self.targets.iter().for_each(|target| target.attention.notify_one());
+    }
+
+    /// Has the clients of an endpoint connect to another place from their next connection on, as after a change of an
+    /// application's configuration. Connections that are open stay so.
+    ///
+    /// # Errors
+    /// There is no such endpoint.
+    pub fn point_at(&self, endpoint: &str, address: SocketAddr) -> Result<(), WorkloadError> {
+        let known = || self.targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ");
+        let target = self.targets.iter().find(|target| target.name == endpoint);
+        let missing = || WorkloadError::NoSuchEndpoint { endpoint: endpoint.to_owned(), known: known() };
+        target.ok_or_else(missing)?.point_at(address);
+        Ok(())
     }
 
     /// Ends the load: attempts in flight get a second to end, then every connection is closed. The first client
@@ -162,9 +175,4 @@ fn start_probes(load: &Arc<Load>, tasks: &mut Tasks, targets: &[Arc<Target>]) {
             Ok(())
         });
     }
-}
-
-fn address(endpoint: &PlannedEndpoint, access: &Access) -> Result<SocketAddr, WorkloadError> {
-    let at = &endpoint.at;
-    access.address(&at.host, at.port).ok_or_else(|| WorkloadError::Unpublished { host: at.host.clone(), port: at.port })
 }

@@ -34,7 +34,7 @@ const DENSE_UP_TO: usize = 64;
 ///
 /// The error of a measured outage is at most one close period at its begin, and one failing period and the time of one
 /// attempt at its end; the two have opposite signs. An outage that nobody expected begins in a calm period: held
-/// sessions and writers tell its begin, and where these go on (new connections alone are refused) the calm period is
+/// sessions and writers show its begin, and where these go on (new connections alone are refused) the calm period is
 /// the error.
 pub(super) struct Schedule {
     calm: Duration,

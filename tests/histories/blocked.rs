@@ -4,14 +4,14 @@ use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{AttemptOutcome, Bound, ClientKind, SequenceRange},
+        event::{AttemptOutcome, Bound, ClientKind, Role, RunbookStep, SequenceRange},
     },
 };
 
 use super::{
     course::{LATENCY_MS, number},
     edits::is_attempt,
-    regions::{Regions, and, attempt, found, ordered},
+    regions::{Regions, and, attempt, found, ordered, refused},
     value,
 };
 
@@ -109,4 +109,40 @@ fn a_node_that_only_never_answered_has_refused_nothing_as_a_standby() {
 #[test]
 fn a_history_that_breaks_off_before_anything_was_steady_is_in_doubt() {
     assert_eq!(judged(&[]).0, Outcome::Inconclusive);
+}
+
+/// East is told to follow west at 14 s, and streams from it from 15 s on.
+#[test]
+fn a_region_that_is_rebuilt_refuses_from_when_it_streams() {
+    let told = Occurrence::Runbook {
+        step: RunbookStep::FollowOrdered,
+        cluster: "east".to_owned(),
+        evidence: "told".to_owned(),
+    };
+    let mut events = and(Regions::default().happen(), 14_000, told);
+    events = and(events, 13_000, ordered("west"));
+    for event in &mut events {
+        if let Occurrence::NodeState(state) = &mut event.what
+            && event.at_us >= 15_000_000
+            && state.node == "east1"
+        {
+            (state.role, state.streaming_from) = (Some(Role::Standby), Some("primary-leader.us-west-2".to_owned()));
+        }
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && attempt.endpoint == "write"
+            && event.at_us >= 14_500_000
+            && let AttemptOutcome::Acknowledged { node, .. } = &mut attempt.outcome
+        {
+            // Clients of the endpoint were pointed at the other region.
+            *node = "west1".to_owned();
+        }
+    }
+    for node in ["east1", "east2", "east3"] {
+        events.extend((15_100..20_000).step_by(500).map(|ms| refused(node, ms, Some("25006"))));
+    }
+    let events = number(events);
+    let east = |events: &[Event]| found(NAME, events, &[]).remove(0);
+    assert_eq!(east(&events).outcome, Outcome::Pass, "{}", east(&events).summary);
+    assert_eq!(east(&with(events.clone(), accepted("east1", "east1", 14_900))).outcome, Outcome::Pass);
+    assert_eq!(east(&with(events, accepted("east1", "east1", 15_500))).outcome, Outcome::Fail);
 }

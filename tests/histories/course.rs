@@ -123,6 +123,7 @@ pub fn plan(synchronous: bool) -> Plan {
         endpoints: Endpoints::write_and_read(endpoint(5000), None),
         clusters: Vec::new(),
         region_links: Vec::new(),
+        names: Vec::new(),
         prepare: Default::default(),
         settings,
         claims: Vec::new(),

@@ -168,7 +168,7 @@ pub fn attempt(kind: ClientKind, endpoint: &str, id: (u32, u64), ms: u64, outcom
     event(ms + LATENCY_MS, Occurrence::Attempt(attempt))
 }
 
-fn refused(endpoint: &str, ms: u64, sqlstate: Option<&str>) -> Event {
+pub fn refused(endpoint: &str, ms: u64, sqlstate: Option<&str>) -> Event {
     let contact = if sqlstate.is_some() { Contact::Answer } else { Contact::Reset };
     let (sqlstate, message) = (sqlstate.map(str::to_owned), "refused".to_owned());
     let outcome = AttemptOutcome::Refused { sqlstate, message, contact: Some(contact) };

@@ -121,6 +121,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         endpoints: Endpoints::write_and_read(Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, None),
         clusters: Vec::new(),
         region_links: Vec::new(),
+        names: vec![],
         settings: Default::default(),
         prepare: Default::default(),
         claims: vec![],

@@ -1,9 +1,14 @@
 //! Drills this team's own topology with its own features, and a step of its own, from `cargo test`.
 
+// cucumber's macros look for a crate of this name. pgquake has what they need, of the version that it is built with.
+extern crate pgquake as cucumber;
+
 use std::process::ExitCode;
 
-use cucumber::{World as _, then};
-use pgquake::World;
+use pgquake::{
+    World,
+    cucumber::{World as _, then},
+};
 
 /// A step of one's own: it sees the system, and a panic fails the scenario.
 #[then(expr = "{word} is not the primary any more")]

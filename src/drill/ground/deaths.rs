@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::history::{Event, Occurrence, event::FaultInjecting};
 
-/// The engine tells of a death a moment after it, when the fault may just be healed.
+/// The engine reports a death a moment after it, when the fault may just be healed.
 const TOLD_WITHIN_US: u64 = 5_000_000;
 /// The exit status of what was killed with SIGKILL: nothing does that to itself.
 const KILLED: i32 = 137;
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(deaths.unexplained(&injecting(1, &["node1/etcd"])), None);
         assert_eq!(deaths.unexplained(&told(20, "node1", "etcd", "die", Some(137))), None);
         assert_eq!(deaths.unexplained(&healed(30, 1)), None);
-        // The engine tells it late.
+        // The engine reports it late.
         assert_eq!(deaths.unexplained(&told(1_000_000, "node1", "etcd", "die", Some(137))), None);
         // Damaged, it fails by itself later.
         assert_eq!(deaths.unexplained(&told(60_000_000, "node1", "etcd", "die", Some(1))), None);

@@ -42,7 +42,7 @@ pub(super) struct Built {
     pub output: Vec<String>,
 }
 
-/// Builds `order`, telling `progress` each line of output.
+/// Builds `order`, reporting each line of output to `progress`.
 pub(super) async fn run(docker: &Docker, order: Order, progress: Progress<'_>) -> Result<Built, ImageError> {
     let options = BuildImageOptions {
         t: order.tag,

@@ -54,7 +54,7 @@ impl Active {
         self.confirmed && self.kind.lasts == Lasts::UntilHealed && self.suspended_by.is_empty()
     }
 
-    fn shares_a_host_with(&self, hosts: &[String]) -> bool {
+    pub fn shares_a_host_with(&self, hosts: &[String]) -> bool {
         hosts.iter().any(|host| self.hosts.contains(host))
     }
 }

@@ -109,6 +109,11 @@ impl Injector {
         faults.heal_where(|active| active.kind.name == name).await
     }
 
+    /// Leaves the faults that touch any of these hosts as they are: they are not healed any more, and count as on no longer.
+    pub async fn leave(&self, hosts: &[String]) {
+        self.faults.lock().await.active.retain(|active| !active.shares_a_host_with(hosts));
+    }
+
     /// Heals one fault by its number.
     pub async fn heal_one(&self, number: u32) -> Result<(), InjectorError> {
         self.faults.lock().await.heal_where(|active| active.number == number).await

@@ -183,7 +183,7 @@ fn in_time(within: Duration, script: &str) -> String {
 
 /// Whether PostgreSQL answers at the far end: also through a proxy's endpoint.
 fn speaks_postgresql(plan: &Plan, way: &Way) -> bool {
-    let is_endpoint = plan.endpoints.iter().any(|endpoint| endpoint.at.host == way.far && endpoint.at.port == way.port);
+    let is_endpoint = plan.endpoints_at(&way.far).any(|endpoint| endpoint.at.port == way.port);
     is_endpoint || way.port == POSTGRESQL_PORT
 }
 

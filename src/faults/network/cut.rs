@@ -161,7 +161,7 @@ fn rules_of(filter: &str, ports: &[u16], manner: Manner, counter: &str) -> Vec<S
         (Manner::Drop, true) => vec![format!("{filter} {counted} drop")],
         (Manner::Drop, false) => conversations.map(|rule| format!("{rule} drop")).into(),
         (Manner::Reject, all) => {
-            // What tells a sender that it is rejected must get through to it.
+            // The answer that rejects a packet must reach its sender.
             let mut rules = vec![
                 format!("{filter} tcp flags rst accept"),
                 format!("{filter} icmp type destination-unreachable accept"),

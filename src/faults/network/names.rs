@@ -22,8 +22,8 @@ const COUNTER: &str = "asked";
 
 /// Hosts whose resolver asks and gets no answer.
 ///
-/// What is asked is dropped where the server would receive it: where it leaves, the kernel would tell the sender at
-/// once, and the resolver would not wait for an answer that never comes.
+/// What is asked is dropped where the server would receive it: where it leaves, the kernel would report that to the
+/// sender at once, and the resolver would not wait for an answer that never comes.
 pub(super) struct Nameless {
     hosts: Vec<String>,
     table: Table,

@@ -86,9 +86,12 @@ fn as_clients_can(plan: &Plan, aim: &Aim, cut: Cut) -> Result<Option<Cut>, Fault
     if let Some(port) = cut.ports.iter().find(|port| !plan.published_ports(host).contains_key(port)) {
         return Err(aim.refuse(KIND.name, format!("clients do not reach port {port} of {host}: it is not published")));
     }
-    let endpoints = plan.endpoints.iter().filter(|endpoint| endpoint.at.host == host);
-    let ports =
-        if cut.ports.is_empty() { endpoints.map(|endpoint| endpoint.at.port).collect() } else { cut.ports.clone() };
+    let mut ports = cut.ports.clone();
+    if ports.is_empty() {
+        ports.extend(plan.endpoints_at(host).map(|endpoint| endpoint.at.port));
+        ports.sort_unstable();
+        ports.dedup();
+    }
     Ok((!ports.is_empty()).then_some(Cut { ports, ..cut }))
 }
 

@@ -16,7 +16,7 @@ use crate::{
 /// - a member of the DCS that no majority of members can talk with any more,
 /// - an agent that can't talk with any member that still can,
 /// - Patroni with PostgreSQL, and a proxy, on a host that the fault is aimed at, if their ports are concerned,
-/// - a proxy that clients can't reach.
+/// - a proxy or a server of names that clients can't reach.
 pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(String, ServiceKind)> {
     let talks = |one: &str, other: &str, port: Option<u16>| {
         let between = |cut: &Cut| (cut.from == one && cut.to == other) || (cut.from == other && cut.to == one);
@@ -49,6 +49,7 @@ pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(
         Role::Dcs(_) => !leads(host),
         Role::Node => (is_aimed_at(host) && is_cut(host)) || !has_dcs(host),
         Role::Balancer(_) => from_clients(host) || (is_aimed_at(host) && is_cut(host)),
+        Role::Names => from_clients(host),
         Role::None => false,
     };
     let hit = plan.services.iter().filter(|service| hit(&service.host, service.kind));

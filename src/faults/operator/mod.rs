@@ -5,6 +5,7 @@ pub(super) mod failover;
 pub(super) mod member_removed;
 pub(super) mod pause;
 pub(super) mod postgresql_restart;
+pub(super) mod read_only;
 pub(super) mod reinitialize;
 pub(super) mod switchover;
 

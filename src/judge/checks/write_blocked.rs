@@ -4,7 +4,8 @@
 //! of the load:
 //!
 //! - A write that was acknowledged at one of its endpoints, or by one of its nodes wherever the client connected, is a failure;
-//!   so is one of unknown fate that was tried there and is in a ledger in the end.
+//!   so is one of unknown fate that was tried there and is in a ledger in the end. Of a cluster that a runbook made follow
+//!   the nodes alone are judged, as its endpoints were pointed elsewhere.
 //! - It passes if writes were tried and refused at each of its nodes, and at each endpoint that leads to its primary, without a
 //!   pause of more than [`UNTRIED_US`], and if each node refused one as a standby (SQLSTATE 25006) and not only because
 //!   nothing answered. What nobody tried is in doubt.
@@ -25,7 +26,7 @@ use crate::{
         event::{AttemptOutcome, SequenceRange},
         rows::Rows,
     },
-    plan::Plan,
+    plan::{Plan, PlannedEndpoint},
     topology::Serves,
 };
 
@@ -117,14 +118,16 @@ fn judge_one(evidence: &Evidence<'_>, span: &Following<'_>, is_steady: bool) -> 
 /// So many events show enough.
 const SHOWN: usize = 20;
 
-/// Whether an attempt was made at an endpoint of the cluster, or answered by one of its nodes.
+/// Whether an attempt was made at a place of the cluster, or answered by one of its nodes.
 fn is_there(plan: &Plan, span: &Following<'_>, tried: &Tried<'_>) -> bool {
     let by_node = tried.answered_by().is_some_and(|(node, _)| span.cluster.nodes.iter().any(|own| own == node));
-    let leads_there = || {
-        let endpoint = plan.endpoint(&tried.attempt.endpoint);
-        endpoint.and_then(|endpoint| endpoint.of.as_deref()) == Some(span.cluster.name.as_str())
-    };
-    by_node || leads_there()
+    by_node || plan.endpoint(&tried.attempt.endpoint).is_some_and(|endpoint| is_place(span, endpoint))
+}
+
+/// Whether writes that are tried at an endpoint are tried in the cluster.
+fn is_place(span: &Following<'_>, endpoint: &PlannedEndpoint) -> bool {
+    let is_own = endpoint.of.as_deref() == Some(span.cluster.name.as_str()) && !endpoint.serves.is_for_reads();
+    is_own && (span.by_plan || endpoint.serves == Serves::Node)
 }
 
 /// The rows of every ledger that was read.
@@ -138,8 +141,7 @@ fn ledgers(evidence: &Evidence<'_>) -> Rows {
 
 /// Where it is not known that writes were refused throughout.
 fn doubt(plan: &Plan, span: &Following<'_>, tried: &[&Tried<'_>]) -> Option<String> {
-    let is_own = |of: &Option<String>| of.as_deref() == Some(span.cluster.name.as_str());
-    let places = plan.endpoints.iter().filter(|endpoint| is_own(&endpoint.of) && !endpoint.serves.is_for_reads());
+    let places = plan.endpoints.iter().filter(|endpoint| is_place(span, endpoint));
     places.into_iter().find_map(|endpoint| {
         let there = tried.iter().filter(|tried| tried.attempt.endpoint == endpoint.name);
         let refused: Vec<&&Tried<'_>> =

@@ -236,6 +236,13 @@ pub enum Occurrence {
         up: bool,
         status: String,
     },
+    /// What a global name is answered with changed, as the harness asks for it.
+    NameAnswer {
+        name: String,
+        /// The hosts, sorted; an address that no host has stands for itself. Of a name by weight, all that were answered
+        /// since the last silence. `None`: no answer came.
+        hosts: Option<Vec<String>>,
+    },
     /// Docker told of a container: start, die, kill, pause …
     ContainerEvent {
         host: String,

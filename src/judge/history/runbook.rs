@@ -24,8 +24,10 @@ pub enum RunbookStep {
     Promoted,
     /// What clients connect to was pointed at the cluster.
     Repointed,
-    /// The cluster was made to follow another one.
-    Rebuilt,
+    /// The cluster was told to follow another one; whether it does, nodes show.
+    FollowOrdered,
+    /// The cluster is left as it is: what hit it is not healed, and its nodes are not waited for.
+    GivenUp,
 }
 
 impl RunbookStep {
@@ -40,7 +42,8 @@ impl RunbookStep {
             RunbookStep::PromotionOrdered => "promotion ordered",
             RunbookStep::Promoted => "promoted",
             RunbookStep::Repointed => "re-pointed",
-            RunbookStep::Rebuilt => "rebuilt",
+            RunbookStep::FollowOrdered => "told to follow",
+            RunbookStep::GivenUp => "given up",
         }
     }
 }

@@ -163,6 +163,13 @@ impl Plan {
             let cluster = of.or_else(|| self.cluster_at(&endpoint.host))?;
             Some(Front { name: &endpoint.name, port: endpoint.port, serves: endpoint.serves, nodes: &cluster.nodes })
         };
-        self.topology.endpoints.iter().filter(is_here).filter_map(front).collect()
+        let mut fronts: Vec<Front<'a>> = Vec::new();
+        for front in self.topology.endpoints.iter().filter(is_here).filter_map(front) {
+            // An endpoint at a name has the front of the one at the host.
+            if fronts.iter().all(|known| known.port != front.port) {
+                fronts.push(front);
+            }
+        }
+        fronts
     }
 }

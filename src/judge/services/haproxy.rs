@@ -124,6 +124,7 @@ fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
     // Not `/leader`: the leader of a standby cluster answers that too, and accepts no write.
     let check = match front.serves {
         Serves::Primary => "/primary",
+        Serves::Leader => "/leader",
         Serves::Standbys => "/replica",
         Serves::Node => "/health",
     };

@@ -9,6 +9,7 @@ pub mod etcd;
 pub mod haproxy;
 pub mod patroni;
 pub mod postgresql;
+pub mod powerdns;
 pub mod recipe;
 mod row;
 mod site;
@@ -55,7 +56,7 @@ macro_rules! services {
         /// Settings of each kind of service. Defaults are those of document 002, which the first topology follows.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
-        pub struct Settings { $($(pub $section: $settings),*),+ }
+        pub struct Settings { $($(pub $section: $settings,)*)+ }
     };
 }
 
@@ -69,6 +70,8 @@ services! {
     /// What shapes the connections that its host opens. The plan places it where a topology names links.
     #[schemars(skip)]
     Toxiproxy: toxiproxy {}
+    /// What answers global names.
+    Powerdns: powerdns { powerdns: PowerdnsSettings }
 }
 
 /// The kind of service that the harness watches at this port of a host.

@@ -41,6 +41,11 @@ impl Service {
         matches!(self.role, Role::Node)
     }
 
+    /// Whether clients ask it for the addresses of global names.
+    pub fn answers_names(&self) -> bool {
+        matches!(self.role, Role::Names)
+    }
+
     /// What the others ask of it as a DCS, if it is one.
     pub fn dcs(&self) -> Option<&Dcs> {
         if let Role::Dcs(dcs) = &self.role { Some(dcs) } else { None }
@@ -174,6 +179,8 @@ pub enum Role {
     Dcs(Dcs),
     /// Leads clients to a node that may serve them.
     Balancer(Balancer),
+    /// Answers global names.
+    Names,
     /// Nobody asks anything of it.
     None,
 }

@@ -58,6 +58,8 @@ pub struct Front<'a> {
 pub enum Serves {
     /// The node that accepts writes.
     Primary,
+    /// The node that leads its cluster: a primary, or the leader of a standby cluster, which accepts no writes.
+    Leader,
     /// Nodes that answer reads.
     Standbys,
     /// One node, whatever it is at the moment.

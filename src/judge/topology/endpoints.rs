@@ -38,9 +38,13 @@ pub struct NamedEndpoint {
     /// The cluster whose nodes it leads to; left out where there is one, or where a name leads to several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
-    /// The host that clients connect to.
+    /// The host that clients connect to, or the global name that leads them to one.
     pub host: String,
     pub port: u16,
+    /// Where the host is a global name: whether clients ask for it whenever they connect. If not, they keep an answer as
+    /// long as it may be kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks_each_time: bool,
     /// See [`Endpoint::publish`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<u16>,
@@ -77,7 +81,7 @@ impl NamedEndpoint {
 
     fn new(name: &str, serves: Serves, at: Endpoint) -> Self {
         let Endpoint { host, port, publish } = at;
-        Self { name: name.to_owned(), serves, of: None, host, port, publish }
+        Self { name: name.to_owned(), serves, of: None, host, port, asks_each_time: false, publish }
     }
 }
 

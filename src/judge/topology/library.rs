@@ -16,8 +16,11 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("single-region-fast", include_str!("../../../topologies/single-region-fast.yaml")),
     ("single-region-sync", include_str!("../../../topologies/single-region-sync.yaml")),
     ("stretched", include_str!("../../../topologies/stretched.yaml")),
+    ("sync-az-async-dr", include_str!("../../../topologies/sync-az-async-dr.yaml")),
+    ("three-region-cascade", include_str!("../../../topologies/three-region-cascade.yaml")),
     ("two-nodes", include_str!("../../../topologies/two-nodes.yaml")),
     ("two-region", include_str!("../../../topologies/two-region.yaml")),
+    ("two-region-as-written", include_str!("../../../topologies/two-region-as-written.yaml")),
 ];
 
 /// Loads a topology by its name (from `NAME.yaml` in the folders, the first that has it, else a built-in one) or

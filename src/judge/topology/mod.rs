@@ -10,6 +10,7 @@ mod endpoints;
 mod error;
 mod library;
 mod links;
+mod names;
 mod parse;
 mod position;
 pub use crate::services::postgresql;
@@ -23,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::services::service;
 
 pub use crate::services::{
-    EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, Serves, ServiceKind, Settings,
-    patroni::POSTGRESQL_PORT,
+    EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind,
+    Settings, patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
@@ -32,6 +33,7 @@ pub use endpoints::{Endpoint, Endpoints, NamedEndpoint, READ, WRITE};
 pub use error::{Mistake, TopologyError};
 pub use library::{BUILT_IN, Summary, known, load};
 pub use links::{Link, RegionLink};
+pub use names::{Answer, GlobalName};
 pub use parse::parse;
 pub use schema::schema;
 
@@ -57,6 +59,9 @@ pub struct Topology {
     pub region_links: Vec<RegionLink>,
     /// What clients connect to.
     pub endpoints: Endpoints,
+    /// Global names, which clients resolve to the address of a host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<GlobalName>,
     #[serde(default)]
     pub settings: Settings,
     /// What services are started with so that a scenario can break it later.
@@ -127,7 +132,8 @@ impl Topology {
     /// The ports on which a host serves: those of its services, and those of the endpoints that it has.
     pub fn ports_of(&self, host: &Host) -> Vec<u16> {
         let own = host.services.iter().flat_map(|kind| service(*kind).ports.iter().map(|port| port.number));
-        let endpoints = self.endpoints.iter().filter(|endpoint| endpoint.host == host.name);
+        let is_here = |endpoint: &&NamedEndpoint| self.hosts_behind(&endpoint.host).contains(&host.name.as_str());
+        let endpoints = self.endpoints.iter().filter(is_here);
         let of_endpoints = endpoints.map(|endpoint| endpoint.port);
         let mut ports: Vec<u16> = own.chain(of_endpoints).collect();
         ports.sort_unstable();

@@ -4,6 +4,7 @@
 mod clusters;
 mod endpoints;
 mod links;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,6 +54,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Prob
     clusters::check(topology, &mut problems);
     endpoints::check(topology, &mut problems);
     ports_taken_twice(topology, &mut problems);
+    names::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
     claimed(topology, &mut problems);
@@ -180,7 +182,8 @@ fn listeners(topology: &Topology, host: &Host) -> Vec<(u16, String, Option<usize
     let here = topology.region_of(&host.name);
     let is_served = |(_, endpoint): &(usize, &NamedEndpoint)| {
         let near = topology.all_clusters().len() == 1 || topology.region_of(&endpoint.host) == here;
-        near && topology.hosts().any(|balancer| balancer.name == endpoint.host && balances(balancer))
+        let hosts = topology.hosts_behind(&endpoint.host);
+        near && topology.hosts().any(|balancer| hosts.contains(&balancer.name.as_str()) && balances(balancer))
     };
     let kinds: BTreeSet<_> = host.services.iter().collect();
     let own = kinds.into_iter().flat_map(|kind| {

@@ -1,6 +1,6 @@
 //! What is allowed, and spoils the result or is probably not what was meant.
 
-use super::{Cluster, Topology};
+use super::{Cluster, ServiceKind, Topology};
 
 impl Topology {
     /// What the reader of a report must know about this topology before believing its findings. Empty for a sound
@@ -29,6 +29,9 @@ impl Topology {
         }
         for cluster in self.all_clusters() {
             self.warn_of_cluster(&cluster, &mut warnings);
+        }
+        if self.names.is_empty() && self.hosts_with(ServiceKind::Powerdns).next().is_some() {
+            warnings.push("powerdns answers no name: the topology has no `names`".to_owned());
         }
         warnings
     }
@@ -70,7 +73,7 @@ fn is_false(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::{ServiceKind, load};
+    use crate::topology::load;
 
     fn documented() -> Topology {
         load("single-region", &[]).expect("a built-in topology")

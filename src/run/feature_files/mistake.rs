@@ -14,17 +14,37 @@ use crate::topology::TopologyError;
 /// A feature file, or what the user asked of it, is wrong.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum FeatureError {
+    /// There is nothing at a path that was named.
     #[error("failed to find feature files: there is nothing at {}", path.display())]
     #[diagnostic(help("name a .feature file, a folder of them, or a scenario's line as features/x.feature:12"))]
-    NotFound { path: PathBuf },
+    NotFound {
+        /// The path, as the user named it.
+        path: PathBuf,
+    },
+    /// A folder has no feature file.
     #[error("failed to find feature files: there is none in {} or below", path.display())]
     #[diagnostic(help("their names end with `.feature`"))]
-    EmptyFolder { path: PathBuf },
+    EmptyFolder {
+        /// The folder, as the user named it.
+        path: PathBuf,
+    },
+    /// No scenario stands at a line that was named.
     #[error("failed to find a scenario at {}:{line}", path.display())]
     #[diagnostic(help("`pgquake run {} --list` shows where scenarios begin", path.display()))]
-    NoScenarioAt { path: PathBuf, line: usize },
+    NoScenarioAt {
+        /// The file, as the user named it.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// A file or folder can't be read.
     #[error("failed to read {}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it can't be read.
+        source: std::io::Error,
+    },
     /// One mistake in the files.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -32,15 +52,26 @@ pub enum FeatureError {
     /// Several mistakes in the files, in the order in which they stand there.
     #[error("the features have {} mistakes", mistakes.len())]
     Mistakes {
+        /// Each of them, with its place.
         #[related]
         mistakes: Vec<Mistake>,
     },
+    /// The expression over tags can't be read.
     #[error("failed to read the tag expression `{expression}`: {message}")]
     #[diagnostic(help("write it as `@quick`, `@documented and not @sync` or `@a or @b`"))]
-    TagExpression { expression: String, message: String },
+    TagExpression {
+        /// The expression.
+        expression: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// No scenario is left by tags and names.
     #[error("no scenario is left to run{narrowed}")]
     #[diagnostic(help("`pgquake run --list` shows the scenarios and their tags"))]
-    Nothing { narrowed: String },
+    Nothing {
+        /// What narrowed the choice, as the end of the message.
+        narrowed: String,
+    },
 }
 
 impl FeatureError {

@@ -32,7 +32,9 @@ use mistake::Source;
 /// One scenario (one trial) to run.
 #[derive(Debug, Clone)]
 pub struct PlannedScenario {
+    /// Its number in the run, from 1.
     pub number: u32,
+    /// What the history says of it when it starts: its name, its place and its tags.
     pub started: ScenarioStarted,
     /// What its `Then`s expect.
     pub expectations: Vec<Expectation>,
@@ -212,7 +214,7 @@ fn parse(source: &Source, mistakes: &mut Vec<Mistake>) -> Option<Feature> {
         .ok()
 }
 
-/// gherkin's error tells its position only in words: "Error at 3:5: …".
+/// gherkin's error gives its position only in words: "Error at 3:5: …".
 fn position(message: &str) -> Option<(usize, usize)> {
     let (line, rest) = message.strip_prefix("Error at ")?.split_once(':')?;
     let column = rest.split(':').next()?;

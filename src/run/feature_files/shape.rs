@@ -11,7 +11,7 @@ use cucumber::{
 use super::mistake::{Mistake, Source};
 use crate::steps::World;
 
-/// Words at which an outline begins, in Gherkin's own language. In other languages its placeholders tell it.
+/// Words at which an outline begins, in Gherkin's own language. In other languages its placeholders show it.
 const OUTLINES: &[&str] = &["Scenario Outline", "Scenario Template"];
 
 /// Checks a feature as it was written.

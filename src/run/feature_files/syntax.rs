@@ -1,5 +1,5 @@
-//! What is wrong with a text that is no Gherkin, in words: the parser tells what it could have gone on with, at a place
-//! where it had given up. And what the parser drops without a word: cells beyond the first row's.
+//! What is wrong with a text that is no Gherkin, in words: the parser reports what it could have gone on with, at a
+//! place where it had given up. And what the parser drops without a word: cells beyond the first row's.
 
 use cucumber::gherkin::GherkinEnv;
 

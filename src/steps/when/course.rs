@@ -19,7 +19,7 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(
         When,
         "the fault {string} hits {target} {int} times, each for {duration} to {duration}",
-        "injects and heals it so often; the seed draws how long it is on, and the pauses between, from the two times",
+        "injects and heals it that many times; the seed draws how long it is on, and each pause, from the two times",
         |words| {
             let order = words.order(words.text(0)?, words.target(1)?, &[])?;
             let (times, least, most) = (words.number(2)?, words.duration(3)?, words.duration(4)?);

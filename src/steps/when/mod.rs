@@ -9,6 +9,7 @@ mod link;
 mod network;
 mod operator;
 mod process;
+mod runbook;
 mod starvation;
 
 use super::StepDefinition;
@@ -23,6 +24,7 @@ pub(super) const TABLES: &[&[StepDefinition]] = &[
     network::ALL,
     operator::ALL,
     process::ALL,
+    runbook::ALL,
     starvation::ALL,
     course::ALL,
 ];

@@ -23,6 +23,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(When, "an operator pauses Patroni", "maintenance mode: no automatic failover, until it is healed", |words| {
         words.fault_on("pause", Target::primary(), &[])
     }),
+    step(
+        When,
+        "writes to {target} are stopped",
+        "transactions that begin from then on may only read, until it is healed",
+        |words| words.fault("read_only", 0, &[]),
+    ),
     step(When, "an operator resumes Patroni", "ends the maintenance mode", |_| {
         Ok(Intent::HealNamed("pause".to_owned()))
     }),

@@ -1,8 +1,11 @@
-//! When a cluster follows another one: from the beginning, if the plan has it so, until a runbook orders its promotion; and
-//! from its rebuilding by a runbook on. As long as it follows, it accepts no write.
+//! When a cluster follows another one. If the plan has it so, from the beginning until a runbook orders its promotion. If a
+//! runbook told it to, from when a node of it streams from outside the cluster. As long as it follows, it accepts no write.
 
 use crate::{
-    history::{Event, Occurrence, event::RunbookStep},
+    history::{
+        Event, Occurrence,
+        event::{NodeState, Role, RunbookStep},
+    },
     plan::Plan,
     topology::Cluster,
 };
@@ -27,27 +30,41 @@ impl Following<'_> {
 
 /// Every such time, by cluster.
 pub fn spans<'a>(plan: &'a Plan, events: &[Event]) -> Vec<Following<'a>> {
+    plan.clusters.iter().flat_map(|cluster| spans_of(cluster, events)).collect()
+}
+
+fn spans_of<'a>(cluster: &'a Cluster, events: &[Event]) -> Vec<Following<'a>> {
     let mut found = Vec::new();
-    for cluster in &plan.clusters {
-        let mut open = cluster.follows.is_some().then_some((0, true));
-        for event in events {
-            let Occurrence::Runbook { step, cluster: of, .. } = &event.what else { continue };
-            if *of != cluster.name {
-                continue;
-            }
-            match step {
+    let mut open = cluster.follows.is_some().then_some((0, true));
+    // It was told to, and does not yet.
+    let mut is_told = false;
+    for event in events {
+        match &event.what {
+            Occurrence::Runbook { step, cluster: of, .. } if *of == cluster.name => match step {
                 RunbookStep::PromotionOrdered | RunbookStep::Promoted => {
                     let until_us = Some(event.at_us);
                     let ended = open.take().map(|(from_us, by_plan)| Following { cluster, from_us, until_us, by_plan });
                     found.extend(ended);
+                    is_told = false;
                 }
-                RunbookStep::Rebuilt => open = open.or(Some((event.at_us, false))),
+                RunbookStep::FollowOrdered => is_told = open.is_none(),
                 _ => {}
+            },
+            Occurrence::NodeState(state) if is_told && streams_from_outside(state, cluster) => {
+                open = Some((event.at_us, false));
+                is_told = false;
             }
+            _ => {}
         }
-        found.extend(open.map(|(from_us, by_plan)| Following { cluster, from_us, until_us: None, by_plan }));
     }
+    found.extend(open.map(|(from_us, by_plan)| Following { cluster, from_us, until_us: None, by_plan }));
     found
+}
+
+fn streams_from_outside(state: &NodeState, cluster: &Cluster) -> bool {
+    let is_own = |node: &str| cluster.nodes.iter().any(|own| own == node);
+    let source = state.streaming_from.as_deref();
+    is_own(&state.node) && state.role == Some(Role::Standby) && source.is_some_and(|source| !is_own(source))
 }
 
 /// Whether a cluster follows another one at this instant.

@@ -41,6 +41,7 @@ pub const ALL: &[Watcher] = &[
         targets: |plan| plan.dcs_members().map(str::to_owned).collect(),
         since: Since::TheFirstRelease,
     },
+    Watcher { observer: "names", targets: the_name_server, since: Since::TheFirstRelease },
     Watcher { observer: "node_state", targets: |plan| plan.nodes.clone(), since: Since::TheBeginning },
     Watcher { observer: "patroni_api", targets: |plan| plan.nodes.clone(), since: Since::TheFirstRelease },
     Watcher { observer: "slots", targets: |plan| plan.nodes.clone(), since: Since::SeveralClusters },
@@ -58,6 +59,11 @@ fn hosts(plan: &Plan, kind: ServiceKind) -> Vec<String> {
 /// All members of a DCS are asked by one observer.
 fn each_dcs(plan: &Plan) -> Vec<String> {
     plan.dcs.iter().map(|dcs| plan.words_for(dcs)).collect()
+}
+
+/// Every name is asked for at the one server by one observer.
+fn the_name_server(plan: &Plan) -> Vec<String> {
+    plan.name_server().filter(|_| !plan.topology.names.is_empty()).map(one).unwrap_or_default()
 }
 
 /// The observer and the target of which this is a sign of life.

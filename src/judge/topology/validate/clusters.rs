@@ -140,7 +140,8 @@ fn upstream(
     };
     let leads = topology.endpoints.iter().any(|endpoint| {
         let of = endpoint.of.as_deref() == Some(follows.cluster.as_str());
-        endpoint.host == host.name && endpoint.port == follows.port && endpoint.serves == Serves::Primary && of
+        let serves = matches!(endpoint.serves, Serves::Primary | Serves::Leader);
+        endpoint.host == host.name && endpoint.port == follows.port && serves && of
     });
     let followed = topology.clusters.iter().find(|cluster| cluster.name == follows.cluster);
     let direct = followed.is_some_and(|cluster| cluster.nodes.contains(&host.name));

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Problem, balances, check_name, unknown_host};
+use super::{Path, Problem, balances, check_name, listeners};
 use crate::{
     services::{Serves, service},
     suggestion::did_you_mean,
-    topology::{NamedEndpoint, POSTGRESQL_PORT, READ, ServiceKind, Topology, WRITE, position::steps},
+    topology::{GlobalName, Host, NamedEndpoint, POSTGRESQL_PORT, READ, ServiceKind, Topology, WRITE, position::steps},
 };
 
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
@@ -14,8 +14,16 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     for (index, endpoint) in topology.endpoints.iter().enumerate() {
         let name = &endpoint.name;
         let path = |field: &str| topology.endpoints.path(index, field);
+        if let Some(global) = topology.global_name(&endpoint.host) {
+            at_a_name(topology, index, global, problems);
+            continue;
+        }
+        if endpoint.asks_each_time {
+            let message = format!("`{}` is no global name: there is nothing to ask for", endpoint.host);
+            problems.push(Problem::at(path("asks_each_time"), message));
+        }
         let Some(host) = topology.hosts().find(|host| host.name == endpoint.host) else {
-            problems.push(unknown_host(topology, &endpoint.host, path("host")));
+            problems.push(unknown_host_or_name(topology, &endpoint.host, path("host")));
             continue;
         };
         let proxied = balances(host);
@@ -39,15 +47,47 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     same_port(topology, problems);
 }
 
+/// An endpoint at a global name is served by every host that the name leads to.
+fn at_a_name(topology: &Topology, index: usize, global: &GlobalName, problems: &mut Vec<Problem>) {
+    let Some(endpoint) = topology.endpoints.iter().nth(index) else { return };
+    let path = |field: &str| topology.endpoints.path(index, field);
+    if endpoint.publish.is_some() {
+        let message = format!("`{}` is a global name: it can't be published at one port", global.name);
+        problems
+            .push(Problem::at(path("publish"), message).help("publish the endpoints of the hosts that it leads to"));
+    }
+    let deaf = |host: &&Host| !listeners(topology, host).iter().any(|(port, ..)| *port == endpoint.port);
+    let hosts = global.answers.iter().filter_map(|answer| topology.hosts().find(|host| host.name == answer.host));
+    if let Some(host) = hosts.into_iter().find(deaf) {
+        let message =
+            format!("nothing on `{}`, to which `{}` leads, listens on port {}", host.name, global.name, endpoint.port);
+        let help = "where there are several clusters, a balancer listens for the endpoints that name its host";
+        problems.push(Problem::at(path("port"), message).help(help));
+    }
+}
+
+fn unknown_host_or_name(topology: &Topology, host: &str, path: Path) -> Problem {
+    let names = topology.names.iter().map(|global| global.name.as_str());
+    let known: Vec<&str> = topology.hosts().map(|host| host.name.as_str()).chain(names).collect();
+    Problem::at(path, format!("no host is called `{host}`")).help(did_you_mean(host, &known))
+}
+
 /// Two endpoints of one balancer, or of balancers that take over from each other, need two ports.
 fn same_port(topology: &Topology, problems: &mut Vec<Problem>) {
-    let balancer = |endpoint: &NamedEndpoint| topology.hosts().any(|host| host.name == endpoint.host && balances(host));
     let stand_in = topology.all_clusters().len() == 1;
+    let balancer = |endpoint: &NamedEndpoint| {
+        // Of several clusters, a balancer listens for its own endpoints alone, whatever names lead to it.
+        let hosts = if stand_in { topology.hosts_behind(&endpoint.host) } else { vec![endpoint.host.as_str()] };
+        topology.hosts().any(|host| hosts.contains(&host.name.as_str()) && balances(host))
+    };
+    let is_named = |endpoint: &NamedEndpoint| topology.global_name(&endpoint.host).is_some();
     let balanced: Vec<_> = topology.endpoints.iter().enumerate().filter(|(_, endpoint)| balancer(endpoint)).collect();
     for (place, (index, endpoint)) in balanced.iter().enumerate() {
         let clash = |(_, earlier): &&(usize, &NamedEndpoint)| {
             let together = stand_in || topology.region_of(&earlier.host) == topology.region_of(&endpoint.host);
-            earlier.port == endpoint.port && together
+            // A name and what it leads to, or two names, are one front of the balancer.
+            let one = (is_named(earlier) || is_named(endpoint)) && earlier.serves == endpoint.serves;
+            earlier.port == endpoint.port && together && !one
         };
         if let Some((_, earlier)) = balanced[..place].iter().find(clash) {
             let message =
@@ -93,7 +133,7 @@ fn names(topology: &Topology, problems: &mut Vec<Problem>) {
                 let problem = Problem::at(path("of"), format!("no cluster is called `{of}`"));
                 problems.push(problem.help(did_you_mean(of, &known)));
             }
-            None if clusters.len() > 1 => {
+            None if clusters.len() > 1 && topology.global_name(&endpoint.host).is_none() => {
                 let problem = Problem::at(path("name"), format!("the endpoint `{name}` is of no cluster"));
                 problems.push(problem.help(format!("write `of: {}`", known.join("` or `of: "))));
             }
