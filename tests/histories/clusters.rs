@@ -170,6 +170,7 @@ fn silence_of(node: &str) -> Occurrence {
         role: None,
         timeline: None,
         lsn: None,
+        asked_us: None,
         streaming_from: None,
         standbys: BTreeMap::new(),
     })

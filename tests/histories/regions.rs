@@ -338,6 +338,7 @@ impl Happening<'_> {
             role: reachable.then_some(role),
             timeline: reachable.then(|| accepts.unwrap_or(followed.1)),
             lsn: reachable.then(|| lsn(ms)),
+            asked_us: None,
             streaming_from: streams.then_some(from),
             standbys: if reachable { standbys } else { BTreeMap::new() },
         };
@@ -396,6 +397,7 @@ impl Happening<'_> {
             client,
             sequence,
             started_us: (100 + ms) * 1000,
+            saw: Default::default(),
             outcome,
         };
         self.at(ms + LATENCY_MS, Occurrence::Attempt(attempt));

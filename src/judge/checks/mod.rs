@@ -14,8 +14,12 @@ pub mod promotion;
 pub mod ran_to_the_end;
 pub mod recovery_time;
 pub mod rejoin;
+pub mod replica_reads;
+pub mod replication_lag;
 pub mod single_writer;
+pub mod slot;
 pub mod timelines;
+pub mod write_blocked;
 
 pub use evidence::Evidence;
 pub use finding::{Finding, Measure, Outcome};
@@ -53,6 +57,10 @@ pub const ALL: &[Check] = &[
     single_writer::CHECK,
     timelines::CHECK,
     rejoin::CHECK,
+    replication_lag::CHECK,
+    replica_reads::CHECK,
+    slot::CHECK,
+    write_blocked::CHECK,
     faults_took_effect::CHECK,
     load_was_real::CHECK,
     harness_was_sound::CHECK,

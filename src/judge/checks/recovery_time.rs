@@ -53,6 +53,8 @@ pub const OUTAGES: &str = "outages";
 pub const LONGEST_CLIENT_GAP_MS: &str = "longest_client_gap_ms";
 pub const READ_OUTAGE_MS: &str = "read_outage_ms";
 pub const STALE_READ_MS: &str = "stale_read_ms";
+pub const READ_OUTAGES: &str = "read_outages";
+pub const LONGEST_READ_GAP_MS: &str = "longest_read_gap_ms";
 pub const OLD_PRIMARY_WRITES_MS: &str = "old_primary_writes_ms";
 const OUTAGE_ONSET_MS: &str = "outage_onset_ms";
 const OUTAGE_ONSET_ERROR_MS: &str = "outage_onset_error_ms";
@@ -70,6 +72,8 @@ const OTHERS: &[&str] = &[
     OUTAGE_BEFORE_FAULT_MS,
     LONGEST_CLIENT_GAP_MS,
     READ_OUTAGE_MS,
+    READ_OUTAGES,
+    LONGEST_READ_GAP_MS,
     STALE_READ_MS,
     OLD_PRIMARY_WRITES_MS,
     SESSIONS_CLOSED_MS,
@@ -97,7 +101,15 @@ pub const CHECK: Check = Check {
 };
 
 /// Measures of the scenario, and not of each outage.
-pub const OF_SCENARIO: &[&str] = &[TOTAL_OUTAGE_MS, OUTAGES, LONGEST_CLIENT_GAP_MS, READ_OUTAGE_MS, STALE_READ_MS];
+pub const OF_SCENARIO: &[&str] = &[
+    TOTAL_OUTAGE_MS,
+    OUTAGES,
+    LONGEST_CLIENT_GAP_MS,
+    READ_OUTAGE_MS,
+    READ_OUTAGES,
+    LONGEST_READ_GAP_MS,
+    STALE_READ_MS,
+];
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let all = evidence.attempts();
@@ -200,9 +212,7 @@ impl Scene<'_, '_> {
             expectations.iter().copied().partition(|expectation| OF_SCENARIO.contains(&expectation.measure.as_str()));
         let mut findings = self.of_outages(&own, &of_scenario, &error);
         findings.extend(scenario.iter().map(|expectation| match &reads {
-            Some(reads) if [READ_OUTAGE_MS, STALE_READ_MS].contains(&expectation.measure.as_str()) => {
-                reads.held(expectation, &error)
-            }
+            Some(reads) if reads::MEASURES.contains(&expectation.measure.as_str()) => reads.held(expectation, &error),
             _ => self.hold_scenario(expectation, &of_scenario, &error),
         }));
         findings.extend(reads.iter().flat_map(|reads| reads.doubts(expectations)));

@@ -7,10 +7,11 @@ use crate::{
     checks::{
         Evidence,
         course::{
+            following,
             phases::Course,
             record::{FaultRecord, is_down},
         },
-        promotion,
+        promotion, slot,
     },
     claims::Subject,
     history::{Occurrence, event::NodeState},
@@ -50,6 +51,8 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));
     let patroni = ServiceKind::Patroni.name();
     let hit = |node: &String| faults.iter().any(|fault| fault.hits(node, patroni));
+    when(Subject::Follows, !following::spans(evidence.plan, evidence.events).is_empty());
+    when(Subject::SlotNeeded, slot::was_tested(evidence));
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
 }

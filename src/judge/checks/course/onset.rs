@@ -67,6 +67,7 @@ mod tests {
             sequence: at_us,
             started_us: at_us,
             outcome: outcome(at_us),
+            saw: None,
         };
         (0..1_000_000).step_by(every_us as usize).map(attempt).collect()
     }

@@ -163,6 +163,7 @@ mod tests {
                 lsn: Some(1),
                 streaming_from: None,
                 standbys: BTreeMap::new(),
+                asked_us: None,
             }),
         };
         let events =

@@ -171,6 +171,7 @@ mod tests {
             sequence: started_us,
             started_us,
             outcome,
+            saw: None,
         }
     }
 
