@@ -37,6 +37,7 @@ fn a_lag_lies_between_its_bounds_and_a_bound_between_is_not_decided() {
     let own = of_hop(&events, "region_lag_p95_ms");
     assert_eq!((value(&own, "region_lag_median_ms"), value(&own, "region_lag_p95_ms")), (184.0, 184.0));
     assert_eq!(value(&own, "lag_resolution_ms"), 16.0);
+    assert_eq!(value(&own, "region_lag_before_fault_p95_resolution_ms"), 16.0);
     // The primary had written as much since: at least to the last write that was acknowledged.
     let behind = |measure| value(&own, measure);
     assert_eq!(behind("region_lag_max_bytes"), 19_000.0);

@@ -51,7 +51,7 @@ use hops::{HOPS, Look, MEASURES, looks};
 pub use hops::{Hop, Names};
 
 const NAME: &str = "replication_lag";
-pub const LAG_RESOLUTION_MS: &str = "lag_resolution_ms";
+const LAG_RESOLUTION_MS: &str = "lag_resolution_ms";
 
 pub const CHECK: Check = Check {
     name: NAME,
@@ -159,7 +159,7 @@ impl Figures {
                 "only {looks} looks at {} while clients wrote tell a lag, and {LOOKS_AT_LEAST} are needed",
                 hop.words()
             );
-            return self.with_measures(Finding::new(NAME, Outcome::Pass, summary));
+            return self.with_measures(Finding::new(NAME, Outcome::Pass, summary), &names);
         };
         let [median, p95, max] = [(median, "median"), (p95, "95th percentile"), (max, "maximum")]
             .map(|(ms, what)| format!("{} ({what})", value(names.max_ms, ms)));
@@ -176,7 +176,7 @@ impl Figures {
             self.looks
         );
         let worst = lags.iter().max_by_key(|lag| lag.time_us.least).map(|lag| lag.look.seq);
-        self.with_measures(Finding::new(NAME, Outcome::Pass, summary)).with_evidence(worst)
+        self.with_measures(Finding::new(NAME, Outcome::Pass, summary), &names).with_evidence(worst)
     }
 
     fn three(&self, names: [&str; 3]) -> Option<[f64; 3]> {
@@ -184,8 +184,10 @@ impl Figures {
         Some([one?, two?, three?])
     }
 
-    fn with_measures(&self, finding: Finding) -> Finding {
+    fn with_measures(&self, finding: Finding, names: &Names) -> Finding {
         let mut details: Vec<Measure> = self.measures.iter().map(|own| own.measure()).collect();
+        let calm = self.measures.iter().find(|own| own.name == names.before_fault_p95_ms);
+        details.extend(calm.map(|own| Measure::new(names.before_fault_p95_resolution_ms, own.most - own.least)));
         if !details.is_empty() {
             details.push(Measure::new(LAG_RESOLUTION_MS, self.resolution_ms()));
         }

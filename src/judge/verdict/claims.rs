@@ -9,7 +9,7 @@ use super::{
 use crate::{
     checks::{
         Finding, Outcome, data_loss, faults_took_effect, harness_was_sound, load_was_real, ran_to_the_end,
-        recovery_time, replication_lag, single_writer,
+        recovery_time, single_writer,
     },
     claims::{self, Claim, ClaimTarget},
     history::event::{Bound, ScenarioStarted},
@@ -184,9 +184,10 @@ fn keeps(value: &TrialValue, bound: Bound, error_ms: f64) -> Option<bool> {
 /// By how much a time may be off, in milliseconds: as late as the harness's timers were, where it is measured by them, or
 /// what a check says of its own figures. Else a negative number, for then no value is near.
 fn error_ms(target: &ClaimTarget, verdict: &ScenarioVerdict) -> f64 {
-    if target.check == replication_lag::CHECK.name && target.measure.ends_with("_ms") {
-        let resolution = measured(verdict, &target.check, replication_lag::LAG_RESOLUTION_MS);
-        return resolution.map(|measure| measure.value).fold(0.0, f64::max);
+    // A check that knows its resolution tells it beside the figure.
+    let own = target.measure.strip_suffix("_ms").map(|name| format!("{name}_resolution_ms")).unwrap_or_default();
+    if let Some(resolution) = measured(verdict, &target.check, &own).map(|measure| measure.value).reduce(f64::max) {
+        return resolution;
     }
     let is_time = target.check == recovery_time::CHECK.name && target.measure.ends_with("_ms");
     let late = measured(verdict, harness_was_sound::CHECK.name, "timer_late_ms").map(|measure| measure.value);

@@ -45,6 +45,8 @@ pub struct Names {
     pub max_bytes: &'static str,
     pub before_fault_median_ms: &'static str,
     pub before_fault_p95_ms: &'static str,
+    /// By how much the one above may be more.
+    pub before_fault_p95_resolution_ms: &'static str,
     pub before_fault_max_ms: &'static str,
     pub before_fault_max_bytes: &'static str,
     pub at_fault_ms: &'static str,
@@ -52,7 +54,7 @@ pub struct Names {
 }
 
 /// How many names a hop has.
-const OF_A_HOP: usize = 12;
+const OF_A_HOP: usize = 13;
 
 macro_rules! names {
     ($hop:literal) => {
@@ -65,6 +67,7 @@ macro_rules! names {
             max_bytes: concat!($hop, "_lag_max_bytes"),
             before_fault_median_ms: concat!($hop, "_lag_before_fault_median_ms"),
             before_fault_p95_ms: concat!($hop, "_lag_before_fault_p95_ms"),
+            before_fault_p95_resolution_ms: concat!($hop, "_lag_before_fault_p95_resolution_ms"),
             before_fault_max_ms: concat!($hop, "_lag_before_fault_max_ms"),
             before_fault_max_bytes: concat!($hop, "_lag_before_fault_max_bytes"),
             at_fault_ms: concat!($hop, "_lag_at_fault_ms"),
@@ -98,6 +101,7 @@ impl Names {
             self.max_bytes,
             self.before_fault_median_ms,
             self.before_fault_p95_ms,
+            self.before_fault_p95_resolution_ms,
             self.before_fault_max_ms,
             self.before_fault_max_bytes,
             self.at_fault_ms,
