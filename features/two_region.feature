@@ -4,7 +4,7 @@ Feature: Two regions
   in the WAL.
 
   @documented @two_region
-  @claim:SLOT-HOLDS @claim:WRITE-BLOCKED @claim:SAME-SCOPE @claim:NO-SPLIT-BRAIN
+  @claim:SLOT-HOLDS @claim:WRITE-BLOCKED @claim:SAME-SCOPE @claim:NO-SPLIT-BRAIN @claim:XLAG-STREAM
   Scenario: The primary's host dies, and the other region follows the new primary
     Given the topology "two-region"
     And 4 clients writing 25 rows per second each
@@ -13,6 +13,9 @@ Feature: Two regions
     And the fault is healed
     And every node has rejoined
     Then never do two nodes accept writes
+    And the region that follows accepts no write
+    And the slot of the region that follows is never lost
+    And the reads of a session never go back
 
   # What an operator does when a region is gone, with the time of each step. Nobody waits for a decision here: what the
   # document calls "minutes" is the time of people, and comes on top.
@@ -121,3 +124,19 @@ Feature: Two regions
     Then clients can't write for at most 1 s
     And no acknowledged write is lost
     And never do two nodes accept writes
+
+  # A slot that no configuration names: standbys drop their copies of it, and a new primary does not have it. West can't stream
+  # until the operator names it again, and nothing held the WAL meanwhile.
+  @documented @two_region @control:slot
+  Scenario: The slot of the other region is taken out of the configuration before the primary dies
+    Given the topology "two-region"
+    And 4 clients writing 25 rows per second each
+    When the fault "configuration_change" hits the primary of east
+      | key   | slots.standby_cluster |
+      | value | null                  |
+    And 21 s to 25 s have passed
+    And the host of the primary of east dies
+    And clients can write again
+    And the fault is healed
+    And every node has rejoined
+    Then the slot of the region that follows is never lost

@@ -106,6 +106,8 @@ async fn first_sight(plan: &Plan, events: &mut Events) {
         "read node2 up",
         "read node3 up",
         "etcd has a leader",
+        "node1 keeps WAL for node2",
+        "node1 keeps WAL for node3",
         "timers were watched",
     ];
     let wanted = wanted.map(str::to_owned);
@@ -166,6 +168,9 @@ fn describe(what: &Occurrence) -> Option<String> {
         }
         Occurrence::ObserverLost { .. } => panic!("{what:?}"),
         Occurrence::NodeState(state) => describe_node(state)?,
+        Occurrence::SlotState { node, slot, active: true, held_bytes: Some(_), wal_status: Some(_) } => {
+            format!("{node} keeps WAL for {slot}")
+        }
         Occurrence::AgentState { node, reachable: false, .. } => format!("agent {node} is unreachable"),
         Occurrence::AgentState { node, role, .. } => format!("agent {node} {}", role.as_deref()?),
         Occurrence::ProxyState { backend, server, up, .. } => format!("{backend} {server} {}", up_or_down(*up)),
@@ -182,7 +187,7 @@ fn describe(what: &Occurrence) -> Option<String> {
 }
 
 fn describe_node(state: &NodeState) -> Option<String> {
-    let NodeState { node, reachable, role, timeline, lsn, streaming_from, standbys } = state;
+    let NodeState { node, reachable, role, timeline, lsn, streaming_from, standbys, asked_us: _ } = state;
     if !reachable {
         return Some(format!("{node} is unreachable"));
     }

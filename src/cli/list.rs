@@ -4,7 +4,10 @@ use clap::ValueEnum;
 use miette::MietteDiagnostic;
 
 use super::{Exit, exit::Failure, print};
-use crate::{checks, claims, faults, observers, services, steps, topology};
+use crate::{
+    checks::{self, Over},
+    claims, faults, observers, services, steps, topology,
+};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Table {
@@ -69,8 +72,13 @@ fn fault(row: &faults::FaultKind) -> (String, String) {
 }
 
 fn check(row: &checks::Check) -> (String, String) {
-    let safety = if row.safety { "\nruns for every scenario" } else { "" };
-    (row.name.to_owned(), format!("{}\nmeasures: {}{safety}", row.question, row.measures.join(", ")))
+    let over = match row.over {
+        Over::Scenario => "",
+        Over::Lineage => ", for each cluster with those that follow it",
+        Over::Cluster => ", for each cluster",
+    };
+    let measures = row.measures.join(", ");
+    (row.name.to_owned(), format!("{}\nmeasures: {measures}\nruns for every scenario{over}", row.question))
 }
 
 fn claim(row: &claims::Claim) -> (String, String) {

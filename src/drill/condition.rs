@@ -243,6 +243,7 @@ mod tests {
             lsn: Some(lsn),
             streaming_from: None,
             standbys: Default::default(),
+            asked_us: None,
         };
         event(at_us, Occurrence::NodeState(state))
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::span::Span;
 use crate::{
     schema::{SCHEMA, first_schema, is_first_schema},
-    services::{Serves, ServiceKind, Storage, patroni::POSTGRESQL_PORT, service},
+    services::{Serves, ServiceKind, Settings, Storage, patroni::POSTGRESQL_PORT, service},
     topology::{Cluster, Endpoint, NamedEndpoint, Topology},
 };
 pub use clusters::PlannedDcs;
@@ -169,10 +169,11 @@ impl Plan {
         kinds
     }
 
-    /// The time from a fault until no balancer leads clients to a dead primary; `None` without a balancer.
-    pub fn predicted_mark_down(&self) -> Option<Span> {
+    /// The time from a fault until no balancer with these settings leads clients to a dead primary; `None` without a
+    /// balancer.
+    pub fn predicted_mark_down(&self, settings: &Settings) -> Option<Span> {
         let balancers = self.balancers().filter_map(|(_, kind)| service(kind).balancer());
-        balancers.map(|balancer| (balancer.mark_down)(&self.topology.settings)).reduce(Span::later)
+        balancers.map(|balancer| (balancer.mark_down)(settings)).reduce(Span::later)
     }
 
     /// The host that answers global names, if there is one.

@@ -25,6 +25,7 @@ mod doubts;
 mod ground;
 mod happened;
 mod judge;
+mod parts;
 mod planned;
 mod statistics;
 
@@ -39,7 +40,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checks::{Check, Evidence, Finding, Outcome, course::phases::Failover},
+    checks::{
+        Check, Evidence, Finding, Outcome, Over,
+        course::{
+            phases::Failover,
+            reigns::{Reign, overlaps},
+        },
+    },
     claims::{Claim, Subject},
     history::{
         Event, Occurrence,
@@ -47,6 +54,7 @@ use crate::{
     },
     plan::Plan,
 };
+use parts::{Parts, Views};
 
 /// What a whole run showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,8 +89,14 @@ pub struct ScenarioVerdict {
     /// What happened in it that claims are about.
     #[serde(default)]
     pub happened: BTreeSet<Subject>,
-    /// The outage after each fault with its phases, for drawing.
+    /// The outage after each fault with its phases, for drawing; of several lineages one after the other.
     pub failovers: Vec<Failover>,
+    /// When each node acknowledged writes.
+    #[serde(default)]
+    pub reigns: Vec<Reign>,
+    /// Times in which two nodes that hold the same rows surely were writers both.
+    #[serde(default)]
+    pub two_writers_us: Vec<(u64, u64)>,
 }
 
 /// Whether a negative control did its work.
@@ -204,27 +218,14 @@ fn judge_scenario(
         Occurrence::ScenarioStarted(started) => Some(started.clone()),
         _ => None,
     });
-    let inconclusive = |why: &str| vec![Finding::new(VERDICT, Outcome::Inconclusive, why)];
-    let (mut findings, happened, failovers) = match plan {
-        _ if events.is_empty() => (inconclusive("nothing was recorded of this scenario"), BTreeSet::new(), Vec::new()),
-        None => {
-            let why = "the scenario's plan is missing, so nothing can be judged";
-            (inconclusive(why), BTreeSet::new(), Vec::new())
-        }
-        Some(_) if planned::mixed(events).is_some() => {
-            (planned::mixed(events).into_iter().collect(), BTreeSet::new(), Vec::new())
-        }
-        Some(plan) => {
-            let events = ground::evidence(events);
-            let evidence = Evidence::new(plan, run, &events);
-            let mut findings = run_checks(&evidence, table);
-            let drawn = catch_unwind(AssertUnwindSafe(|| evidence.failovers().to_vec()));
-            let drawn = drawn.unwrap_or_else(|_| Vec::from_iter(broken("the outages", &mut findings)));
-            let happened = catch_unwind(AssertUnwindSafe(|| happened::happened(&evidence, &drawn, &findings)));
-            let happened =
-                happened.unwrap_or_else(|_| BTreeSet::from_iter(broken("what claims are about", &mut findings)));
-            (findings, happened, drawn)
-        }
+    let inconclusive = |why: &str| Judged::only(Finding::new(VERDICT, Outcome::Inconclusive, why));
+    let Judged { mut findings, happened, failovers, reigns, two_writers_us } = match plan {
+        _ if events.is_empty() => inconclusive("nothing was recorded of this scenario"),
+        None => inconclusive("the scenario's plan is missing, so nothing can be judged"),
+        Some(plan) => match planned::mixed(events) {
+            Some(mixed) => Judged::only(mixed),
+            None => Judged::of(plan, run, &ground::evidence(events), table),
+        },
     };
     if has_gap {
         doubts::without_gaps(&mut findings);
@@ -245,16 +246,59 @@ fn judge_scenario(
         findings,
         happened,
         failovers,
+        reigns,
+        two_writers_us,
     }
 }
 
-/// Runs every check that is due, and sees to it that every expectation was judged.
-fn run_checks(evidence: &Evidence<'_>, table: &[Check]) -> Vec<Finding> {
-    let due = |check: &&Check| check.safety || evidence.expectations(check.name).next().is_some();
-    let mut findings: Vec<Finding> = table.iter().filter(due).flat_map(|check| run_check(check, evidence)).collect();
+/// What a scenario's evidence shows.
+#[derive(Default)]
+struct Judged {
+    findings: Vec<Finding>,
+    happened: BTreeSet<Subject>,
+    failovers: Vec<Failover>,
+    reigns: Vec<Reign>,
+    two_writers_us: Vec<(u64, u64)>,
+}
+
+impl Judged {
+    fn only(finding: Finding) -> Self {
+        Self { findings: vec![finding], ..Self::default() }
+    }
+
+    fn of(plan: &Plan, run: Option<&RunStarted>, events: &[Event], table: &[Check]) -> Self {
+        let parts = Parts::of(plan);
+        let views = Views::new(&parts, Evidence::new(plan, run, events));
+        let mut findings = run_checks(&views, table);
+        let lineages = || views.of_lineages();
+        let of = |(name, evidence): (Option<&str>, &Evidence<'_>)| {
+            let named = |failover: &Failover| Failover { of: name.map(str::to_owned), ..failover.clone() };
+            evidence.failovers().iter().map(named).collect::<Vec<_>>()
+        };
+        let outages = || views.over(Over::Lineage).flat_map(of).collect::<Vec<_>>();
+        let failovers = guarded("the outages", &mut findings, outages);
+        let writers = || {
+            let reigns: Vec<Reign> = lineages().flat_map(|evidence| evidence.reigns().to_vec()).collect();
+            (reigns, lineages().flat_map(|evidence| overlaps(evidence.reigns())).collect())
+        };
+        let (reigns, two_writers_us) = guarded("the writers", &mut findings, writers);
+        let shown = findings.clone();
+        let of_claims = || happened::happened(views.whole(), &failovers, &shown);
+        let happened = guarded("what claims are about", &mut findings, of_claims);
+        Self { findings, happened, failovers, reigns, two_writers_us }
+    }
+}
+
+/// Runs every check, once for each of what it is about, and sees to it that every expectation was judged.
+fn run_checks(views: &Views<'_>, table: &[Check]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for check in table {
+        findings.extend(views.over(check.over).flat_map(|(name, evidence)| run_check(check, name, evidence)));
+    }
     if findings.is_empty() {
         findings.push(Finding::new(VERDICT, Outcome::Inconclusive, "no check had anything to say"));
     }
+    let evidence = views.whole();
     let unjudged = unjudged_expectations(evidence, &findings);
     findings.extend(unjudged);
     findings.extend(doubts::contradictions(evidence));
@@ -262,19 +306,29 @@ fn run_checks(evidence: &Evidence<'_>, table: &[Check]) -> Vec<Finding> {
     findings
 }
 
-/// What is known of something at which the verdict itself broke: nothing, and the findings say so.
-fn broken<T>(at: &str, findings: &mut Vec<Finding>) -> Option<T> {
-    let why = format!("the verdict broke on this history, at {at}: this is an error in pgquake");
-    findings.push(Finding::new(VERDICT, Outcome::Inconclusive, why));
-    None
+/// What is worked out of a history beside the checks; nothing, and a finding that says so, where the verdict itself breaks.
+fn guarded<T: Default>(at: &str, findings: &mut Vec<Finding>, work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let why = format!("the verdict broke on this history, at {at}: this is an error in pgquake");
+        findings.push(Finding::new(VERDICT, Outcome::Inconclusive, why));
+        T::default()
+    })
 }
 
-/// A check that panics proves nothing, least of all a pass.
-fn run_check(check: &Check, evidence: &Evidence<'_>) -> Vec<Finding> {
-    catch_unwind(AssertUnwindSafe(|| (check.judge)(evidence))).unwrap_or_else(|_| {
+/// A check that panics proves nothing, least of all a pass. `name` is that of the part, where there are several.
+fn run_check(check: &Check, name: Option<&str>, evidence: &Evidence<'_>) -> Vec<Finding> {
+    let judged = catch_unwind(AssertUnwindSafe(|| (check.judge)(evidence)));
+    let findings = judged.unwrap_or_else(|_| {
         let why = format!("the check {} broke on this history: this is an error in pgquake", check.name);
         vec![Finding::new(check.name, Outcome::Inconclusive, why)]
-    })
+    });
+    findings
+        .into_iter()
+        .map(|finding| match name {
+            Some(name) => finding.concerning(name),
+            None => finding,
+        })
+        .collect()
 }
 
 /// An expectation that no finding was held against: its check or measure does not exist, or the check does not hold
@@ -312,7 +366,7 @@ mod tests {
     }
 
     fn row(name: &'static str, judge: fn(&Evidence<'_>) -> Vec<Finding>) -> Check {
-        Check { name, question: "", measures: &[], safety: true, judge }
+        Check { name, question: "", measures: &[], over: Over::Lineage, judge }
     }
 
     #[test]
@@ -333,10 +387,11 @@ mod tests {
             prepare: Default::default(),
             claims: Vec::new(),
         });
-        let evidence = Evidence::new(&plan, None, &[]);
-        let findings = run_checks(&evidence, &[row("sound", pass), row("broken", broken)]);
+        let parts = Parts::of(&plan);
+        let views = Views::new(&parts, Evidence::new(&plan, None, &[]));
+        let findings = run_checks(&views, &[row("sound", pass), row("broken", broken)]);
         let outcomes: Vec<_> = findings.iter().map(|finding| (finding.check.as_str(), finding.outcome)).collect();
         assert_eq!(outcomes, [("sound", Outcome::Pass), ("broken", Outcome::Inconclusive)]);
-        assert_eq!(run_checks(&evidence, &[])[0].outcome, Outcome::Inconclusive);
+        assert_eq!(run_checks(&views, &[])[0].outcome, Outcome::Inconclusive);
     }
 }

@@ -13,6 +13,7 @@ mod leader_key;
 mod names;
 mod node_state;
 mod patroni_api;
+mod slots;
 mod timers;
 
 use std::{net::SocketAddr, panic::AssertUnwindSafe, time::Duration};
@@ -51,6 +52,7 @@ pub const ALL: &[Observer] = &[
     names::OBSERVER,
     node_state::OBSERVER,
     patroni_api::OBSERVER,
+    slots::OBSERVER,
     timers::OBSERVER,
 ];
 

@@ -29,8 +29,10 @@ pub(super) const OBSERVER: Observer = Observer {
 const PERIOD: Duration = Duration::from_millis(100);
 /// How long one look may take; a node that takes longer is unreachable.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// A state that does not change is recorded this often, for its WAL position.
+/// A state that does not change is recorded this often …
 const TELL_AT_LEAST: Duration = Duration::from_secs(1);
+/// … and a WAL position that moved this often: the lag of a standby is worked out of them.
+const TELL_MOVED: Duration = Duration::from_millis(250);
 
 /// What a look asks; the answer is one row. A standby that receives nothing is on no timeline that it could name: its last
 /// restart point may be on one that it has left since.
@@ -87,8 +89,9 @@ impl Eye {
         let mut last_clear = Instant::now();
         loop {
             due.tick().await;
+            let asked_us = recorder.now_us();
             let state = match self.look().await {
-                Look::Seen(state) => state,
+                Look::Seen(state) => NodeState { asked_us: Some(asked_us), ..state },
                 Look::Unreachable => unreachable(&self.node),
                 Look::Unclear if last_clear.elapsed() > UNCLEAR_AT_MOST => {
                     NodeState { reachable: true, ..unreachable(&self.node) }
@@ -98,9 +101,7 @@ impl Eye {
             if !state.reachable || state.role.is_some() {
                 last_clear = Instant::now();
             }
-            let news =
-                told.as_ref().is_none_or(|(before, at)| !same_but_lsn(before, &state) || at.elapsed() >= TELL_AT_LEAST);
-            if news {
+            if told.as_ref().is_none_or(|(before, at)| is_news(before, at.elapsed(), &state)) {
                 recorder.record(Occurrence::NodeState(state.clone()));
                 told = Some((state.clone(), Instant::now()));
             }
@@ -145,6 +146,7 @@ fn unreachable(node: &str) -> NodeState {
         lsn: None,
         streaming_from: None,
         standbys: BTreeMap::new(),
+        asked_us: None,
     }
 }
 
@@ -158,11 +160,19 @@ fn state(node: &str, row: &SimpleQueryRow) -> Option<NodeState> {
         lsn: cell(2).and_then(|lsn| lsn.parse().ok()),
         streaming_from: cell(3).map(str::to_owned),
         standbys: cell(4).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
+        asked_us: None,
     })
 }
 
+/// Whether a state is worth recording, so long after the one that was recorded last.
+fn is_news(before: &NodeState, since: Duration, state: &NodeState) -> bool {
+    let moved = state.lsn != before.lsn && since >= TELL_MOVED;
+    moved || since >= TELL_AT_LEAST || !same_but_lsn(before, state)
+}
+
 fn same_but_lsn(one: &NodeState, other: &NodeState) -> bool {
-    NodeState { lsn: None, ..one.clone() } == NodeState { lsn: None, ..other.clone() }
+    let rest = |state: &NodeState| NodeState { lsn: None, asked_us: None, ..state.clone() };
+    rest(one) == rest(other)
 }
 
 /// Switches of timelines in a node's history files: every line of each, so that a timeline is not lost on which
@@ -253,9 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn a_new_wal_position_alone_is_no_change() {
+    fn a_new_wal_position_alone_is_told_less_often_than_a_change() {
         let before = NodeState { role: Some(Role::Primary), lsn: Some(1), ..unreachable("node1") };
-        assert!(same_but_lsn(&before, &NodeState { lsn: Some(2), ..before.clone() }));
-        assert!(!same_but_lsn(&before, &NodeState { timeline: Some(2), ..before.clone() }));
+        let after_ms = |ms, state: &NodeState| is_news(&before, Duration::from_millis(ms), state);
+        let asked_again = NodeState { asked_us: Some(9), ..before.clone() };
+        let moved = NodeState { lsn: Some(2), ..asked_again.clone() };
+        assert!(!after_ms(100, &moved) && after_ms(250, &moved));
+        assert!(!after_ms(900, &asked_again) && after_ms(1000, &asked_again));
+        assert!(after_ms(100, &NodeState { timeline: Some(2), ..before.clone() }));
     }
 }

@@ -27,7 +27,7 @@ pub use words::WordError;
 pub(crate) use words::Words;
 
 use crate::{
-    checks::course::phases::PhaseName,
+    checks::course::phases::PHASES,
     drill::{Drill, DrillError},
     history::Occurrence,
 };
@@ -98,7 +98,7 @@ static PARAMETERS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
         ("duration", r"\d+(?:\.\d+)? ?(?:ms|s|min)".to_owned()),
         ("size", r"\d+(?:\.\d+)? ?(?:B|kB|MB|GB)".to_owned()),
         ("volume", "data|WAL|DCS".to_owned()),
-        ("phase", PhaseName::ALL.map(PhaseName::name).join("|")),
+        ("phase", PHASES.iter().map(|phase| phase.name).collect::<Vec<_>>().join("|")),
     ]
 });
 

@@ -5,7 +5,10 @@ use cucumber::gherkin::StepType::Then;
 
 use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
-    checks::{Check, course::phases::PhaseName, data_loss, promotion, recovery_time, rejoin, single_writer},
+    checks::{
+        Check, course::phases::PHASES, data_loss, promotion, recovery_time, rejoin, replica_reads, replication_lag,
+        replication_lag::Hop, single_writer, slot, write_blocked,
+    },
     history::event::Bound,
 };
 
@@ -20,6 +23,8 @@ const TOTAL_OUTAGE: Measured = measured(&recovery_time::CHECK, recovery_time::TO
 const OUTAGES: Measured = measured(&recovery_time::CHECK, recovery_time::OUTAGES);
 const CLIENT_GAP: Measured = measured(&recovery_time::CHECK, recovery_time::LONGEST_CLIENT_GAP_MS);
 const READ_OUTAGE: Measured = measured(&recovery_time::CHECK, recovery_time::READ_OUTAGE_MS);
+const READ_OUTAGES: Measured = measured(&recovery_time::CHECK, recovery_time::READ_OUTAGES);
+const READ_GAP: Measured = measured(&recovery_time::CHECK, recovery_time::LONGEST_READ_GAP_MS);
 const STALE_READ: Measured = measured(&recovery_time::CHECK, recovery_time::STALE_READ_MS);
 const OLD_PRIMARY_WRITES: Measured = measured(&recovery_time::CHECK, recovery_time::OLD_PRIMARY_WRITES_MS);
 const LOST_ROWS: Measured = measured(&data_loss::CHECK, "lost_rows");
@@ -29,6 +34,20 @@ const PROMOTIONS: Measured = measured(&promotion::CHECK, "promotions");
 const PRIMARY_CHANGES: Measured = measured(&promotion::CHECK, "primary_changes");
 const OVERLAP: Measured = measured(&single_writer::CHECK, "overlap_ms");
 const REJOIN: Measured = measured(&rejoin::CHECK, "rejoin_ms");
+const STANDBY_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Standby).max_ms);
+const STANDBY_LAG_P95: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Standby).p95_ms);
+const REGION_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Region).max_ms);
+const REGION_LAG_P95: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Region).p95_ms);
+const REGION_LAG_BYTES: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Region).max_bytes);
+const REGION_LAG_BEFORE_FAULT: Measured =
+    measured(&replication_lag::CHECK, replication_lag::names(Hop::Region).before_fault_p95_ms);
+const CASCADE_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Cascade).max_ms);
+const STALENESS: Measured = measured(&replica_reads::CHECK, replica_reads::REPLICA_STALENESS_MAX_MS);
+const STALENESS_P95: Measured = measured(&replica_reads::CHECK, replica_reads::REPLICA_STALENESS_P95_MS);
+const READS_GONE_BACK: Measured = measured(&replica_reads::CHECK, replica_reads::READS_GONE_BACK);
+const SLOTS_LOST: Measured = measured(&slot::CHECK, slot::SLOTS_LOST);
+const SLOT_HELD: Measured = measured(&slot::CHECK, slot::SLOT_HELD_MAX_BYTES);
+const BLOCKED_WRITES: Measured = measured(&write_blocked::CHECK, write_blocked::BLOCKED_REGION_WRITES);
 
 /// The measure of this name. One that the check does not have does not compile.
 const fn measured(check: &Check, measure: &'static str) -> Measured {
@@ -111,14 +130,29 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         Then,
+        "there is at most one outage of reads",
+        "how often the endpoint for reads failed, from the first fault to the end of the load",
+        |words| READ_OUTAGES.bounded(words, Bound::AtMost(1.0)),
+    ),
+    step(Then, "there are at most {int} outages of reads", "the same for a larger number", |words| {
+        READ_OUTAGES.bounded(words, Bound::AtMost(f64::from(words.number(0)?)))
+    }),
+    step(
+        Then,
+        "no client waits longer than {duration} for a read",
+        "the longest time between two answers to the client that holds a session at the endpoint for reads",
+        |words| READ_GAP.at_most_duration(words),
+    ),
+    step(
+        Then,
         "clients read from a superseded timeline for at most {duration}",
         "from the first write on a later timeline to the last read that an earlier one answered",
         |words| STALE_READ.at_most_duration(words),
     ),
     step(Then, "the {phase} phase takes at most {duration}", "one phase of each outage that has it", |words| {
         let name = words.text(0)?;
-        let phase = PhaseName::ALL.into_iter().find(|phase| phase.name() == name).ok_or(WordError::Missing(0))?;
-        words.expect(recovery_time::CHECK.name, phase.measure(), Bound::AtMost(words.milliseconds(1)?))
+        let phase = PHASES.iter().find(|phase| phase.name == name).ok_or(WordError::Missing(0))?;
+        words.expect(recovery_time::CHECK.name, phase.measure, Bound::AtMost(words.milliseconds(1)?))
     }),
     step(
         Then,
@@ -164,5 +198,92 @@ pub(super) const ALL: &[StepDefinition] = &[
         "the node that was lost follows the new primary within {duration}",
         "from the healing of the fault until it streams on the new timeline",
         |words| REJOIN.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "standbys are never more than {duration} behind the primary",
+        "the age of the oldest write that a standby of the primary had yet to replay, at every look",
+        |words| STANDBY_LAG.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "standbys are at most {duration} behind the primary in 95 of 100 looks",
+        "the 95th percentile of the same",
+        |words| STANDBY_LAG_P95.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "the other region is never more than {duration} behind the primary",
+        "the same for the leader of a cluster that follows another one",
+        |words| REGION_LAG.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "the other region is at most {duration} behind the primary in 95 of 100 looks",
+        "the 95th percentile of the same",
+        |words| REGION_LAG_P95.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "the other region was between {duration} and {duration} behind the primary before the fault",
+        "the 95th percentile of the looks before the first fault, with a lower bound",
+        |words| {
+            let bound = Bound::Between(words.milliseconds(0)?, words.milliseconds(1)?);
+            REGION_LAG_BEFORE_FAULT.bounded(words, bound)
+        },
+    ),
+    step(
+        Then,
+        "the other region never lacks more than {size} of WAL",
+        "the WAL from what the leader of a cluster that follows has replayed to what the primary has written",
+        |words| REGION_LAG_BYTES.bounded(words, Bound::AtMost(words.bytes(0)? as f64)),
+    ),
+    step(
+        Then,
+        "standbys of the other region are never more than {duration} behind the primary",
+        "the age of the oldest write that a standby of a cluster that follows had yet to replay, at every look",
+        |words| CASCADE_LAG.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "what clients read from standbys is never older than {duration}",
+        "the age of the oldest write that a read through an endpoint for reads did not see",
+        |words| STALENESS.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "what clients read from standbys is at most {duration} old in 95 of 100 reads",
+        "the 95th percentile of the same",
+        |words| STALENESS_P95.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "the reads of a session never go back",
+        "no read on a session sees less than an earlier one had seen",
+        |words| READS_GONE_BACK.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "the region that follows accepts no write",
+        "no node and no endpoint of a cluster acknowledges a write until its promotion is ordered",
+        |words| BLOCKED_WRITES.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "the slot of the region that follows is never lost",
+        "each primary of the cluster that is followed has the slot, and the WAL that it holds",
+        |words| SLOTS_LOST.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "at most {size} of WAL are kept for the region that follows",
+        "the most WAL that a primary keeps for the slot of a cluster that follows",
+        |words| SLOT_HELD.bounded(words, Bound::AtMost(words.bytes(0)? as f64)),
+    ),
+    step(
+        Then,
+        "at least {size} of WAL are kept for the region that follows",
+        "the same from below: less would mean that the slot was not put to the test",
+        |words| SLOT_HELD.bounded(words, Bound::AtLeast(words.bytes(0)? as f64)),
     ),
 ];

@@ -1,6 +1,6 @@
 //! One attempt on a session, and what its end proves.
 
-use std::{io, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::{
@@ -19,11 +19,15 @@ use crate::{
     },
 };
 
-/// The statement of an attempt. It answers with one row: node, WAL position, timeline.
+/// A read tells what it saw of this many writers of the load. Each costs it one descent of the ledger's index.
+const WRITERS_WATCHED: u32 = 4;
+
+/// The statement of an attempt. It answers with one row: node, WAL position, timeline; a read also with a row of the
+/// ledger as the table itself has it, and with the newest row of each of the first writers.
 ///
 /// The positions are asked for in the same round trip. On a standby the INSERT is refused before they are looked
 /// at; a read asks a standby's WAL receiver for the timeline, and says 0 while there is none.
-pub(super) fn statement(operation: Operation, client: u32, sequence: u64) -> String {
+pub(super) fn statement(operation: Operation, client: u32, sequence: u64, writers: u32) -> String {
     match operation {
         Operation::Write => format!(
             "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} \
@@ -35,9 +39,18 @@ pub(super) fn statement(operation: Operation, client: u32, sequence: u64) -> Str
             "SELECT current_setting('{NODE_SETTING}'), 0, CASE WHEN pg_is_in_recovery() \
              THEN (SELECT to_hex(received_tli) FROM pg_stat_wal_receiver) \
              ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END, \
-             (SELECT sequence FROM {LEDGER_TABLE} LIMIT 1)"
+             (SELECT sequence FROM {LEDGER_TABLE} LIMIT 1), {}",
+            newest_rows(writers.min(WRITERS_WATCHED))
         ),
     }
+}
+
+/// The newest row of each of the writers, which have the first numbers of the load, as SQL that gives a JSON object.
+fn newest_rows(writers: u32) -> String {
+    let newest = |writer: u32| {
+        format!("'{writer}', (SELECT coalesce(max(sequence), 0) FROM {LEDGER_TABLE} WHERE client = {writer})")
+    };
+    format!("json_build_object({})", (1..=writers).map(newest).collect::<Vec<_>>().join(", "))
 }
 
 /// How long an attempt may take.
@@ -118,24 +131,44 @@ fn contact(error: &SessionError) -> Contact {
     }
 }
 
-/// Sends the statement on an open session and waits for its end, within the limit. Returns the session too,
-/// unless it broke in this attempt or still waits for an answer that nobody will read.
-pub(super) async fn send(session: Session, statement: &str, limit: &Limit) -> (AttemptOutcome, Option<Session>) {
+/// How an attempt on a session ended.
+pub(super) struct Sent {
+    pub outcome: AttemptOutcome,
+    /// What a read saw of the writers (see [`crate::history::event::Attempt`]).
+    pub saw: Option<BTreeMap<u32, u64>>,
+    /// The session, unless it broke in this attempt or still waits for an answer that nobody will read.
+    pub session: Option<Session>,
+}
+
+/// Sends the statement on an open session and waits for its end, within the limit.
+pub(super) async fn send(session: Session, statement: &str, limit: &Limit) -> Sent {
     if let Some(reason) = session.ended() {
         let message = format!("the session had ended before the statement was sent: {reason}");
-        return (AttemptOutcome::Refused { sqlstate: None, message, contact: Some(Contact::Silence) }, None);
+        let outcome = AttemptOutcome::Refused { sqlstate: None, message, contact: Some(Contact::Silence) };
+        return Sent { outcome, saw: None, session: None };
     }
     // Warnings of an earlier statement are not this one's.
     session.take_warnings();
     let Some(answer) = limit.within(session.simple_query(statement)).await else {
         // In the background: the outcome is known, and the schedule must not wait.
         tokio::spawn(session.cancel());
-        return (AttemptOutcome::Unknown { message: "no answer came in time".to_owned() }, None);
+        let outcome = AttemptOutcome::Unknown { message: "no answer came in time".to_owned() };
+        return Sent { outcome, saw: None, session: None };
     };
     // A session that answered is kept even if it has ended since: the next attempt finds that out, and records it.
     let usable = answer.is_ok() || session.ended().is_none();
+    let saw = answer.as_deref().ok().and_then(saw);
     let outcome = judge(answer, &session.take_warnings());
-    (outcome, usable.then_some(session))
+    Sent { outcome, saw, session: usable.then_some(session) }
+}
+
+/// What a read's answer tells of the writers.
+fn saw(messages: &[SimpleQueryMessage]) -> Option<BTreeMap<u32, u64>> {
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })?;
+    serde_json::from_str(row.try_get(4).ok()??).ok()
 }
 
 /// What the end of a statement that was sent proves.

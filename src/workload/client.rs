@@ -1,6 +1,7 @@
 //! A client of the load: its number, where it connects, and how its attempts are recorded.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -25,6 +26,8 @@ use crate::{
 pub(super) struct Load {
     pub recorder: Recorder,
     pub password: String,
+    /// How many writers there are. They have the first numbers.
+    pub writers: u32,
     /// Cancelled when the load ends.
     pub stop: CancellationToken,
     /// From a fault until writes have recovered: outages of new connections are measured closely.
@@ -33,10 +36,11 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(recorder: Recorder, password: String) -> Self {
+    pub(super) fn new(recorder: Recorder, password: String, writers: u32) -> Self {
         Self {
             recorder,
             password,
+            writers,
             stop: CancellationToken::new(),
             closely: AtomicBool::new(false),
             next_client: AtomicU32::new(1),
@@ -132,22 +136,22 @@ impl Client {
                 Ok(session) => session,
                 Err(Refusal { sqlstate, message, contact, .. }) => {
                     let outcome = AttemptOutcome::Refused { sqlstate, message, contact: Some(contact) };
-                    self.record(sequence, started_us, outcome);
+                    self.record(sequence, started_us, outcome, None);
                     return None;
                 }
             },
         };
-        let statement = attempt::statement(self.operation, self.number, sequence);
-        let (outcome, session) = attempt::send(session, &statement, &limit).await;
-        let outcome = match outcome {
+        let statement = attempt::statement(self.operation, self.number, sequence, self.load.writers);
+        let sent = attempt::send(session, &statement, &limit).await;
+        let outcome = match sent.outcome {
             // A read has no effect to be in doubt about: without its answer it failed.
             AttemptOutcome::Unknown { message } if self.operation == Operation::Read => {
                 AttemptOutcome::Refused { sqlstate: None, message, contact: Some(Contact::Silence) }
             }
             outcome => outcome,
         };
-        self.record(sequence, started_us, outcome);
-        session
+        self.record(sequence, started_us, outcome, sent.saw);
+        sent.session
     }
 
     async fn open_within(&self, limit: &Limit) -> Result<Session, Refusal> {
@@ -171,7 +175,7 @@ impl Client {
         opened
     }
 
-    fn record(&self, sequence: u64, started_us: u64, outcome: AttemptOutcome) {
+    fn record(&self, sequence: u64, started_us: u64, outcome: AttemptOutcome, saw: Option<BTreeMap<u32, u64>>) {
         if matches!(outcome, AttemptOutcome::Acknowledged { .. }) {
             self.target.last_acknowledged_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
         } else {
@@ -186,6 +190,7 @@ impl Client {
             sequence,
             started_us,
             outcome,
+            saw,
         }));
     }
 }

@@ -253,6 +253,7 @@ mod tests {
             sequence,
             started_us: sequence * 10_000,
             outcome,
+            saw: None,
         }
     }
 

@@ -79,7 +79,7 @@ impl Workload {
         if spec.rate_per_s == 0 {
             return Err(WorkloadError::NoRate);
         }
-        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone()));
+        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone(), spec.writers));
         let targets = plan
             .endpoints
             .iter()

@@ -158,7 +158,7 @@ fn event(at_ms: u64, scenario: u32, what: Occurrence) -> Event {
     Event { seq: 0, at_us: at_ms * 1000, scenario, what }
 }
 
-fn run_started() -> RunStarted {
+pub fn run_started() -> RunStarted {
     RunStarted {
         schema: 1,
         scenarios: 0,
@@ -354,6 +354,7 @@ impl Happening<'_> {
                 lsn: reachable.then(|| lsn(ms)),
                 streaming_from: (reachable && role == Role::Standby).then(|| follows.0.to_owned()),
                 standbys: if reachable && role == Role::Primary { standbys } else { BTreeMap::new() },
+                asked_us: None,
             }),
         );
     }
@@ -422,7 +423,8 @@ impl Happening<'_> {
         };
         let started_us = self.us(ms);
         let (endpoint, operation) = (endpoint.to_owned(), Operation::Write);
-        let attempt = Attempt { client_kind: kind, endpoint, operation, client, sequence, started_us, outcome };
+        let client_kind = kind;
+        let attempt = Attempt { client_kind, endpoint, operation, client, sequence, started_us, outcome, saw: None };
         self.at(ms + LATENCY_MS, Occurrence::Attempt(attempt));
         kept
     }

@@ -136,6 +136,7 @@ pub fn primary(node: &str, timeline: u32, lsn: u64) -> Occurrence {
         lsn: Some(lsn),
         streaming_from: None,
         standbys: BTreeMap::new(),
+        asked_us: None,
     })
 }
 
@@ -149,6 +150,7 @@ pub fn write(node: &str, timeline: u32, started_ms: u64) -> Occurrence {
         sequence: started_ms,
         started_us: (100 + started_ms) * 1000,
         outcome: AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: 1 },
+        saw: None,
     })
 }
 
@@ -231,6 +233,7 @@ pub fn with_reads(
             sequence,
             started_us: (100 + ms) * 1000,
             outcome,
+            saw: None,
         };
         events.push(Event { seq: 0, at_us: (104 + ms) * 1000, scenario: 1, what: Occurrence::Attempt(attempt) });
     }

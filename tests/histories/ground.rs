@@ -42,6 +42,7 @@ fn with_ground_lost(mut events: Vec<Event>, at_ms: u64, noticed_ms: u64) -> Vec<
                     lsn: None,
                     streaming_from: None,
                     standbys: Default::default(),
+                    asked_us: None,
                 };
             }
             _ => {}

@@ -3,11 +3,14 @@
 //! `saved` holds files as a run leaves them; after a change of the format: `UPDATE=1 cargo test --test histories`.
 //! The others have many more, which are made on the spot.
 
+mod blocked;
 mod claims;
+mod clusters;
 mod course;
 mod edits;
 mod ground;
 mod hostile;
+mod lag;
 mod ledgers;
 mod loss;
 mod outages;
@@ -17,9 +20,13 @@ mod promotion;
 mod properties;
 mod reads;
 mod recovery;
+mod regions;
 mod rejoin;
 mod saved;
+mod slots;
 mod soundness;
+mod staleness;
+mod standby_region;
 mod suspension;
 mod timelines;
 mod watchers;

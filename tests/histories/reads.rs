@@ -1,10 +1,17 @@
 //! Reads through the endpoint for them: their own outages, and whether they are stale.
 
-use pgquake_judge::{checks::Outcome, history::event::Bound, verdict::RunVerdict};
+use pgquake_judge::{
+    checks::Outcome,
+    history::{
+        Event, Occurrence,
+        event::{Bound, ClientKind, Operation},
+    },
+    verdict::RunVerdict,
+};
 
 use super::{
-    course::{Course, run},
-    edits::{assert_fails, assert_unproven, with_reads},
+    course::{Course, number, run},
+    edits::{assert_fails, assert_unproven, is_attempt, with_reads},
     finding, findings, value, verdict_of, with_outcome,
 };
 
@@ -121,4 +128,50 @@ fn reads_that_never_came_back_are_in_the_figures_of_trials() {
     let verdict = verdict_of(&events);
     let own = verdict.groups[0].statistics.iter().find(|own| own.measure == "read_outage_ms");
     assert!(own.is_some_and(|own| own.maximum_at_least && own.maximum > 3000.0), "{own:#?}");
+}
+
+#[test]
+fn outages_of_reads_are_counted() {
+    let twice = |ms: u64| follows(ms).filter(|_| !(3000..3200).contains(&ms) && !(5300..5500).contains(&ms));
+    let outcome =
+        |answer: fn(u64) -> Answer, most| with_answers(&[("read_outages", Bound::AtMost(most))], answer).outcome;
+    assert_eq!(outcome(twice, 2.0), Outcome::Pass);
+    assert_eq!(outcome(twice, 1.0), Outcome::Fail);
+    assert_eq!(outcome(|ms| follows(ms).filter(|_| ms < 5000), 1.0), Outcome::Inconclusive);
+    assert_eq!(value(finding(&with_answers(&[], follows), "recovery_time"), "read_outages"), 0.0);
+}
+
+#[test]
+fn the_wait_of_one_reading_client_is_that_of_its_sessions() {
+    let judged = |until_ms: u64, most| {
+        let expected = vec![("recovery_time", "longest_read_gap_ms", Bound::AtMost(most))];
+        let events = with_reads(run(&[Course { expected, stop_ms: 8000, ..Course::default() }]), 7900, follows);
+        let mut held = events.clone();
+        for event in &mut held {
+            if let Occurrence::Attempt(attempt) = &mut event.what
+                && attempt.operation == Operation::Read
+            {
+                attempt.client_kind = ClientKind::Held;
+                // The session breaks, and the next one is another client.
+                attempt.client = if event.at_us < 3_100_000 { 91 } else { 92 };
+            }
+        }
+        held.retain(|event| {
+            let gap = (3_100_000..until_ms * 1000).contains(&event.at_us);
+            !(gap && matches!(&event.what, Occurrence::Attempt(attempt) if attempt.client_kind == ClientKind::Held))
+        });
+        let verdict = verdict_of(&number(events.into_iter().chain(held.into_iter().filter(is_held_read)).collect()));
+        let held = findings(&verdict, "recovery_time").into_iter().find(|own| own.target.is_some());
+        held.unwrap_or_else(|| panic!("{:#?}", verdict.scenarios[0].findings)).outcome
+    };
+    assert_eq!(judged(4_100, 1_100.0), Outcome::Pass);
+    assert_eq!(judged(4_100, 900.0), Outcome::Fail);
+    // It never came back.
+    assert_eq!(judged(9_000, 4_000.0), Outcome::Fail);
+    let nobody = with_answers(&[("longest_read_gap_ms", Bound::AtMost(9_000.0))], follows);
+    assert_unproven(&nobody, "recovery_time");
+}
+
+fn is_held_read(event: &Event) -> bool {
+    is_attempt(&event.what, |attempt| attempt.client_kind == ClientKind::Held && attempt.operation == Operation::Read)
 }

@@ -66,6 +66,7 @@ fn last_look(node: &str) -> Vec<Event> {
         lsn: None,
         streaming_from: None,
         standbys: Default::default(),
+        asked_us: None,
     });
     with(clean(), 5490, state)
 }

@@ -17,6 +17,13 @@
 //!   and an index that differ.
 //! - A standby that holds other rows than the primary, once this can't be lag (see [`mod@divergence`]).
 //!
+//! # When a whole cluster is lost
+//!
+//! What was acknowledged there and had not reached the cluster that was promoted in its place is lost: nobody promises how
+//! much that is, it is the lag of that moment. It passes with its figures, unless the scenario states a bound, beside what
+//! the promoted cluster lacked in the last look before the fault. Neither synchronous replication nor the 5 s, which hold
+//! within a cluster, are asked of it. The ledgers of a cluster that is gone for good are not asked for.
+//!
 //! What could not be read leaves the rest in doubt and hides no failure.
 //!
 //! # How a loss is measured
@@ -30,7 +37,7 @@ mod divergence;
 mod lost_writes;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         ancestry::Ancestry,
         ledgers::{Ledger, Ledgers},
@@ -53,6 +60,7 @@ use lost_writes::{Cause, LostWrite, lost_writes};
 
 pub(super) const NAME: &str = "data_loss";
 const LOST_MS: &str = "lost_ms";
+const LAG_BEFORE_FAULT_BYTES: &str = "lag_before_fault_bytes";
 
 pub const CHECK: Check = Check {
     name: NAME,
@@ -61,6 +69,7 @@ pub const CHECK: Check = Check {
         "lost_rows",
         LOST_MS,
         "lost_wal_bytes",
+        LAG_BEFORE_FAULT_BYTES,
         "unexcused_rows",
         "superseded_rows",
         "acknowledged_rows",
@@ -74,7 +83,7 @@ pub const CHECK: Check = Check {
         "changed_rows",
         "index_mismatch_rows",
     ],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 
@@ -123,7 +132,7 @@ fn judge_primary(
     proven: bool,
 ) -> Vec<Finding> {
     let Some((node, ledger)) = ledgers.read.get_key_value(primary) else { return Vec::new() };
-    let ancestry = Ancestry::new(evidence.events, writes, node, ledgers.timeline);
+    let ancestry = Ancestry::new((evidence.whole, evidence.events), writes, node, ledgers.timeline);
     let divergence = Divergence::new(evidence, writes, ledgers, ledger, &ancestry);
     let loss = Loss::new(evidence, writes, &ledger.rows, &ancestry);
     let mut findings = loss.judge(evidence, ledgers, &divergence);
@@ -141,6 +150,8 @@ struct Loss<'w, 'e> {
     lost_ms: f64,
     /// `None` if it is not known of every lost write how far behind the switch it lay.
     lost_wal_bytes: Option<u64>,
+    /// What the promoted cluster lacked in the last look before the fault, if a whole cluster was lost.
+    lag_bytes: Option<u64>,
 }
 
 impl<'w, 'e> Loss<'w, 'e> {
@@ -149,7 +160,7 @@ impl<'w, 'e> Loss<'w, 'e> {
         let unknown = writes.iter().filter(|tried| matches!(tried.attempt.outcome, AttemptOutcome::Unknown { .. }));
         let lost = lost_writes(writes, kept, ancestry);
         let beyond = lost.iter().map(|write| match write.cause {
-            Cause::Failover { beyond_bytes } => beyond_bytes,
+            Cause::Failover { beyond_bytes, .. } => beyond_bytes,
             Cause::Unexcused(_) | Cause::Undecided(_) => None,
         });
         Self {
@@ -158,6 +169,7 @@ impl<'w, 'e> Loss<'w, 'e> {
             unknown_found: unknown.filter(is_kept).count() as u64,
             lost_ms: lost_ms(evidence, &lost),
             lost_wal_bytes: beyond.collect::<Option<Vec<_>>>().map(|bytes| bytes.into_iter().max().unwrap_or(0)),
+            lag_bytes: lag_before_fault(evidence, ancestry.primary()),
             lost,
         }
     }
@@ -197,7 +209,8 @@ impl<'w, 'e> Loss<'w, 'e> {
             evidence.expectations(NAME).partition(|expectation| expectation.measure.starts_with("lost_"));
         let mut findings: Vec<_> =
             of_loss.into_iter().map(|expectation| held(base.clone().held_against(expectation))).collect();
-        let synchronous = evidence.plan.leading().any(|cluster| evidence.plan.is_synchronous(cluster));
+        let plan = evidence.plan;
+        let synchronous = evidence.leading().is_some_and(|cluster| plan.is_synchronous(cluster));
         let worst = findings.iter().map(|finding| finding.outcome).max();
         if worst.is_none() || self.needs_no_expectation(synchronous) {
             // A bound that is kept would read as if it excused this loss.
@@ -211,13 +224,21 @@ impl<'w, 'e> Loss<'w, 'e> {
 
     /// Whether something is lost that no expectation can allow, or that may be.
     fn needs_no_expectation(&self, synchronous: bool) -> bool {
-        if synchronous { !self.lost.is_empty() } else { self.superseded() < self.lost.len() }
+        if synchronous { !self.is_of_lost_cluster() } else { self.superseded() < self.lost.len() }
+    }
+
+    /// Whether all that is lost was lost with its cluster.
+    fn is_of_lost_cluster(&self) -> bool {
+        self.lost.iter().all(|write| matches!(write.cause, Cause::Failover { of_cluster: true, .. }))
     }
 
     /// Held to what holds without any expectation; `asked`: the scenario states how much may be lost by a failover.
     fn held_to_promise(&self, base: Finding, synchronous: bool, asked: bool) -> Finding {
         if self.unexcused().next().is_some() {
             return base.held_to("unexcused_rows", Bound::Exactly(0.0));
+        }
+        if !self.lost.is_empty() && self.is_of_lost_cluster() {
+            return base;
         }
         let undecided = self.undecided().next().is_some();
         let (measure, bound, promise) = match synchronous {
@@ -237,6 +258,7 @@ impl<'w, 'e> Loss<'w, 'e> {
     fn details(&self, divergence: &Divergence) -> Vec<Measure> {
         let mut details = vec![Measure::new(LOST_MS, self.lost_ms)];
         details.extend(self.lost_wal_bytes.map(|bytes| Measure::new("lost_wal_bytes", bytes as f64)));
+        details.extend(self.lag_bytes.map(|bytes| Measure::new(LAG_BEFORE_FAULT_BYTES, bytes as f64)));
         details.extend([
             Measure::new("unexcused_rows", self.unexcused().count() as f64),
             Measure::new("superseded_rows", self.superseded() as f64),
@@ -271,11 +293,16 @@ impl<'w, 'e> Loss<'w, 'e> {
         let undecided = self.undecided().next().map(|(write, reason)| {
             format!("; whether a failover explains {} of them is not known: {write} {reason}", self.undecided().count())
         });
+        let lag = self.lag_bytes.map(|lag_bytes| {
+            let lag = number(lag_bytes as f64);
+            format!("; the cluster that was promoted lacked {lag} bytes in the last look before the fault")
+        });
         format!(
-            "{} of {} acknowledged writes are lost: the last {:.0} ms, {bytes}{}{}{unknown}",
+            "{} of {} acknowledged writes are lost: the last {:.0} ms, {bytes}{}{}{}{unknown}",
             self.lost.len(),
             self.acknowledged,
             self.lost_ms.ceil(),
+            lag.unwrap_or_default(),
             unexcused.unwrap_or_default(),
             undecided.unwrap_or_default(),
         )
@@ -291,6 +318,23 @@ fn lost_ms(evidence: &Evidence<'_>, lost: &[LostWrite<'_, '_>]) -> f64 {
     let span_us = last_us.max(fault_us.unwrap_or(0)).saturating_sub(first.ended_us);
     let write_us = first.ended_us.saturating_sub(first.started_us());
     milliseconds(span_us.max(write_us).max(1))
+}
+
+/// How much of what was written the most advanced node of the final primary's cluster lacked, in its last look before the
+/// first fault. `None` if that cluster led then, or nobody looked.
+fn lag_before_fault(evidence: &Evidence<'_>, primary: &str) -> Option<u64> {
+    let promoted = evidence.plan.cluster_of(primary).filter(|cluster| cluster.follows.is_some())?;
+    let fault_us = evidence.failovers().first()?.effect_from_us;
+    let written = |until_us: u64| evidence.signs().iter().filter(move |sign| sign.to_us <= until_us);
+    let lag_of = |node: &String| {
+        let mut looks = evidence.events.iter().rev().filter(|event| event.at_us <= fault_us);
+        let (at_us, replayed) = looks.find_map(|event| match &event.what {
+            Occurrence::NodeState(state) if state.node == *node => Some((event.at_us, state.lsn?)),
+            _ => None,
+        })?;
+        Some(written(at_us).filter_map(|sign| sign.lsn).max()?.saturating_sub(replayed))
+    };
+    promoted.nodes.iter().filter_map(lag_of).min()
 }
 
 /// Writes that were refused, and that a node holds.

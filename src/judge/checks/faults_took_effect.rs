@@ -4,7 +4,7 @@
 //! healed. It need not be where it is healed by the same step as the later one, or was to be healed before that.
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{phases::milliseconds, record::FaultRecord},
 };
 use crate::history::{Event, Occurrence};
@@ -15,7 +15,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Did every fault provably take effect, and was every healed one provably gone?",
     measures: &["confirmation_ms", "effect_bracket_ms"],
-    safety: true,
+    over: Over::Scenario,
     judge,
 };
 

@@ -29,6 +29,9 @@ pub struct Measure {
 pub struct Finding {
     /// The check that says it.
     pub check: String,
+    /// The lineage or cluster that it concerns, where the scenario has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     pub outcome: Outcome,
     /// One sentence that a reliability engineer can act on, with the figures.
     pub summary: String,
@@ -55,6 +58,7 @@ impl Finding {
     pub fn new(check: &str, outcome: Outcome, summary: impl Into<String>) -> Self {
         Self {
             check: check.to_owned(),
+            of: None,
             outcome,
             summary: summary.into(),
             measure: None,
@@ -63,6 +67,11 @@ impl Finding {
             claims: Vec::new(),
             evidence: Vec::new(),
         }
+    }
+
+    /// The same of one lineage or cluster among several, which its sentence names first.
+    pub fn concerning(self, name: &str) -> Self {
+        Self { of: Some(name.to_owned()), summary: format!("{name}: {}", self.summary), ..self }
     }
 
     /// The same with this measure as the one that matters.

@@ -1,14 +1,14 @@
 //! Can the harness's own eyes and clock be trusted?
 //!
 //! Every observer that the plan implies ([`super::course::watchers`]) must have given signs of life from the steady state
-//! to the end, whether it was ever heard of or not. Every node and the leader key must have been seen, and the harness's
+//! to the end, whether it was ever heard of or not. Every node and every leader key must have been seen, and the harness's
 //! own timers must have fired in time: on a starved machine a slow harness looks like a slow database.
 //! An observer whose target is dead is still alive and says so; silence means that the observer itself is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         grouping::TIMER_LATE_US,
         phases::milliseconds,
@@ -24,7 +24,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Were all observers alive to the end, and did the harness's own timers fire in time?",
     measures: &["timer_late_ms", "observer_silence_ms"],
-    safety: true,
+    over: Over::Scenario,
     judge,
 };
 
@@ -107,18 +107,20 @@ fn silences(evidence: &Evidence<'_>, until_us: u64) -> Vec<(String, Option<u64>)
 /// What should have been observed and never was.
 fn unseen(evidence: &Evidence<'_>) -> Vec<String> {
     let mut nodes: BTreeSet<&str> = evidence.plan.nodes.iter().map(String::as_str).collect();
-    let (mut key, mut alive) = (false, false);
+    let (plan, mut alive) = (evidence.plan, false);
     for event in evidence.events {
         match &event.what {
             Occurrence::NodeState(state) => drop(nodes.remove(state.node.as_str())),
-            Occurrence::LeaderKey { .. } => key = true,
             Occurrence::ObserverAlive { .. } => alive = true,
             _ => {}
         }
     }
     let mut unseen: Vec<String> = nodes.into_iter().map(|node| format!("the node {node}")).collect();
-    let has_dcs = !evidence.plan.dcs.is_empty();
-    unseen.extend((has_dcs && !key).then(|| "the leader key".to_owned()));
+    let has_key = plan.clusters.iter().filter(|cluster| plan.dcs_of(cluster).is_some());
+    for cluster in has_key.filter(|cluster| evidence.leader_key_of(&cluster.name).is_empty()) {
+        let of = if plan.clusters.len() > 1 { format!(" of {}", cluster.name) } else { String::new() };
+        unseen.push(format!("the leader key{of}"));
+    }
     unseen.extend((!alive).then(|| "any sign of life".to_owned()));
     unseen
 }

@@ -13,18 +13,21 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         onset::CLOSE_SCHEDULE_US,
-        phases::{WRITE, milliseconds},
+        phases::milliseconds,
         record::{Tried, reached_us},
         watchers::{is_of_a_release, tried},
     },
     harness_was_sound::SILENCE_US,
 };
-use crate::history::{
-    Event, Occurrence,
-    event::{ClientKind, Milestone, Operation},
+use crate::{
+    history::{
+        Event, Occurrence,
+        event::{ClientKind, Milestone, Operation},
+    },
+    topology::WRITE,
 };
 
 const NAME: &str = "load_was_real";
@@ -33,7 +36,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Was there a steady state, and enough load before and through the fault to see anything?",
     measures: &["writes_before_fault", "acknowledged_share", "prober_schedule_ms", "prober_gap_ms"],
-    safety: true,
+    over: Over::Scenario,
     judge,
 };
 
@@ -106,12 +109,15 @@ fn untried(
 ) -> Vec<String> {
     let holds_sessions = is_of_a_release(evidence);
     let before_us = fault_us.unwrap_or(end_us);
+    // Whoever connects to a cluster that follows another one for writing gets no session to hold.
+    let plan = evidence.plan;
+    let is_blocked = |endpoint: &str| plan.endpoint(endpoint).is_some_and(|endpoint| plan.is_blocked(endpoint));
     let mut doubts = Vec::new();
     for (endpoint, operation) in tried(evidence.plan) {
         let own =
             || all.iter().filter(|tried| tried.attempt.endpoint == endpoint && tried.attempt.operation == operation);
         let held = |tried: &Tried<'_>| tried.attempt.client_kind == ClientKind::Held && tried.started_us() <= before_us;
-        if holds_sessions && !own().any(held) {
+        if holds_sessions && !is_blocked(endpoint) && !own().any(held) {
             doubts.push(format!("no session with {endpoint} was opened before the fault and held"));
         }
         let starts = own().filter(|tried| tried.is_fresh(endpoint, operation)).map(Tried::started_us);

@@ -10,19 +10,26 @@
 //! Patroni holds a candidate to `maximum_lag_on_failover` by the position that the primary told the DCS in its last loop,
 //! so what was written since then may be missing beyond that. Here the real position counts.
 //!
+//! A cluster that follows another one elects nobody to be promoted: there, what was written until the promotion was ordered
+//! counts, and what it lacked is the lag of that moment.
+//!
 //! `promotions` counts them, and `primary_changes` how often another node than before became primary: a node that is
 //! demoted and promoted again counts as the first alone. Both are stated also if nothing was promoted, where a scenario
 //! asks. A promotion whose history nobody read, or from a timeline on which nobody saw a position, is inconclusive.
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         primaries::Sign,
-        record::{KeyChange, reached_us},
+        record::{reached_us, runbook},
     },
-    timelines::{Switch, switches},
+    timelines::{Switch, switch_of, switches},
 };
-use crate::{history::event::Milestone, quantity::written::number};
+use crate::{
+    history::event::{Milestone, RunbookStep},
+    quantity::written::number,
+    topology::Cluster,
+};
 
 const NAME: &str = "promotion";
 
@@ -30,7 +37,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "How much of the old primary's WAL did a node lack when it was promoted?",
     measures: &["promoted_behind_bytes", "promotions", "primary_changes"],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 
@@ -56,8 +63,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let signs = evidence.signs();
     let switches = switches(evidence.events);
-    let keys = evidence.leader_key();
-    let promotions = Seen { signs, switches: &switches, keys }.promotions(after_us);
+    let promotions = Seen { evidence, signs, switches: &switches }.promotions(after_us);
     if promotions.is_empty() && expectations.is_empty() {
         return Vec::new();
     }
@@ -101,13 +107,13 @@ fn finding(promotions: &[Promotion<'_>], signs: &[Sign<'_>]) -> Finding {
 }
 
 /// What was seen of primaries and timelines.
-struct Seen<'a> {
+struct Seen<'a, 'e> {
+    evidence: &'a Evidence<'e>,
     signs: &'a [Sign<'a>],
     switches: &'a [Switch<'a>],
-    keys: &'a [KeyChange<'a>],
 }
 
-impl<'a> Seen<'a> {
+impl<'a> Seen<'a, '_> {
     /// Every timeline that was begun after this instant, in the order of their beginning. The one that was led before it
     /// was there already, whenever its history was read.
     fn promotions(&self, after_us: u64) -> Vec<Promotion<'a>> {
@@ -119,7 +125,7 @@ impl<'a> Seen<'a> {
             if begun_us >= after_us && !(before && self.is_only(switch)) && !self.is_past(switch) {
                 let (node, primary_us) =
                     first.map_or((self.teller(switch), switch.at_us), |sign| (sign.node, sign.to_us));
-                let written = self.written(switch.origin.parent, self.elected_us(node, primary_us));
+                let written = self.written(node, switch.origin.parent, self.elected_us(node, primary_us));
                 let lacked = written.map(|(lsn, seq)| (lsn.saturating_sub(switch.origin.switch_lsn), seq));
                 let evidence = first.map(|sign| sign.seq).into_iter().chain([switch.seq]).collect();
                 let timeline = switch.timeline;
@@ -169,16 +175,37 @@ impl<'a> Seen<'a> {
         switch.told_by.first().copied().unwrap_or_default()
     }
 
-    /// When the node got the leader key, before it was seen as a primary; that instant if nobody saw the key.
+    /// When the node got the leader key, before it was seen as a primary; that instant if nobody saw the key. In a cluster
+    /// that followed until then, when its promotion was ordered.
     fn elected_us(&self, node: &str, primary_us: u64) -> u64 {
-        let mut own = self.keys.iter().filter(|change| change.holder == Some(node) && change.at_us <= primary_us);
-        own.next_back().map_or(primary_us, |change| change.at_us)
+        let cluster = self.evidence.whole.cluster_of(node).or(self.evidence.leading());
+        let keys = cluster.map(|cluster| self.evidence.leader_key_of(&cluster.name)).unwrap_or_default();
+        let mut own = keys.iter().filter(|change| change.holder == Some(node) && change.at_us <= primary_us);
+        let key_us = own.next_back().map_or(primary_us, |change| change.at_us);
+        let Some(cluster) = cluster.filter(|cluster| cluster.follows.is_some()) else { return key_us };
+        let led = |sign: &Sign<'_>| cluster.nodes.iter().any(|own| own == sign.node) && sign.to_us < key_us;
+        match self.signs.iter().any(led) {
+            true => key_us,
+            false => self.ordered_us(cluster, primary_us).unwrap_or(primary_us),
+        }
     }
 
-    /// The highest position on a timeline that anyone saw until an instant, and the event that shows it.
-    fn written(&self, on: u32, until_us: u64) -> Option<(u64, u64)> {
+    /// When a cluster was last told to follow no more, until an instant.
+    fn ordered_us(&self, cluster: &Cluster, until_us: u64) -> Option<u64> {
+        let steps = runbook(self.evidence.events).filter(|done| done.at_us <= until_us);
+        let mut ordered =
+            steps.filter(|done| done.step == RunbookStep::PromotionOrdered && done.cluster == cluster.name);
+        ordered.next_back().map(|done| done.at_us)
+    }
+
+    /// The highest position on a node's timeline of this number that anyone saw until an instant, and the event that shows
+    /// it.
+    fn written(&self, node: &str, on: u32, until_us: u64) -> Option<(u64, u64)> {
+        let begun = |node: &str| switch_of(self.switches, self.evidence.whole, node, on).map(|switch| switch.origin);
+        // Another cluster may have led on another timeline of that number.
+        let is_other = |of: &str| begun(of).zip(begun(node)).is_some_and(|(one, other)| one != other);
         let until = self.signs.iter().filter(|sign| sign.timeline == on && sign.to_us <= until_us);
-        until.filter_map(|sign| Some((sign.lsn?, sign.seq))).max()
+        until.filter(|sign| !is_other(sign.node)).filter_map(|sign| Some((sign.lsn?, sign.seq))).max()
     }
 }
 

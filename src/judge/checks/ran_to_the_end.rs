@@ -3,7 +3,7 @@
 //! What a killed run left behind proves failures, but no pass: what would have come after is unknown. So does a step
 //! that the harness could not carry out, and the loss of the ground on which the harness itself stands. A step of the user's own that fails is a failure: it asserts something.
 
-use super::{Check, Evidence, Finding, Outcome};
+use super::{Check, Evidence, Finding, Outcome, Over};
 use crate::history::Occurrence;
 
 const NAME: &str = "ran_to_the_end";
@@ -12,7 +12,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Did the scenario run to its end, with every step carried out?",
     measures: &[],
-    safety: true,
+    over: Over::Scenario,
     judge,
 };
 

@@ -26,17 +26,18 @@ mod reads;
 mod words;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         grouping::Watched,
         outage::Window,
-        phases::{Course, Failover, Phase, PhaseName, WRITE, milliseconds},
+        phases::{Course, Failover, PHASES, Phase, PhaseName, milliseconds},
         record::{GROUND_NOTICED_WITHIN_US, Tried},
     },
 };
 use crate::{
     history::event::{Bound, Expectation, Operation},
     plan::Span,
+    topology::READ,
 };
 use clients::{longest_client_gap_ms, old_primary_writes_ms, unserved_writer};
 pub(super) use doubt::doubted_by_lateness;
@@ -52,6 +53,8 @@ pub const OUTAGES: &str = "outages";
 pub const LONGEST_CLIENT_GAP_MS: &str = "longest_client_gap_ms";
 pub const READ_OUTAGE_MS: &str = "read_outage_ms";
 pub const STALE_READ_MS: &str = "stale_read_ms";
+pub const READ_OUTAGES: &str = "read_outages";
+pub const LONGEST_READ_GAP_MS: &str = "longest_read_gap_ms";
 pub const OLD_PRIMARY_WRITES_MS: &str = "old_primary_writes_ms";
 const OUTAGE_ONSET_MS: &str = "outage_onset_ms";
 const OUTAGE_ONSET_ERROR_MS: &str = "outage_onset_error_ms";
@@ -60,46 +63,65 @@ const SESSIONS_CLOSED_MS: &str = "sessions_closed_ms";
 const NOT_RECOVERED_FOR_MS: &str = "not_recovered_for_ms";
 const READS_NOT_RECOVERED_FOR_MS: &str = "reads_not_recovered_for_ms";
 
+/// Measures that stand behind the phases.
+const OTHERS: &[&str] = &[
+    TOTAL_OUTAGE_MS,
+    OUTAGES,
+    OUTAGE_ONSET_MS,
+    OUTAGE_ONSET_ERROR_MS,
+    OUTAGE_BEFORE_FAULT_MS,
+    LONGEST_CLIENT_GAP_MS,
+    READ_OUTAGE_MS,
+    READ_OUTAGES,
+    LONGEST_READ_GAP_MS,
+    STALE_READ_MS,
+    OLD_PRIMARY_WRITES_MS,
+    SESSIONS_CLOSED_MS,
+    NOT_RECOVERED_FOR_MS,
+    READS_NOT_RECOVERED_FOR_MS,
+];
+
+/// The outage, each phase of it, and the others.
+const MEASURES: [&str; 1 + PHASES.len() + OTHERS.len()] = {
+    let mut measures = [WRITE_OUTAGE_MS; 1 + PHASES.len() + OTHERS.len()];
+    let mut index = 0;
+    while index < PHASES.len() + OTHERS.len() {
+        measures[1 + index] = if index < PHASES.len() { PHASES[index].measure } else { OTHERS[index - PHASES.len()] };
+        index += 1;
+    }
+    measures
+};
+
 pub const CHECK: Check = Check {
     name: NAME,
     question: "How long could clients not write or read after each fault, and in which phases was the time spent?",
-    measures: &[
-        WRITE_OUTAGE_MS,
-        PhaseName::Detect.measure(),
-        PhaseName::Elect.measure(),
-        PhaseName::Promote.measure(),
-        PhaseName::Restart.measure(),
-        PhaseName::Route.measure(),
-        PhaseName::MarkDown.measure(),
-        PhaseName::FirstWrite.measure(),
-        TOTAL_OUTAGE_MS,
-        OUTAGES,
-        OUTAGE_ONSET_MS,
-        OUTAGE_ONSET_ERROR_MS,
-        OUTAGE_BEFORE_FAULT_MS,
-        LONGEST_CLIENT_GAP_MS,
-        READ_OUTAGE_MS,
-        STALE_READ_MS,
-        OLD_PRIMARY_WRITES_MS,
-        SESSIONS_CLOSED_MS,
-        NOT_RECOVERED_FOR_MS,
-        READS_NOT_RECOVERED_FOR_MS,
-    ],
-    safety: true,
+    measures: &MEASURES,
+    over: Over::Lineage,
     judge,
 };
 
 /// Measures of the scenario, and not of each outage.
-pub const OF_SCENARIO: &[&str] = &[TOTAL_OUTAGE_MS, OUTAGES, LONGEST_CLIENT_GAP_MS, READ_OUTAGE_MS, STALE_READ_MS];
+pub const OF_SCENARIO: &[&str] = &[
+    TOTAL_OUTAGE_MS,
+    OUTAGES,
+    LONGEST_CLIENT_GAP_MS,
+    READ_OUTAGE_MS,
+    READ_OUTAGES,
+    LONGEST_READ_GAP_MS,
+    STALE_READ_MS,
+];
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let all = evidence.attempts();
     let found = evidence.failovers();
     let scene = Scene { evidence, all, found, watched: Watched::of(evidence.events) };
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
+    let expectations: Vec<Expectation> =
+        evidence.expectations(NAME).filter_map(|own| asked_of(evidence, own)).collect();
+    let expectations: Vec<&Expectation> = expectations.iter().collect();
+    let is_fresh = |tried: &Tried<'_>| tried.is_fresh(evidence.write_endpoint(), Operation::Write);
     let mut findings = match found.is_empty() {
         true => scene.without_fault(&expectations),
-        false if !all.iter().any(|tried| tried.is_fresh(WRITE, Operation::Write)) => {
+        false if !all.iter().any(is_fresh) => {
             let summary = "no fresh client tried to write through the endpoint, so no outage could be seen";
             vec![Finding::new(NAME, Outcome::Inconclusive, summary)]
         }
@@ -107,6 +129,21 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     findings.extend(scene.before_fault());
     findings
+}
+
+/// What is expected of this lineage. Of one that no fault hit, no outage need be there, nor what one would have; and reads
+/// are asked of the one whose clients read.
+fn asked_of(evidence: &Evidence<'_>, expectation: &Expectation) -> Option<Expectation> {
+    let measure = expectation.measure.as_str();
+    let of_reads = [READ_OUTAGE_MS, STALE_READ_MS].contains(&measure);
+    if evidence.is_part() && of_reads && evidence.plan.endpoint(READ).is_none() {
+        return None;
+    }
+    match evidence.is_hit() {
+        true => Some(expectation.clone()),
+        false if measure == WRITE_OUTAGE_MS || OF_SCENARIO.contains(&measure) => without_least(expectation),
+        false => None,
+    }
 }
 
 /// An outage of new connections alone that nobody expected is known to their interval only: a bound that lies within it
@@ -146,7 +183,8 @@ impl Scene<'_, '_> {
         // One that was never confirmed may have struck all the same.
         let injected_us = self.evidence.faults().iter().map(|fault| fault.injecting_us).min();
         let fault_us = first.map(|failover| failover.effect_from_us).or(injected_us);
-        let fresh = self.all.iter().copied().filter(|tried| tried.is_fresh(WRITE, Operation::Write));
+        let endpoint = self.evidence.write_endpoint();
+        let fresh = self.all.iter().copied().filter(|tried| tried.is_fresh(endpoint, Operation::Write));
         let fresh: Vec<_> = fresh.collect();
         let mut before = self.watched.before_first_fault(&fresh, fault_us);
         if first.is_some_and(|failover| failover.began_before_fault) {
@@ -174,9 +212,7 @@ impl Scene<'_, '_> {
             expectations.iter().copied().partition(|expectation| OF_SCENARIO.contains(&expectation.measure.as_str()));
         let mut findings = self.of_outages(&own, &of_scenario, &error);
         findings.extend(scenario.iter().map(|expectation| match &reads {
-            Some(reads) if [READ_OUTAGE_MS, STALE_READ_MS].contains(&expectation.measure.as_str()) => {
-                reads.held(expectation, &error)
-            }
+            Some(reads) if reads::MEASURES.contains(&expectation.measure.as_str()) => reads.held(expectation, &error),
             _ => self.hold_scenario(expectation, &of_scenario, &error),
         }));
         findings.extend(reads.iter().flat_map(|reads| reads.doubts(expectations)));
@@ -268,7 +304,7 @@ impl Scene<'_, '_> {
         }
         let hold = |expectation: &Expectation| {
             let mut finding = base.clone();
-            // The proxy had given the old primary up by the time the new one was UP: that cost nothing.
+            // The balancer had given the old primary up by the time the new one was UP: that cost nothing.
             if expectation.measure == PhaseName::MarkDown.measure() && finding.value_of(&expectation.measure).is_none()
             {
                 finding.details.push(Measure::new(&expectation.measure, 0.0));
@@ -288,7 +324,7 @@ impl Scene<'_, '_> {
             return finding;
         }
         let until_us = failover.recovered_us.unwrap_or(failover.watched_until_us);
-        let untried_ms = untried_ms(self.all, failover.outage_from_us, until_us);
+        let untried_ms = untried_ms(self.evidence, failover.outage_from_us, until_us);
         match edges(target).1 {
             Some(most) if measure.value > most && measure.value - untried_ms <= most => {
                 doubted(finding, &format!("the prober tried nothing for {:.1} s of it", untried_ms / 1000.0))
@@ -331,7 +367,8 @@ impl Scene<'_, '_> {
         let tightest = most.min_by(|one, other| one.0.total_cmp(&other.0));
         let deadline_ms = (self.evidence.plan.deadlines.recovered_s.saturating_mul(1000)) as f64 - PATIENCE_SLACK_MS;
         let doubtful_us = if self.watched.ground_lost { GROUND_NOTICED_WITHIN_US } else { 0 };
-        let unknown_ms = stood_still_ms(self.evidence, from_us, until_us).max(untried_ms(self.all, from_us, until_us));
+        let unknown_ms =
+            stood_still_ms(self.evidence, from_us, until_us).max(untried_ms(self.evidence, from_us, until_us));
         let sure_ms = tried_ms - unknown_ms - milliseconds(doubtful_us);
         let outlasted = sure_ms >= deadline_ms || tightest.is_some_and(|(most, _)| sure_ms > most);
         let (outcome, tail) = match outlasted {
@@ -424,13 +461,12 @@ impl Scene<'_, '_> {
         details
     }
 
-    /// From the fault until the proxy closed what sessions still hung on the old primary's server: the longest that a client
-    /// without patience of its own can wait there.
+    /// From the fault until the balancer closed what sessions still hung on the old primary's server: the longest that a
+    /// client without patience of its own can wait there.
     fn sessions_closed(&self, failover: &Failover) -> Option<Measure> {
-        let plan = self.evidence.plan;
-        let closed_us =
-            failover.marked_down_us.filter(|_| plan.topology.settings.haproxy.close_sessions_of_down_server)?;
-        let predicted = plan.predicted_mark_down().filter(|_| failover.predicted.is_some()).map(bounds);
+        let (plan, settings) = (self.evidence.plan, self.evidence.settings());
+        let closed_us = failover.marked_down_us.filter(|_| settings.haproxy.close_sessions_of_down_server)?;
+        let predicted = plan.predicted_mark_down(settings).filter(|_| failover.predicted.is_some()).map(bounds);
         let value = milliseconds(closed_us.saturating_sub(failover.effect_us()));
         Some(Measure { name: SESSIONS_CLOSED_MS.to_owned(), value, predicted })
     }
@@ -446,7 +482,8 @@ fn is_asked(failover: &Failover, measure: &str) -> bool {
         Course::Failover if [SESSIONS_CLOSED_MS, PhaseName::MarkDown.measure()].contains(&measure) => {
             failover.marked_down_us.is_some()
         }
-        Course::Failover | Course::RestartInPlace => {
+        Course::ClusterPromoted if measure == OLD_PRIMARY_WRITES_MS => replaced,
+        Course::Failover | Course::ClusterPromoted | Course::RestartInPlace => {
             let of_phase = failover.phases.iter().any(|phase| phase.name.measure() == measure);
             of_phase || [WRITE_OUTAGE_MS, OUTAGE_ONSET_MS].contains(&measure)
         }
@@ -454,7 +491,7 @@ fn is_asked(failover: &Failover, measure: &str) -> bool {
 }
 
 /// What is expected of an outage that is not the scenario's longest. That clients can't write for a time at least is said
-/// of the longest alone: of two faults that together take etcd's quorum, the first makes no outage.
+/// of the longest alone: of two faults that together take the DCS's quorum, the first makes no outage.
 fn without_least(expectation: &Expectation) -> Option<Expectation> {
     let bound = match expectation.bound {
         Bound::AtLeast(_) => return None,

@@ -2,7 +2,11 @@
 //!
 //! Judged at the moment when the ledgers were read, or the load ended: exactly one node is primary, and every other
 //! node is a standby on the primary's timeline that streams. A node that a fault hit and that was never healed is not
-//! asked for.
+//! asked for, nor those of a cluster that was given up.
+//!
+//! Of clusters that hold the same rows each is judged by itself. One node of all is primary; in a cluster that has it, the
+//! others stream as above. In another cluster every node streams on that timeline, from whomever, and who leads the
+//! cluster streams from outside of it.
 //!
 //! A look that got no answer is taken again: a later one that shows the node in its place counts. What remains is in
 //! doubt, and no failure, where another source contradicts it (the node's ledger was read at that moment), where it is
@@ -20,7 +24,7 @@ mod returns;
 use std::collections::BTreeMap;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         grouping::TIMER_LATE_US,
         ledgers::STALE_US,
@@ -30,9 +34,12 @@ use super::{
     },
     recovery_time::doubted_by_lateness,
 };
-use crate::history::{
-    Event, Occurrence,
-    event::{Bound, Expectation, Milestone, NodeState},
+use crate::{
+    history::{
+        Event, Occurrence,
+        event::{Bound, Expectation, Milestone, NodeState},
+    },
+    plan::Plan,
 };
 use returns::{Return, slowest_return};
 
@@ -43,37 +50,51 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Did every node, the old primary first of all, come back and stream from the new primary?",
     measures: &[REJOIN_MS, "missing_nodes"],
-    safety: true,
+    over: Over::Cluster,
     judge,
 };
 
-fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+fn judge<'e>(evidence: &Evidence<'e>) -> Vec<Finding> {
     let inconclusive = |why: &str| vec![Finding::new(NAME, Outcome::Inconclusive, why)];
     if reached_us(evidence.events, Milestone::LoadStopped).is_none() {
         return inconclusive("the history breaks off before the end of the load, so who rejoined is unknown");
     }
-    let faults = evidence.faults();
-    let asked: Vec<&str> =
-        evidence.plan.nodes.iter().map(String::as_str).filter(|node| !is_down(faults, node)).collect();
-    let end = End::new(evidence);
+    let (asked, end) = (evidence.asked(), End::new(evidence));
     if let Some(node) = asked.iter().find(|node| !end.is_fresh(node)) {
         return inconclusive(&format!("the state of {node} in the end was not observed"));
     }
     // Whoever leads, leads, also one that a fault is still on.
-    let is_primary = |node: &&str| end.is_fresh(node) && end.last[node].2.is_primary();
-    let primaries: Vec<&str> = evidence.plan.nodes.iter().map(String::as_str).filter(is_primary).collect();
-    let [primary] = primaries[..] else { return vec![end.without_one_primary(&asked, &primaries)] };
-    let timeline = end.last[primary].2.timeline;
-    let missing: Vec<&str> =
-        asked.iter().copied().filter(|node| !in_place(end.last[node].2, primary, timeline)).collect();
-    let returned = missing.is_empty().then(|| slowest_return(evidence, faults, &asked, (primary, timeline))).flatten();
-    let finding = finding(&missing, primary, &end, returned);
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
+    let primaries =
+        |nodes: &'e [String]| nodes.iter().map(String::as_str).filter(|node| end.is_primary(node)).collect();
+    let (own, elsewhere): (Vec<&str>, Vec<&str>) = (primaries(&evidence.plan.nodes), end.primaries_elsewhere(evidence));
+    if evidence.is_part() && asked.is_empty() && own.is_empty() {
+        return vec![nobody_asked(evidence)];
+    }
+    let place = match (&own[..], &elsewhere[..]) {
+        ([primary], []) | ([], [primary]) => Place::new(evidence, primary, &end),
+        _ => return vec![end.without_one_primary(&asked, &[own, elsewhere].concat())],
+    };
+    let missing: Vec<&str> = asked.iter().copied().filter(|node| !place.holds(end.last[node].2)).collect();
+    let returned = missing.is_empty().then(|| slowest_return(evidence, &asked, &place, &end)).flatten();
+    let finding = finding(&missing, &place, &end, returned);
+    // Of a cluster that no fault hit, nothing had to come back.
+    let of_return = |expectation: &&Expectation| expectation.measure != REJOIN_MS || evidence.is_hit();
+    let expectations: Vec<_> = evidence.expectations(NAME).filter(of_return).collect();
     if expectations.is_empty() {
         return vec![finding];
     }
-    let late_us = late_us(evidence, faults);
+    let late_us = late_us(evidence, evidence.faults());
     expectations.iter().map(|expectation| held_against(finding.clone(), expectation, returned, late_us)).collect()
+}
+
+/// No node of a cluster has to be there.
+fn nobody_asked(evidence: &Evidence<'_>) -> Finding {
+    let given_up = evidence.given_up();
+    let why = match evidence.plan.clusters.iter().all(|cluster| given_up.contains(cluster.name.as_str())) {
+        true => "the cluster was given up",
+        false => "a fault that was not healed keeps every node away",
+    };
+    Finding::new(NAME, Outcome::Pass, format!("{why}, so none of its nodes is asked for"))
 }
 
 /// How late the harness's timers fired at worst since the first fault was gone.
@@ -86,11 +107,47 @@ fn late_us(evidence: &Evidence<'_>, faults: &[FaultRecord<'_>]) -> u64 {
     late.max().unwrap_or(0)
 }
 
-/// Whether a node is where it belongs. A primary that was restarted in place, or got the leader key back, is too.
-pub(super) fn in_place(state: &NodeState, primary: &str, timeline: Option<u32>) -> bool {
-    match state.node == primary {
-        true => state.is_primary() && state.timeline == timeline,
-        false => state.streams_on(timeline),
+/// Where the nodes of a cluster belong in the end.
+pub(super) struct Place<'a> {
+    /// The one primary, and its timeline.
+    pub primary: &'a str,
+    pub timeline: Option<u32>,
+    /// The plan of the cluster, if the primary is none of its nodes.
+    follower: Option<&'a Plan>,
+    /// The node of such a cluster that leads it, if anybody saw who does.
+    head: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn new(evidence: &Evidence<'a>, primary: &'a str, end: &End<'_>) -> Self {
+        let plan = evidence.plan;
+        let follower = plan.cluster_of(primary).is_none().then_some(plan);
+        let head = evidence.leader_key().last().and_then(|change| change.holder).filter(|_| follower.is_some());
+        Self { primary, timeline: end.last[primary].2.timeline, follower, head }
+    }
+
+    /// Whether a node is where it belongs. A primary that was restarted in place, or got the leader key back, is too. Who
+    /// leads a cluster that follows streams from outside of it.
+    pub fn holds(&self, state: &NodeState) -> bool {
+        if state.node == self.primary {
+            return state.is_primary() && state.timeline == self.timeline;
+        }
+        let leads = self.head == Some(&state.node);
+        state.streams_on(self.timeline) && (!leads || self.streams_from_outside(state))
+    }
+
+    /// Whether a node of a cluster that follows streams from none of its own, by whatever name: WAL that comes from a
+    /// balancer or from another region has the name that the configuration gives it.
+    fn streams_from_outside(&self, state: &NodeState) -> bool {
+        let Some(plan) = self.follower else { return false };
+        let called = |name| plan.topology.host_called(name).map_or(name, |host| host.name.as_str());
+        state.streaming_from.as_deref().is_some_and(|name| plan.cluster_of(called(name)).is_none())
+    }
+
+    /// The node of which a node streams, if it is known: the primary, or one of the same cluster.
+    pub fn sender(&self, state: &'a NodeState) -> &'a str {
+        let own = |name: &&str| self.follower.is_some_and(|plan| plan.cluster_of(name).is_some());
+        state.streaming_from.as_deref().filter(own).unwrap_or(self.primary)
     }
 }
 
@@ -120,6 +177,9 @@ type States<'a> = BTreeMap<&'a str, (u64, u64, &'a NodeState)>;
 struct End<'a> {
     events: &'a [Event],
     until_us: u64,
+    /// The nodes that this is about.
+    own: &'a [String],
+    is_part: bool,
     last: States<'a>,
     outsiders: BTreeMap<&'a str, u64>,
 }
@@ -127,16 +187,45 @@ struct End<'a> {
 impl<'a> End<'a> {
     fn new(evidence: &Evidence<'a>) -> Self {
         let (_, until_us) = watched_span(evidence.events);
-        let outsiders = outsiders(&evidence.plan.nodes, evidence.events);
-        Self { events: evidence.events, until_us, last: last_states(evidence.events, until_us), outsiders }
+        let outsiders = outsiders(&evidence.whole.nodes, evidence.events);
+        let last = last_states(evidence.events, until_us);
+        Self {
+            events: evidence.events,
+            until_us,
+            own: &evidence.plan.nodes,
+            is_part: evidence.is_part(),
+            last,
+            outsiders,
+        }
     }
 
     fn is_fresh(&self, node: &str) -> bool {
         self.last.get(node).is_some_and(|(at_us, ..)| self.until_us.saturating_sub(*at_us) <= STALE_US)
     }
 
+    fn is_primary(&self, node: &str) -> bool {
+        self.is_fresh(node) && self.last[node].2.is_primary()
+    }
+
+    /// Primaries among the nodes that hold the same rows and are of another cluster.
+    fn primaries_elsewhere(&self, evidence: &Evidence<'a>) -> Vec<&'a str> {
+        let (plan, whole) = (evidence.plan, evidence.whole);
+        let Some(origin) = plan.clusters.first().map(|cluster| &whole.lineage_of(cluster).name) else {
+            return Vec::new();
+        };
+        let others = whole.clusters.iter().filter(|other| plan.cluster(&other.name).is_none());
+        let related = others.filter(|other| whole.lineage_of(other).name == *origin);
+        related.flat_map(|other| &other.nodes).map(String::as_str).filter(|node| self.is_primary(node)).collect()
+    }
+
+    /// The last states of the nodes that this is about.
+    fn own(&self) -> impl Iterator<Item = (&str, &(u64, u64, &'a NodeState))> {
+        let is_own = |node: &str| !self.is_part || self.own.iter().any(|own| own == node);
+        self.last.iter().map(|(node, state)| (*node, state)).filter(move |(node, _)| is_own(node))
+    }
+
     fn seqs(&self) -> impl Iterator<Item = u64> {
-        self.last.values().map(|(_, seq, _)| *seq)
+        self.own().map(|(_, (_, seq, _))| *seq)
     }
 
     fn without_one_primary(&self, asked: &[&str], primaries: &[&str]) -> Finding {
@@ -154,13 +243,13 @@ impl<'a> End<'a> {
     }
 
     /// Why it is not certain that a node is missing. Without a timeline it is missing as long as it does not answer.
-    fn doubt(&self, node: &str, following: Option<(&str, Option<u32>)>) -> Option<String> {
+    fn doubt(&self, node: &str, place: Option<&Place<'_>>) -> Option<String> {
         if let Some(outsider) = self.outsiders.keys().next() {
             return Some(format!("{outsider} answers and is not in the plan"));
         }
         let (at_us, _, state) = self.last.get(node)?;
-        let is_missing = |state: &NodeState| match following {
-            Some((primary, timeline)) => !in_place(state, primary, timeline),
+        let is_missing = |state: &NodeState| match place {
+            Some(place) => !place.holds(state),
             None => !state.reachable,
         };
         if !is_missing(state) {
@@ -208,7 +297,7 @@ impl<'a> End<'a> {
 
     /// A node that is in its place by the observer, while its ledger was read on another timeline.
     fn contradiction(&self) -> Option<String> {
-        self.last.iter().find_map(|(node, (.., state))| {
+        self.own().find_map(|(node, (.., state))| {
             let (_, ledger) = self.ledger(node)?;
             let observed = state.timeline.filter(|observed| *observed != ledger)?;
             Some(format!("the ledger of {node} was read on timeline {ledger}, and its observer saw it on {observed}"))
@@ -229,27 +318,22 @@ fn last_states(events: &[Event], until_us: u64) -> States<'_> {
     last
 }
 
-/// Whether a fault took the node away for good.
-pub(crate) fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
-    let is_on = |fault: &FaultRecord<'_>| fault.healing_us.is_none() && fault.healed_us.is_none();
-    faults.iter().any(|fault| fault.hits_node(node) && is_on(fault))
-}
-
-fn finding(missing: &[&str], primary: &str, end: &End<'_>, returned: Option<Return>) -> Finding {
+fn finding(missing: &[&str], place: &Place<'_>, end: &End<'_>, returned: Option<Return>) -> Finding {
     let rejoin_ms = returned.map(|returned| Measure::new(REJOIN_MS, milliseconds(returned.at_most_us)));
     let missing_nodes = Measure::new("missing_nodes", missing.len() as f64);
-    let timeline = end.last[primary].2.timeline;
+    let primary = place.primary;
     let (outcome, summary) = if missing.is_empty() {
         let after = rejoin_ms.as_ref().map(|own| format!(", {:.1} s after the fault was healed", own.value / 1000.0));
-        let summary = format!("every node streams from {primary} on its timeline{}", after.unwrap_or_default());
+        let streams = if place.follower.is_some() { "follows" } else { "streams from" };
+        let summary = format!("every node {streams} {primary} on its timeline{}", after.unwrap_or_default());
         match end.contradiction() {
             Some(contradiction) => (Outcome::Inconclusive, format!("{summary}; but {contradiction}")),
             None => (Outcome::Pass, summary),
         }
     } else {
-        let words: Vec<_> = missing.iter().map(|node| state_words(node, &end.last)).collect();
+        let words: Vec<_> = missing.iter().map(|node| state_words(node, place, &end.last)).collect();
         let summary = format!("not every node follows {primary} in the end: {}", words.join("; "));
-        let doubts: Vec<_> = missing.iter().map(|node| end.doubt(node, Some((primary, timeline)))).collect();
+        let doubts: Vec<_> = missing.iter().map(|node| end.doubt(node, Some(place))).collect();
         match doubts.into_iter().collect::<Option<Vec<String>>>() {
             Some(doubts) => (Outcome::Inconclusive, format!("{summary}; but {}", doubts.join("; "))),
             None => (Outcome::Fail, summary),
@@ -261,7 +345,7 @@ fn finding(missing: &[&str], primary: &str, end: &End<'_>, returned: Option<Retu
         .with_evidence(end.seqs())
 }
 
-fn state_words(node: &str, last: &States<'_>) -> String {
+fn state_words(node: &str, place: &Place<'_>, last: &States<'_>) -> String {
     let Some((_, _, state)) = last.get(node) else { return format!("{node} was not seen") };
     if !state.reachable {
         return format!("{node} does not answer");
@@ -270,7 +354,8 @@ fn state_words(node: &str, last: &States<'_>) -> String {
         return format!("{node} answers with errors");
     }
     let timeline = state.timeline.map_or("an unknown timeline".to_owned(), |number| format!("timeline {number}"));
-    match state.streaming_from {
+    match &state.streaming_from {
+        Some(from) if state.timeline == place.timeline => format!("{node} leads its cluster and streams from {from}"),
         Some(_) => format!("{node} streams, but is on {timeline}"),
         None => format!("{node} is on {timeline} and does not stream"),
     }

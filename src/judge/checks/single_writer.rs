@@ -10,9 +10,12 @@
 //!   attempt that waited in a proxy, or an acknowledgement that came late, proves nothing. An ordinary switchover
 //!   leaves a gap between the reigns, however short; its inner spans never overlap.
 //! - **A write on a superseded timeline**: a node acknowledged a write that started when another node was already
-//!   primary on a higher timeline, by a write or by its own word. This holds also if the two took turns.
+//!   primary on a higher timeline, by a write or by its own word. This holds also if the two took turns. Of two clusters that
+//!   hold the same rows, it is not the higher number that supersedes the other, but what was begun later: a region that was
+//!   promoted does not know how many timelines the lost one had begun.
 //!
-//! Both are judged as exactly 0, whether the scenario asks or not.
+//! Both are judged as exactly 0, whether the scenario asks or not. Any two nodes of clusters that hold the same rows count,
+//! also one in each region; clusters of which none follows the other may both write.
 //!
 //! # What leaves it open
 //!
@@ -27,16 +30,16 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         phases::milliseconds,
         primaries::{Sign, Tenure, tenures},
         record::{KeyChange, Tried, outsiders},
-        reigns::{Reign, reigns},
-        watched::{forged_resets, unwatched},
+        reigns::{Reign, joined},
+        watched::unwatched,
     },
 };
-use crate::history::event::Bound;
+use crate::{history::event::Bound, plan::Plan};
 
 const NAME: &str = "single_writer";
 
@@ -44,7 +47,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Did two nodes ever acknowledge writes at the same time?",
     measures: &["overlap_ms", "superseded_writes", "possible_overlap_ms", "two_primaries_ms", "writes_without_key"],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 
@@ -55,16 +58,14 @@ pub const POSSIBLE_US: u64 = 25_000;
 const KEY_SLACK_US: u64 = 1_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let all = evidence.attempts();
-    let reigns = reigns(all, &forged_resets(evidence.faults()));
+    let (all, reigns) = (evidence.attempts(), evidence.reigns());
     if reigns.is_empty() {
         let summary = "no node acknowledged a write, so there was no writer to judge";
         return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
     }
-    let signs = evidence.signs();
-    let tenures = tenures(signs);
-    let seen = Seen::new(all, &reigns, &tenures, signs, evidence.leader_key());
-    let (outcome, what) = seen.outcome(&elsewhere(evidence, all, &reigns));
+    let tenures = tenures(evidence.signs());
+    let seen = Seen::new(evidence, &tenures);
+    let (outcome, what) = seen.outcome(&elsewhere(evidence, all, reigns));
     let finding = Finding::new(NAME, outcome, format!("{what}{}", seen.other_sources()))
         .with_measure(Measure::new("overlap_ms", seen.overlap_ms))
         .with_details(vec![
@@ -84,7 +85,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 /// Doubts of what was not watched, or does not belong to the plan.
 fn elsewhere(evidence: &Evidence<'_>, all: &[Tried<'_>], reigns: &[Reign]) -> Vec<String> {
-    let outsiders = outsiders(&evidence.plan.nodes, evidence.events);
+    let outsiders = outsiders(&evidence.whole.nodes, evidence.events);
     let outsiders = outsiders.keys().map(|node| format!("{node} answers and is not in the plan"));
     let unwatched = unwatched(evidence, all, reigns).into_iter().map(|gap| {
         let length_s = milliseconds(gap.to_us.saturating_sub(gap.from_us)) / 1000.0;
@@ -113,17 +114,12 @@ struct Seen<'s, 'e> {
 }
 
 impl<'s, 'e> Seen<'s, 'e> {
-    fn new(
-        all: &'s [Tried<'e>],
-        reigns: &'s [Reign],
-        tenures: &'s [Tenure<'e>],
-        signs: &[Sign<'e>],
-        keys: &[KeyChange<'e>],
-    ) -> Self {
+    fn new(evidence: &'s Evidence<'e>, tenures: &'s [Tenure<'e>]) -> Self {
+        let (all, reigns) = (evidence.attempts(), evidence.reigns());
         let writers = || pairs(reigns).filter(|(one, other)| one.node != other.node);
         let overlaps: Vec<_> = writers().filter(|(one, other)| one.overlap_us(other).is_some()).collect();
         let spans = overlaps.iter().filter_map(|(one, other)| one.overlap_us(other)).collect();
-        let superseded: Vec<_> = all.iter().filter(|tried| is_superseded(tried, tenures)).collect();
+        let superseded: Vec<_> = all.iter().filter(|tried| is_superseded(tried, tenures, evidence.whole)).collect();
         let mut overlap_us = union_us(spans);
         if overlap_us == 0 {
             // Taking turns: each such write shows a moment with two writers, which lasted no longer than the write.
@@ -144,10 +140,10 @@ impl<'s, 'e> Seen<'s, 'e> {
             possible_ms: milliseconds(possible_us),
             together,
             two_primaries_ms: milliseconds(union_us(spans)),
-            keyless: keyless(signs, keys),
+            keyless: keyless(evidence),
             superseded,
-            without_key: all.iter().filter(|tried| lacks_key(tried, keys)).collect(),
-            key_watched: !keys.is_empty(),
+            without_key: all.iter().filter(|tried| lacks_key(tried, evidence)).collect(),
+            key_watched: evidence.plan.clusters.iter().any(|own| !evidence.leader_key_of(&own.name).is_empty()),
         }
     }
 
@@ -274,15 +270,36 @@ fn pairs<T>(all: &[T]) -> impl Iterator<Item = (&T, &T)> {
     all.iter().enumerate().flat_map(move |(index, one)| after(index).map(move |other| (one, other)))
 }
 
-/// Whether another node was primary on a higher timeline before this write started.
-fn is_superseded(tried: &Tried<'_>, tenures: &[Tenure<'_>]) -> bool {
+/// Whether another node was primary on a later timeline before this write started. Within a cluster that is the higher
+/// number; of two clusters it is the one on which a primary was seen first after the other. There, the word of a primary on
+/// no higher number shows no promotion.
+fn is_superseded(tried: &Tried<'_>, tenures: &[Tenure<'_>], plan: &Plan) -> bool {
     let Some((node, timeline)) = tried.answered_by().filter(|_| tried.is_write()) else { return false };
-    let above = tenures.iter().filter(|tenure| tenure.node != node && tenure.timeline > timeline);
-    above.map(|tenure| tenure.first_us).any(|first_us| first_us < tried.started_us())
+    let cluster = |node: &str| plan.cluster_of(node).map(|cluster| cluster.name.as_str());
+    let own = tenures.iter().find(|tenure| tenure.node == node && tenure.timeline == timeline);
+    let is_later = |other: &&Tenure<'_>| match cluster(other.node) == cluster(node) {
+        true => other.timeline > timeline,
+        false => {
+            let is_begun = other.written || other.timeline > timeline;
+            is_begun && own.is_some_and(|own| other.first_us > own.first_us)
+        }
+    };
+    let later = tenures.iter().filter(|tenure| tenure.node != node).filter(is_later);
+    later.map(|tenure| tenure.first_us).any(|first_us| first_us < tried.started_us())
 }
 
-/// Primaries whose WAL grew while another node surely held the leader key.
-fn keyless<'e>(signs: &[Sign<'e>], keys: &[KeyChange<'e>]) -> Vec<(Sign<'e>, Sign<'e>)> {
+/// Primaries whose WAL grew while another node of their cluster surely held its leader key.
+fn keyless<'e>(evidence: &Evidence<'e>) -> Vec<(Sign<'e>, Sign<'e>)> {
+    let mut found = Vec::new();
+    for cluster in &evidence.plan.clusters {
+        let is_own = |node: &str| evidence.whole.cluster_of(node).is_none_or(|own| own.name == cluster.name);
+        let signs: Vec<Sign<'e>> = evidence.signs().iter().filter(|sign| is_own(sign.node)).copied().collect();
+        found.extend(without_its_key(&signs, evidence.leader_key_of(&cluster.name)));
+    }
+    found
+}
+
+fn without_its_key<'e>(signs: &[Sign<'e>], keys: &[KeyChange<'e>]) -> Vec<(Sign<'e>, Sign<'e>)> {
     let mut found = Vec::new();
     for (index, change) in keys.iter().enumerate() {
         let Some(holder) = change.holder else { continue };
@@ -302,8 +319,12 @@ fn keyless<'e>(signs: &[Sign<'e>], keys: &[KeyChange<'e>]) -> Vec<(Sign<'e>, Sig
 
 /// Whether the node that acknowledged the write held the key at no time around it. Without any word about the key
 /// nothing can be said.
-fn lacks_key(tried: &Tried<'_>, keys: &[KeyChange<'_>]) -> bool {
+fn lacks_key(tried: &Tried<'_>, evidence: &Evidence<'_>) -> bool {
     let Some((node, _)) = tried.answered_by().filter(|_| tried.is_write()) else { return false };
+    let keys = match evidence.whole.cluster_of(node) {
+        Some(cluster) => evidence.leader_key_of(&cluster.name),
+        None => evidence.leader_key(),
+    };
     let (from_us, to_us) =
         (tried.started_us().saturating_sub(KEY_SLACK_US), tried.ended_us.saturating_add(KEY_SLACK_US));
     // Before the watch began the holder is not known, and nothing can be held against the node.
@@ -312,13 +333,6 @@ fn lacks_key(tried: &Tried<'_>, keys: &[KeyChange<'_>]) -> bool {
 }
 
 /// The time that the spans cover together.
-fn union_us(mut spans: Vec<(u64, u64)>) -> u64 {
-    spans.sort_unstable();
-    let mut covered_us = 0_u64;
-    let mut end_us = 0;
-    for (from_us, to_us) in spans {
-        covered_us = to_us.saturating_sub(from_us.max(end_us)).saturating_add(covered_us);
-        end_us = end_us.max(to_us);
-    }
-    covered_us
+fn union_us(spans: Vec<(u64, u64)>) -> u64 {
+    joined(spans).into_iter().fold(0, |sum, (from_us, to_us)| to_us.saturating_sub(from_us).saturating_add(sum))
 }

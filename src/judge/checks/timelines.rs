@@ -18,17 +18,27 @@
 //! A timeline that was led and whose history nobody read is inconclusive, but for the one that was there in the
 //! beginning: where it left its parent can't be compared. So is one on which a primary was seen at a position before the
 //! place where it began: one of the two is not true.
+//!
+//! # Several clusters that hold the same rows
+//!
+//! A cluster that is promoted takes the next number that it knows of, and the lost one may have begun that number before:
+//! both are there, and histories tell them apart by the places where they began. That is no failure as long as one of them
+//! is left when the other begins: two clusters each led on the number, one after the other, from two places that nodes of
+//! each read. Where they led at the same time, or from one place, nothing tells them apart in time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome,
+    Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         ancestry::Beginning,
         primaries::{Sign, Tenure, tenures},
     },
 };
-use crate::history::{Event, Occurrence, event::Bound};
+use crate::{
+    history::{Event, Occurrence, event::Bound},
+    plan::Plan,
+};
 
 const NAME: &str = "timelines";
 
@@ -36,7 +46,7 @@ pub const CHECK: Check = Check {
     name: NAME,
     question: "Was each timeline begun by one node, at one position?",
     measures: &["ambiguous_timelines", "timelines"],
-    safety: true,
+    over: Over::Lineage,
     judge,
 };
 
@@ -72,6 +82,19 @@ pub fn switches(events: &[Event]) -> Vec<Switch<'_>> {
     switches
 }
 
+/// Where the timeline began on which a node led. Of one cluster whoever follows has the same history. Of several, nodes of
+/// another one may have followed another timeline of that number: it is as the node told first itself, or another node of
+/// its cluster did.
+pub fn switch_of<'s, 'a>(switches: &'s [Switch<'a>], plan: &Plan, node: &str, timeline: u32) -> Option<&'s Switch<'a>> {
+    let mut own = switches.iter().filter(|switch| switch.timeline == timeline);
+    if plan.clusters.len() < 2 {
+        return own.next();
+    }
+    let mates = plan.cluster_of(node).map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
+    let by_mate = |switch: &&Switch<'_>| mates.iter().any(|mate| switch.told_by.contains(mate.as_str()));
+    own.clone().find(|switch| switch.told_by.contains(node)).or_else(|| own.find(by_mate))
+}
+
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let signs = evidence.signs();
     let tenures = tenures(signs);
@@ -80,7 +103,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         let summary = "no node was seen as a primary, so no timeline could be looked at";
         return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
     };
-    let known = Known { first, tenures: &tenures, switches: &switches };
+    let known = Known { first, tenures: &tenures, switches: &switches, plan: evidence.whole };
     let ambiguous = known.ambiguous();
     let unread = known.unread();
     let (outcome, summary, shown) = if !ambiguous.is_empty() {
@@ -125,6 +148,7 @@ struct Known<'s, 'a> {
     first: &'s Sign<'a>,
     tenures: &'s [Tenure<'a>],
     switches: &'s [Switch<'a>],
+    plan: &'s Plan,
 }
 
 impl<'a> Known<'_, 'a> {
@@ -140,7 +164,7 @@ impl<'a> Known<'_, 'a> {
         for number in self.numbers() {
             let leaders: Vec<&Tenure<'a>> = self.tenures.iter().filter(|own| own.timeline == number).collect();
             let origins: Vec<&Switch<'a>> = self.switches.iter().filter(|own| own.timeline == number).collect();
-            if leaders.len() < 2 && origins.len() < 2 {
+            if leaders.len() < 2 && origins.len() < 2 || self.took_turns(&leaders, &origins) {
                 continue;
             }
             let nodes = leaders.iter().map(|own| own.node).collect::<Vec<_>>().join(" and ");
@@ -160,19 +184,38 @@ impl<'a> Known<'_, 'a> {
         found
     }
 
+    /// Whether clusters each led on one number, one after the other, and no two from one place. Of one whose history nobody
+    /// read this is not known, which [`Known::unread`] says.
+    fn took_turns(&self, leaders: &[&Tenure<'a>], origins: &[&Switch<'a>]) -> bool {
+        let cluster = |node: &str| self.plan.cluster_of(node).map(|cluster| cluster.name.as_str());
+        let clusters: BTreeSet<_> = leaders.iter().map(|own| cluster(own.node)).collect();
+        let places: Vec<_> = leaders.iter().filter_map(|own| self.switch_of(own.node, own.timeline)).collect();
+        let apart: BTreeSet<_> = places.iter().map(|switch| switch.origin).collect();
+        // A place from which nobody was seen to lead may have been led from all the same.
+        let all_led = origins.iter().all(|switch| apart.contains(&switch.origin));
+        let in_turns = leaders.windows(2).all(|pair| pair[0].last_us <= pair[1].first_us);
+        let each_own = clusters.len() == leaders.len() && apart.len() == places.len();
+        leaders.len() > 1 && in_turns && each_own && all_led
+    }
+
+    /// Where the timeline began on which a node led: as it told first itself, or another node of its cluster did.
+    fn switch_of(&self, node: &str, timeline: u32) -> Option<&Switch<'a>> {
+        switch_of(self.switches, self.plan, node, timeline)
+    }
+
     /// A primary that was seen before the place where its timeline began.
     fn misplaced<'s>(&'s self, signs: &'s [Sign<'a>]) -> Option<(&'s Sign<'a>, &'s Switch<'a>)> {
         signs.iter().find_map(|sign| {
-            let switch = self.switches.iter().find(|switch| switch.timeline == sign.timeline)?;
+            let switch = self.switch_of(sign.node, sign.timeline)?;
             sign.lsn.is_some_and(|lsn| lsn < switch.origin.switch_lsn).then_some((sign, switch))
         })
     }
 
     /// Tenures on timelines whose history nobody read.
     fn unread(&self) -> Vec<&Tenure<'a>> {
-        let read = |timeline: u32| self.switches.iter().any(|switch| switch.timeline == timeline);
+        let read = |own: &Tenure<'_>| self.switch_of(own.node, own.timeline).is_some();
         let own = self.tenures.iter();
-        own.filter(|tenure| tenure.timeline != self.first.timeline && !read(tenure.timeline)).collect()
+        own.filter(|tenure| tenure.timeline != self.first.timeline && !read(tenure)).collect()
     }
 }
 

@@ -89,6 +89,10 @@ pub enum Subject {
     AllDown,
     /// A node was taken out of the cluster, and clients felt no other fault.
     MemberRemoved,
+    /// A cluster followed another one, while clients wrote there.
+    Follows,
+    /// A follower's slot was needed: nobody used it for a while, or another node of the cluster became primary.
+    SlotNeeded,
 }
 
 impl Subject {
@@ -104,6 +108,10 @@ impl Subject {
             Subject::CutOff => "a failover from a primary that was cut off",
             Subject::AllDown => "an outage with every node hit",
             Subject::MemberRemoved => "a node taken out of the cluster",
+            Subject::Follows => "a cluster that follows another one",
+            Subject::SlotNeeded => {
+                "a follower's slot that was unused for a while, or a new primary that had to have it"
+            }
         }
     }
 }

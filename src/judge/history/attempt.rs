@@ -1,5 +1,7 @@
 //! What clients tried, how it ended, and what is left of it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How a client reaches PostgreSQL.
@@ -36,6 +38,10 @@ pub struct Attempt {
     /// When it began: for the prober, when it was due on its fixed schedule.
     pub started_us: u64,
     pub outcome: AttemptOutcome,
+    /// What a read saw of the first writers of the load: of each, the sequence of its newest row, or 0. `None`: it was
+    /// no read, it was not answered, or this was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saw: Option<BTreeMap<u32, u64>>,
 }
 
 /// How an attempt ended.

@@ -214,6 +214,12 @@ pub enum Occurrence {
         /// PostgreSQL's `wal_status`: `reserved`, `extended`, `unreserved` or `lost`.
         wal_status: Option<String>,
     },
+    /// A node answered, and has no replication slot of this name, which a follower of its cluster uses; recorded as
+    /// `SlotState` is.
+    SlotAbsent {
+        node: String,
+        slot: String,
+    },
     /// A Patroni agent as its REST API shows it; recorded on each change.
     AgentState {
         node: String,
@@ -423,6 +429,9 @@ pub struct NodeState {
     pub streaming_from: Option<String>,
     /// A primary: its standbys that stream, with their synchronous state (`sync`, `async`, `quorum`).
     pub standbys: BTreeMap<String, String>,
+    /// When the node was asked: what it told was so at some instant from then until the event. `None`: not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_us: Option<u64>,
 }
 
 impl NodeState {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, PlannedEndpoint};
+use super::{Plan, PlannedEndpoint, PredictedFailover};
 use crate::{
     services::{Front, Serves, ServiceKind, Settings, Site, Upstream, service},
-    topology::{Cluster, NamedEndpoint, Topology, Written},
+    topology::{Cluster, NamedEndpoint, Topology, WRITE, Written},
 };
 
 /// One consensus group.
@@ -68,6 +68,52 @@ impl Plan {
             origin = next;
         }
         origin
+    }
+
+    /// The clusters that hold the same rows: each that follows nobody with those that follow it, in the order of the plan.
+    pub fn lineages(&self) -> Vec<Vec<&Cluster>> {
+        let mut lineages: Vec<Vec<&Cluster>> = Vec::new();
+        for cluster in &self.clusters {
+            let origin = &self.lineage_of(cluster).name;
+            match lineages.iter_mut().find(|known| self.lineage_of(known[0]).name == *origin) {
+                Some(known) => known.push(cluster),
+                None => lineages.push(vec![cluster]),
+            }
+        }
+        lineages
+    }
+
+    /// What the plan says of these clusters: their nodes, DCSs and endpoints, and what the settings of the one that leads
+    /// predict. An endpoint that is of no cluster leads to all of them.
+    pub fn part(&self, clusters: &[&Cluster]) -> Self {
+        let is_own = |name: &str| clusters.iter().any(|cluster| cluster.name == name);
+        let mut part = self.clone();
+        part.clusters.retain(|cluster| is_own(&cluster.name));
+        part.nodes.retain(|node| self.cluster_of(node).is_some_and(|cluster| is_own(&cluster.name)));
+        part.dcs.retain(|dcs| clusters.iter().any(|cluster| cluster.dcs == dcs.members));
+        part.endpoints.retain(|endpoint| endpoint.of.as_deref().is_none_or(is_own));
+        let leading = clusters.iter().find(|cluster| cluster.follows.is_none()).or(clusters.first());
+        if let Some(leading) = leading {
+            part.predicted = self.predicted_of(leading);
+        }
+        part
+    }
+
+    /// What a cluster's settings predict.
+    pub fn predicted_of(&self, cluster: &Cluster) -> PredictedFailover {
+        PredictedFailover::of(&self.services, self.settings_of(cluster))
+    }
+
+    /// The endpoint at which applications write, or else the first that leads to a primary.
+    pub fn write_endpoint(&self) -> Option<&PlannedEndpoint> {
+        let leads = |endpoint: &&PlannedEndpoint| endpoint.serves.is_for_writes() && !self.is_blocked(endpoint);
+        self.endpoint(WRITE).or_else(|| self.endpoints.iter().find(leads))
+    }
+
+    /// The hosts of the nodes, of the members of DCSs and of the endpoints, some of them several times.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        let at = self.endpoints.iter().map(|endpoint| endpoint.at.host.as_str());
+        self.nodes.iter().map(String::as_str).chain(self.dcs_members()).chain(at)
     }
 
     /// Whether an endpoint leads to nobody for as long as its cluster follows another one: it serves a primary.

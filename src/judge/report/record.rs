@@ -1,6 +1,6 @@
 //! What reports show of a scenario's events.
 
-use super::drawing::{PhaseMark, Timeline};
+use super::drawing::{Measured, PhaseMark, Timeline};
 use crate::{
     history::{Event, Occurrence, event::Expectation},
     plan::Plan,
@@ -59,7 +59,9 @@ fn timeline(plan: &Plan, verdict: &ScenarioVerdict, events: &[Event]) -> Option<
         to_us: phase.to_us,
     });
     let origin_us = verdict.failovers.first().map(|failover| failover.effect_from_us);
-    let mut timeline = Timeline::new(plan, &events.iter().collect::<Vec<_>>(), origin_us, phases.collect())?;
+    let two_writers_us = verdict.two_writers_us.clone();
+    let measured = Measured { origin_us, phases: phases.collect(), two_writers_us };
+    let mut timeline = Timeline::new(plan, &events.iter().collect::<Vec<_>>(), measured)?;
     timeline.overlap_ms = overlap_ms(verdict);
     Some(timeline)
 }

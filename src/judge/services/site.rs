@@ -72,6 +72,11 @@ impl Serves {
     pub fn is_for_reads(self) -> bool {
         self == Serves::Standbys
     }
+
+    /// Whether it leads clients to whoever accepts writes.
+    pub fn is_for_writes(self) -> bool {
+        matches!(self, Serves::Primary | Serves::Leader)
+    }
 }
 
 impl Site<'_> {

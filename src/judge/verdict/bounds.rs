@@ -7,7 +7,7 @@
 //! - at least the `p` for which `k` or more would.
 //!
 //! Each bound holds by itself with the stated confidence, whatever the distribution of what was measured. Where trials
-//! differ in their chance to miss (the phase of the lease, the node that leads etcd), the upper bound stays valid for
+//! differ in their chance to miss (the phase of the lease, the node that leads the DCS), the upper bound stays valid for
 //! their mean as long as `k` ≤ `n p` − 1 (Hoeffding 1956).
 //!
 //! Bounds of a quantile are values of the sorted trials (order statistics): `r − 1` or fewer of `n` trials lie below the

@@ -181,9 +181,14 @@ fn keeps(value: &TrialValue, bound: Bound, error_ms: f64) -> Option<bool> {
     value.keeps(bound).filter(|_| !near)
 }
 
-/// How late the harness's timers were, in milliseconds, where a time is measured by them; else a negative number, for
-/// then no value is near.
+/// By how much a time may be off, in milliseconds: as late as the harness's timers were, where it is measured by them, or
+/// what a check says of its own figures. Else a negative number, for then no value is near.
 fn error_ms(target: &ClaimTarget, verdict: &ScenarioVerdict) -> f64 {
+    // A check that knows its resolution tells it beside the figure.
+    let own = target.measure.strip_suffix("_ms").map(|name| format!("{name}_resolution_ms")).unwrap_or_default();
+    if let Some(resolution) = measured(verdict, &target.check, &own).map(|measure| measure.value).reduce(f64::max) {
+        return resolution;
+    }
     let is_time = target.check == recovery_time::CHECK.name && target.measure.ends_with("_ms");
     let late = measured(verdict, harness_was_sound::CHECK.name, "timer_late_ms").map(|measure| measure.value);
     if is_time { late.fold(0.0, f64::max) } else { -1.0 }

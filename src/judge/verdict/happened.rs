@@ -6,9 +6,12 @@ use super::{Failover, Finding};
 use crate::{
     checks::{
         Evidence,
-        course::{phases::Course, record::FaultRecord},
-        promotion,
-        rejoin::is_down,
+        course::{
+            following,
+            phases::Course,
+            record::{FaultRecord, is_down},
+        },
+        promotion, slot,
     },
     claims::Subject,
     history::{Occurrence, event::NodeState},
@@ -46,6 +49,8 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::Rewind, took_over.iter().any(|failover| had_to_rewind(evidence, &faults, failover)));
     when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));
     let hit = |node: &String| faults.iter().any(|fault| fault.hits_node(node));
+    when(Subject::Follows, !following::spans(evidence.plan, evidence.events).is_empty());
+    when(Subject::SlotNeeded, slot::was_tested(evidence));
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
 }

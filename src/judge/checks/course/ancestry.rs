@@ -2,12 +2,17 @@
 //!
 //! A timeline is more than its number: two nodes that are cut off from each other can begin the same number at different
 //! places. It is known by number, parent and the place where it left its parent, as the history file of a node tells
-//! them ([`Occurrence::TimelineSwitch`]); the first timeline was begun by nobody.
+//! them ([`Occurrence::TimelineSwitch`]); the first timeline was begun by nobody. Of several clusters that hold the same
+//! rows, a lost one and the one that was promoted in its place may have begun one number each: there, what the nodes of a
+//! cluster tell counts for its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::Tried;
-use crate::history::{Event, Occurrence};
+use crate::{
+    history::{Event, Occurrence},
+    plan::Plan,
+};
 
 /// Where a timeline was begun. `None` where one is expected: it is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +26,7 @@ const FIRST: u32 = 1;
 
 /// The timelines of a run, as seen from the final primary.
 pub struct Ancestry<'a> {
+    plan: &'a Plan,
     primary: &'a str,
     told: Vec<Told<'a>>,
     /// Nodes that acknowledged writes on each timeline number.
@@ -71,7 +77,12 @@ pub enum Departure {
 
 impl<'a> Ancestry<'a> {
     /// The ancestry of the primary that was on `timeline` in the end; `None`: its timeline is not known.
-    pub fn new(events: &'a [Event], writes: &[Tried<'a>], primary: &'a str, timeline: Option<u32>) -> Self {
+    pub fn new(
+        (plan, events): (&'a Plan, &'a [Event]),
+        writes: &[Tried<'a>],
+        primary: &'a str,
+        timeline: Option<u32>,
+    ) -> Self {
         let told = events.iter().filter_map(|event| match &event.what {
             Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn } => Some(Told {
                 at_us: event.at_us,
@@ -85,9 +96,14 @@ impl<'a> Ancestry<'a> {
         for (node, timeline) in writes.iter().filter_map(Tried::answered_by) {
             writers.entry(timeline).or_default().insert(node);
         }
-        let mut ancestry = Self { primary, told: told.collect(), writers, line: Vec::new() };
+        let mut ancestry = Self { plan, primary, told: told.collect(), writers, line: Vec::new() };
         ancestry.line = timeline.map(|timeline| ancestry.line_to(timeline)).unwrap_or_default();
         ancestry
+    }
+
+    /// The final primary.
+    pub fn primary(&self) -> &'a str {
+        self.primary
     }
 
     fn line_to(&self, last: u32) -> Vec<Stretch> {
@@ -111,13 +127,17 @@ impl<'a> Ancestry<'a> {
         let own = self.told_of(timeline).filter(|told| told.node == self.primary).last();
         match own {
             Some(told) if timeline == last => Begun::At(told.beginning),
-            _ => self.agreed(timeline),
+            _ => self.agreed(timeline, self.primary),
         }
     }
 
-    /// Where a timeline began, if all nodes that tell it agree.
-    fn agreed(&self, timeline: u32) -> Begun {
-        let mut places = self.told_of(timeline).map(|told| told.beginning);
+    /// Where a timeline of a node's history began, if all nodes of its cluster that tell it agree, or else all nodes.
+    fn agreed(&self, timeline: u32, node: &str) -> Begun {
+        let mates = self.plan.cluster_of(node).map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
+        let of_mates = |told: &&Told<'a>| mates.iter().any(|mate| mate == told.node);
+        let by_mates = self.told_of(timeline).any(|told| of_mates(&told));
+        let counts = |told: &&Told<'a>| !by_mates || self.plan.clusters.len() < 2 || of_mates(told);
+        let mut places = self.told_of(timeline).filter(counts).map(|told| told.beginning);
         match places.next() {
             Some(first) if places.all(|other| other == first) => Begun::At(first),
             _ => Begun::Unknown,
@@ -138,13 +158,39 @@ impl<'a> Ancestry<'a> {
         if let Some(told) = before.or(own.first()) {
             return Begun::At(told.beginning);
         }
-        let alone = self.writers.get(&timeline).is_some_and(|nodes| nodes.iter().all(|writer| *writer == node));
+        let alone = self.wrote(timeline, node).all(|writer| writer == node);
         match self.stretch(timeline) {
             Some(last) if last.end_lsn.is_none() && node == self.primary => last.begun,
             // What others followed was begun by the only node that wrote there.
-            _ if alone => self.agreed(timeline),
+            _ if alone => self.agreed(timeline, node),
             _ => Begun::Unknown,
         }
+    }
+
+    /// The nodes of a node's cluster that wrote on a timeline of this number.
+    fn wrote(&self, timeline: u32, node: &str) -> impl Iterator<Item = &'a str> {
+        let cluster = self.plan.cluster_of(node).filter(|_| self.plan.clusters.len() > 1);
+        let is_mate = move |writer: &&str| cluster.is_none_or(|cluster| cluster.nodes.iter().any(|own| own == writer));
+        self.writers.get(&timeline).into_iter().flatten().copied().filter(is_mate)
+    }
+
+    /// Whether what a node wrote on a timeline was left behind because another cluster was promoted in the place of its own:
+    /// where it departs from the final primary's history, a node of another cluster goes on.
+    pub fn left_by_its_cluster(&self, node: &str, timeline: u32, begun: Begun) -> bool {
+        let Some(own) = self.plan.cluster_of(node) else { return false };
+        let at = match begun {
+            _ if self.stretch(timeline).is_some_and(|stretch| stretch.begun == begun) => timeline,
+            Begun::At(beginning) => beginning.parent,
+            _ => timeline,
+        };
+        // The line goes from the latest to the first.
+        let next = self.line.iter().rev().skip_while(|stretch| stretch.timeline != at).nth(1);
+        let begun_by = next.and_then(|next| {
+            let told = self.told_of(next.timeline).filter(|told| Begun::At(told.beginning) == next.begun);
+            told.min_by_key(|told| told.at_us)
+        });
+        let successor = begun_by.map_or(self.primary, |told| told.node);
+        self.plan.cluster_of(successor).is_some_and(|other| other.name != own.name)
     }
 
     fn stretch(&self, timeline: u32) -> Option<&Stretch> {

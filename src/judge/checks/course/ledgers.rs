@@ -71,7 +71,11 @@ impl<'a> Ledgers<'a> {
                 _ => {}
             }
         }
-        let missing = evidence.plan.nodes.iter().filter(|node| !read.contains_key(node.as_str()));
+        let is_own = |node: &str| !evidence.is_part() || evidence.plan.cluster_of(node).is_some();
+        read.retain(|node, _| is_own(node));
+        // What a cluster holds that is gone for good is no doubt of what the others hold.
+        let waited_for = evidence.plan.nodes.iter().filter(|node| !evidence.is_lost(node));
+        let missing = waited_for.filter(|node| !read.contains_key(node.as_str()));
         let mut doubts: Vec<String> = missing
             .map(|node| {
                 let reason = unread.get(node.as_str()).map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -79,7 +83,7 @@ impl<'a> Ledgers<'a> {
             })
             .collect();
         doubts.extend(strangers(evidence, read.keys().copied(), writes));
-        let primary = final_primary(evidence.events, &read);
+        let primary = final_primary(evidence, &read);
         if primary.is_none() && doubts.is_empty() {
             let nobody = "it is not known which node was primary in the end, so whose rows count is unknown";
             doubts.push(nobody.to_owned());
@@ -153,7 +157,7 @@ impl Ledger {
 /// Nodes that the plan does not have: then plan and history are not of one scenario.
 fn strangers<'a>(evidence: &Evidence<'a>, read: impl Iterator<Item = &'a str>, writes: &[Tried<'a>]) -> Option<String> {
     let wrote = writes.iter().filter_map(|tried| tried.answered_by()).map(|(node, _)| node);
-    let unplanned = |node: &&str| !evidence.plan.nodes.iter().any(|planned| planned == node);
+    let unplanned = |node: &&str| !evidence.whole.nodes.iter().any(|planned| planned == node);
     let mut nodes: Vec<&str> = read.chain(wrote).filter(unplanned).collect();
     nodes.sort_unstable();
     nodes.dedup();
@@ -161,13 +165,19 @@ fn strangers<'a>(evidence: &Evidence<'a>, read: impl Iterator<Item = &'a str>, w
     (!nodes.is_empty()).then(|| format!("the plan has no node {names}, so it may not be the plan of this history"))
 }
 
-/// The node that was primary when the ledgers were read; of several, the one on the highest timeline.
-fn final_primary<'a>(events: &[Event], read: &BTreeMap<&'a str, Ledger>) -> Option<&'a str> {
+/// The node that was primary when the ledgers were read. Of several in one cluster it is the one on the highest timeline;
+/// of several clusters, the one whose timeline was begun last.
+fn final_primary<'a>(evidence: &Evidence<'_>, read: &BTreeMap<&'a str, Ledger>) -> Option<&'a str> {
     let is_primary = |(node, ledger): &(&&str, &Ledger)| {
-        let seen = || last_state(events, node, ledger.at_us).and_then(|state| state.role);
+        let seen = || last_state(evidence.events, node, ledger.at_us).and_then(|state| state.role);
         ledger.role.or_else(seen) == Some(Role::Primary)
     };
-    read.iter().filter(is_primary).max_by_key(|(_, ledger)| ledger.timeline).map(|(node, _)| *node)
+    let begun_us = |node: &str, timeline: u32| {
+        let signs = evidence.signs().iter().filter(|sign| sign.node == node && sign.timeline == timeline);
+        signs.map(|sign| sign.to_us).min().filter(|_| evidence.plan.clusters.len() > 1)
+    };
+    let primaries = read.iter().filter(is_primary);
+    primaries.max_by_key(|(node, ledger)| (begun_us(node, ledger.timeline), ledger.timeline)).map(|(node, _)| *node)
 }
 
 /// What a node last answered to its observer by then, if that is fresh. A look that got no answer says nothing of a node

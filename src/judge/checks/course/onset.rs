@@ -5,7 +5,8 @@
 //! time, so the first of their attempts that failed tells more closely when clients lost service. Where these go on
 //! undisturbed, new connections alone were refused, and the time between two of them is the error of the outage's begin.
 
-use super::{outage::Outage, phases::WRITE, record::Tried};
+use super::{outage::Outage, record::Tried};
+use crate::history::event::ClientKind;
 
 /// The widest schedule of the prober from a fault until the recovery of writes has settled: it is the error of an outage.
 pub const CLOSE_SCHEDULE_US: u64 = 20_000;
@@ -13,9 +14,15 @@ pub const CLOSE_SCHEDULE_US: u64 = 20_000;
 /// Clients that lose service with the others do so within this time of each other.
 const TOGETHER_US: u64 = 200_000;
 
-/// The outage with its begin as all clients of the write endpoint tell it. `fresh` are the prober's attempts, `all`
-/// everyone's, both in the order of their start. It began no sooner than `not_before_us`.
-pub(in crate::checks) fn refined(outage: Outage, not_before_us: u64, fresh: &[Tried<'_>], all: &[Tried<'_>]) -> Outage {
+/// The outage with its begin as all clients of the endpoint tell it. `fresh` are the prober's attempts, `all` everyone's, both
+/// in the order of their start. It began no sooner than `not_before_us`.
+pub(in crate::checks) fn refined(
+    outage: Outage,
+    not_before_us: u64,
+    (fresh, all): (&[Tried<'_>], &[Tried<'_>]),
+    endpoint: &str,
+) -> Outage {
+    let of_endpoint = |tried: &Tried<'_>| tried.is_write() && tried.attempt.endpoint == endpoint;
     let served_us = |attempts: &[Tried<'_>], until_us: u64| {
         let own = attempts.iter().filter(|tried| of_endpoint(tried) && tried.acknowledged());
         let last_us = own.map(Tried::started_us).take_while(|at_us| *at_us < until_us).last();
@@ -36,19 +43,15 @@ pub(in crate::checks) fn refined(outage: Outage, not_before_us: u64, fresh: &[Tr
     Outage { from_us, first_seq, onset_error_us: from_us.saturating_sub(served_us(all, from_us)), ..outage }
 }
 
-fn of_endpoint(tried: &Tried<'_>) -> bool {
-    tried.is_write() && tried.attempt.endpoint == WRITE
-}
-
 /// An attempt of a held session or a writer.
 fn is_other(tried: &Tried<'_>) -> bool {
-    !tried.is_fresh(WRITE, tried.attempt.operation)
+    tried.attempt.client_kind != ClientKind::Fresh
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::event::{Attempt, AttemptOutcome, ClientKind, Operation};
+    use crate::history::event::{Attempt, AttemptOutcome, Operation};
 
     /// Attempts of a client each `every_us`, which fail from an instant on.
     fn client(kind: ClientKind, every_us: u64, fails_from_us: u64) -> Vec<Attempt> {
@@ -58,12 +61,13 @@ mod tests {
         };
         let attempt = |at_us| Attempt {
             client_kind: kind,
-            endpoint: WRITE.to_owned(),
+            endpoint: "write".to_owned(),
             operation: Operation::Write,
             client: 1,
             sequence: at_us,
             started_us: at_us,
             outcome: outcome(at_us),
+            saw: None,
         };
         (0..1_000_000).step_by(every_us as usize).map(attempt).collect()
     }
@@ -79,7 +83,7 @@ mod tests {
         all.sort_by_key(Tried::started_us);
         let first = fresh.iter().find(|tried| !tried.acknowledged()).unwrap();
         let outage = Outage { from_us: first.started_us(), ..Outage::default() };
-        let outage = refined(outage, 0, &fresh, &all);
+        let outage = refined(outage, 0, (&fresh, &all), "write");
         (outage.from_us, outage.onset_error_us)
     }
 

@@ -219,6 +219,7 @@ mod tests {
                 sequence: number,
                 started_us,
                 outcome,
+                saw: None,
             };
             (started_us + latency_us, attempt)
         };

@@ -4,17 +4,15 @@
 //! outage exactly. An end that was not seen (an observer was blind) gives its time to the next phase and says so
 //! ([`Phase::seen`]); an end that was seen too late or too early is brought between its neighbours.
 //!
-//! | phase | ends with |
-//! | --- | --- |
-//! | detect | the leader key gone, as the earliest etcd member tells it, at a revision after the fault |
-//! | elect | the leader key held by the node that will acknowledge the recovering write |
-//! | promote | the first write that this node acknowledges directly (its own port, or a writer's session) |
-//! | restart | in place of these three, when the key never changed hands: the same node writes directly again |
-//! | route | the proxy's server for this node UP in the backend `write` |
-//! | mark down | the proxy's server for the old primary DOWN there, if that came last: until then it sends clients to both |
-//! | first write | the client's recovery (see [`super::outage`]) |
+//! Which phases there are stands in [`table`]. Those of a failover follow the leader key; of an outage that a runbook ends by
+//! promoting another cluster they follow its steps ([`runbook`]).
+
+mod runbook;
+pub mod table;
 
 use serde::{Deserialize, Serialize};
+
+pub use table::{PHASES, PhaseName, PhaseRow};
 
 use super::{
     grouping::{Group, Watched, groups},
@@ -28,17 +26,17 @@ use crate::{
         Occurrence,
         event::{AttemptOutcome, ClientKind, Operation},
     },
-    plan::Span,
+    plan::{PlannedDcs, PlannedEndpoint, Span},
 };
 
-/// The endpoint and the proxy's backend for writes.
-pub use crate::topology::WRITE;
-
-/// One outage of the `write` endpoint, as fresh clients saw it, and what the cluster did meanwhile.
+/// One outage of the endpoint for writes, as fresh clients saw it, and what the cluster did meanwhile.
 ///
 /// Times are microseconds on the run's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failover {
+    /// The lineage whose endpoint it is of, where the scenario has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// The faults that it follows. More than one when a fault struck before the outage of another had ended.
     pub faults: Vec<u32>,
     /// The fault surely had not taken effect before this instant …
@@ -66,8 +64,8 @@ pub struct Failover {
     pub new_primary: Option<String>,
     /// The raft leader of the DCS was lost too: its successor grants the lease its full time again.
     pub dcs_leader_lost: bool,
-    /// When the proxy was seen to mark the old primary's server DOWN, if another node took over. Sessions through the proxy
-    /// that hang on a silent server are closed then.
+    /// When the balancer was seen to mark the old primary's server DOWN, if another node took over. Sessions through it that
+    /// hang on a silent server are closed then.
     #[serde(default)]
     pub marked_down_us: Option<u64>,
     /// In the order of time, without gaps: they add up to the outage. Empty if there was no outage, or no end of it.
@@ -86,31 +84,12 @@ pub enum Course {
     NoOutage,
     /// Another member took the leader key over.
     Failover,
+    /// Another cluster was promoted by a runbook.
+    ClusterPromoted,
     /// The leader key stayed: the same node accepted writes again.
     RestartInPlace,
     /// Writes did not come back while clients tried.
     NotRecovered,
-}
-
-/// The phases, each from the end of the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PhaseName {
-    /// Fault to leader key gone.
-    Detect,
-    /// Leader key gone to leader key held by another member.
-    Elect,
-    /// Leader key held to a write on the new primary.
-    Promote,
-    /// Fault to a write on the same node, when PostgreSQL was restarted in place of a failover.
-    Restart,
-    /// A write is possible on the node to the proxy's server UP.
-    Route,
-    /// The proxy's server for the new primary is UP to the one for the old primary DOWN: until then clients are sent to
-    /// either. Only where it took time.
-    MarkDown,
-    /// The proxy's server is UP to the first acknowledged write of the client.
-    FirstWrite,
 }
 
 /// A phase of an outage.
@@ -122,45 +101,6 @@ pub struct Phase {
     pub predicted: Option<Span>,
     /// Whether its end was seen. If not, the phase is empty and its time belongs to the next one.
     pub seen: bool,
-}
-
-impl PhaseName {
-    /// Every phase, in the order in which they can come.
-    pub const ALL: [PhaseName; 7] = [
-        PhaseName::Detect,
-        PhaseName::Elect,
-        PhaseName::Promote,
-        PhaseName::Restart,
-        PhaseName::Route,
-        PhaseName::MarkDown,
-        PhaseName::FirstWrite,
-    ];
-
-    /// The name in reports, and in steps.
-    pub fn name(self) -> &'static str {
-        match self {
-            PhaseName::Detect => "detect",
-            PhaseName::Elect => "elect",
-            PhaseName::Promote => "promote",
-            PhaseName::Restart => "restart",
-            PhaseName::Route => "route",
-            PhaseName::MarkDown => "mark down",
-            PhaseName::FirstWrite => "first write",
-        }
-    }
-
-    /// The name of its measure.
-    pub const fn measure(self) -> &'static str {
-        match self {
-            PhaseName::Detect => "detect_ms",
-            PhaseName::Elect => "elect_ms",
-            PhaseName::Promote => "promote_ms",
-            PhaseName::Restart => "restart_ms",
-            PhaseName::Route => "route_ms",
-            PhaseName::MarkDown => "mark_down_ms",
-            PhaseName::FirstWrite => "first_write_ms",
-        }
-    }
 }
 
 impl Phase {
@@ -198,16 +138,17 @@ impl Failover {
 ///
 /// A fault that was not confirmed has no known instant and is left out: the check `faults_took_effect` says so.
 pub fn failovers(evidence: &Evidence<'_>) -> Vec<Failover> {
-    let all = evidence.attempts();
-    let fresh: Vec<Tried<'_>> = all.iter().copied().filter(|tried| tried.is_fresh(WRITE, Operation::Write)).collect();
+    let (all, endpoint) = (evidence.attempts(), evidence.write_endpoint());
+    let is_fresh = |tried: &Tried<'_>| tried.is_fresh(endpoint, Operation::Write);
+    let fresh: Vec<Tried<'_>> = all.iter().copied().filter(is_fresh).collect();
     let mut faults: Vec<FaultRecord<'_>> =
         evidence.faults().iter().filter(|fault| fault.effect.is_some()).cloned().collect();
     faults.sort_by_key(|fault| fault.effect.map(|effect| (effect.from_us, effect.to_us)));
-    let keys = evidence.leader_key();
     let mut found = Vec::new();
     for group in groups(&faults, &fresh, Watched::of(evidence.events)) {
-        let scene = Scene { evidence, all, fresh: &fresh, keys, faults: group.faults };
-        let outages = group.outages.iter().map(|outage| refined(*outage, group.window.from_us, &fresh, all));
+        let scene = Scene { evidence, endpoint, all, fresh: &fresh, faults: group.faults };
+        let outages =
+            group.outages.iter().map(|outage| refined(*outage, group.window.from_us, (&fresh, all), endpoint));
         let (ended, open): (Vec<Outage>, Vec<Outage>) = outages.partition(|outage| outage.to_us.is_some());
         if open.is_empty() || !ended.is_empty() {
             found.push(scene.failover(&group, ended));
@@ -222,9 +163,10 @@ pub fn failovers(evidence: &Evidence<'_>) -> Vec<Failover> {
 /// What is needed to tell the course of one outage.
 struct Scene<'s, 'e> {
     evidence: &'s Evidence<'e>,
+    /// The name of the endpoint.
+    endpoint: &'s str,
     all: &'s [Tried<'e>],
     fresh: &'s [Tried<'e>],
-    keys: &'s [KeyChange<'e>],
     faults: &'s [FaultRecord<'e>],
 }
 
@@ -233,12 +175,13 @@ type End = Option<(u64, u64)>;
 
 impl Scene<'_, '_> {
     fn failover(&self, group: &Group<'_, '_>, outages: Vec<Outage>) -> Failover {
-        let window = group.window;
+        let (window, plan) = (group.window, self.evidence.whole);
         let effects = self.faults.iter().filter_map(|fault| fault.effect);
         let effect_from_us = effects.clone().next().map_or(window.from_us, |effect| effect.from_us);
         let last_start_us = self.fresh.last().map_or(window.from_us, Tried::started_us);
         let watched_until_us = window.until_us.min(last_start_us).max(window.from_us);
         let mut failover = Failover {
+            of: None,
             faults: self.faults.iter().map(|fault| fault.injecting.fault).collect(),
             effect_from_us,
             effect_to_us: effects.clone().next().map_or(effect_from_us, |effect| effect.to_us),
@@ -259,7 +202,9 @@ impl Scene<'_, '_> {
         };
         let longest = failover.outages.iter().copied().max_by_key(|outage| outage.length_us(watched_until_us));
         let until_us = longest.and_then(|outage| outage.to_us).unwrap_or(watched_until_us);
-        failover.dcs_leader_lost = self.dcs_leader_lost(failover.effect_from_us, until_us);
+        let old = failover.old_primary.as_deref();
+        let dcs = old.and_then(|old| plan.cluster_of(old)).or(self.evidence.leading()).and_then(|own| plan.dcs_of(own));
+        failover.dcs_leader_lost = self.dcs_leader_lost(dcs, failover.effect_from_us, until_us);
         if let Some(longest) = longest {
             self.follow(&mut failover, longest);
         }
@@ -268,11 +213,11 @@ impl Scene<'_, '_> {
 
     /// Whether the raft leader of the DCS was lost before this instant. Who leads is observed; without that, a fault that
     /// hits the leader must be taken for its loss.
-    fn dcs_leader_lost(&self, effect_from_us: u64, until_us: u64) -> bool {
-        self.dcs_leader_moved(effect_from_us, until_us).unwrap_or_else(|| {
+    fn dcs_leader_lost(&self, dcs: Option<&PlannedDcs>, effect_from_us: u64, until_us: u64) -> bool {
+        self.dcs_leader_moved(dcs, effect_from_us, until_us).unwrap_or_else(|| {
             let lost = |fault: &FaultRecord<'_>| {
                 let leader = fault.injecting.dcs_leader_before.as_deref();
-                let dcs = |leader: &str| self.evidence.plan.dcs_at(leader);
+                let dcs = |leader: &str| self.evidence.whole.dcs_at(leader);
                 leader.is_some_and(|leader| dcs(leader).is_some_and(|dcs| fault.hits(leader, dcs.kind.name())))
             };
             self.faults.iter().any(lost)
@@ -280,9 +225,10 @@ impl Scene<'_, '_> {
     }
 
     /// Whether the member that led before the fault was seen not to lead any more; `None` if nobody saw who led.
-    fn dcs_leader_moved(&self, effect_from_us: u64, until_us: u64) -> Option<bool> {
+    fn dcs_leader_moved(&self, dcs: Option<&PlannedDcs>, effect_from_us: u64, until_us: u64) -> Option<bool> {
+        let is_own = |name: &Option<String>| name.is_none() || name.as_ref() == dcs.map(|dcs| &dcs.name);
         let told = self.evidence.events.iter().filter_map(|event| match &event.what {
-            Occurrence::DcsLeader { member, .. } => Some((event.at_us, member.as_deref())),
+            Occurrence::DcsLeader { member, dcs } if is_own(dcs) => Some((event.at_us, member.as_deref())),
             _ => None,
         });
         let (_, before) = told.clone().take_while(|(at_us, _)| *at_us < effect_from_us).last()?;
@@ -303,34 +249,13 @@ impl Scene<'_, '_> {
         };
         failover.new_primary = Some(winner.to_owned());
         let span = (outage.from_us, to_us);
-        let seen = self.taken_over(winner, failover, to_us).map(|(gone, held)| (Some(gone), Some(held)));
-        // Another node leads, and nobody saw how it got there.
-        let replaced = failover.old_primary.as_deref().is_some_and(|old| old != winner);
-        let ends = match seen.or(replaced.then_some((None, None))) {
-            Some((gone, held)) => {
-                failover.course = Course::Failover;
-                let held_us = held.map_or(span.0, |(at_us, _)| at_us);
-                let direct = self
-                    .first_direct_write(winner, held_us, to_us)
-                    .or_else(|| self.refused_until(winner, to_us).then_some((to_us, outage.last_seq?)));
-                let route = self.routed(winner, held_us.min(direct.map_or(to_us, |end| end.0)), span, false);
-                let down = self.marked_down(failover, winner);
-                failover.marked_down_us = down.map(|(at_us, _)| at_us);
-                let routed_us = route.and_then(|(_, end)| end).map(|(at_us, _)| at_us);
-                let came_last = |down: &(u64, u64)| {
-                    routed_us
-                        .is_some_and(|routed_us| down.0 > routed_us && down.0 <= to_us.saturating_add(TOLD_LATE_US))
-                };
-                let down = down.filter(came_last).map(|end| (PhaseName::MarkDown, Some(end)));
-                let ends = [(PhaseName::Detect, gone), (PhaseName::Elect, held), (PhaseName::Promote, direct)];
-                Vec::from_iter(ends.into_iter().chain(route).chain(down))
+        let ends = match runbook::ends(self, winner, span) {
+            Some(mut ends) => {
+                failover.course = Course::ClusterPromoted;
+                ends.extend(self.routed(winner, span.0, span, false));
+                ends
             }
-            None => {
-                failover.course = Course::RestartInPlace;
-                let direct = self.direct_write_again(winner, span);
-                let route = self.routed(winner, outage.from_us, span, true);
-                Vec::from_iter(std::iter::once((PhaseName::Restart, direct)).chain(route))
-            }
+            None => self.ends(failover, winner, (span, outage.last_seq)),
         };
         failover.evidence.extend(ends.iter().filter_map(|(_, end)| end.map(|(_, seq)| seq)));
         failover.evidence.sort_unstable();
@@ -339,11 +264,52 @@ impl Scene<'_, '_> {
         self.predict(failover);
     }
 
+    /// The ends of the phases of a failover, or of a restart in place.
+    fn ends(
+        &self,
+        failover: &mut Failover,
+        winner: &str,
+        (span, last_seq): ((u64, u64), Option<u64>),
+    ) -> Vec<(PhaseName, End)> {
+        let to_us = span.1;
+        let seen = self.taken_over(winner, failover, to_us).map(|(gone, held)| (Some(gone), Some(held)));
+        // Another node leads, and nobody saw how it got there.
+        let replaced = failover.old_primary.as_deref().is_some_and(|old| old != winner);
+        let Some((gone, held)) = seen.or(replaced.then_some((None, None))) else {
+            failover.course = Course::RestartInPlace;
+            let direct = self.direct_write_again(winner, span);
+            let route = self.routed(winner, span.0, span, true);
+            return Vec::from_iter(std::iter::once((PhaseName::Restart, direct)).chain(route));
+        };
+        failover.course = Course::Failover;
+        let held_us = held.map_or(span.0, |(at_us, _)| at_us);
+        let direct = self
+            .first_direct_write(winner, held_us, to_us)
+            .or_else(|| self.refused_until(winner, to_us).then_some((to_us, last_seq?)));
+        let route = self.routed(winner, held_us.min(direct.map_or(to_us, |end| end.0)), span, false);
+        let down = self.marked_down(failover, winner);
+        failover.marked_down_us = down.map(|(at_us, _)| at_us);
+        let routed_us = route.and_then(|(_, end)| end).map(|(at_us, _)| at_us);
+        let came_last = |down: &(u64, u64)| {
+            routed_us.is_some_and(|routed_us| down.0 > routed_us && down.0 <= to_us.saturating_add(TOLD_LATE_US))
+        };
+        let down = down.filter(came_last).map(|end| (PhaseName::MarkDown, Some(end)));
+        let ends = [(PhaseName::Detect, gone), (PhaseName::Elect, held), (PhaseName::Promote, direct)];
+        Vec::from_iter(ends.into_iter().chain(route).chain(down))
+    }
+
+    /// The history of the leader key for which a node races.
+    fn keys_for(&self, node: &str) -> &[KeyChange<'_>] {
+        let cluster = self.evidence.whole.cluster_of(node).or(self.evidence.leading());
+        cluster.map_or(&[], |cluster| self.evidence.leader_key_of(&cluster.name))
+    }
+
     /// When the key was gone and when the winner held it, if it changed hands at all.
     fn taken_over(&self, winner: &str, failover: &Failover, until_us: u64) -> Option<((u64, u64), (u64, u64))> {
-        let before = self.keys.iter().rposition(|change| change.at_us < failover.effect_from_us);
-        let after = &self.keys[before.map_or(0, |index| index + 1)..];
-        let old = failover.old_primary.as_deref().or(before.and_then(|index| self.keys[index].holder));
+        let keys = self.keys_for(winner);
+        let before = keys.iter().rposition(|change| change.at_us < failover.effect_from_us);
+        let after = &keys[before.map_or(0, |index| index + 1)..];
+        let old = failover.old_primary.as_deref().or(before.and_then(|index| keys[index].holder));
         let changed_hands = |change: &KeyChange<'_>| change.holder.is_some() && change.holder != old;
         after.iter().find(|change| changed_hands(change))?;
         let is_winner = |change: &KeyChange<'_>| change.holder == Some(winner);
@@ -357,7 +323,7 @@ impl Scene<'_, '_> {
         Some((gone.map_or(held, |gone| (gone.at_us, gone.seq)), held))
     }
 
-    /// The first write that the new primary acknowledged without the proxy's help.
+    /// The first write that the new primary acknowledged without a balancer's help.
     fn first_direct_write(&self, node: &str, from_us: u64, until_us: u64) -> End {
         let direct = self.all.iter().filter(|tried| is_direct_write(tried, node) && tried.acknowledged());
         let in_time =
@@ -365,7 +331,7 @@ impl Scene<'_, '_> {
         in_time.map(|tried| (tried.ended_us, tried.seq)).min()
     }
 
-    /// Whether the node itself refused direct writes until an instant, to the schedule of its prober. A proxy that has the
+    /// Whether the node itself refused direct writes until an instant, to the schedule of its prober. A balancer that has the
     /// node UP before it is promoted (it leads, and still restores WAL) sends clients there: then one of them is the first
     /// to write, and not the prober of the node, which tries less often.
     fn refused_until(&self, node: &str, until_us: u64) -> bool {
@@ -376,25 +342,39 @@ impl Scene<'_, '_> {
         own.filter(|tried| span.contains(&tried.started_us())).any(refused)
     }
 
-    /// When the proxy was seen to mark the old primary's server DOWN, if another node took over.
+    /// When the balancer was seen to mark the old primary's server DOWN, if another node took over.
     fn marked_down(&self, failover: &Failover, winner: &str) -> Option<(u64, u64)> {
         let old = failover.old_primary.as_deref().filter(|old| *old != winner)?;
-        let mut told = self.proxy_states(old).filter(|(at_us, ..)| *at_us >= failover.effect_from_us);
+        let mut told = self.balancer_states(old).filter(|(at_us, ..)| *at_us >= failover.effect_from_us);
         told.find(|(_, _, up)| !up).map(|(at_us, seq, _)| (at_us, seq))
     }
 
-    /// What the proxy of the write endpoint tells of a server in its backend for writes: when, the event, whether it is UP.
-    fn proxy_states(&self, server: &str) -> impl Iterator<Item = (u64, u64, bool)> {
-        let entry = self.evidence.plan.endpoint(WRITE).map_or("", |endpoint| endpoint.at.host.as_str());
-        let of_entry = move |proxy: &str| proxy == entry || proxy.split('/').next() == Some(entry);
+    /// What balancers tell of a server in the backends through which clients that write get to it: when, the event, whether
+    /// it is UP.
+    fn balancer_states(&self, server: &str) -> impl Iterator<Item = (u64, u64, bool)> {
+        let fronts = self.fronts_of(server);
         self.evidence.events.iter().filter_map(move |event| match &event.what {
             Occurrence::ProxyState { proxy, backend, server: told, up, .. }
-                if told == server && backend == WRITE && of_entry(proxy) =>
+                if told == server && fronts.contains(&(proxy.as_str(), backend.as_str())) =>
             {
                 Some((event.at_us, event.seq, *up))
             }
             _ => None,
         })
+    }
+
+    /// The hosts and backends through which clients that write get to a server: those of the endpoint. Where it leads to
+    /// another cluster, or to a name, it is pointed at the endpoints of the server's own.
+    fn fronts_of(&self, server: &str) -> Vec<(&str, &str)> {
+        let plan = self.evidence.plan;
+        let cluster = plan.cluster_of(server).map(|cluster| &cluster.name);
+        let leads_there = |endpoint: &&PlannedEndpoint| cluster.is_none() || endpoint.of.as_ref() == cluster;
+        let entry = plan.endpoint(self.endpoint).filter(leads_there);
+        if let Some(entry) = entry.filter(|entry| plan.topology.host_called(&entry.at.host).is_some()) {
+            return vec![(&entry.at.host, &entry.name)];
+        }
+        let own = plan.endpoints.iter().filter(|endpoint| endpoint.serves.is_for_writes()).filter(leads_there);
+        own.map(|endpoint| (endpoint.at.host.as_str(), endpoint.name.as_str())).collect()
     }
 
     /// The first direct write of the node after the last that failed in the outage.
@@ -410,7 +390,7 @@ impl Scene<'_, '_> {
         again.map(|tried| (tried.ended_us, tried.seq)).min()
     }
 
-    /// When the proxy took the node into its backend for writes; nothing to tell without a proxy.
+    /// When the balancer took the node into its backend for writes; nothing to tell without one.
     fn routed(
         &self,
         node: &str,
@@ -420,7 +400,7 @@ impl Scene<'_, '_> {
     ) -> Option<(PhaseName, End)> {
         self.evidence.plan.balancers().next()?;
         let mut down = !must_have_been_down;
-        for (at_us, seq, up) in self.proxy_states(node).filter(|(at_us, ..)| *at_us >= span.0) {
+        for (at_us, seq, up) in self.balancer_states(node).filter(|(at_us, ..)| *at_us >= span.0) {
             down |= !up;
             if up && down && at_us >= from_us.min(span.1) {
                 // Told after the client's write, which shows that the server was up by then.
@@ -432,7 +412,7 @@ impl Scene<'_, '_> {
 
     /// Sets the predicted spans. They hold for the loss of the primary, whose key has to expire.
     fn predict(&self, failover: &mut Failover) {
-        let predicted = &self.evidence.plan.predicted;
+        let plan = self.evidence.plan;
         let Some(old) = &failover.old_primary else { return };
         let lost = self.faults.iter().any(|fault| fault.hits_node(old) && !fault.injecting.hands_over);
         let predicts = self.evidence.plan.fails_over_by_itself();
@@ -444,8 +424,12 @@ impl Scene<'_, '_> {
         {
             return;
         }
+        let cluster = plan.cluster_of(old).or(self.evidence.leading());
+        let of_another = cluster.filter(|own| self.evidence.leading().is_some_and(|leading| leading.name != own.name));
+        let predicted = &of_another.map_or(plan.predicted.clone(), |own| plan.predicted_of(own));
+        let settings = cluster.map_or(&plan.topology.settings, |own| plan.settings_of(own));
         let marked_down = failover.phases.iter().any(|phase| phase.name == PhaseName::MarkDown);
-        let mark_down = self.evidence.plan.predicted_mark_down().filter(|_| marked_down);
+        let mark_down = plan.predicted_mark_down(settings).filter(|_| marked_down);
         let routed = predicted.outage(failover.dcs_leader_lost);
         failover.predicted = Some(mark_down.map_or(routed, |mark_down| routed.later(mark_down)));
         let from_us = failover.outage_from_us;
@@ -458,13 +442,13 @@ impl Scene<'_, '_> {
                 PhaseName::Route => Some(predicted.route),
                 // Its clock began with the fault.
                 PhaseName::MarkDown => mark_down.map(|span| span.after(phase.from_us.saturating_sub(from_us) / 1000)),
-                PhaseName::Restart | PhaseName::FirstWrite => None,
+                _ => None,
             };
         }
     }
 }
 
-/// A watch may tell of the key, or of the proxy's server, a little later than a write that rests on it was seen; and a node's
+/// A watch may tell of the key, or of the balancer's server, a little later than a write that rests on it was seen; and a node's
 /// own prober tries twice a second.
 const TOLD_LATE_US: u64 = 1_000_000;
 /// An outage that begins later than this after the fault is not the plain loss of a primary.

@@ -81,6 +81,8 @@ pub struct Tenure<'a> {
     pub first_us: u64,
     /// It surely was primary at or after this instant: the last sign's begin.
     pub last_us: u64,
+    /// Whether a client's write shows it.
+    pub written: bool,
     /// `seq` of these two signs.
     pub evidence: (u64, u64),
 }
@@ -89,9 +91,10 @@ pub struct Tenure<'a> {
 pub fn tenures<'a>(signs: &[Sign<'a>]) -> Vec<Tenure<'a>> {
     let mut tenures: BTreeMap<(&str, u32), Tenure<'a>> = BTreeMap::new();
     for sign in signs {
-        let Sign { node, timeline, from_us, to_us, seq, .. } = *sign;
-        let new = Tenure { node, timeline, first_us: to_us, last_us: from_us, evidence: (seq, seq) };
+        let Sign { node, timeline, from_us, to_us, written, seq, .. } = *sign;
+        let new = Tenure { node, timeline, first_us: to_us, last_us: from_us, written, evidence: (seq, seq) };
         let tenure = tenures.entry((node, timeline)).or_insert(new);
+        tenure.written |= written;
         if from_us > tenure.last_us {
             (tenure.last_us, tenure.evidence.1) = (from_us, seq);
         }
@@ -160,6 +163,7 @@ mod tests {
                 lsn: Some(1),
                 streaming_from: None,
                 standbys: BTreeMap::new(),
+                asked_us: None,
             }),
         };
         let events =

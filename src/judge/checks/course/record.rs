@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::{
     history::{
         Event, Occurrence,
-        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation},
+        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation, RunbookStep},
     },
     topology::ServiceKind,
 };
@@ -180,6 +180,32 @@ fn change<'a>(faults: &mut [FaultRecord<'a>], number: u32, apply: impl FnOnce(&m
     }
 }
 
+/// A step of a runbook that was done.
+#[derive(Debug, Clone, Copy)]
+pub struct Done<'a> {
+    pub at_us: u64,
+    pub seq: u64,
+    pub step: RunbookStep,
+    /// The cluster that it concerns.
+    pub cluster: &'a str,
+}
+
+/// The steps of runbooks, in the order in which they were done.
+pub fn runbook(events: &[Event]) -> impl DoubleEndedIterator<Item = Done<'_>> + Clone {
+    events.iter().filter_map(|event| match &event.what {
+        Occurrence::Runbook { step, cluster, .. } => {
+            Some(Done { at_us: event.at_us, seq: event.seq, step: *step, cluster })
+        }
+        _ => None,
+    })
+}
+
+/// Whether a fault took the node away for good.
+pub fn is_down(faults: &[FaultRecord<'_>], node: &str) -> bool {
+    let is_on = |fault: &FaultRecord<'_>| fault.healing_us.is_none() && fault.healed_us.is_none();
+    faults.iter().any(|fault| fault.hits_node(node) && is_on(fault))
+}
+
 /// When a milestone was first reached.
 pub fn reached_us(events: &[Event], wanted: Milestone) -> Option<u64> {
     events.iter().find_map(|event| match &event.what {
@@ -222,13 +248,13 @@ pub struct KeyChange<'a> {
     pub seq: u64,
 }
 
-/// The history of a cluster's leader key, in the order of time: each change once, as the earliest member told it. A member that lags
-/// behind tells old revisions late; its revision keeps them from being taken for news.
+/// The history of a cluster's leader key, in the order of time: each change once, as the earliest member told it. A member
+/// that lags behind tells old revisions late; its revision keeps them from being taken for news.
 ///
-/// Revisions are those of one etcd cluster. A new one, after a disaster, counts from 1 again: so a member that goes back to
+/// Revisions are those of one DCS. A new one, after a disaster, counts from 1 again: so a member that goes back to
 /// a revision that nobody told, or tells another holder at one that is known, begins a new count. (A member that was just
 /// restarted may go back to a known one.)
-pub fn leader_key<'e>(events: &'e [Event], cluster: Option<&str>) -> Vec<KeyChange<'e>> {
+pub fn leader_key<'e>(events: impl IntoIterator<Item = &'e Event>, cluster: Option<&str>) -> Vec<KeyChange<'e>> {
     let mut changes: Vec<KeyChange<'_>> = Vec::new();
     let mut last_of: BTreeMap<&str, i64> = BTreeMap::new();
     let mut holders: BTreeMap<i64, Option<&str>> = BTreeMap::new();
@@ -301,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_etcd_cluster_counts_its_revisions_from_1() {
+    fn a_new_dcs_counts_its_revisions_from_1() {
         let events = [
             key(1, 10, "node1", Some("node1"), 500),
             key(2, 11, "node2", Some("node1"), 500),

@@ -1,4 +1,5 @@
-//! When each node acknowledged writes: its reigns. The check `single_writer` compares them, the report draws them.
+//! When each node acknowledged writes: its reigns. The check `single_writer` compares them, and the report draws where two
+//! overlap.
 
 use std::collections::BTreeMap;
 
@@ -76,6 +77,27 @@ pub fn reigns(attempts: &[Tried<'_>], forged: &[(u64, u64)]) -> Vec<Reign> {
     found
 }
 
+/// The times in which two nodes surely were writers both, in their order, none of which touches another.
+pub fn overlaps(reigns: &[Reign]) -> Vec<(u64, u64)> {
+    let later = |index: usize| reigns[index + 1..].iter();
+    let pairs = reigns.iter().enumerate().flat_map(|(index, one)| later(index).map(move |other| (one, other)));
+    let of_two = pairs.filter(|(one, other)| one.node != other.node);
+    joined(of_two.filter_map(|(one, other)| one.overlap_us(other)).collect())
+}
+
+/// Spans as one where they touch, in their order.
+pub(in crate::checks) fn joined(mut spans: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    spans.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (from_us, to_us) in spans {
+        match joined.last_mut() {
+            Some(last) if from_us <= last.1 => last.1 = last.1.max(to_us),
+            _ => joined.push((from_us, to_us)),
+        }
+    }
+    joined
+}
+
 /// A direct refusal by a node which proves that it accepted no write then.
 struct Refusal {
     started_us: u64,
@@ -149,6 +171,7 @@ mod tests {
             sequence: started_us,
             started_us,
             outcome,
+            saw: None,
         }
     }
 
@@ -178,11 +201,6 @@ mod tests {
         let mut tried: Vec<_> = tried.collect();
         tried.sort_by_key(Tried::started_us);
         reigns(&tried, &[])
-    }
-
-    fn overlaps(reigns: &[Reign]) -> Vec<(u64, u64)> {
-        let pairs = reigns.iter().flat_map(|one| reigns.iter().map(move |other| (one, other)));
-        pairs.filter(|(one, other)| one.node < other.node).filter_map(|(one, other)| one.overlap_us(other)).collect()
     }
 
     #[test]

@@ -24,7 +24,12 @@ pub struct Watcher {
 pub enum Since {
     TheBeginning,
     TheFirstRelease,
+    /// Histories that name schema 3 or a later one: a plan has several clusters since then.
+    SeveralClusters,
 }
+
+/// The schema of [`Since::SeveralClusters`].
+const SEVERAL_CLUSTERS: u32 = 3;
 
 /// Every observer, by name. A test of the acting half holds that these are the ones that it starts.
 pub const ALL: &[Watcher] = &[
@@ -39,6 +44,7 @@ pub const ALL: &[Watcher] = &[
     Watcher { observer: "names", targets: the_name_server, since: Since::TheFirstRelease },
     Watcher { observer: "node_state", targets: |plan| plan.nodes.clone(), since: Since::TheBeginning },
     Watcher { observer: "patroni_api", targets: agents, since: Since::TheFirstRelease },
+    Watcher { observer: "slots", targets: |plan| plan.nodes.clone(), since: Since::SeveralClusters },
     Watcher { observer: "timers", targets: |_| one("harness"), since: Since::TheBeginning },
 ];
 
@@ -76,7 +82,11 @@ pub fn sign_of_life(what: &Occurrence) -> Option<(&str, &str)> {
 
 /// Observers and targets that must give signs of life.
 pub fn implied(evidence: &Evidence<'_>) -> Vec<(&'static str, String)> {
-    let had = |watcher: &&Watcher| watcher.since == Since::TheBeginning || is_of_a_release(evidence);
+    let had = |watcher: &&Watcher| match watcher.since {
+        Since::TheBeginning => true,
+        Since::TheFirstRelease => is_of_a_release(evidence),
+        Since::SeveralClusters => evidence.run.is_none_or(|run| run.schema >= SEVERAL_CLUSTERS),
+    };
     let with_targets = |watcher: &Watcher| {
         (watcher.targets)(evidence.plan).into_iter().map(|target| (watcher.observer, target)).collect::<Vec<_>>()
     };

@@ -34,7 +34,11 @@ pub struct LostWrite<'w, 'e> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// A failover left it behind, so far behind the switch, if that is known.
-    Failover { beyond_bytes: Option<u64> },
+    Failover {
+        beyond_bytes: Option<u64>,
+        /// Its cluster was lost, and another one promoted in its place.
+        of_cluster: bool,
+    },
     /// The final primary's history has its commit, or should have.
     Unexcused(String),
     /// What was seen does not tell.
@@ -44,6 +48,8 @@ pub enum Cause {
 /// Writes of one node on one timeline.
 struct Group {
     departure: Departure,
+    /// Another cluster went on where it departs from the final primary's history.
+    of_cluster: bool,
     /// When the last write started that is in the final primary's history: what was acknowledged before then is, too.
     kept_until_us: Option<u64>,
 }
@@ -58,9 +64,11 @@ pub fn lost_writes<'w, 'e>(writes: &'w [Tried<'e>], kept: &Rows, ancestry: &Ance
     let mut groups: BTreeMap<(&str, u32, Begun), Group> = BTreeMap::new();
     for tried in writes {
         let Some((key, lsn)) = group_of(tried, ancestry) else { continue };
-        let group = groups
-            .entry(key)
-            .or_insert_with(|| Group { departure: ancestry.departure(key.0, key.1, key.2), kept_until_us: None });
+        let group = groups.entry(key).or_insert_with(|| Group {
+            departure: ancestry.departure(key.0, key.1, key.2),
+            of_cluster: ancestry.left_by_its_cluster(key.0, key.1, key.2),
+            kept_until_us: None,
+        });
         let before_switch = matches!(group.departure, Departure::At(switch_lsn) if lsn > 0 && lsn <= switch_lsn);
         if before_switch || is_kept(tried) {
             group.kept_until_us = group.kept_until_us.max(Some(tried.started_us()));
@@ -82,17 +90,18 @@ fn group_of<'e>(tried: &Tried<'e>, ancestry: &Ancestry<'e>) -> Option<((&'e str,
 
 fn cause(tried: &Tried<'_>, lsn: u64, group: &Group) -> Cause {
     let followed = group.kept_until_us.is_some_and(|started_us| started_us >= tried.ended_us);
+    let of_cluster = group.of_cluster;
     let switch_lsn = match &group.departure {
         Departure::Never => return Cause::Unexcused("the final primary is on that timeline".to_owned()),
         _ if followed => return Cause::Unexcused("a later write there is in the final primary's history".to_owned()),
-        Departure::Elsewhere => return Cause::Failover { beyond_bytes: None },
+        Departure::Elsewhere => return Cause::Failover { beyond_bytes: None, of_cluster },
         Departure::Unknown(reason) => return Cause::Undecided(reason.clone()),
         Departure::At(switch_lsn) => *switch_lsn,
     };
     match lsn {
         0 => Cause::Undecided("nobody saw its position".to_owned()),
         lsn if lsn.saturating_add(COMMIT_BYTES) > switch_lsn => {
-            Cause::Failover { beyond_bytes: Some(lsn.saturating_sub(switch_lsn)) }
+            Cause::Failover { beyond_bytes: Some(lsn.saturating_sub(switch_lsn)), of_cluster }
         }
         lsn => Cause::Undecided(format!(
             "it came {} bytes before the switch, its commit perhaps behind it",

@@ -18,7 +18,7 @@ use crate::{
 /// had before; `None` if no other node took over.
 pub(super) fn old_primary_writes_ms(failover: &Failover, until_us: u64, all: &[Tried<'_>]) -> Option<f64> {
     let old = failover.old_primary.as_deref().filter(|old| failover.new_primary.as_deref() != Some(old))?;
-    if !matches!(failover.course, Course::Failover | Course::NotRecovered) {
+    if !matches!(failover.course, Course::Failover | Course::ClusterPromoted | Course::NotRecovered) {
         return None;
     }
     let own =

@@ -12,11 +12,7 @@
 use crate::{
     checks::{
         Evidence, Finding, Outcome,
-        course::{
-            grouping::TIMER_LATE_US,
-            phases::{WRITE, milliseconds},
-            record::Tried,
-        },
+        course::{grouping::TIMER_LATE_US, phases::milliseconds, record::Tried},
         harness_was_sound::latest_timer,
         load_was_real::{CALM_SCHEDULE_US, GAP_PERIODS},
     },
@@ -121,8 +117,9 @@ pub(super) fn stood_still_ms(evidence: &Evidence<'_>, from_us: u64, until_us: u6
 
 /// For how long in this span the prober of writes tried nothing, beyond what its schedule allows at any time: whether clients
 /// were served then is not known.
-pub(super) fn untried_ms(all: &[Tried<'_>], from_us: u64, until_us: u64) -> f64 {
-    let starts = all.iter().filter(|tried| tried.is_fresh(WRITE, Operation::Write)).map(Tried::started_us);
+pub(super) fn untried_ms(evidence: &Evidence<'_>, from_us: u64, until_us: u64) -> f64 {
+    let (all, endpoint) = (evidence.attempts(), evidence.write_endpoint());
+    let starts = all.iter().filter(|tried| tried.is_fresh(endpoint, Operation::Write)).map(Tried::started_us);
     let within: Vec<u64> = starts.filter(|at_us| (from_us..until_us).contains(at_us)).collect();
     let edges = std::iter::once(from_us).chain(within).chain([until_us]).collect::<Vec<_>>();
     let gaps = edges.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));

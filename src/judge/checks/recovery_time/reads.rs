@@ -2,6 +2,8 @@
 //!
 //! - `read_outage_ms` is the longest outage of fresh reads after the first fault. One that is open when the load ends fails a
 //!   bound that it has outlasted, and proves nothing otherwise; a noticeable one before the first fault proves nothing.
+//! - `read_outages` counts them all, those that are open among them. `longest_read_gap_ms` is the longest time for which the
+//!   client that holds a session at the endpoint got no answer, until its next session's first one or the end of the load.
 //! - A read is **stale** if a timeline answers it that was superseded before it began: a client had been acknowledged a write
 //!   on a later one. (A standby whose WAL receiver is away names no timeline; such a read is not counted.) `stale_read_ms` is
 //!   the time from the first write on a later timeline to the last read that the superseded one answered. Standbys need a
@@ -14,7 +16,7 @@ use std::{
 };
 
 use super::{
-    NAME, READ_OUTAGE_MS, READS_NOT_RECOVERED_FOR_MS, STALE_READ_MS,
+    LONGEST_READ_GAP_MS, NAME, READ_OUTAGE_MS, READ_OUTAGES, READS_NOT_RECOVERED_FOR_MS, STALE_READ_MS,
     doubt::{HarnessError, doubted, edges},
     words::against,
 };
@@ -31,18 +33,23 @@ use crate::{
     },
     history::{
         Occurrence,
-        event::{Expectation, Milestone, Operation},
+        event::{ClientKind, Expectation, Milestone, Operation},
     },
+    topology::READ,
 };
 
-/// The endpoint for reads.
-const READ: &str = "read";
+/// What is told of reads.
+pub(super) const MEASURES: &[&str] = &[READ_OUTAGE_MS, READ_OUTAGES, LONGEST_READ_GAP_MS, STALE_READ_MS];
 
 /// What became of reads after the first fault.
 pub(super) struct Reads {
     /// The length of the longest outage, and whether all of them had settled when the load ended.
     outage_ms: f64,
     settled: bool,
+    /// The length of each.
+    lengths_ms: Vec<f64>,
+    /// The longest wait of the client that holds sessions.
+    longest_gap_ms: Option<f64>,
     /// For how long clients had not been able to read when the load ended.
     open_ms: Option<f64>,
     evidence: Vec<u64>,
@@ -73,6 +80,8 @@ impl Reads {
             outage_ms: longest.map_or(0.0, |outage| milliseconds(length_us(outage))),
             settled: found.iter().all(|outage| outage.settled)
                 && last_start_us.saturating_add(END_US) >= tried_until_us,
+            lengths_ms: found.iter().map(|outage| milliseconds(length_us(outage))).collect(),
+            longest_gap_ms: longest_gap_us(all, window, watched_until_us).map(milliseconds),
             open_ms: open.map(|outage| milliseconds(length_us(outage))),
             evidence: shown.collect(),
             before_ms: before_us.map(milliseconds),
@@ -84,8 +93,10 @@ impl Reads {
     /// The figures that are known: an outage that did not end has no length.
     pub(super) fn measures(&self) -> Vec<Measure> {
         let outage = self.open_ms.is_none().then(|| Measure::new(READ_OUTAGE_MS, self.outage_ms));
+        let outages = Measure::new(READ_OUTAGES, self.lengths_ms.len() as f64);
+        let gap = self.longest_gap_ms.map(|gap_ms| Measure::new(LONGEST_READ_GAP_MS, gap_ms));
         let stale = (self.stale_ms > 0.0).then(|| Measure::new(STALE_READ_MS, self.stale_ms));
-        outage.into_iter().chain(stale).collect()
+        outage.into_iter().chain([outages]).chain(gap).chain(stale).collect()
     }
 
     /// What is not as it should be, whether anyone asked or not. An expectation has its own answer.
@@ -115,33 +126,62 @@ impl Reads {
         doubts.into_iter().map(|doubt| doubt.with_evidence(self.evidence.iter().copied())).collect()
     }
 
+    /// The measure that an expectation is about, and what it says; `None`: it was not measured.
+    fn told(&self, measure: &str) -> (Option<f64>, String) {
+        let outage_s = self.outage_ms / 1000.0;
+        match measure {
+            STALE_READ_MS => {
+                let seconds = self.stale_ms / 1000.0;
+                (Some(self.stale_ms), format!("a superseded timeline answered reads for {seconds:.1} s"))
+            }
+            READ_OUTAGES => {
+                let count = self.lengths_ms.len();
+                let spans = if count == 1 { "outage" } else { "outages" };
+                (Some(count as f64), format!("clients had {count} {spans} of reads, of {outage_s:.1} s at most"))
+            }
+            LONGEST_READ_GAP_MS => match self.longest_gap_ms {
+                Some(gap_ms) => (Some(gap_ms), format!("one client waited {:.1} s for a read", gap_ms / 1000.0)),
+                None => (None, "no client held a session to read".to_owned()),
+            },
+            _ => (Some(self.outage_ms), format!("clients could not read for {outage_s:.1} s at a time")),
+        }
+    }
+
     /// An expectation of reads, held against what was measured.
     pub(super) fn held(&self, expectation: &Expectation, error: &HarnessError) -> Finding {
-        let stale = expectation.measure == STALE_READ_MS;
-        let (measure, summary) = match stale {
-            true => {
-                let seconds = self.stale_ms / 1000.0;
-                let summary = format!("a superseded timeline answered reads for {seconds:.1} s");
-                (Measure::new(STALE_READ_MS, self.stale_ms), summary)
-            }
-            false => {
-                let summary = format!("clients could not read for {:.1} s at a time", self.outage_ms / 1000.0);
-                (Measure::new(READ_OUTAGE_MS, self.outage_ms), summary)
-            }
-        };
-        let summary = format!("{summary}{}", against(&measure, expectation));
+        let (value, summary) = self.told(&expectation.measure);
+        let measure = value.map(|value| Measure::new(&expectation.measure, value));
+        let verdict = measure.as_ref().map(|measure| against(measure, expectation)).unwrap_or_default();
         let open = self.open_ms.map(|open_ms| Measure::new(READS_NOT_RECOVERED_FOR_MS, open_ms));
-        let finding = Finding::new(NAME, Outcome::Pass, summary).with_details(open.into_iter().collect());
-        let finding = finding.with_measure(measure).held_against(expectation);
+        let finding =
+            Finding::new(NAME, Outcome::Pass, format!("{summary}{verdict}")).with_details(open.into_iter().collect());
+        let finding = Finding { measure, ..finding }.held_against(expectation);
         let finding = error.applied_to(finding).with_evidence(self.evidence.iter().copied());
-        let outlasted = edges(expectation.bound).1.is_some_and(|most| self.outage_ms > most);
+        let missed = edges(expectation.bound).1.is_some_and(|most| value.is_some_and(|value| value > most));
+        let sure = self.lengths_ms.iter().filter(|ms| **ms > error.late_ms).count();
         match finding.outcome {
-            _ if stale || outlasted => finding,
+            Outcome::Fail if expectation.measure == READ_OUTAGES && expectation.bound.holds(sure as f64) => {
+                doubted(finding, &format!("only {sure} were longer than the harness's timers were late"))
+            }
+            _ if expectation.measure == STALE_READ_MS || missed => finding,
             _ if self.open_ms.is_some() => doubted(finding, "clients could not read any more when the load ended"),
             Outcome::Pass if !self.settled => doubted(finding, "the load ended before the recovery had settled"),
             _ => finding,
         }
     }
+}
+
+/// The longest time between two answers in a row to the client that holds a session at the endpoint, one session after the
+/// other, of those that end in the window. One that got no answer any more waited until fresh clients tried last.
+fn longest_gap_us(all: &[Tried<'_>], window: Window, tried_until_us: u64) -> Option<u64> {
+    let held = all.iter().filter(|tried| {
+        tried.attempt.client_kind == ClientKind::Held && tried.attempt.endpoint == READ && !tried.is_write()
+    });
+    let own = held.filter(|tried| tried.acknowledged() && tried.started_us() < window.until_us);
+    let mut answers: Vec<u64> = own.map(|tried| tried.ended_us).collect();
+    answers.sort_unstable();
+    answers.push(tried_until_us.max(*answers.last()?));
+    answers.windows(2).filter(|pair| pair[1] >= window.from_us).map(|pair| pair[1].saturating_sub(pair[0])).max()
 }
 
 /// For how long superseded timelines answered reads, and whether they did so after every node had rejoined or to the end.
@@ -153,7 +193,13 @@ fn stale(evidence: &Evidence<'_>, all: &[Tried<'_>], watched: Watched) -> (u64, 
         *first_us = tried.ended_us.min(*first_us);
     }
     let superseded_us = |timeline: u32| begun_us.range((Excluded(timeline), Unbounded)).map(|(_, at_us)| *at_us).min();
-    let reads = || all.iter().filter(|tried| !tried.is_write() && tried.started_us() < watched.until_us);
+    // A cluster that follows another one is behind by nature.
+    let follows = |endpoint: &str| {
+        let of = evidence.plan.endpoint(endpoint).and_then(|own| evidence.plan.cluster(own.of.as_deref()?));
+        of.is_some_and(|cluster| cluster.follows.is_some())
+    };
+    let counts = |tried: &&Tried<'_>| !tried.is_write() && !follows(&tried.attempt.endpoint);
+    let reads = || all.iter().filter(counts).filter(|tried| tried.started_us() < watched.until_us);
     let stale = reads().filter_map(|tried| {
         let (_, timeline) = tried.answered_by().filter(|(_, timeline)| *timeline > 0)?;
         let since_us = superseded_us(timeline).filter(|since_us| *since_us < tried.started_us())?;

@@ -64,9 +64,11 @@ pub(super) fn story(evidence: &Evidence<'_>, failover: &Failover) -> String {
             &format!("; the longest phase was {} with {:.1} s", longest.name.name(), longest.duration_ms() / 1000.0);
         told += &longest.predicted.map(predicted_words).unwrap_or_default();
         if longest.name == PhaseName::Detect && longest.predicted.is_some() && failover.dcs_leader_lost {
-            let ttl_s = evidence.plan.topology.settings.patroni.ttl_s;
+            let ttl_s = evidence.settings().patroni.ttl_s;
+            let dcs = evidence.leading().and_then(|cluster| evidence.plan.dcs_of(cluster));
+            let kind = dcs.map_or("DCS", |dcs| dcs.kind.name());
             told += &format!(
-                ", because the etcd leader was lost with the primary: its successor granted the lease its full ttl of \
+                ", because the {kind} leader was lost with the primary: its successor granted the lease its full ttl of \
                  {ttl_s} s again"
             );
         }

@@ -1,18 +1,19 @@
 //! What clients tried, aggregated to what a pixel can hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::timeline::{Content, Lane};
-use crate::history::{
-    Event,
-    event::{AttemptOutcome, ClientKind, Occurrence, Operation},
+use crate::{
+    history::{
+        Event,
+        event::{AttemptOutcome, ClientKind, Occurrence, Operation},
+    },
+    plan::{Plan, PlannedEndpoint},
+    topology::Serves,
 };
 
 /// Buckets of client attempts across the window.
 pub const BUCKETS: u64 = 330;
-
-/// Acknowledged writes of a node that are closer than this are one run of writes, when overlaps are looked for.
-const RUN_GAP_US: u64 = 1_000_000;
 
 /// What one kind of client tried at an endpoint, across the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,24 +49,20 @@ impl Bucket {
     }
 }
 
-/// A lane for each way in which clients used the write and the read endpoint.
-pub fn attempt_lanes(events: &[&Event], from_us: u64, to_us: u64) -> Vec<Lane> {
-    let lanes = [
-        ("write", Operation::Write, ClientKind::Fresh, "write endpoint", "new connections"),
-        ("write", Operation::Write, ClientKind::Held, "write endpoint", "held session"),
-        ("write", Operation::Write, ClientKind::Writer, "write endpoint", "load"),
-        ("read", Operation::Read, ClientKind::Fresh, "read endpoint", "new connections"),
-        ("read", Operation::Read, ClientKind::Held, "read endpoint", "held session"),
-    ];
-    lanes
-        .into_iter()
-        .map(|(endpoint, operation, kind, label, detail)| Lane {
-            label: label.to_owned(),
-            detail: detail.to_owned(),
-            content: Content::Attempts(attempts(events, endpoint, operation, kind, (from_us, to_us))),
-        })
-        .filter(|lane| matches!(&lane.content, Content::Attempts(tried) if tried.buckets.iter().any(|b| b.total() > 0)))
-        .collect()
+/// A lane for each way in which clients used an endpoint that is no node's own.
+pub fn attempt_lanes(plan: &Plan, events: &[&Event], from_us: u64, to_us: u64) -> Vec<Lane> {
+    let kinds =
+        [(ClientKind::Fresh, "new connections"), (ClientKind::Held, "held session"), (ClientKind::Writer, "load")];
+    let endpoints = plan.endpoints.iter().filter(|endpoint| endpoint.serves != Serves::Node);
+    let lanes = endpoints.flat_map(|endpoint| kinds.map(|(kind, detail)| (endpoint, kind, detail)));
+    let lane = |(endpoint, kind, detail): (&PlannedEndpoint, ClientKind, &str)| {
+        let operation = if endpoint.serves.is_for_reads() { Operation::Read } else { Operation::Write };
+        let tried = attempts(events, &endpoint.name, operation, kind, (from_us, to_us));
+        let label = format!("{} endpoint", endpoint.name);
+        let is_any = tried.buckets.iter().any(|bucket| bucket.total() > 0);
+        is_any.then(|| Lane { label, detail: detail.to_owned(), content: Content::Attempts(tried) })
+    };
+    lanes.filter_map(lane).collect()
 }
 
 /// Counts the attempts that began in each of [`BUCKETS`] equal stretches of the window.
@@ -132,28 +129,6 @@ pub fn runs(sorted_us: &[u64], gap_us: u64) -> Vec<(u64, u64)> {
         }
     }
     runs
-}
-
-/// The times in which at least two nodes were each in a run of acknowledged writes.
-pub fn overlaps(acknowledged: &BTreeMap<&str, Vec<u64>>) -> Vec<(u64, u64)> {
-    let mut edges = BTreeSet::new();
-    for (place, times) in acknowledged.values().enumerate() {
-        for (from_us, to_us) in runs(times, RUN_GAP_US) {
-            edges.insert((from_us, 1, place));
-            edges.insert((to_us, -1, place));
-        }
-    }
-    let (mut writers, mut since_us, mut overlaps) = (0, 0, Vec::new());
-    for (at_us, change, _) in edges {
-        if writers == 1 && change == 1 {
-            since_us = at_us;
-        }
-        if writers == 2 && change == -1 && at_us > since_us {
-            overlaps.push((since_us, at_us));
-        }
-        writers += change;
-    }
-    overlaps
 }
 
 #[cfg(test)]

@@ -9,4 +9,4 @@ mod svg;
 mod timeline;
 
 pub use svg::draw;
-pub use timeline::{PhaseMark, Timeline};
+pub use timeline::{Measured, PhaseMark, Timeline};

@@ -426,7 +426,7 @@ mod tests {
 
     use super::*;
     use crate::report::{
-        drawing::PhaseMark,
+        drawing::{Measured, PhaseMark},
         sample::{self, HOST_KILL},
     };
 
@@ -466,7 +466,9 @@ mod tests {
         let phases = [("detect", 12_000, 36_080), ("elect", 36_080, 36_390), ("promote", 36_390, 37_310)]
             .map(|(name, from, to)| PhaseMark { name: name.to_owned(), from_us: from * 1000, to_us: to * 1000 });
         let events: Vec<_> = events.iter().collect();
-        let timeline = Timeline::new(&sample::plan(), &events, None, phases.to_vec()).unwrap();
+        let timeline =
+            Timeline::new(&sample::plan(), &events, Measured { phases: phases.to_vec(), ..Measured::default() })
+                .unwrap();
         let svg = draw(&timeline, "t1", "<kill> & \"co\"");
         assert!(svg.len() < 100_000, "{} bytes", svg.len());
         for text in ["detect 24.1 s", "elect 310 ms", "promote 920 ms", "fault takes effect", "recovered", "nobody"] {

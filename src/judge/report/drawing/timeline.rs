@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use super::attempts::{Attempts, acknowledged_writes, attempt_lanes, overlaps, runs};
+use super::attempts::{Attempts, acknowledged_writes, attempt_lanes, runs};
 use crate::{
+    checks::course::record::leader_key,
     history::{
         Event,
         event::{Milestone, NodeState, Occurrence, Role},
     },
-    plan::Plan,
+    plan::{Plan, PlannedDcs},
+    topology::Cluster,
 };
 
 /// Time shown before the first fault.
@@ -26,6 +28,16 @@ const REJOIN_DRAWN_WITHIN_US: u64 = 30_000_000;
 const UNWATCHED_AFTER_US: u64 = 4_000_000;
 /// Acknowledged writes of a node that are closer than this are drawn as one.
 const WRITES_GAP_US: u64 = 200_000;
+
+/// What the verdict measured and the drawing marks.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// The instant from which the checks measure; without it the first fault's effect is taken.
+    pub origin_us: Option<u64>,
+    pub phases: Vec<PhaseMark>,
+    /// Times in which two nodes that hold the same rows surely were writers both.
+    pub two_writers_us: Vec<(u64, u64)>,
+}
 
 /// A part of a failover, to be marked on the drawing.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,9 +118,8 @@ pub struct Timeline {
 
 impl Timeline {
     /// Works out the drawing of one scenario. `None` without events.
-    ///
-    /// `origin_us` is the instant from which the checks measure; without it the first fault's effect is taken.
-    pub fn new(plan: &Plan, events: &[&Event], origin_us: Option<u64>, phases: Vec<PhaseMark>) -> Option<Self> {
+    pub fn new(plan: &Plan, events: &[&Event], measured: Measured) -> Option<Self> {
+        let Measured { origin_us, phases, two_writers_us } = measured;
         let first_us = events.first()?.at_us;
         let last_us = events.iter().map(|event| event.at_us).max()?;
         let effect_us = events.iter().find_map(|event| match event.what {
@@ -118,7 +129,7 @@ impl Timeline {
         let steady_us = reached(events, Milestone::SteadyState);
         let origin = origin_us.or(effect_us).or(steady_us).unwrap_or(first_us);
         let mut notes = Vec::new();
-        let (from_us, to_us) = window(events, origin, first_us, last_us, &phases, &mut notes);
+        let (from_us, to_us) = window(events, origin, (first_us, last_us), (&phases, &two_writers_us), &mut notes);
         let milestones = [(Milestone::Recovered, "recovered"), (Milestone::Rejoined, "rejoined")]
             .into_iter()
             .filter_map(|(milestone, name)| Some((reached(events, milestone)?, name)))
@@ -127,13 +138,11 @@ impl Timeline {
         let acknowledged = acknowledged_writes(events);
         let lanes = fault_lanes(events, to_us)
             .into_iter()
-            .chain(leader_key_lane(plan, events, to_us))
-            .chain(dcs_leader_lane(plan, events, to_us))
-            .chain(
-                plan.nodes.iter().enumerate().map(|(place, node)| node_lane(place, node, events, &acknowledged, to_us)),
-            )
-            .chain(proxy_lanes(events, to_us))
-            .chain(attempt_lanes(events, from_us, to_us))
+            .chain(plan.clusters.iter().filter_map(|cluster| leader_key_lane(plan, cluster, events, to_us)))
+            .chain(plan.dcs.iter().filter_map(|dcs| dcs_leader_lane(plan, dcs, events, to_us)))
+            .chain((0..plan.nodes.len()).map(|place| node_lane(plan, place, events, &acknowledged, to_us)))
+            .chain(proxy_lanes(plan, events, to_us))
+            .chain(attempt_lanes(plan, events, from_us, to_us))
             .collect();
         Some(Self {
             origin_us: origin,
@@ -142,7 +151,7 @@ impl Timeline {
             to_us,
             lanes,
             phases,
-            two_writers: overlaps(&acknowledged),
+            two_writers: two_writers_us,
             overlap_ms: None,
             milestones,
             notes,
@@ -161,15 +170,14 @@ fn reached(events: &[&Event], wanted: Milestone) -> Option<u64> {
 fn window(
     events: &[&Event],
     origin_us: u64,
-    first_us: u64,
-    last_us: u64,
-    phases: &[PhaseMark],
+    (first_us, last_us): (u64, u64),
+    (phases, two_writers_us): (&[PhaseMark], &[(u64, u64)]),
     notes: &mut Vec<String>,
 ) -> (u64, u64) {
     let from_us = origin_us.saturating_sub(LEAD_IN_US).max(first_us).min(u64::MAX - LONGEST_US);
     let recovered_us =
         phases.iter().map(|phase| phase.to_us).chain(reached(events, Milestone::Recovered)).max().unwrap_or(last_us);
-    let overlap_us = overlaps(&acknowledged_writes(events)).last().map_or(0, |(_, to_us)| *to_us);
+    let overlap_us = two_writers_us.iter().map(|(_, to_us)| *to_us).max().unwrap_or(0);
     let shown_us = recovered_us.max(overlap_us);
     let after = |at_us: u64| at_us.saturating_sub(origin_us) as f64 / 1e6;
     let shown_us = match reached(events, Milestone::Rejoined) {
@@ -226,26 +234,25 @@ fn fault_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
         .collect()
 }
 
-/// Changes of the leader key, each revision once, when the first of the watched members told it.
-fn leader_key_lane(plan: &Plan, events: &[&Event], to_us: u64) -> Option<Lane> {
-    let mut changes: BTreeMap<i64, (u64, Option<&str>)> = BTreeMap::new();
-    for event in events {
-        if let Occurrence::LeaderKey { holder, revision, .. } = &event.what {
-            let change = changes.entry(*revision).or_insert((event.at_us, holder.as_deref()));
-            change.0 = change.0.min(event.at_us);
-        }
-    }
-    let states = changes.into_values().map(|(at_us, holder)| held(plan, at_us, holder, "held by"));
-    bands_lane("leader key", "etcd", bands(states, to_us))
+/// Who held a cluster's leader key.
+fn leader_key_lane(plan: &Plan, cluster: &Cluster, events: &[&Event], to_us: u64) -> Option<Lane> {
+    let kind = plan.dcs_of(cluster).map_or("DCS", |dcs| dcs.kind.name());
+    let detail = if plan.clusters.len() > 1 { format!("{kind}, {}", cluster.name) } else { kind.to_owned() };
+    let changes = leader_key(events.iter().copied(), Some(&cluster.name));
+    let states = changes.iter().map(|change| held(plan, change.at_us, change.holder, "held by"));
+    bands_lane("leader key", &detail, bands(states, to_us))
 }
 
-/// The raft leader of the DCS, where it was watched.
-fn dcs_leader_lane(plan: &Plan, events: &[&Event], to_us: u64) -> Option<Lane> {
+/// The leader of a DCS, where it was watched.
+fn dcs_leader_lane(plan: &Plan, dcs: &PlannedDcs, events: &[&Event], to_us: u64) -> Option<Lane> {
+    let detail = if plan.dcs.len() > 1 { format!("DCS of {}", dcs.name) } else { "DCS".to_owned() };
     let states = events.iter().filter_map(|event| match &event.what {
-        Occurrence::DcsLeader { member, .. } => Some(held(plan, event.at_us, member.as_deref(), "led by")),
+        Occurrence::DcsLeader { member, dcs: of } if of.as_ref().is_none_or(|name| *name == dcs.name) => {
+            Some(held(plan, event.at_us, member.as_deref(), "led by"))
+        }
         _ => None,
     });
-    bands_lane("etcd leader", "raft", bands(states, to_us))
+    bands_lane(&format!("{} leader", dcs.kind.name()), &detail, bands(states, to_us))
 }
 
 /// What somebody holds or leads, or nobody.
@@ -263,7 +270,14 @@ fn bands_lane(label: &str, detail: &str, bands: Vec<Band>) -> Option<Lane> {
     (!bands.is_empty()).then(|| lane(bands))
 }
 
-fn node_lane(place: usize, node: &str, events: &[&Event], acknowledged: &BTreeMap<&str, Vec<u64>>, to_us: u64) -> Lane {
+fn node_lane(
+    plan: &Plan,
+    place: usize,
+    events: &[&Event],
+    acknowledged: &BTreeMap<&str, Vec<u64>>,
+    to_us: u64,
+) -> Lane {
+    let node = plan.nodes[place].as_str();
     let mut states = Vec::new();
     let mut seen_us = None;
     for event in events {
@@ -283,9 +297,11 @@ fn node_lane(place: usize, node: &str, events: &[&Event], acknowledged: &BTreeMa
     if let Some(last_us) = seen_us.filter(|last_us| *last_us < to_us.saturating_sub(UNWATCHED_AFTER_US)) {
         states.push((last_us, Style::Unwatched, vec!["not watched".to_owned()]));
     }
+    let of = plan.cluster_of(node).filter(|_| plan.clusters.len() > 1);
+    let detail = of.map_or("role, writes".to_owned(), |cluster| format!("{}: role, writes", cluster.name));
     let writes = acknowledged.get(node).map(|times| runs(times, WRITES_GAP_US)).unwrap_or_default();
     let roles = bands(states, to_us);
-    Lane { label: node.to_owned(), detail: "role, writes".to_owned(), content: Content::Node { place, roles, writes } }
+    Lane { label: node.to_owned(), detail, content: Content::Node { place, roles, writes } }
 }
 
 fn node_band(place: usize, at_us: u64, state: &NodeState) -> State {
@@ -301,8 +317,8 @@ fn node_band(place: usize, at_us: u64, state: &NodeState) -> State {
     }
 }
 
-/// One lane for each server of the backend that takes writes; of every backend when none is called so.
-fn proxy_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
+/// One lane for each server of the backends through which clients write.
+fn proxy_lanes(plan: &Plan, events: &[&Event], to_us: u64) -> Vec<Lane> {
     let mut servers: BTreeMap<(&str, &str, &str), Vec<State>> = BTreeMap::new();
     for event in events {
         if let Occurrence::ProxyState { proxy, backend, server, up, status } = &event.what {
@@ -310,11 +326,10 @@ fn proxy_lanes(events: &[&Event], to_us: u64) -> Vec<Lane> {
             servers.entry((proxy, backend, server)).or_default().push((event.at_us, style, vec![status.clone()]));
         }
     }
-    let takes_writes = |backend: &str| ["write", "primary", "master"].iter().any(|word| backend.contains(word));
-    let any = servers.keys().any(|(_, backend, _)| takes_writes(backend));
+    let takes_writes = |name: &str| plan.endpoint(name).is_some_and(|endpoint| endpoint.serves.is_for_writes());
     servers
         .into_iter()
-        .filter(|((_, backend, _), _)| !any || takes_writes(backend))
+        .filter(|((_, backend, _), _)| takes_writes(backend))
         .map(|((proxy, backend, server), states)| Lane {
             label: server.to_owned(),
             detail: format!("{proxy} {backend}"),
@@ -341,11 +356,20 @@ fn bands(states: impl IntoIterator<Item = State>, to_us: u64) -> Vec<Band> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::course::{
+        record,
+        reigns::{overlaps, reigns},
+    };
     use crate::report::sample::{self, FAULT_AT_MS, HOST_KILL, TWO_WRITERS};
 
+    fn drawn(events: &[Event]) -> Timeline {
+        let reigns = reigns(&record::attempts(events), &[]);
+        let measured = Measured { two_writers_us: overlaps(&reigns), ..Measured::default() };
+        Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), measured).unwrap()
+    }
+
     fn timeline(failover: sample::Failover) -> Timeline {
-        let events = sample::scenario(1, sample::started("s", 1, 1), failover);
-        Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap()
+        drawn(&sample::scenario(1, sample::started("s", 1, 1), failover))
     }
 
     fn lane<'a>(timeline: &'a Timeline, detail: &str, label: &str) -> &'a Content {
@@ -381,7 +405,7 @@ mod tests {
             let seen = matches!(&event.what, Occurrence::NodeState(state) if state.node == "node3");
             !seen || !(20_000_000..30_000_000).contains(&event.at_us)
         });
-        let timeline = Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap();
+        let timeline = drawn(&events);
         let Content::Node { roles, .. } = lane(&timeline, "role", "node3") else { panic!("a node") };
         assert!(roles.iter().any(|band| band.style == Style::Unwatched), "{roles:?}");
     }
@@ -394,7 +418,7 @@ mod tests {
         let parameters = [("round_trip".to_owned(), "300 ms".to_owned())].into();
         let what = Occurrence::FaultChanged { fault: 1, parameters, evidence: String::new() };
         events.insert(at + 1, Event { at_us: events[at].at_us + 5_000_000, what, ..events[at].clone() });
-        let timeline = Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap();
+        let timeline = drawn(&events);
         let Content::Bands(bands) = lane(&timeline, "", "fault") else { panic!("bands") };
         assert_eq!(bands.len(), 2);
         assert_eq!(bands[1].labels[0], "now round_trip 300 ms");
@@ -430,7 +454,7 @@ mod tests {
                 event.at_us = 400_000_000;
             }
         }
-        let timeline = Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), None, Vec::new()).unwrap();
+        let timeline = drawn(&events);
         assert_eq!(timeline.notes.len(), 1);
         assert!(timeline.to_us < 60_000_000);
     }

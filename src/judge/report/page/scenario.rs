@@ -4,7 +4,7 @@ use super::{Prose, evidence, outcome_word, prose, reason, sentence};
 use crate::{
     checks::{
         Finding, Measure, Outcome,
-        course::phases::{Course, Failover, Phase, PhaseName},
+        course::phases::{Course, Failover, PHASES, Phase},
     },
     history::event::{Bound, Expectation},
     plan::Span,
@@ -122,7 +122,8 @@ pub struct FailoverRows {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PhaseLine {
     pub name: &'static str,
-    pub meaning: &'static str,
+    /// What it lasts from and to.
+    pub meaning: String,
     /// Seconds, with two decimals so that the column lines up.
     pub measured: String,
     pub predicted: String,
@@ -210,16 +211,7 @@ fn target(measure: &str, trials: &[&ScenarioVerdict]) -> Option<Bound> {
 
 /// Phases, and what a target is set for, stand in the table of trials.
 fn is_column(statistics: &Statistics, trials: &[&ScenarioVerdict]) -> bool {
-    let phases = [
-        PhaseName::Detect,
-        PhaseName::Elect,
-        PhaseName::Promote,
-        PhaseName::Restart,
-        PhaseName::Route,
-        PhaseName::MarkDown,
-        PhaseName::FirstWrite,
-    ];
-    phases.iter().any(|phase| phase.measure() == statistics.measure) || target(&statistics.measure, trials).is_some()
+    PHASES.iter().any(|phase| phase.measure == statistics.measure) || target(&statistics.measure, trials).is_some()
 }
 
 fn cell(column: &Statistics, scenario: u32) -> String {
@@ -342,19 +334,6 @@ fn figure(measure: &Measure) -> String {
     format!("{} {}{}", figures::name(&measure.name), figures::measure(measure), predicted.unwrap_or_default())
 }
 
-/// What a phase lasts from and to.
-fn meaning(phase: PhaseName) -> &'static str {
-    match phase {
-        PhaseName::Detect => "fault \u{2192} leader key gone",
-        PhaseName::Elect => "key gone \u{2192} held by another member",
-        PhaseName::Promote => "key held \u{2192} direct write on the new primary",
-        PhaseName::Restart => "fault \u{2192} direct write on the same node",
-        PhaseName::Route => "direct write \u{2192} proxy has the server up",
-        PhaseName::MarkDown => "server up \u{2192} the old primary's server DOWN",
-        PhaseName::FirstWrite => "server up \u{2192} the client's first write",
-    }
-}
-
 fn failover_rows(failover: &Failover) -> FailoverRows {
     let outage_ms = failover.outage_ms();
     let scale_ms = scale_ms(failover);
@@ -377,9 +356,9 @@ fn summary(failover: &Failover) -> String {
     let outage = failover.outage_ms().map(figures::seconds).unwrap_or_default();
     let named = |node: &Option<String>| node.clone().unwrap_or_else(|| "an unknown node".to_owned());
     let with_dcs = if failover.dcs_leader_lost { " The fault took the leader of the DCS too." } else { "" };
-    match failover.course {
+    let told = match failover.course {
         Course::NoOutage => "Clients saw no outage.".to_owned(),
-        Course::Failover => format!(
+        Course::Failover | Course::ClusterPromoted => format!(
             "Clients could not write for {outage}; {} took over from {}.{with_dcs}",
             named(&failover.new_primary),
             named(&failover.old_primary)
@@ -391,7 +370,8 @@ fn summary(failover: &Failover) -> String {
             )
         }
         Course::NotRecovered => format!("Writes did not come back while clients tried.{with_dcs}"),
-    }
+    };
+    failover.of.as_ref().map_or(told.clone(), |of| format!("{of}: {told}"))
 }
 
 /// The time that the full width of the bars stands for: the outage, or where predicted spans reach beyond it.
@@ -409,7 +389,7 @@ fn phase_line(failover: &Failover, phase: &Phase, place: usize, scale_ms: f64) -
     let measured_ms = phase.duration_ms();
     PhaseLine {
         name: phase.name.name(),
-        meaning: meaning(phase.name),
+        meaning: format!("{} \u{2192} {}", phase.name.row().from, phase.name.row().to),
         measured: if phase.seen { fixed_seconds(measured_ms) } else { "not seen".to_owned() },
         predicted: phase.predicted.map(fixed_range).unwrap_or_default(),
         judged: match phase.predicted {

@@ -121,6 +121,7 @@ impl History {
                 lsn: role.map(|_| 0x300_0000 + ms),
                 streaming_from: standby.then(|| primary.to_owned()),
                 standbys: BTreeMap::new(),
+                asked_us: None,
             }),
         );
     }
@@ -152,6 +153,7 @@ impl History {
                 sequence: ms,
                 started_us,
                 outcome,
+                saw: None,
             }),
         );
     }

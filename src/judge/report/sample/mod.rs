@@ -14,6 +14,8 @@ use crate::{
         course::{
             outage::Outage,
             phases::{self, Course, Phase, PhaseName},
+            record,
+            reigns::{overlaps, reigns},
         },
     },
     claims,
@@ -224,6 +226,7 @@ fn judged(number: u32, started: ScenarioStarted, failover: Failover) -> (Scenari
     let load = Finding::new("load_was_real", Outcome::Pass, "clients tried 50 times a second throughout")
         .with_details(vec![Measure::new("attempts_per_second", 50.0), Measure::new("latest_timer_ms", 3.2)]);
     let outcome = recovery.outcome;
+    let reigns = reigns(&record::attempts(&events), &[]);
     let verdict = ScenarioVerdict {
         number,
         scenario: Some(started),
@@ -234,6 +237,8 @@ fn judged(number: u32, started: ScenarioStarted, failover: Failover) -> (Scenari
         findings: vec![recovery, loss, load],
         happened: BTreeSet::new(),
         failovers: vec![found],
+        two_writers_us: overlaps(&reigns),
+        reigns,
     };
     (verdict, events)
 }
@@ -261,6 +266,7 @@ fn failover_found(number: u32, failover: Failover) -> phases::Failover {
         phase
     });
     phases::Failover {
+        of: None,
         faults: vec![1],
         effect_from_us: effect_us,
         effect_to_us: effect_us + 4_000,
