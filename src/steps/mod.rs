@@ -219,7 +219,9 @@ mod tests {
                 .replace("{size}", "1 MB")
                 .replace("{volume}", "WAL")
                 .replace("{phase}", "detect")
-                .replace("(s)", "s");
+                .replace("(s)", "s")
+                .replace(r"\(", "(")
+                .replace(r"\)", ")");
             let step = gherkin::Step {
                 keyword: definition.keyword_text().to_owned(),
                 ty: definition.keyword,
