@@ -104,11 +104,13 @@ impl Plan {
         let settings = leading.first().map_or(&topology.settings, |cluster| topology.settings_of(cluster));
         let predicted = PredictedFailover::of(&services, settings);
         let worst_ms = predicted.outage(true).most_ms;
+        // Where no agent keeps a node, a primary gives up a silent standby that its commits wait for after a minute
+        // (`wal_sender_timeout`).
+        let by_hand_s = if predicted == PredictedFailover::NONE { 60 } else { 0 };
         let deadlines = Deadlines {
             cluster_ready_s: 60,
             steady_state_s: 30,
-            // A primary gives up a silent standby that its commits wait for after a minute (`wal_sender_timeout`).
-            recovered_s: (worst_ms.div_ceil(1000) * 3).max(60) + 30,
+            recovered_s: (worst_ms.div_ceil(1000) * 3).max(by_hand_s) + 30,
             rejoined_s: worst_ms.div_ceil(1000) * 2 + 60,
         };
         let endpoints = planned_endpoints(&topology, &clusters);

@@ -30,7 +30,7 @@ pub struct PredictedFailover {
 
 impl PredictedFailover {
     /// Where no agent keeps a node: nothing is detected, and nobody elected.
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         detect: Span::NONE,
         detect_with_dcs_leader: Span::NONE,
         elect: Span::NONE,
