@@ -32,7 +32,6 @@ const LINK_ROUND_S: u32 = 5;
 
 #[tokio::main]
 async fn main() {
-    // `cargo bench -- links` measures the links alone.
     // `cargo bench -- links` measures the links alone, `-- regions` what two regions cost.
     let only = |part: &str| std::env::args().any(|argument| argument == part);
     if only("regions") {

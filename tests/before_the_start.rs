@@ -274,7 +274,7 @@ fn what_proves_nothing_or_never_ends_is_refused() {
         ("When the clock of node1 is set 0 s ahead", "a duration from 1 s to ten years"),
         ("When an operator fails over to the primary", "it is the primary already"),
         ("When an operator reinitialises the nodes", "and not the primary itself"),
-        ("And 4 clients writing 4294967295 rows per second each", "no client writes so many rows"),
+        ("And 4 clients writing 4294967295 rows per second each", "no client can write that many rows"),
         ("When an operator switches over to \"proxy\"", "proxy runs no Patroni"),
         ("When an operator switches over to \"the primary\"", "it would hand over to itself"),
         ("When the fault \"switchover\" hits a standby", "only the primary can hand over"),

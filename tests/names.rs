@@ -94,12 +94,12 @@ async fn clients_write_where_a_name_leads(system: &System, recorder: &Recorder) 
     };
     let (keeping, asking) = (entry("write"), entry("asking"));
     let [east, west] = ["east-proxy", "west-proxy"].map(|host| system.access().address(host, 5432).unwrap());
-    assert_eq!((keeping.address().await.unwrap(), asking.address().await.unwrap()), (east, east));
+    assert_eq!((keeping.way().await.unwrap().address, asking.way().await.unwrap().address), (east, east));
     let kept_from = Instant::now();
     system.repoint("db-primary", "west-proxy").await.unwrap();
-    assert_eq!((keeping.address().await.unwrap(), asking.address().await.unwrap()), (east, west));
+    assert_eq!((keeping.way().await.unwrap().address, asking.way().await.unwrap().address), (east, west));
     wait_until("the kept answer to run out", Duration::from_secs(10), || async {
-        if keeping.address().await.map_err(|error| error.to_string())? == west {
+        if keeping.way().await.map_err(|error| error.to_string())?.address == west {
             Ok(())
         } else {
             Err("not yet".to_owned())

@@ -8,8 +8,10 @@ use crate::{
     drill::DrillContext,
     engine::{Engine, doctor, images, leftovers::Sweep},
     history::Recorder,
-    plan::Plan,
+    plan::{Plan, PlannedEndpoint},
     run::RunFolder,
+    services::powerdns::ZONE,
+    system::System,
     topology,
 };
 
@@ -37,12 +39,31 @@ pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
     };
     print(&format!("{name} is up after {:.1} s; `pgquake down` removes it\n", took.as_secs_f64()));
     for endpoint in &plan.endpoints {
-        if let Some(address) = system.access().published(&endpoint.at.host, endpoint.at.port) {
+        let (host, through) = way(&system, endpoint).await;
+        if let Some(address) = system.access().published(&host, endpoint.at.port) {
             let password = &system.access().credentials.client_password;
-            print(&format!("{:<8} postgres://{CLIENT_ROLE}:{password}@{address}/{DATABASE}", endpoint.name));
+            let url = format!("postgres://{CLIENT_ROLE}:{password}@{address}/{DATABASE}");
+            print(&format!("{:<8} {url}{through}", endpoint.name));
         }
     }
+    if let Some(server) = system.name_server() {
+        print(&format!("\nglobal names are answered at {server}, as `NAME.{ZONE}`"));
+    }
     Ok(Exit::Pass)
+}
+
+/// The host that clients of an endpoint reach now, and the name that leads them there.
+async fn way(system: &System, endpoint: &PlannedEndpoint) -> (String, String) {
+    let at = &endpoint.at.host;
+    let Some(name) = system.plan().topology.global_name(at) else { return (at.clone(), String::new()) };
+    match system.hosts_of_name(name).await {
+        Ok(hosts) => {
+            let host = hosts.into_iter().next().unwrap_or_default();
+            let through = format!("   {at} leads to {host} now");
+            (host, through)
+        }
+        Err(error) => (String::new(), format!("   {error}")),
+    }
 }
 
 /// Removes what `up` has started.

@@ -103,7 +103,8 @@ impl Drill {
                 self.note("the replay of all WAL", &missed.into());
             }
         }
-        read_ledgers(&running.plan, running.system.access(), &self.recorder).await;
+        let given_up = running.system.given_up();
+        read_ledgers(&running.plan, running.system.access(), &self.recorder, &given_up).await;
         // A look that timed out just now proves nothing: each node is looked at once more. If one is not in its place
         // even then, the checks say so.
         let _ = running.watch.wait(Condition::AllSeenFollowing, self.recorder.now_us(), OBSERVED_WITHIN).await;

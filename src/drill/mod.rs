@@ -121,6 +121,11 @@ impl Drill {
         self.setup.set_postgresql(parameter, value)
     }
 
+    /// Has clients of an endpoint connect to another host or global name, before anything runs.
+    pub fn set_endpoint_host(&mut self, endpoint: &str, host: &str) -> Result<(), DrillError> {
+        self.setup.set_endpoint_host(endpoint, host)
+    }
+
     /// Puts data directories on disks that can be broken, before anything runs.
     pub fn prepare_disks(&mut self) -> Result<(), DrillError> {
         self.setup.prepare_disks()

@@ -86,6 +86,11 @@ impl Setup {
         Ok(self.chosen()?.set_postgresql(parameter, value)?)
     }
 
+    /// Has clients of an endpoint connect to another host or global name.
+    pub fn set_endpoint_host(&mut self, endpoint: &str, host: &str) -> Result<(), DrillError> {
+        Ok(self.chosen()?.set_endpoint_host(endpoint, host)?)
+    }
+
     /// Gives a Patroni setting another value than the topology has.
     pub fn set_patroni(&mut self, name: &str, value: &str) -> Result<(), DrillError> {
         Ok(self.chosen()?.set_patroni(name, value)?)

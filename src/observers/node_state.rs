@@ -17,7 +17,7 @@ use crate::{
         event::{NodeState, Role},
     },
     services::patroni::POSTGRESQL_PORT,
-    system::{NODE, NODE_TIMELINE, Session},
+    system::{NODE, NODE_TIMELINE, STREAMING_RECEIVER, Session},
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -41,7 +41,7 @@ static STATEMENT: LazyLock<String> = LazyLock::new(|| {
         "SELECT standby, \
              CASE WHEN standby AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver) THEN NULL ELSE {NODE_TIMELINE} END, \
              CASE WHEN standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn, \
-             (SELECT sender_host FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
+             (SELECT sender_host FROM {STREAMING_RECEIVER}), \
              (SELECT json_object_agg(application_name, sync_state) FROM pg_stat_replication WHERE state = 'streaming') \
          FROM {NODE}"
     )

@@ -44,6 +44,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         Given,
+        "clients of {string} connect to {string}",
+        "sends the clients of an endpoint to another host, or to another global name",
+        |words| Ok(Intent::EndpointHost { endpoint: words.text(0)?.to_owned(), host: words.text(1)?.to_owned() }),
+    ),
+    step(
+        Given,
         "{int} clients writing {int} rows per second each",
         "the load: this many clients, each with one connection to the write endpoint",
         |words| {

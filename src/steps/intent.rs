@@ -27,6 +27,10 @@ pub(crate) enum Intent {
         name: String,
         value: String,
     },
+    EndpointHost {
+        endpoint: String,
+        host: String,
+    },
     Load(LoadSpec),
     Inject(FaultOrder),
     /// Inject and heal, again and again.
@@ -79,6 +83,7 @@ impl Intent {
             Intent::PrepareClocks => drill.prepare_clocks()?,
             Intent::PostgresqlParameter { name, value } => drill.set_postgresql(&name, &value)?,
             Intent::PatroniSetting { name, value } => drill.set_patroni(&name, &value)?,
+            Intent::EndpointHost { endpoint, host } => drill.set_endpoint_host(&endpoint, &host)?,
             Intent::Load(load) => drill.choose_load(load),
             Intent::Inject(order) => drill.inject(&order.fault, &order.target, order.parameters).await?,
             Intent::Repeat(order, repetition) => {

@@ -167,12 +167,15 @@ impl<'a> Walk<'a> {
             Intent::PrepareClocks => self.set_up(Setup::prepare_clocks),
             Intent::PostgresqlParameter { name, value } => self.set(|setup| setup.set_postgresql(&name, &value)),
             Intent::PatroniSetting { name, value } => self.set(|setup| setup.set_patroni(&name, &value)),
+            Intent::EndpointHost { endpoint, host } => {
+                self.set(|setup| setup.set_endpoint_host(&endpoint, &host));
+            }
             Intent::Load(load) => {
                 if load.writers == 0 || load.rate_per_s == 0 {
                     self.add_here("a load without writes proves nothing: both numbers must be at least 1");
                 } else if load.rate_per_s > MOST_ROWS_PER_S {
                     let help = format!("at most {MOST_ROWS_PER_S}; take more clients");
-                    self.add(At::Step, "no client writes so many rows, one after the other", Some(help));
+                    self.add(At::Step, "no client can write that many rows, one after the other", Some(help));
                 }
                 self.load = Some((self.index, load.writers));
                 self.set_up(|setup| {

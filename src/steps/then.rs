@@ -6,8 +6,9 @@ use cucumber::gherkin::StepType::Then;
 use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
-        Check, course::phases::PHASES, data_loss, promotion, recovery_time, rejoin, replica_reads, replication_lag,
-        replication_lag::Hop, single_writer, slot, write_blocked,
+        Check, cascade, commit_wait, course::phases::PHASES, data_loss, dcs_isolation, name_convergence, name_shares,
+        promotion, recovery_time, rejoin, replica_reads, replication_lag, replication_lag::Hop, single_writer, slot,
+        write_blocked,
     },
     history::event::Bound,
 };
@@ -47,6 +48,12 @@ const STALENESS_P95: Measured = measured(&replica_reads::CHECK, replica_reads::R
 const READS_GONE_BACK: Measured = measured(&replica_reads::CHECK, replica_reads::READS_GONE_BACK);
 const SLOTS_LOST: Measured = measured(&slot::CHECK, slot::SLOTS_LOST);
 const SLOT_HELD: Measured = measured(&slot::CHECK, slot::SLOT_HELD_MAX_BYTES);
+const AGAINST_RULE: Measured = measured(&commit_wait::CHECK, commit_wait::COMMITS_AGAINST_RULE);
+const DETACHED: Measured = measured(&cascade::CHECK, cascade::DETACHED_STANDBYS);
+const LEADER_GAP: Measured = measured(&cascade::CHECK, cascade::STANDBY_LEADER_GAP_MS);
+const FOREIGN_LEADERS: Measured = measured(&dcs_isolation::CHECK, dcs_isolation::FOREIGN_LEADERS);
+const LAST_CLIENT: Measured = measured(&name_convergence::CHECK, name_convergence::LAST_CLIENT_MS);
+const MISDRAWN: Measured = measured(&name_shares::CHECK, name_shares::MISDRAWN_HOSTS);
 const BLOCKED_WRITES: Measured = measured(&write_blocked::CHECK, write_blocked::BLOCKED_REGION_WRITES);
 
 /// The measure of this name. One that the check does not have does not compile.
@@ -285,5 +292,41 @@ pub(super) const ALL: &[StepDefinition] = &[
         "at least {size} of WAL are kept for the region that follows",
         "the same from below: less would mean that the slot was not put to the test",
         |words| SLOT_HELD.bounded(words, Bound::AtLeast(words.bytes(0)? as f64)),
+    ),
+    step(
+        Then,
+        "every client writes to the new cluster within {duration}",
+        "from the move of the clients, or the promotion if that came later, to the first write there of the last client",
+        |words| LAST_CLIENT.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "names lead clients by their weights",
+        "the shares of the hosts among the connections that clients opened through a name, up to chance",
+        |words| MISDRAWN.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "no cluster disturbs the DCS of another one",
+        "each cluster's leader key is held by its own nodes alone",
+        |words| FOREIGN_LEADERS.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "standbys of the region that follows stream from its leader",
+        "in the end one node of the cluster streams from outside, and every other one from a node of it",
+        |words| DETACHED.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "the region that follows has no leader for at most {duration}",
+        "the longest time between two looks at which a node of the cluster streamed from outside",
+        |words| LEADER_GAP.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "commits wait for the standbys that synchronous_standby_names asks for",
+        "while one of them is slow, each commit waits for it if the rule says so, and none if it does not",
+        |words| AGAINST_RULE.bounded(words, Bound::Exactly(0.0)),
     ),
 ];

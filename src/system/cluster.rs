@@ -1,6 +1,6 @@
 //! One Patroni cluster of a running system.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -43,8 +43,7 @@ impl RunningCluster<'_> {
 
     /// Whether nobody waits for it any more.
     pub fn is_given_up(&self) -> bool {
-        let given_up = self.system.inner.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        given_up.contains(&self.cluster.name)
+        self.system.given_up().contains(&self.cluster.name)
     }
 
     /// Changes the configuration that all nodes of the cluster share, in the DCS itself: also while no agent runs. A null
@@ -67,6 +66,11 @@ impl RunningCluster<'_> {
 }
 
 impl System {
+    /// The clusters that nobody waits for any more.
+    pub fn given_up(&self) -> BTreeSet<String> {
+        self.inner.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Waits for a cluster no more: it is left as it is.
     pub fn give_up(&self, cluster: &str) {
         self.inner.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.to_owned());

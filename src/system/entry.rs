@@ -18,6 +18,15 @@ pub enum Entry {
     Name(Arc<Named>),
 }
 
+/// Where a client is led that connects now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// What it connects to, as this machine reaches it.
+    pub address: SocketAddr,
+    /// The host that a global name led it to; `None`: the endpoint is at a host.
+    pub led_to: Option<String>,
+}
+
 /// A global name that clients resolve before they connect.
 pub struct Named {
     /// The whole name.
@@ -70,13 +79,16 @@ impl Entry {
     }
 
     /// Where a client that connects now is led. Of several hosts it takes the first.
-    pub async fn address(&self) -> Result<SocketAddr, EntryError> {
+    pub async fn way(&self) -> Result<Way, EntryError> {
         let Named { name, port, resolver, access } = match self {
-            Entry::Host(address) => return Ok(*address),
+            Entry::Host(address) => return Ok(Way { address: *address, led_to: None }),
             Entry::Name(named) => named.as_ref(),
         };
         let answer = resolver.resolve(name).await?;
         let host = answer.addresses.first().map(|address| access.host_at(address)).unwrap_or_default();
-        access.address(&host, *port).ok_or(EntryError::Unpublished { host, port: *port })
+        match access.address(&host, *port) {
+            Some(address) => Ok(Way { address, led_to: Some(host) }),
+            None => Err(EntryError::Unpublished { host, port: *port }),
+        }
     }
 }

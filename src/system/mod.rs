@@ -34,7 +34,7 @@ pub use roles::{Found, Leader};
 pub use session::Session;
 pub use shaping::ShapingError;
 #[doc(hidden)]
-pub use sql::{NODE, NODE_TIMELINE};
+pub use sql::{NODE, NODE_TIMELINE, STREAMING_RECEIVER};
 pub use start::SystemError;
 #[doc(hidden)]
 pub use start::{ImageTags, Startup};

@@ -1,12 +1,14 @@
 //! Who streams from whom: asked in SQL, from outside, of both ends.
 
+use std::sync::LazyLock;
+
 use futures::future::try_join_all;
 
-use super::{NODE, NODE_TIMELINE, RunningCluster, System};
+use super::{NODE, NODE_TIMELINE, RunningCluster, STREAMING_RECEIVER, System};
 use crate::services::patroni::POSTGRESQL_PORT;
 
 /// The timeline that a standby receives.
-const RECEIVED_TIMELINE: &str = "SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+static RECEIVED_TIMELINE: LazyLock<String> = LazyLock::new(|| format!("SELECT received_tli FROM {STREAMING_RECEIVER}"));
 /// The standbys that a node sends WAL to, up to its end.
 const STANDBYS: &str = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'";
 
@@ -27,7 +29,7 @@ impl System {
             return Err(format!("{primary} does not stream to {standby}"));
         }
         let written = self.timeline(primary, &format!("SELECT {NODE_TIMELINE} FROM {NODE}")).await?;
-        match self.timeline(standby, RECEIVED_TIMELINE).await? {
+        match self.timeline(standby, &RECEIVED_TIMELINE).await? {
             received if received == written && received.is_some() => Ok(()),
             _ => Err(format!("{standby} does not stream the timeline that {primary} writes")),
         }
@@ -69,7 +71,7 @@ impl System {
             }
         };
         for leader in followers {
-            let received = self.timeline(&leader, RECEIVED_TIMELINE).await?;
+            let received = self.timeline(&leader, &RECEIVED_TIMELINE).await?;
             let received = received.ok_or_else(|| format!("{leader} leads a standby cluster and does not stream"))?;
             if received != *timeline {
                 return Err(format!("{leader} streams timeline {received}, and {primary} writes timeline {timeline}"));
@@ -116,7 +118,7 @@ impl RunningCluster<'_> {
         if let Some(node) = others.iter().find(|node| !sent.contains(node)) {
             return Err(format!("{leader} does not stream to {node}"));
         }
-        let received = try_join_all(others.iter().map(|node| system.timeline(node, RECEIVED_TIMELINE))).await?;
+        let received = try_join_all(others.iter().map(|node| system.timeline(node, &RECEIVED_TIMELINE))).await?;
         for (node, own) in others.into_iter().zip(received) {
             let own = own.ok_or_else(|| format!("{node} does not stream"))?;
             if own != timeline {

@@ -19,6 +19,13 @@ pub const NODE_TIMELINE: &str = "\
                       (SELECT timeline_id FROM pg_control_checkpoint()))::text \
         ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::text END";
 
+/// The WAL receiver of a standby, if it streams. It says so as soon as it has connected, also where the sender then refuses
+/// it because its slot is in use: it does not stream until a first message came, which the sender stamps. If both are idle,
+/// none comes, and one that lives on was not refused.
+pub const STREAMING_RECEIVER: &str = "\
+    pg_stat_wal_receiver WHERE status = 'streaming' AND (last_msg_send_time IS DISTINCT FROM last_msg_receipt_time \
+        OR last_msg_receipt_time < clock_timestamp() - interval '3 s')";
+
 /// How long a session may take to open. A server that is stuck must not keep a condition from being looked at again.
 const OPENS_WITHIN: Duration = Duration::from_secs(2);
 

@@ -253,7 +253,7 @@ impl System {
     async fn one_write_transaction(&self) -> Result<(), String> {
         let write = self.plan().endpoint(WRITE).ok_or("there is no endpoint for writes")?;
         let entry = Entry::of(self.plan(), self.access(), write).map_err(|error| error.to_string())?;
-        let address = entry.address().await.map_err(|error| error.to_string())?;
+        let address = entry.way().await.map_err(|error| error.to_string())?.address;
         let rows = self.query_at(address, "SELECT pg_is_in_recovery()").await?;
         match rows.first().map(String::as_str) {
             Some("f") => Ok(()),

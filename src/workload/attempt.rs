@@ -91,29 +91,40 @@ pub(super) struct Refusal {
     pub exhausted: bool,
 }
 
+/// How the opening of a session ended.
+pub(super) struct Opened {
+    pub session: Result<Session, Refusal>,
+    /// The host that a global name led to, if one did.
+    pub led_to: Option<String>,
+}
+
 /// Opens a session within the limit, where the entry leads at the moment.
-pub(super) async fn open(
-    entry: &Entry,
-    password: &str,
-    application_name: &str,
-    limit: &Limit,
-) -> Result<Session, Refusal> {
-    // A name that can't be resolved is silence: nobody was reached who could have refused.
-    let silence =
-        |message: String, exhausted| Refusal { sqlstate: None, message, contact: Contact::Silence, exhausted };
-    let opened = async {
-        let address = entry.address().await;
-        let address = address.map_err(|error| silence(error.to_string(), error.is_exhaustion_here()))?;
-        Ok(Session::open(address, password, application_name).await)
-    };
+pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, limit: &Limit) -> Opened {
     let late = || silence("no session came in time".to_owned(), false);
-    let opened = limit.within(opened).await.unwrap_or_else(|| Err(late()))?;
-    opened.map_err(|error| Refusal {
-        sqlstate: error.sqlstate().map(str::to_owned),
-        contact: contact(&error),
-        exhausted: error.is_exhaustion_here(),
-        message: error.to_string(),
-    })
+    let way = match limit.within(entry.way()).await {
+        Some(Ok(way)) => way,
+        // A name that can't be resolved is silence: nobody was reached who could have refused.
+        Some(Err(error)) => {
+            let refusal = silence(error.to_string(), error.is_exhaustion_here());
+            return Opened { session: Err(refusal), led_to: None };
+        }
+        None => return Opened { session: Err(late()), led_to: None },
+    };
+    let session = match limit.within(Session::open(way.address, password, application_name)).await {
+        Some(Ok(session)) => Ok(session),
+        Some(Err(error)) => Err(Refusal {
+            sqlstate: error.sqlstate().map(str::to_owned),
+            contact: contact(&error),
+            exhausted: error.is_exhaustion_here(),
+            message: error.to_string(),
+        }),
+        None => Err(late()),
+    };
+    Opened { session, led_to: way.led_to }
+}
+
+fn silence(message: String, exhausted: bool) -> Refusal {
+    Refusal { sqlstate: None, message, contact: Contact::Silence, exhausted }
 }
 
 /// What an attempt met that got no session.

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{self, Limit, Refusal};
+use super::attempt::{self, Limit, Opened, Refusal};
 use crate::{
     history::{
         Occurrence, Recorder,
@@ -100,6 +100,15 @@ impl Target {
     }
 }
 
+/// An attempt that was made (see [`Attempt`]).
+struct Made {
+    sequence: u64,
+    started_us: u64,
+    outcome: AttemptOutcome,
+    saw: Option<BTreeMap<u32, u64>>,
+    led_to: Option<String>,
+}
+
 /// One client. Its number is unique in the load, so that (client, sequence) is the unique id of a write.
 pub(super) struct Client {
     pub load: Arc<Load>,
@@ -117,7 +126,7 @@ impl Client {
 
     /// Opens a session, or says why none came.
     pub(super) async fn open(&self, timeout: Duration) -> Result<Session, Refusal> {
-        self.open_within(&Limit::new(timeout, &self.load.stop)).await
+        self.open_within(&Limit::new(timeout, &self.load.stop)).await.session
     }
 
     /// Makes one attempt, on the given session or else on a fresh one, and records it. Returns the session when it
@@ -130,16 +139,18 @@ impl Client {
         timeout: Duration,
     ) -> Option<Session> {
         let limit = Limit::new(timeout, &self.load.stop);
-        let session = match session {
-            Some(session) => session,
-            None => match self.open_within(&limit).await {
-                Ok(session) => session,
-                Err(Refusal { sqlstate, message, contact, .. }) => {
-                    let outcome = AttemptOutcome::Refused { sqlstate, message, contact: Some(contact) };
-                    self.record(sequence, started_us, outcome, None);
-                    return None;
-                }
-            },
+        let opened = match session {
+            Some(session) => Opened { session: Ok(session), led_to: None },
+            None => self.open_within(&limit).await,
+        };
+        let led_to = opened.led_to;
+        let session = match opened.session {
+            Ok(session) => session,
+            Err(Refusal { sqlstate, message, contact, .. }) => {
+                let outcome = AttemptOutcome::Refused { sqlstate, message, contact: Some(contact) };
+                self.record(Made { sequence, started_us, outcome, saw: None, led_to });
+                return None;
+            }
         };
         let statement = attempt::statement(self.operation, self.number, sequence, self.load.writers);
         let sent = attempt::send(session, &statement, &limit).await;
@@ -150,18 +161,18 @@ impl Client {
             }
             outcome => outcome,
         };
-        self.record(sequence, started_us, outcome, sent.saw);
+        self.record(Made { sequence, started_us, outcome, saw: sent.saw, led_to });
         sent.session
     }
 
-    async fn open_within(&self, limit: &Limit) -> Result<Session, Refusal> {
+    async fn open_within(&self, limit: &Limit) -> Opened {
         let name = match self.kind {
             ClientKind::Writer => "pgquake-writer",
             ClientKind::Fresh => "pgquake-fresh",
             ClientKind::Held => "pgquake-held",
         };
         let opened = attempt::open(&self.target.entry(), &self.load.password, name, limit).await;
-        if let Err(refusal) = &opened
+        if let Err(refusal) = &opened.session
             && refusal.exhausted
             && !self.target.exhaustion_told.swap(true, Ordering::Relaxed)
         {
@@ -175,7 +186,8 @@ impl Client {
         opened
     }
 
-    fn record(&self, sequence: u64, started_us: u64, outcome: AttemptOutcome, saw: Option<BTreeMap<u32, u64>>) {
+    fn record(&self, made: Made) {
+        let Made { sequence, started_us, outcome, saw, led_to } = made;
         if matches!(outcome, AttemptOutcome::Acknowledged { .. }) {
             self.target.last_acknowledged_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
         } else {
@@ -191,6 +203,7 @@ impl Client {
             started_us,
             outcome,
             saw,
+            led_to,
         }));
     }
 }

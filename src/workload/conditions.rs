@@ -254,6 +254,7 @@ mod tests {
             started_us: sequence * 10_000,
             outcome,
             saw: None,
+            led_to: None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! in the same snapshot, so that what one of them lacks is found. Every row holds what can be worked out from its client
 //! and sequence, so that one that changed, or was replaced as a whole, is found too.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use futures::future::join_all;
 use sha2::{Digest, Sha256};
@@ -27,6 +27,8 @@ use crate::{
 
 /// How long one look at one node's ledger may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same for a node that nobody waits for any more.
+const LOOK_AT_LOST_TIMEOUT: Duration = Duration::from_secs(3);
 /// A look that got no answer, or lost its session, is taken again within this time.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 /// Nodes that differ, or can't be reached, are looked at again for this long: what differs then is no lag of a moment.
@@ -63,8 +65,8 @@ enum LedgerError {
     Session(#[from] SessionError),
     #[error("failed to read {LEDGER_TABLE}: {}", explain(.0))]
     Query(#[from] tokio_postgres::Error),
-    #[error("no answer within {} s", LOOK_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("no answer within {0} s")]
+    Timeout(u64),
     #[error("the node changed its role or timeline while it was read")]
     Changed,
     #[error("the answer is not what was asked for")]
@@ -77,7 +79,7 @@ impl LedgerError {
     /// For how long it is worth to look again.
     fn look_again_within(&self) -> Duration {
         match self {
-            LedgerError::Timeout | LedgerError::Changed => ANSWERED_WITHIN,
+            LedgerError::Timeout(_) | LedgerError::Changed => ANSWERED_WITHIN,
             // What PostgreSQL finds damaged (class XX) stays so.
             LedgerError::Query(error) if error.code().is_some_and(|code| code.code().starts_with("XX")) => {
                 Duration::ZERO
@@ -106,25 +108,18 @@ struct State {
 }
 
 /// Reads the ledger of every node, side by side, and records what each holds, or that it could not be read. While nodes
-/// differ or don't answer, they are read again within a deadline; the last look is recorded.
+/// differ or don't answer, they are read again within a deadline; the last look is recorded. Nodes of clusters that were
+/// `given_up` are looked at once, for a short time: nobody waits for them.
 ///
 /// Call it when every node has rejoined and replayed: a row that is not there yet is not a lost one.
-pub async fn read_ledgers(plan: &Plan, access: &Access, recorder: &Recorder) {
-    let nodes: Vec<_> = plan.endpoints.iter().filter(|endpoint| plan.nodes.contains(&endpoint.name)).collect();
-    let begun = Instant::now();
-    let mut looks = interval(LOOK_AGAIN);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let read = loop {
-        looks.tick().await;
-        let read = join_all(nodes.iter().map(|node| async {
-            timeout(LOOK_TIMEOUT, read(node, access)).await.unwrap_or(Err(LedgerError::Timeout))
-        }))
-        .await;
-        if begun.elapsed() >= look_again_within(&read) {
-            break read;
-        }
-    };
-    for (node, read) in nodes.into_iter().zip(read) {
+pub async fn read_ledgers(plan: &Plan, access: &Access, recorder: &Recorder, given_up: &BTreeSet<String>) {
+    let nodes = plan.endpoints.iter().filter(|endpoint| plan.nodes.contains(&endpoint.name));
+    let is_awaited =
+        |node: &&PlannedEndpoint| plan.cluster_of(&node.name).is_none_or(|cluster| !given_up.contains(&cluster.name));
+    let (awaited, lost): (Vec<&PlannedEndpoint>, Vec<&PlannedEndpoint>) = nodes.partition(is_awaited);
+    let (read_awaited, read_lost) =
+        tokio::join!(read_until_settled(&awaited, access), look_at(&lost, access, LOOK_AT_LOST_TIMEOUT));
+    for (node, read) in awaited.into_iter().zip(read_awaited).chain(lost.into_iter().zip(read_lost)) {
         let node = node.name.clone();
         recorder.record(match read {
             Ok(Ledger { state: State { role, timeline, lsn }, found, counts }) => {
@@ -134,6 +129,27 @@ pub async fn read_ledgers(plan: &Plan, access: &Access, recorder: &Recorder) {
             Err(error) => Occurrence::LedgerUnread { node, reason: error.to_string() },
         });
     }
+}
+
+/// Reads these ledgers until they agree, or their time is over.
+async fn read_until_settled(nodes: &[&PlannedEndpoint], access: &Access) -> Vec<Result<Ledger, LedgerError>> {
+    let begun = Instant::now();
+    let mut looks = interval(LOOK_AGAIN);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let read = look_at(nodes, access, LOOK_TIMEOUT).await;
+        if begun.elapsed() >= look_again_within(&read) {
+            return read;
+        }
+    }
+}
+
+async fn look_at(nodes: &[&PlannedEndpoint], access: &Access, within: Duration) -> Vec<Result<Ledger, LedgerError>> {
+    join_all(nodes.iter().map(|node| async {
+        timeout(within, read(node, access)).await.unwrap_or(Err(LedgerError::Timeout(within.as_secs())))
+    }))
+    .await
 }
 
 /// For how long it is worth to look again at all nodes.
@@ -271,7 +287,7 @@ mod tests {
         };
         assert_eq!(look_again_within(&[ledger(5), ledger(5)]), Duration::ZERO);
         assert_eq!(look_again_within(&[ledger(5), ledger(6)]), SETTLED_WITHIN);
-        assert_eq!(look_again_within(&[ledger(5), Err(LedgerError::Timeout), ledger(6)]), ANSWERED_WITHIN);
+        assert_eq!(look_again_within(&[ledger(5), Err(LedgerError::Timeout(15)), ledger(6)]), ANSWERED_WITHIN);
         assert_eq!(look_again_within(&[ledger(5), Err(LedgerError::Answer)]), Duration::ZERO);
     }
 }

@@ -73,6 +73,23 @@ fn a_region_that_is_promoted_in_the_place_of_a_lost_one_passes_with_its_lag_as_l
     assert!(of(&verdict, "rejoin", "east").summary.contains("was given up"));
 }
 
+/// Whoever keeps the answer of a name meets the old region's balancer, alive or not: where an attempt was led decides.
+#[test]
+fn clients_are_there_when_a_name_led_them_there() {
+    let course = Regions::promoted();
+    let mut events = course.events();
+    for event in &mut events {
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && attempt.endpoint == "write"
+        {
+            let is_there = attempt.started_us >= (100 + 3_060) * 1000;
+            attempt.led_to = Some(if is_there { "west-proxy" } else { "east-proxy" }.to_owned());
+        }
+    }
+    let verdict = verdict_of(&course, &events);
+    assert_eq!(phases(&verdict)[4..6], [("resolve", 60.0), ("route", 40.0)]);
+}
+
 /// Synchronous replication promises nothing across regions.
 #[test]
 fn the_loss_of_a_region_is_not_held_to_what_holds_within_it() {
@@ -127,6 +144,23 @@ fn comes_back() -> Regions {
     course.faults = vec![(&["east1", "east2", "east3", "east-proxy"], 2000, Some(4000))];
     course.runbook.pop();
     Regions { rebuilt_ms: Some(4000), ..course }
+}
+
+/// The agents of the old region make one of its nodes primary again, and its history counts in the end: what the promoted
+/// region acknowledged is lost, and no runbook had another region take its place.
+#[test]
+fn what_a_promoted_region_wrote_is_not_excused_if_the_old_one_leads_again_by_itself() {
+    let mut course = Regions::promoted();
+    course.faults = vec![(&["east1", "east2", "east3", "east-proxy"], 2000, Some(4000))];
+    course.runbook.pop();
+    course.reigns.push(Reign("east1", 3, 4500, u64::MAX));
+    course.switches.push((4550, "east1", 1, 3, 1960));
+    let own = verdict(&course);
+    let loss = findings(&own, "data_loss");
+    let excused =
+        |own: &&&Finding| own.outcome == Outcome::Pass && own.value_of("lost_rows").is_some_and(|rows| rows > 0.0);
+    assert_eq!(loss.iter().find(excused), None, "{loss:#?}");
+    assert!(with_outcome(&own, Outcome::Fail).contains(&"single_writer"));
 }
 
 #[test]

@@ -424,7 +424,17 @@ impl Happening<'_> {
         let started_us = self.us(ms);
         let (endpoint, operation) = (endpoint.to_owned(), Operation::Write);
         let client_kind = kind;
-        let attempt = Attempt { client_kind, endpoint, operation, client, sequence, started_us, outcome, saw: None };
+        let attempt = Attempt {
+            client_kind,
+            endpoint,
+            operation,
+            client,
+            sequence,
+            started_us,
+            outcome,
+            saw: None,
+            led_to: None,
+        };
         self.at(ms + LATENCY_MS, Occurrence::Attempt(attempt));
         kept
     }

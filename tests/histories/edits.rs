@@ -151,6 +151,7 @@ pub fn write(node: &str, timeline: u32, started_ms: u64) -> Occurrence {
         started_us: (100 + started_ms) * 1000,
         outcome: AttemptOutcome::Acknowledged { node: node.to_owned(), timeline, lsn: 1 },
         saw: None,
+        led_to: None,
     })
 }
 
@@ -234,6 +235,7 @@ pub fn with_reads(
             started_us: (100 + ms) * 1000,
             outcome,
             saw: None,
+            led_to: None,
         };
         events.push(Event { seq: 0, at_us: (104 + ms) * 1000, scenario: 1, what: Occurrence::Attempt(attempt) });
     }

@@ -4,8 +4,10 @@
 //! The others have many more, which are made on the spot.
 
 mod blocked;
+mod cascades;
 mod claims;
 mod clusters;
+mod commits;
 mod course;
 mod edits;
 mod ground;
@@ -13,6 +15,7 @@ mod hostile;
 mod lag;
 mod ledgers;
 mod loss;
+mod names;
 mod outages;
 mod phases;
 mod planned;

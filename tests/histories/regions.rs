@@ -398,6 +398,7 @@ impl Happening<'_> {
             sequence,
             started_us: (100 + ms) * 1000,
             saw: Default::default(),
+            led_to: None,
             outcome,
         };
         self.at(ms + LATENCY_MS, Occurrence::Attempt(attempt));

@@ -1,12 +1,15 @@
 //! The slot by which a region follows another one.
 
 use pgquake_judge::{
-    checks::Outcome,
+    checks::{Evidence, Outcome, find},
     history::{Event, Occurrence, event::Bound},
+    plan::Plan,
+    topology::load,
 };
 
 use super::{
-    standby_region::{Regions, and, found, held, ordered},
+    course::number,
+    standby_region::{Regions, STOP_MS, and, event, found, held, ordered},
     value,
 };
 
@@ -106,4 +109,26 @@ fn before_slots_were_watched_nothing_is_said_of_them() {
 fn a_region_that_was_promoted_needs_no_slot_any_more() {
     let events = and(without_slot(Regions::default().happen(), "east1", 15_000_000), 14_500, ordered("west"));
     assert_eq!(judged(&events).0, Outcome::Pass);
+}
+
+/// In a chain the middle one has no primary: its standby leader keeps the WAL for the last one.
+#[test]
+fn the_standby_leader_of_the_middle_one_holds_the_slot_of_the_last() {
+    let plan = Plan::new(load("three-region-cascade", &[]).unwrap());
+    let judged = |events: &[Event]| {
+        let own = (find(NAME).unwrap().judge)(&Evidence::new(&plan, None, events));
+        let eu = own.into_iter().find(|finding| finding.summary.contains("by which eu follows")).unwrap();
+        (eu.outcome, eu.summary)
+    };
+    let mut events = Regions::default().happen();
+    for ms in (1_100..STOP_MS).step_by(1000) {
+        events.push(event(ms, held("west1", 2048)));
+    }
+    let events = number(events);
+    let (outcome, summary) = judged(&events);
+    assert_eq!(outcome, Outcome::Pass, "{summary}");
+    assert!(summary.ends_with("on west1"), "{summary}");
+    let (outcome, summary) = judged(&without_slot(events, "west1", 0));
+    assert_eq!(outcome, Outcome::Fail);
+    assert!(summary.contains("west1 did not have it"), "{summary}");
 }

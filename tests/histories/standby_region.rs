@@ -164,6 +164,7 @@ pub fn attempt(kind: ClientKind, endpoint: &str, id: (u32, u64), ms: u64, outcom
         started_us: ms * 1000,
         outcome,
         saw: None,
+        led_to: None,
     };
     event(ms + LATENCY_MS, Occurrence::Attempt(attempt))
 }

@@ -67,7 +67,17 @@ fn a_node_that_shuts_down_is_watched_once_it_has_ended_the_session_that_was_held
         let held = last.map(|outcome| {
             let (client_kind, operation) = (ClientKind::Held, Operation::Write);
             let (endpoint, started_us) = ("node3".to_owned(), 2_440_000);
-            Attempt { client_kind, endpoint, operation, client: 99, sequence: 1, started_us, outcome, saw: None }
+            Attempt {
+                client_kind,
+                endpoint,
+                operation,
+                client: 99,
+                sequence: 1,
+                started_us,
+                outcome,
+                saw: None,
+                led_to: None,
+            }
         });
         let events = held.into_iter().fold(events, |events, held| with(events, 2350, Occurrence::Attempt(held)));
         finding(&verdict_of(&events), "single_writer").outcome
@@ -109,6 +119,7 @@ fn late_write(started_ms: u64, ended_ms: u64) -> impl Fn(Vec<Event>) -> Vec<Even
             started_us: (100 + started_ms) * 1000,
             outcome: AttemptOutcome::Acknowledged { node: "node1".to_owned(), timeline: 1, lsn: 1 },
             saw: None,
+            led_to: None,
         };
         let kept = SequenceRange { client: 99, from: 1, to: 1 };
         with_ledgers(with(events, ended_ms, Occurrence::Attempt(attempt)), |_, found| found.push(kept))

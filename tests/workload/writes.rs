@@ -79,7 +79,7 @@ impl Drill {
 
     /// Every write of a node's ledger, and what else was counted, as the product reads it.
     pub async fn counted_ledger(&self, node: &str) -> (BTreeSet<(u32, u64)>, LedgerCounts) {
-        read_ledgers(&self.plan, &self.access, &self.recorder).await;
+        read_ledgers(&self.plan, &self.access, &self.recorder, &BTreeSet::new()).await;
         let read = self.recorded().into_iter().rev().find_map(|what| match what {
             Occurrence::LedgerRead { node: read, timeline: 1, found, counts: Some(counts), .. } if read == node => {
                 Some((found, counts))

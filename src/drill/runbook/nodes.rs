@@ -49,6 +49,13 @@ pub enum NodeOrder {
         /// The primary of now.
         source: String,
     },
+    /// Throw away what a node has, and make it a standby by a copy of another one.
+    Rebuild {
+        /// The node.
+        node: String,
+        /// The node that is copied.
+        source: String,
+    },
     /// Keep a machine that is off, or about to be, from starting PostgreSQL when it boots.
     KeepFromStarting(String),
     /// Give PostgreSQL another parameter, by ALTER SYSTEM and a reload.
@@ -106,7 +113,8 @@ impl NodeOrder {
     pub fn nodes(&self) -> Vec<&str> {
         match self {
             NodeOrder::PointStandby { standby: one, primary: other }
-            | NodeOrder::Rewind { node: one, source: other } => {
+            | NodeOrder::Rewind { node: one, source: other }
+            | NodeOrder::Rebuild { node: one, source: other } => {
                 vec![one, other]
             }
             NodeOrder::Promote { node, .. }
@@ -130,6 +138,7 @@ impl Drill {
             NodeOrder::PointClients(node) => self.point_clients_at_node(node).await,
             NodeOrder::PointStandby { standby, primary } => self.point_standby(standby, primary).await,
             NodeOrder::Rewind { node, source } => self.rewind(node, source).await,
+            NodeOrder::Rebuild { node, source } => self.rebuild(node, source).await,
             NodeOrder::KeepFromStarting(node) => self.keep_from_starting(node).await,
             NodeOrder::SetParameter { node, name, value } => self.set_parameter(node, name, value).await,
         }
@@ -175,18 +184,41 @@ impl Drill {
     /// Stops a node if it runs, takes away what it wrote after it had parted from the source, and starts it as a standby.
     async fn rewind(&mut self, node: &str, source: &str) -> Result<(), DrillError> {
         self.make_slot(source, node).await?;
-        let at = format!("-D {DATA_DIRECTORY}");
-        self.must(node, &format!("if pg_ctl status {at} > /dev/null; then pg_ctl stop {at} -m fast; fi")).await?;
+        self.stop_postgresql(node).await?;
         let rewind = format!(
             "pg_rewind --target-pgdata={DATA_DIRECTORY} \
              --source-server='host={source} port={POSTGRESQL_PORT} user=postgres dbname=postgres'"
         );
         let done = self.must(node, &rewind).await?;
+        self.start_as_standby(node, source, &Told(&rewind, &done).to_string()).await
+    }
+
+    /// Stops a node if it runs, and starts it as a standby with a copy of the source.
+    async fn rebuild(&mut self, node: &str, source: &str) -> Result<(), DrillError> {
+        self.make_slot(source, node).await?;
+        self.stop_postgresql(node).await?;
+        let slot = slot_name(node);
+        let copy = format!(
+            "find {DATA_DIRECTORY} -mindepth 1 -delete && pg_basebackup -D {DATA_DIRECTORY} -X stream -c fast -S {slot} \
+             -d 'host={source} port={POSTGRESQL_PORT} user={REPLICATION_ROLE}'"
+        );
+        let done = self.must(node, &copy).await?;
+        self.start_as_standby(node, source, &Told(&copy, &done).to_string()).await
+    }
+
+    async fn stop_postgresql(&mut self, node: &str) -> Result<(), DrillError> {
+        let at = format!("-D {DATA_DIRECTORY}");
+        let stop = format!("if pg_ctl status {at} > /dev/null; then pg_ctl stop {at} -m fast; fi");
+        self.must(node, &stop).await.map(|_| ())
+    }
+
+    /// Starts a node that is stopped as a standby of the source, and waits until it streams.
+    async fn start_as_standby(&mut self, node: &str, source: &str, told: &str) -> Result<(), DrillError> {
         let lines = upstream(source, node).map(|(name, value)| format!("{name} = '{value}'\n")).concat();
         let follow = format!("touch standby.signal && cat >> postgresql.auto.conf <<'end'\n{lines}end");
         self.must(node, &format!("cd {DATA_DIRECTORY} && {follow}")).await?;
         self.running().await?.system.start_postgresql(node).await?;
-        let evidence = format!("{node} is to stream from {source}; {}", Told(&rewind, &done));
+        let evidence = format!("{node} is to stream from {source}; {told}");
         self.note_on_node(node, RunbookStep::FollowOrdered, evidence).await?;
         self.wait_to_follow(node, source).await
     }

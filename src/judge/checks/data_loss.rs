@@ -61,6 +61,7 @@ use lost_writes::{Cause, LostWrite, lost_writes};
 pub(super) const NAME: &str = "data_loss";
 const LOST_MS: &str = "lost_ms";
 const LAG_BEFORE_FAULT_BYTES: &str = "lag_before_fault_bytes";
+const LOST_BEYOND_LAG_MS: &str = "lost_beyond_lag_ms";
 
 pub const CHECK: Check = Check {
     name: NAME,
@@ -70,6 +71,7 @@ pub const CHECK: Check = Check {
         LOST_MS,
         "lost_wal_bytes",
         LAG_BEFORE_FAULT_BYTES,
+        LOST_BEYOND_LAG_MS,
         "unexcused_rows",
         "superseded_rows",
         "acknowledged_rows",
@@ -151,7 +153,15 @@ struct Loss<'w, 'e> {
     /// `None` if it is not known of every lost write how far behind the switch it lay.
     lost_wal_bytes: Option<u64>,
     /// What the promoted cluster lacked in the last look before the fault, if a whole cluster was lost.
-    lag_bytes: Option<u64>,
+    lag: Option<LagBeforeFault>,
+}
+
+/// What a cluster lacked of another one's writes, in the last look before the fault.
+#[derive(Debug, Clone, Copy)]
+struct LagBeforeFault {
+    bytes: u64,
+    /// When the first write was acknowledged that it lacked; that of the look, if it lacked none.
+    lacks_from_us: u64,
 }
 
 impl<'w, 'e> Loss<'w, 'e> {
@@ -169,7 +179,7 @@ impl<'w, 'e> Loss<'w, 'e> {
             unknown_found: unknown.filter(is_kept).count() as u64,
             lost_ms: lost_ms(evidence, &lost),
             lost_wal_bytes: beyond.collect::<Option<Vec<_>>>().map(|bytes| bytes.into_iter().max().unwrap_or(0)),
-            lag_bytes: lag_before_fault(evidence, ancestry.primary()),
+            lag: lag_before_fault(evidence, writes, ancestry.primary()),
             lost,
         }
     }
@@ -255,10 +265,17 @@ impl<'w, 'e> Loss<'w, 'e> {
         own
     }
 
+    /// How much further back the loss reaches than the lag that was seen just before the fault.
+    fn beyond_ms(&self, lag: LagBeforeFault) -> f64 {
+        let first = self.lost.iter().map(|write| write.tried.ended_us).min();
+        milliseconds(first.map_or(0, |lost_us| lag.lacks_from_us.saturating_sub(lost_us)))
+    }
+
     fn details(&self, divergence: &Divergence) -> Vec<Measure> {
         let mut details = vec![Measure::new(LOST_MS, self.lost_ms)];
         details.extend(self.lost_wal_bytes.map(|bytes| Measure::new("lost_wal_bytes", bytes as f64)));
-        details.extend(self.lag_bytes.map(|bytes| Measure::new(LAG_BEFORE_FAULT_BYTES, bytes as f64)));
+        details.extend(self.lag.map(|lag| Measure::new(LAG_BEFORE_FAULT_BYTES, lag.bytes as f64)));
+        details.extend(self.lag.map(|lag| Measure::new(LOST_BEYOND_LAG_MS, self.beyond_ms(lag))));
         details.extend([
             Measure::new("unexcused_rows", self.unexcused().count() as f64),
             Measure::new("superseded_rows", self.superseded() as f64),
@@ -293,8 +310,8 @@ impl<'w, 'e> Loss<'w, 'e> {
         let undecided = self.undecided().next().map(|(write, reason)| {
             format!("; whether a failover explains {} of them is not known: {write} {reason}", self.undecided().count())
         });
-        let lag = self.lag_bytes.map(|lag_bytes| {
-            let lag = number(lag_bytes as f64);
+        let lag = self.lag.map(|lag| {
+            let lag = number(lag.bytes as f64);
             format!("; the cluster that was promoted lacked {lag} bytes in the last look before the fault")
         });
         format!(
@@ -322,19 +339,25 @@ fn lost_ms(evidence: &Evidence<'_>, lost: &[LostWrite<'_, '_>]) -> f64 {
 
 /// How much of what was written the most advanced node of the final primary's cluster lacked, in its last look before the
 /// first fault. `None` if that cluster led then, or nobody looked.
-fn lag_before_fault(evidence: &Evidence<'_>, primary: &str) -> Option<u64> {
+fn lag_before_fault(evidence: &Evidence<'_>, writes: &[Tried<'_>], primary: &str) -> Option<LagBeforeFault> {
     let promoted = evidence.plan.cluster_of(primary).filter(|cluster| cluster.follows.is_some())?;
     let fault_us = evidence.failovers().first()?.effect_from_us;
     let written = |until_us: u64| evidence.signs().iter().filter(move |sign| sign.to_us <= until_us);
-    let lag_of = |node: &String| {
+    let last_look = |node: &String| {
         let mut looks = evidence.events.iter().rev().filter(|event| event.at_us <= fault_us);
-        let (at_us, replayed) = looks.find_map(|event| match &event.what {
-            Occurrence::NodeState(state) if state.node == *node => Some((event.at_us, state.lsn?)),
+        looks.find_map(|event| match &event.what {
+            Occurrence::NodeState(state) if state.node == *node => Some((state.lsn?, event.at_us)),
             _ => None,
-        })?;
-        Some(written(at_us).filter_map(|sign| sign.lsn).max()?.saturating_sub(replayed))
+        })
     };
-    promoted.nodes.iter().filter_map(lag_of).min()
+    let (replayed, at_us) = promoted.nodes.iter().filter_map(last_look).max()?;
+    let bytes = written(at_us).filter_map(|sign| sign.lsn).max()?.saturating_sub(replayed);
+    let is_lacking = |tried: &&Tried<'_>| match tried.attempt.outcome {
+        AttemptOutcome::Acknowledged { lsn, .. } => lsn > replayed && tried.ended_us <= fault_us,
+        _ => false,
+    };
+    let lacking = writes.iter().filter(is_lacking).map(|tried| tried.ended_us);
+    Some(LagBeforeFault { bytes, lacks_from_us: lacking.min().unwrap_or(at_us) })
 }
 
 /// Writes that were refused, and that a node holds.

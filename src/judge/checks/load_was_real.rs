@@ -253,7 +253,9 @@ impl Prober {
     fn new(events: &[Event], all: &[Tried<'_>], from_us: u64, end_us: u64, fault_us: Option<u64>) -> Self {
         let fresh = || all.iter().filter(|tried| tried.is_fresh(WRITE, Operation::Write));
         let share_before_fault = fault_us.and_then(|fault_us| {
-            let last = fresh().filter(|tried| (fault_us.saturating_sub(LAST_US)..=fault_us).contains(&tried.ended_us));
+            // One that began before that time was answered late: it says how things were then.
+            let from_us = fault_us.saturating_sub(LAST_US);
+            let last = fresh().filter(|tried| tried.started_us() >= from_us && tried.ended_us <= fault_us);
             let (good, all) =
                 last.fold((0, 0), |(good, all), tried| (good + usize::from(tried.acknowledged()), all + 1));
             (all > 0).then(|| good as f64 / all as f64)

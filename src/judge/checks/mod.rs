@@ -3,13 +3,18 @@
 //! Architecture invariant: no clock, no network, no Docker, no randomness. A check that runs on a saved history
 //! gives the same findings.
 
+pub mod cascade;
+pub mod commit_wait;
 pub mod course;
 pub mod data_loss;
+pub mod dcs_isolation;
 mod evidence;
 pub mod faults_took_effect;
 pub mod finding;
 pub mod harness_was_sound;
 pub mod load_was_real;
+pub mod name_convergence;
+pub mod name_shares;
 pub mod promotion;
 pub mod ran_to_the_end;
 pub mod recovery_time;
@@ -48,6 +53,9 @@ pub enum Over {
     Cluster,
 }
 
+/// A finding names at most this many events of a kind: more of them show nothing new.
+const SHOWN_EVENTS: usize = 20;
+
 /// Every check, in the order in which reports show their findings: what the scenario is about, then whether it can be
 /// believed.
 pub const ALL: &[Check] = &[
@@ -61,6 +69,11 @@ pub const ALL: &[Check] = &[
     replica_reads::CHECK,
     slot::CHECK,
     write_blocked::CHECK,
+    cascade::CHECK,
+    commit_wait::CHECK,
+    dcs_isolation::CHECK,
+    name_convergence::CHECK,
+    name_shares::CHECK,
     faults_took_effect::CHECK,
     load_was_real::CHECK,
     harness_was_sound::CHECK,

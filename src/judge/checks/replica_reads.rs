@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome, Over,
+    Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
     course::{
         bracket::{Bracket, Bracketed, Distribution, held},
         grouping::{TIMER_LATE_US, Watched},
@@ -56,8 +56,6 @@ pub const CHECK: Check = Check {
 
 /// Fewer reads are no distribution.
 const READS_AT_LEAST: usize = 20;
-/// So many events show enough.
-const SHOWN: usize = 20;
 
 /// What a read saw of each writer.
 type Saw<'a> = &'a BTreeMap<u32, u64>;
@@ -201,7 +199,7 @@ fn finding(
         true => finding.with_measure(Measure::new(READS_GONE_BACK, back.len() as f64)),
         false => finding,
     };
-    let shown = back.iter().take(SHOWN).flat_map(|(before, after)| [*before, *after]);
+    let shown = back.iter().take(SHOWN_EVENTS).flat_map(|(before, after)| [*before, *after]);
     finding.with_evidence(shown.chain(stalest))
 }
 

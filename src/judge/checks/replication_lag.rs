@@ -254,9 +254,9 @@ fn switches(evidence: &Evidence<'_>) -> BTreeMap<u32, u64> {
 /// The writes of a lineage in the order of their positions, with what is asked of those before and behind one.
 struct Written {
     writes: Vec<Kept>,
-    /// The last begin of the first so many and one.
+    /// At each place: the last begin of the writes up to there, with it.
     last_started_us: Vec<u64>,
-    /// The first begin, and the first acknowledgement, of what is left from so many on.
+    /// At each place: the first begin, and the first acknowledgement, of the writes from there on.
     first_started_us: Vec<u64>,
     first_ended_us: Vec<u64>,
     /// By acknowledgement: how far the primary had written at least.

@@ -1,7 +1,8 @@
 //! Did the slot of a cluster that follows another one hold the WAL that it had yet to fetch?
 //!
 //! Judged while it follows as the plan says ([`super::course::following`]), from the steady state to the end of the load or to
-//! the order of its promotion, on whichever node of the followed cluster is primary then, also after a failover:
+//! the order of its promotion, on whichever node leads the followed cluster then, also after a failover (its primary, or its
+//! standby leader if it follows another one itself):
 //!
 //! - A slot that the primary does not have is a failure: WAL that is not held may be gone. So is one whose `wal_status` is
 //!   `lost`. A node counts as primary from [`LOOK_US`] after its observer saw it as one, as long as it does not see it
@@ -13,17 +14,18 @@
 //! stated, none is held against it.
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome, Over,
+    Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
     course::{
-        following::{Following, spans},
+        following::{Following, spans, streams_from_outside},
         grouping::Watched,
         phases::milliseconds,
         primaries::LOOK_US,
     },
 };
 use crate::{
-    history::{Event, Occurrence},
+    history::{Event, Occurrence, event::NodeState},
     quantity::written::value,
+    topology::Cluster,
 };
 
 const NAME: &str = "slot";
@@ -41,12 +43,12 @@ pub const CHECK: Check = Check {
 
 /// The longest time for which a primary's slots may not be seen. They are asked for once a second.
 const UNSEEN_US: u64 = 5_000_000;
-/// A slot that nobody used for so long was put to the test: WAL had to be kept.
+/// A primary's slots are asked for within this time.
+const ASKED_WITHIN_US: u64 = 2_000_000;
+/// A slot that nobody used for this long was put to the test: WAL had to be kept.
 const UNUSED_US: u64 = 2_000_000;
 /// PostgreSQL's word for a slot whose WAL is gone.
 const LOST: &str = "lost";
-/// So many events show enough.
-const SHOWN: usize = 20;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let expectations: Vec<_> = evidence.expectations(NAME).collect();
@@ -110,18 +112,21 @@ fn courses(evidence: &Evidence<'_>) -> Vec<SlotCourse> {
     let course = |span: Following<'_>| {
         let follows = span.cluster.follows.as_ref()?;
         let slot = follows.slot.as_deref()?;
-        let nodes = &evidence.plan.cluster(&follows.cluster)?.nodes;
+        let followed = evidence.plan.cluster(&follows.cluster)?;
         let until_us = span.until_us.unwrap_or(u64::MAX).min(last_us);
-        let reigns = primaries(evidence.events, nodes, span.from_us.max(steady_us), until_us);
+        let reigns = leaders(evidence.events, followed, span.from_us.max(steady_us), until_us);
         Some(SlotCourse::new(&span.cluster.name, slot, reigns, evidence.events))
     };
     spans.filter_map(course).collect()
 }
 
-/// Which of these nodes was primary when, by what its observer saw.
-fn primaries(events: &[Event], nodes: &[String], from_us: u64, until_us: u64) -> Vec<Primary> {
+/// Which node of a cluster led it when, by what its observer saw: the primary, or in a cluster that follows another one the
+/// standby leader, which streams from outside.
+fn leaders(events: &[Event], cluster: &Cluster, from_us: u64, until_us: u64) -> Vec<Primary> {
+    let follows = cluster.follows.is_some();
+    let is_leader = |state: &NodeState| state.is_primary() || (follows && streams_from_outside(state, cluster));
     let mut found: Vec<Primary> = Vec::new();
-    for node in nodes {
+    for node in &cluster.nodes {
         let mut open: Option<(u64, u64)> = None;
         let mut close = |span: Option<(u64, u64)>| {
             let Some((first_us, last_us)) = span else { return };
@@ -135,7 +140,7 @@ fn primaries(events: &[Event], nodes: &[String], from_us: u64, until_us: u64) ->
             if state.node != *node {
                 continue;
             }
-            match state.is_primary() {
+            match is_leader(state) {
                 true => open = Some((open.map_or(event.at_us, |(first_us, _)| first_us), event.at_us)),
                 false => close(open.take()),
             }
@@ -229,7 +234,7 @@ impl SlotCourse {
         Finding::new(NAME, outcome, summary)
             .with_measure(Measure::new(SLOTS_LOST, lost.len() as f64))
             .with_details(details)
-            .with_evidence(self.failed.iter().map(|(seq, ..)| *seq).take(SHOWN).chain(most))
+            .with_evidence(self.failed.iter().map(|(seq, ..)| *seq).take(SHOWN_EVENTS).chain(most))
     }
 
     /// What nobody looked at.
@@ -237,7 +242,13 @@ impl SlotCourse {
         if self.reigns.is_empty() {
             return Some("no primary that should have it was seen for long enough".to_owned());
         }
-        let unseen = self.reigns.iter().find(|primary| !primary.seen || primary.unseen_us > UNSEEN_US)?;
+        // Slots are asked for once a second: one that led for less may not have been asked.
+        let none_seen = !self.reigns.iter().any(|primary| primary.seen);
+        let is_unseen = |primary: &&Primary| {
+            let led_us = primary.until_us.saturating_sub(primary.from_us);
+            (!primary.seen && (none_seen || led_us > ASKED_WITHIN_US)) || primary.unseen_us > UNSEEN_US
+        };
+        let unseen = self.reigns.iter().find(is_unseen)?;
         let (node, unseen_s) = (&unseen.node, milliseconds(unseen.unseen_us) / 1000.0);
         Some(format!("it was not looked for on {node} for {unseen_s:.1} s while that was primary"))
     }

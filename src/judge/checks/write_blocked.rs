@@ -11,7 +11,7 @@
 //!   nothing answered. What nobody tried is in doubt.
 
 use super::{
-    Check, Evidence, Finding, Measure, Outcome, Over,
+    Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
     course::{
         following::{Following, spans},
         grouping::Watched,
@@ -112,11 +112,8 @@ fn judge_one(evidence: &Evidence<'_>, span: &Following<'_>, is_steady: bool) -> 
     Finding::new(NAME, outcome, summary)
         .with_measure(Measure::new(BLOCKED_REGION_WRITES, written.len() as f64))
         .with_details(vec![Measure::new(REFUSED_ATTEMPTS, refused as f64)])
-        .with_evidence(written.iter().map(|tried| tried.seq).take(SHOWN))
+        .with_evidence(written.iter().map(|tried| tried.seq).take(SHOWN_EVENTS))
 }
-
-/// So many events show enough.
-const SHOWN: usize = 20;
 
 /// Whether an attempt was made at a place of the cluster, or answered by one of its nodes.
 fn is_there(plan: &Plan, span: &Following<'_>, tried: &Tried<'_>) -> bool {

@@ -91,6 +91,18 @@ pub enum Subject {
     MemberRemoved,
     /// A cluster followed another one, while clients wrote there.
     Follows,
+    /// A whole cluster was lost, and one that followed it was promoted by a runbook.
+    RegionLost,
+    /// A cluster that followed another one caught up with it, and was promoted by a runbook.
+    RegionHandedOver,
+    /// Another node became the standby leader of a cluster that follows another one.
+    StandbyLeaderChanged,
+    /// A fault hit every node of a cluster that follows another one and is itself followed.
+    MiddleLost,
+    /// A global name led clients to another cluster.
+    NameMoved,
+    /// A standby for which commits may wait was slowed by itself.
+    StandbySlowed,
     /// A follower's slot was needed: nobody used it for a while, or another node of the cluster became primary.
     SlotNeeded,
 }
@@ -109,6 +121,12 @@ impl Subject {
             Subject::AllDown => "an outage with every node hit",
             Subject::MemberRemoved => "a node taken out of the cluster",
             Subject::Follows => "a cluster that follows another one",
+            Subject::RegionLost => "the loss of a cluster and the promotion of one that followed it",
+            Subject::RegionHandedOver => "a cluster that handed over to one that followed it",
+            Subject::StandbyLeaderChanged => "a change of the standby leader",
+            Subject::MiddleLost => "the loss of a cluster between two others",
+            Subject::NameMoved => "a global name that led clients to another cluster",
+            Subject::StandbySlowed => "a synchronous standby that was slower than the others",
             Subject::SlotNeeded => {
                 "a follower's slot that was unused for a while, or a new primary that had to have it"
             }

@@ -42,6 +42,10 @@ pub struct Attempt {
     /// no read, it was not answered, or this was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saw: Option<BTreeMap<u32, u64>>,
+    /// The host that a global name led the client to, if this attempt connected through one. `None`: its session was
+    /// open already, its endpoint is at a host, or this was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub led_to: Option<String>,
 }
 
 /// How an attempt ended.

@@ -8,14 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunbookStep {
-    /// Clients write no more: the primary takes read-only transactions alone.
-    WritesStopped,
     /// What follows has replayed every byte of whom it follows.
     CaughtUp,
-    /// Automatic failover is switched off.
-    Paused,
-    /// PostgreSQL was stopped in order.
-    ShutDown,
     /// The loss was confirmed, and the decision to promote taken.
     Decided,
     /// The cluster was told to follow no more, or a standby to promote itself.
@@ -40,10 +34,7 @@ impl RunbookStep {
     /// How reports call it.
     pub fn words(self) -> &'static str {
         match self {
-            RunbookStep::WritesStopped => "writes stopped",
             RunbookStep::CaughtUp => "caught up",
-            RunbookStep::Paused => "paused",
-            RunbookStep::ShutDown => "shut down",
             RunbookStep::Decided => "decided",
             RunbookStep::PromotionOrdered => "promotion ordered",
             RunbookStep::Promoted => "promoted",

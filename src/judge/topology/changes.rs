@@ -20,6 +20,10 @@ pub enum SettingError {
     Parameter(#[from] ParameterProblem),
     #[error("`{text}` can't be the PostgreSQL parameter `{name}`: {reason}")]
     Postgresql { name: String, text: String, reason: String },
+    #[error("no endpoint is called `{name}`: {hint}")]
+    NoEndpoint { name: String, hint: String },
+    #[error("clients of the endpoint `{endpoint}` can't connect to `{host}`: {reason}")]
+    Endpoint { endpoint: String, host: String, reason: String },
     #[error("the settings do not go together: {0}")]
     Together(String),
 }
@@ -38,6 +42,8 @@ impl SettingError {
         match self {
             SettingError::Unknown { name, .. } | SettingError::Postgresql { name, .. } => name,
             SettingError::Value { text, .. } => text,
+            SettingError::NoEndpoint { name, .. } => name,
+            SettingError::Endpoint { host, .. } => host,
             SettingError::Parameter(problem) => problem.text(),
             SettingError::Together(_) => "",
         }
@@ -46,8 +52,8 @@ impl SettingError {
     /// Whether it is the value that can't be, and not the name; `None`: neither by itself.
     pub fn is_of_value(&self) -> Option<bool> {
         match self {
-            SettingError::Unknown { .. } => Some(false),
-            SettingError::Value { .. } => Some(true),
+            SettingError::Unknown { .. } | SettingError::NoEndpoint { .. } => Some(false),
+            SettingError::Value { .. } | SettingError::Endpoint { .. } => Some(true),
             SettingError::Parameter(problem) => Some(problem.is_of_value()),
             SettingError::Postgresql { .. } => Some(false),
             SettingError::Together(_) => None,
@@ -100,6 +106,20 @@ impl Topology {
             own.postgresql.parameters.insert(name.to_owned(), text.to_owned());
         }
         let wrong = |reason| SettingError::Postgresql { name: name.to_owned(), text: text.to_owned(), reason };
+        changed.takes_each_setting().map_err(wrong)?;
+        *self = changed;
+        Ok(())
+    }
+
+    /// Has clients of an endpoint connect to another host, or to another global name. The topology stays as it was when
+    /// they can't.
+    pub fn set_endpoint_host(&mut self, endpoint: &str, host: &str) -> Result<(), SettingError> {
+        let mut changed = self.clone();
+        if !changed.endpoints.move_to(endpoint, host) {
+            let known: Vec<&str> = self.endpoints.iter().map(|own| own.name.as_str()).collect();
+            return Err(SettingError::NoEndpoint { name: endpoint.to_owned(), hint: did_you_mean(endpoint, &known) });
+        }
+        let wrong = |reason| SettingError::Endpoint { endpoint: endpoint.to_owned(), host: host.to_owned(), reason };
         changed.takes_each_setting().map_err(wrong)?;
         *self = changed;
         Ok(())
@@ -169,6 +189,19 @@ mod tests {
         topology.set_patroni("loop_wait", "5").unwrap();
         topology.set_patroni("retry_timeout", "5").unwrap();
         topology.settings_go_together().unwrap();
+    }
+
+    #[test]
+    fn clients_of_an_endpoint_are_sent_to_another_name() {
+        let mut topology = load("two-region", &[]).unwrap();
+        topology.set_endpoint_host("write", "db-failover").unwrap();
+        assert_eq!(topology.endpoints.find("write").unwrap().host, "db-failover");
+        let before = topology.clone();
+        let unknown = topology.set_endpoint_host("wriet", "db-primary").unwrap_err();
+        assert!(unknown.to_string().contains("did you mean `write`"), "{unknown}");
+        let wrong = topology.set_endpoint_host("write", "db-failovr").unwrap_err();
+        assert!(wrong.to_string().contains("did you mean `db-failover`"), "{wrong}");
+        assert_eq!(topology, before);
     }
 
     #[test]

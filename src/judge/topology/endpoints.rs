@@ -108,6 +108,12 @@ impl Endpoints {
         self.list.iter().find(|endpoint| endpoint.name == name)
     }
 
+    /// Has clients of an endpoint connect to another host or global name; `false` if there is no such endpoint.
+    pub(super) fn move_to(&mut self, name: &str, host: &str) -> bool {
+        let found = self.list.iter_mut().find(|endpoint| endpoint.name == name);
+        found.map(|endpoint| endpoint.host = host.to_owned()).is_some()
+    }
+
     /// Where the file says something of the endpoint of this place.
     pub(super) fn path(&self, index: usize, field: &str) -> Path {
         match self.list.get(index) {

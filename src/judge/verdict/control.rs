@@ -53,7 +53,7 @@ mod tests {
         Finding::new(check, outcome, "summary").with_evidence([1])
     }
 
-    /// A failure of data_loss by so many rows, of which a superseded writer had acknowledged some.
+    /// A failure of data_loss by this many rows, of which a superseded writer had acknowledged some.
     fn gone(measure: &str, rows: f64, superseded: Option<f64>) -> Finding {
         let details = [("lost_rows", Some(rows)), ("superseded_rows", superseded)];
         let details = details.iter().filter(|(name, _)| *name != measure);

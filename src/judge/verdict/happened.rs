@@ -5,16 +5,20 @@ use std::collections::BTreeSet;
 use super::{Failover, Finding};
 use crate::{
     checks::{
-        Evidence,
+        Evidence, cascade, commit_wait,
         course::{
             following,
             phases::Course,
-            record::{FaultRecord, is_down},
+            record::{FaultRecord, is_down, runbook},
         },
-        promotion, slot,
+        name_convergence, promotion, slot,
     },
     claims::Subject,
-    history::{Occurrence, event::NodeState},
+    history::{
+        Occurrence,
+        event::{NodeState, RunbookStep},
+    },
+    topology::Cluster,
 };
 
 /// The name of the fault that takes a node out of the cluster.
@@ -51,8 +55,34 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     let hit = |node: &String| faults.iter().any(|fault| fault.hits_node(node));
     when(Subject::Follows, !following::spans(evidence.plan, evidence.events).is_empty());
     when(Subject::SlotNeeded, slot::was_tested(evidence));
+    when(Subject::RegionLost, was_promoted_after(evidence, RunbookStep::Decided));
+    when(Subject::RegionHandedOver, was_promoted_after(evidence, RunbookStep::CaughtUp));
+    when(Subject::StandbyLeaderChanged, cascade::leader_changed(evidence));
+    when(Subject::MiddleLost, middle(evidence).any(|cluster| cluster.nodes.iter().all(hit)));
+    when(Subject::StandbySlowed, commit_wait::was_slowed(evidence));
+    when(Subject::NameMoved, name_convergence::names_moved(evidence));
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
+}
+
+/// Whether a runbook promoted a cluster that followed another one, after a step of either of them.
+fn was_promoted_after(evidence: &Evidence<'_>, step: RunbookStep) -> bool {
+    let promoted = runbook(evidence.events).filter(|done| done.step == RunbookStep::Promoted);
+    promoted.into_iter().any(|promoted| {
+        let followed = evidence.plan.cluster(promoted.cluster).and_then(|cluster| cluster.follows.as_ref());
+        let Some(followed) = followed.map(|follows| follows.cluster.as_str()) else { return false };
+        runbook(evidence.events).any(|done| {
+            done.step == step
+                && done.at_us <= promoted.at_us
+                && (done.cluster == followed || done.cluster == promoted.cluster)
+        })
+    })
+}
+
+/// The clusters that follow another one and are followed.
+fn middle<'a>(evidence: &Evidence<'a>) -> impl Iterator<Item = &'a Cluster> {
+    let plan = evidence.plan;
+    plan.clusters.iter().filter(|cluster| cluster.follows.is_some() && plan.followers(&cluster.name).next().is_some())
 }
 
 fn was_promoted(findings: &[Finding]) -> bool {

@@ -46,6 +46,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         When,
+        "an operator rebuilds {string} from {string}",
+        "stops the first node if it runs, throws its data away, and has pg_basebackup make it a standby of the second",
+        |words| order(NodeOrder::Rebuild { node: node(words, 0)?, source: node(words, 1)? }),
+    ),
+    step(
+        When,
         "an operator keeps PostgreSQL on {string} from starting",
         "the machine does not start it when it boots; without this an old primary comes back as one",
         |words| order(NodeOrder::KeepFromStarting(node(words, 0)?)),

@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::Tried;
+use super::record::{Tried, runbook};
 use crate::{
-    history::{Event, Occurrence},
+    history::{Event, Occurrence, event::RunbookStep},
     plan::Plan,
 };
 
@@ -31,6 +31,8 @@ pub struct Ancestry<'a> {
     told: Vec<Told<'a>>,
     /// Nodes that acknowledged writes on each timeline number.
     writers: BTreeMap<u32, BTreeSet<&'a str>>,
+    /// Clusters whose promotion a runbook ordered.
+    promoted: BTreeSet<&'a str>,
     /// The final primary's timeline and its ancestors, the latest first.
     line: Vec<Stretch>,
 }
@@ -96,7 +98,9 @@ impl<'a> Ancestry<'a> {
         for (node, timeline) in writes.iter().filter_map(Tried::answered_by) {
             writers.entry(timeline).or_default().insert(node);
         }
-        let mut ancestry = Self { plan, primary, told: told.collect(), writers, line: Vec::new() };
+        let ordered = runbook(events).filter(|done| done.step == RunbookStep::PromotionOrdered);
+        let promoted = ordered.map(|done| done.cluster).collect();
+        let mut ancestry = Self { plan, primary, told: told.collect(), writers, promoted, line: Vec::new() };
         ancestry.line = timeline.map(|timeline| ancestry.line_to(timeline)).unwrap_or_default();
         ancestry
     }
@@ -175,7 +179,8 @@ impl<'a> Ancestry<'a> {
     }
 
     /// Whether what a node wrote on a timeline was left behind because another cluster was promoted in the place of its own:
-    /// where it departs from the final primary's history, a node of another cluster goes on.
+    /// where it departs from the final primary's history, a node of another cluster goes on, which a runbook promoted. One
+    /// that comes back by itself takes nobody's place.
     pub fn left_by_its_cluster(&self, node: &str, timeline: u32, begun: Begun) -> bool {
         let Some(own) = self.plan.cluster_of(node) else { return false };
         let at = match begun {
@@ -190,7 +195,8 @@ impl<'a> Ancestry<'a> {
             told.min_by_key(|told| told.at_us)
         });
         let successor = begun_by.map_or(self.primary, |told| told.node);
-        self.plan.cluster_of(successor).is_some_and(|other| other.name != own.name)
+        let successor = self.plan.cluster_of(successor).filter(|other| other.name != own.name);
+        successor.is_some_and(|other| self.promoted.contains(other.name.as_str()))
     }
 
     fn stretch(&self, timeline: u32) -> Option<&Stretch> {

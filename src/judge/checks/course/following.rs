@@ -61,7 +61,8 @@ fn spans_of<'a>(cluster: &'a Cluster, events: &[Event]) -> Vec<Following<'a>> {
     found
 }
 
-fn streams_from_outside(state: &NodeState, cluster: &Cluster) -> bool {
+/// Whether a node was seen as a standby that streams from outside its cluster: as its standby leader.
+pub fn streams_from_outside(state: &NodeState, cluster: &Cluster) -> bool {
     let is_own = |node: &str| cluster.nodes.iter().any(|own| own == node);
     let source = state.streaming_from.as_deref();
     is_own(&state.node) && state.role == Some(Role::Standby) && source.is_some_and(|source| !is_own(source))

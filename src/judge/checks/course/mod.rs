@@ -13,6 +13,7 @@ pub mod bracket;
 pub mod following;
 pub mod grouping;
 pub mod kept;
+pub mod led;
 pub mod ledgers;
 pub mod onset;
 pub mod outage;

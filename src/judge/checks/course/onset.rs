@@ -68,6 +68,7 @@ mod tests {
             started_us: at_us,
             outcome: outcome(at_us),
             saw: None,
+            led_to: None,
         };
         (0..1_000_000).step_by(every_us as usize).map(attempt).collect()
     }

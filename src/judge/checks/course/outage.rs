@@ -220,6 +220,7 @@ mod tests {
                 started_us,
                 outcome,
                 saw: None,
+                led_to: None,
             };
             (started_us + latency_us, attempt)
         };

@@ -249,7 +249,9 @@ impl Scene<'_, '_> {
         };
         failover.new_primary = Some(winner.to_owned());
         let span = (outage.from_us, to_us);
-        let ends = match runbook::ends(self, winner, span) {
+        // The node that led before and writes again was promoted by nobody, whatever was tried meanwhile.
+        let by_runbook = runbook::ends(self, winner, span).filter(|_| failover.old_primary.as_deref() != Some(winner));
+        let ends = match by_runbook {
             Some(mut ends) => {
                 failover.course = Course::ClusterPromoted;
                 ends.extend(self.routed(winner, span.0, span, false));

@@ -172,6 +172,7 @@ mod tests {
             started_us,
             outcome,
             saw: None,
+            led_to: None,
         }
     }
 

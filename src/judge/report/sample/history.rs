@@ -154,6 +154,7 @@ impl History {
                 started_us,
                 outcome,
                 saw: None,
+                led_to: None,
             }),
         );
     }

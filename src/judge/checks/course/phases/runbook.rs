@@ -2,7 +2,10 @@
 
 use super::{End, PhaseName, Scene};
 use crate::{
-    checks::course::record::{Done, Tried, runbook},
+    checks::course::{
+        led::cluster_behind,
+        record::{Done, Tried, runbook},
+    },
     history::event::{Contact, RunbookStep},
 };
 
@@ -44,14 +47,21 @@ fn is_answered_by(scene: &Scene<'_, '_>, tried: &Tried<'_>, cluster: &str) -> bo
     of.is_some_and(|own| own.name == cluster)
 }
 
-/// When the first client of the endpoint tried at the cluster that it was pointed at. An attempt does not tell where it
-/// went: it was there if a node of the cluster acknowledged it, or if it met somebody after the old place had been silent.
+/// When the first client of the endpoint tried at the cluster that it was pointed at: an attempt that a global name led
+/// there. Where none was led by a name, an attempt does not say where it went: it was there if a node of the cluster
+/// acknowledged it, or if it met somebody after the old place had been silent.
 fn arrival(scene: &Scene<'_, '_>, cluster: &str, repointed_us: u64) -> End {
     let own = || scene.all.iter().filter(|tried| tried.attempt.endpoint == scene.endpoint);
+    let since = || own().filter(|tried| tried.started_us() >= repointed_us);
+    let led_to = |tried: &Tried<'_>| cluster_behind(scene.evidence.whole, tried.attempt.led_to.as_deref()?);
+    let is_led = |tried: &&Tried<'_>| led_to(tried).is_some_and(|own| own.name == cluster);
     let meets = |tried: &Tried<'_>| tried.attempt.outcome.contact().is_some_and(|contact| contact != Contact::Silence);
     let before = own().rev().find(|tried| tried.started_us() < repointed_us);
     let was_silent = before.is_some_and(|tried| tried.attempt.outcome.contact() == Some(Contact::Silence));
     let is_there = |tried: &&Tried<'_>| is_answered_by(scene, tried, cluster) || (was_silent && meets(tried));
-    let first = own().filter(|tried| tried.started_us() >= repointed_us).find(is_there);
+    let first = match own().any(|tried| tried.attempt.led_to.is_some()) {
+        true => since().find(is_led),
+        false => since().find(is_there),
+    };
     first.map(|tried| (tried.started_us(), tried.seq))
 }

@@ -1,0 +1,170 @@
+//! Did the standbys of a cluster that follows another one stream from their own leader, and did another node take its place
+//! when it was lost?
+//!
+//! By the looks at the cluster's nodes while it follows ([`super::course::following`]): the node that streams from outside the
+//! cluster is its standby leader, the others are to stream from a node of the cluster.
+//!
+//! - At the end, which is the last look at each node before the load ends, a node that streams from nobody is **detached**,
+//!   and so is each of several that stream from outside. One of either is a failure: a cascade is there to
+//!   cross the link once. A node that nobody looked at in the last [`LAST_LOOK_US`] is in doubt.
+//! - `standby_leader_gap_ms`: the longest time between two looks that showed a standby leader. It is at most the real one
+//!   plus two looks.
+//! - `standby_leader_changes`: how often another node than before was seen as one.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Check, Evidence, Finding, Measure, Outcome, Over,
+    course::{
+        following::{Following, spans},
+        grouping::Watched,
+        phases::milliseconds,
+    },
+};
+use crate::{
+    history::{
+        Occurrence,
+        event::{NodeState, Role},
+    },
+    quantity::written::value,
+};
+
+const NAME: &str = "cascade";
+pub const DETACHED_STANDBYS: &str = "detached_standbys";
+pub const STANDBY_LEADER_GAP_MS: &str = "standby_leader_gap_ms";
+const STANDBY_LEADER_CHANGES: &str = "standby_leader_changes";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Did standbys of a cluster that follows another one stream from their own leader, also after it was lost?",
+    measures: &[DETACHED_STANDBYS, STANDBY_LEADER_GAP_MS, STANDBY_LEADER_CHANGES],
+    over: Over::Lineage,
+    judge,
+};
+
+/// Nodes are looked at once a second at least. What was seen longer before the end says nothing of the end.
+const LAST_LOOK_US: u64 = 5_000_000;
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let expectations: Vec<_> = evidence.expectations(NAME).collect();
+    let findings: Vec<Finding> = courses(evidence).iter().map(|own| own.finding(evidence)).collect();
+    match (expectations.is_empty(), findings.is_empty()) {
+        (true, _) => findings,
+        (false, true) => {
+            let summary = "no cluster followed another one to the end, so nobody had to cascade";
+            vec![Finding::new(NAME, Outcome::Inconclusive, summary)]
+        }
+        (false, false) => {
+            let hold = |finding: &Finding| {
+                expectations.iter().map(|own| finding.clone().held_against(own)).collect::<Vec<_>>()
+            };
+            findings.iter().flat_map(hold).collect()
+        }
+    }
+}
+
+/// Whether another node became standby leader while its cluster followed.
+pub fn leader_changed(evidence: &Evidence<'_>) -> bool {
+    courses(evidence).iter().any(|own| own.changes > 0)
+}
+
+/// Where a node streams from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Outside,
+    Inside,
+    Nobody,
+}
+
+/// How a cluster cascaded while it followed.
+struct Course<'a> {
+    span: Following<'a>,
+    until_us: u64,
+    /// The last look at each node: when, the event, and what it showed.
+    last: BTreeMap<&'a str, (u64, u64, Source)>,
+    gap_us: u64,
+    changes: u64,
+}
+
+/// Of the clusters that follow until the load ends.
+fn courses<'a>(evidence: &Evidence<'a>) -> Vec<Course<'a>> {
+    let watched = Watched::of(evidence.events);
+    let Some(steady_us) = watched.steady_us else { return Vec::new() };
+    let last_us = evidence.events.last().map_or(0, |event| event.at_us);
+    let until_us = watched.until_us.min(last_us);
+    let to_the_end = spans(evidence.plan, evidence.events).into_iter().filter(|span| span.until_us.is_none());
+    to_the_end.map(|span| Course::of(evidence, span, steady_us, until_us)).collect()
+}
+
+impl<'a> Course<'a> {
+    fn of(evidence: &Evidence<'a>, span: Following<'a>, steady_us: u64, until_us: u64) -> Self {
+        let mut course = Self { span, until_us, last: BTreeMap::new(), gap_us: 0, changes: 0 };
+        let from_us = span.from_us.max(steady_us);
+        let (mut leader, mut led_us): (Option<&str>, u64) = (None, from_us);
+        for event in evidence.events.iter().filter(|event| (from_us..until_us).contains(&event.at_us)) {
+            let Occurrence::NodeState(state) = &event.what else { continue };
+            let Some(node) = span.cluster.nodes.iter().find(|node| **node == state.node) else { continue };
+            let source = course.source(state);
+            course.last.insert(node, (event.at_us, event.seq, source));
+            if source == Source::Outside {
+                course.gap_us = course.gap_us.max(event.at_us.saturating_sub(led_us));
+                course.changes += u64::from(leader.is_some_and(|before| before != node.as_str()));
+                (leader, led_us) = (Some(node.as_str()), event.at_us);
+            }
+        }
+        course.gap_us = course.gap_us.max(until_us.saturating_sub(led_us));
+        course
+    }
+
+    fn source(&self, state: &NodeState) -> Source {
+        let is_standby = state.reachable && state.role == Some(Role::Standby);
+        match state.streaming_from.as_deref().filter(|_| is_standby) {
+            Some(source) if self.span.cluster.nodes.iter().any(|own| own == source) => Source::Inside,
+            Some(_) => Source::Outside,
+            None => Source::Nobody,
+        }
+    }
+
+    fn finding(&self, evidence: &Evidence<'_>) -> Finding {
+        let name = &self.span.cluster.name;
+        let asked: Vec<&str> =
+            evidence.asked().into_iter().filter(|node| self.span.cluster.nodes.iter().any(|own| own == node)).collect();
+        let is_recent = |at_us: u64| at_us.saturating_add(LAST_LOOK_US) >= self.until_us;
+        let seen = |source: Source| {
+            let own = move |node: &&&str| {
+                self.last.get(**node).is_some_and(|(at_us, _, known)| *known == source && is_recent(*at_us))
+            };
+            asked.iter().filter(own).copied().collect::<Vec<&str>>()
+        };
+        let (outside, nobody) = (seen(Source::Outside), seen(Source::Nobody));
+        let inside = seen(Source::Inside);
+        let unseen = asked.len() - outside.len() - nobody.len() - inside.len();
+        let surplus = outside.len().saturating_sub(1);
+        let detached = nobody.len() + surplus;
+        let (outcome, summary) = if asked.is_empty() {
+            (Outcome::Inconclusive, format!("no node of {name} had to be there in the end"))
+        } else if !nobody.is_empty() {
+            (Outcome::Fail, format!("in the end {} of {name} streamed from nobody", nobody.join(", ")))
+        } else if surplus > 0 {
+            let nodes = outside.join(", ");
+            (Outcome::Fail, format!("in the end {nodes} of {name} each streamed from outside of it"))
+        } else if unseen > 0 || outside.is_empty() {
+            (Outcome::Inconclusive, format!("it was not seen from whom every node of {name} streamed in the end"))
+        } else {
+            let (leader, gap) = (outside.join(", "), value(STANDBY_LEADER_GAP_MS, milliseconds(self.gap_us)));
+            let changes = self.changes;
+            let followers = inside.join(", ");
+            let summary = format!(
+                "in the end {leader} of {name} streamed from outside and {followers} from a node of it; the standby leader changed {changes} times, and none was seen for at most {gap}"
+            );
+            (Outcome::Pass, summary)
+        };
+        Finding::new(NAME, outcome, summary)
+            .with_measure(Measure::new(DETACHED_STANDBYS, detached as f64))
+            .with_details(vec![
+                Measure::new(STANDBY_LEADER_GAP_MS, milliseconds(self.gap_us)),
+                Measure::new(STANDBY_LEADER_CHANGES, self.changes as f64),
+            ])
+            .with_evidence(self.last.values().map(|(_, seq, _)| *seq))
+    }
+}

@@ -1,0 +1,63 @@
+//! Did each cluster's DCS name none but its own nodes as the leader?
+//!
+//! Where several clusters have one scope name, each in a DCS of its own, one that wrote to the DCS of another would overwrite
+//! its leader key. Every holder of a cluster's key that a member of its DCS told, from the beginning to the end, is a node of
+//! that cluster, or it is a failure. A key that nobody told is in doubt.
+//!
+//! Not run where the plan has one cluster, or where several clusters are told apart by one DCS.
+
+use std::collections::BTreeSet;
+
+use super::{Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS};
+
+const NAME: &str = "dcs_isolation";
+pub const FOREIGN_LEADERS: &str = "foreign_leaders";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Did each cluster's DCS name none but its own nodes as the leader?",
+    measures: &[FOREIGN_LEADERS],
+    over: Over::Scenario,
+    judge,
+};
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let expectations: Vec<_> = evidence.expectations(NAME).collect();
+    let watched: Vec<_> = evidence.plan.clusters.iter().filter(|cluster| !cluster.dcs.is_empty()).collect();
+    if watched.len() < 2 {
+        let summary = "there are no two clusters with a DCS, so none could disturb another";
+        let none = Finding::new(NAME, Outcome::Inconclusive, summary);
+        return expectations.iter().map(|own| none.clone().held_against(own)).collect();
+    }
+    let mut foreign: Vec<(u64, &str, &str)> = Vec::new();
+    let mut untold: Vec<&str> = Vec::new();
+    let mut scopes: BTreeSet<&str> = BTreeSet::new();
+    for cluster in &watched {
+        let keys = evidence.leader_key_of(&cluster.name);
+        let holders = keys.iter().filter_map(|change| Some((change.seq, change.holder?)));
+        let strange = holders.clone().filter(|(_, holder)| !cluster.nodes.iter().any(|node| node == holder));
+        foreign.extend(strange.map(|(seq, holder)| (seq, cluster.name.as_str(), holder)));
+        if holders.count() == 0 {
+            untold.push(&cluster.name);
+        }
+        scopes.insert(&cluster.scope);
+    }
+    let count = watched.len();
+    let of_one_scope = if scopes.len() == 1 { ", all of one scope," } else { "" };
+    let (outcome, summary) = match (foreign.first(), untold.first()) {
+        (Some((_, cluster, holder)), _) => {
+            (Outcome::Fail, format!("the leader key of {cluster} was held by {holder}, which is none of its nodes"))
+        }
+        (None, Some(cluster)) => (Outcome::Inconclusive, format!("nobody told who held the leader key of {cluster}")),
+        (None, None) => {
+            (Outcome::Pass, format!("{count} clusters{of_one_scope} had none but their own nodes as leaders"))
+        }
+    };
+    let finding = Finding::new(NAME, outcome, summary)
+        .with_measure(Measure::new(FOREIGN_LEADERS, foreign.len() as f64))
+        .with_evidence(foreign.iter().map(|(seq, ..)| *seq).take(SHOWN_EVENTS));
+    match expectations.is_empty() {
+        true => vec![finding],
+        false => expectations.iter().map(|own| finding.clone().held_against(own)).collect(),
+    }
+}
