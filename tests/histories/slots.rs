@@ -117,7 +117,7 @@ fn the_standby_leader_of_the_middle_one_holds_the_slot_of_the_last() {
     let plan = Plan::new(load("three-region-cascade", &[]).unwrap());
     let judged = |events: &[Event]| {
         let own = (find(NAME).unwrap().judge)(&Evidence::new(&plan, None, events));
-        let eu = own.into_iter().find(|finding| finding.summary.contains("by which eu follows")).unwrap();
+        let eu = own.into_iter().find(|finding| finding.summary.contains(" eu ")).unwrap();
         (eu.outcome, eu.summary)
     };
     let mut events = Regions::default().happen();
