@@ -12,7 +12,7 @@ use serde_saphyr::LitString;
 use crate::{
     credentials::{CLIENT_ROLE, Credentials, DATABASE},
     engine::images::{ImageKind, pinned_versions},
-    plan::Plan,
+    plan::{Plan, PlannedService},
     services::{self, Rendered, Starts},
     topology::{Host, ServiceKind},
 };
@@ -148,9 +148,9 @@ pub fn compose(plan: &Plan) -> Result<String, ComposeError> {
             std::iter::once(region.name.clone()).chain(several.then(|| BETWEEN_REGIONS.to_owned())).collect();
         for host in &region.hosts {
             file.services.insert(host.name.clone(), holder(host, networks.clone(), &published)?);
-            for kind in &host.services {
-                let service = service(plan, host, *kind, &mut file.configs)?;
-                file.services.insert(service_name(&host.name, *kind), service);
+            for planned in plan.services.iter().filter(|planned| planned.host == host.name && is_shown(planned)) {
+                let service = service(plan, planned, &mut file.configs)?;
+                file.services.insert(service_name(planned), service);
             }
         }
     }
@@ -162,8 +162,13 @@ pub fn compose(plan: &Plan) -> Result<String, ComposeError> {
 }
 
 /// A dot can't be in a host's name, so services never clash with hosts.
-fn service_name(host: &str, kind: ServiceKind) -> String {
-    format!("{host}.{}", kind.name())
+fn service_name(planned: &PlannedService) -> String {
+    format!("{}.{}", planned.host, planned.instance().name())
+}
+
+/// Whether the file has it: what shapes links is for runs alone.
+fn is_shown(planned: &PlannedService) -> bool {
+    services::service(planned.kind).placed_by_topologies
 }
 
 /// The container that owns the host's network and process namespaces.
@@ -187,27 +192,26 @@ fn holder(host: &Host, networks: Vec<String>, published: &[Published]) -> Result
 
 fn service(
     plan: &Plan,
-    host: &Host,
-    kind: ServiceKind,
+    planned: &PlannedService,
     configs: &mut BTreeMap<String, Config>,
 ) -> Result<ComposeService, ComposeError> {
-    let row = services::service(kind);
-    let Rendered { command, files } = (row.render)(&plan.site(&host.name), &placeholders());
+    let row = services::service(planned.kind);
+    let Rendered { command, files } = (row.render)(&plan.site_of(planned), &placeholders());
     let mut mounts = Vec::new();
     for (target, content) in files {
         let file_name = target.rsplit('/').next().unwrap_or(&target);
-        let source = format!("{}.{file_name}", service_name(&host.name, kind));
+        let source = format!("{}.{file_name}", service_name(planned));
         configs.insert(source.clone(), Config { content: LitString(from_environment(&content)) });
         mounts.push(ConfigMount { source, target });
     }
-    let holder = format!("service:{}", host.name);
+    let holder = format!("service:{}", planned.host);
     Ok(ComposeService {
         network_mode: Some(holder.clone()),
         pid: Some(holder),
         command: command.iter().map(|argument| from_environment(argument)).collect(),
         configs: mounts,
-        healthcheck: healthcheck(kind),
-        depends_on: waits_for(plan, host, kind),
+        healthcheck: healthcheck(planned.kind),
+        depends_on: waits_for(plan, planned),
         ..image(row.image.name)?
     })
 }
@@ -242,16 +246,17 @@ fn healthcheck(kind: ServiceKind) -> Option<Healthcheck> {
 /// the DCS; the first node of
 /// a cluster that follows another one waits for that one's first; a balancer waits for every node of its cluster, because it
 /// looks their names up once, when it starts.
-fn waits_for(plan: &Plan, host: &Host, kind: ServiceKind) -> BTreeMap<String, Condition> {
-    let Some(cluster) = plan.cluster_at(&host.name) else { return BTreeMap::new() };
-    let row = services::service(kind);
+fn waits_for(plan: &Plan, planned: &PlannedService) -> BTreeMap<String, Condition> {
+    let Some(cluster) = plan.cluster_beside(planned) else { return BTreeMap::new() };
+    let row = services::service(planned.kind);
     let upstream = cluster.follows.as_ref().and_then(|follows| plan.cluster(&follows.cluster));
-    let first = cluster.nodes.first().filter(|first| **first != host.name).or(upstream.and_then(|it| it.nodes.first()));
+    let first =
+        cluster.nodes.first().filter(|first| **first != planned.host).or(upstream.and_then(|it| it.nodes.first()));
     let first = first.filter(|_| row.is_node());
     let all = cluster.nodes.iter().filter(|_| row.starts == Starts::BehindAPrimary);
     let awaited = first.into_iter().chain(all);
     let healthy = || Condition { condition: "service_healthy" };
-    awaited.filter_map(|node| Some((service_name(node, plan.node_kind(node)?), healthy()))).collect()
+    awaited.filter_map(|node| Some((service_name(plan.node_service(node)?), healthy()))).collect()
 }
 
 /// What the renderers get instead of passwords. A leading `@` makes every YAML writer quote the value, so that a
@@ -297,9 +302,10 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
     }
     let mut next = FIRST_OTHER_PORT;
     for planned in &plan.services {
+        let settings = plan.settings_for(planned);
         for port in services::service(planned.kind).ports.iter().filter(|port| port.watched) {
-            let purpose = format!("{}: {}", planned.kind.name(), port.purpose);
-            publish(&planned.host, port.number, purpose, &mut next);
+            let purpose = format!("{}: {}", planned.instance(), port.purpose);
+            publish(&planned.host, port.number(&settings), purpose, &mut next);
         }
     }
     published
@@ -319,7 +325,7 @@ fn head(plan: &Plan, published: &[Published]) -> String {
         false => "# Global names have no records here: only a run makes them.\n#\n",
     };
     let roles = if plan.name_server().is_some() { &ROLES[..] } else { &ROLES[..3] }.join(" ");
-    let first = plan.nodes.first().and_then(|node| Some(service_name(node, plan.node_kind(node)?)));
+    let first = plan.nodes.first().and_then(|node| Some(service_name(plan.node_service(node)?)));
     let first = first.unwrap_or_default();
     let port = published.first().map_or(FIRST_ENDPOINT_PORT, |write| write.there);
     let known = |command: String, meaning: &str| format!("#   {command:<78} # {meaning}\n");
@@ -399,10 +405,10 @@ mod tests {
         let text = compose(&plan).expect("it can be written");
         let file: serde_json::Value = serde_saphyr::from_str(&text).expect("it is YAML");
         for planned in &plan.services {
-            let rendered = (services::service(planned.kind).render)(&plan.site(&planned.host), &placeholders());
+            let rendered = (services::service(planned.kind).render)(&plan.site_of(planned), &placeholders());
             for (path, content) in rendered.files {
                 let name = path.rsplit('/').next().unwrap_or_default();
-                let source = format!("{}.{name}", service_name(&planned.host, planned.kind));
+                let source = format!("{}.{name}", service_name(planned));
                 assert_eq!(file["configs"][&source]["content"], from_environment(&content), "{source}");
             }
         }
@@ -423,14 +429,14 @@ mod tests {
     fn services_live_in_their_host_and_wait_for_what_they_need() {
         let plan = documented();
         let mut configs = BTreeMap::new();
-        let hosts: Vec<_> = plan.topology.hosts().collect();
-        let standby = service(&plan, hosts[1], ServiceKind::Patroni, &mut configs).expect("it can be made");
+        let of = |host| plan.services.iter().rfind(|planned| planned.host == host).expect(host);
+        let standby = service(&plan, of("node2"), &mut configs).expect("it can be made");
         assert_eq!(standby.network_mode.as_deref(), Some("service:node2"));
         assert_eq!(standby.pid.as_deref(), Some("service:node2"));
         assert_eq!(standby.depends_on.keys().collect::<Vec<_>>(), ["node1.patroni"]);
-        let first = service(&plan, hosts[0], ServiceKind::Patroni, &mut configs).expect("it can be made");
+        let first = service(&plan, of("node1"), &mut configs).expect("it can be made");
         assert!(first.depends_on.is_empty());
-        let proxy = service(&plan, hosts[3], ServiceKind::Haproxy, &mut configs).expect("it can be made");
+        let proxy = service(&plan, of("proxy"), &mut configs).expect("it can be made");
         assert_eq!(proxy.depends_on.len(), 3);
         assert_eq!(
             configs.keys().collect::<Vec<_>>(),

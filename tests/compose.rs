@@ -16,6 +16,21 @@ fn the_compose_file_at_the_top_is_that_of_the_default_topology() {
 }
 
 #[test]
+fn two_services_of_one_kind_on_a_host_are_two_with_configurations_of_their_own() {
+    let plan = Plan::new(load("two-balancers", &[]).expect("it is built in"));
+    let written = compose(&plan).expect("it can be written");
+    let file: serde_json::Value = serde_saphyr::from_str(&written).expect("it is YAML");
+    for (name, port) in [("writes", "bind :8404"), ("reads", "bind :8405")] {
+        let service = &file["services"][format!("proxy.{name}")];
+        assert_eq!(service["network_mode"], "service:proxy", "{name}");
+        let source = service["configs"][0]["source"].as_str().expect("it has a configuration");
+        assert_eq!(source, format!("proxy.{name}.haproxy.cfg"));
+        assert!(file["configs"][source]["content"].as_str().is_some_and(|text| text.contains(port)), "{name}");
+    }
+    assert!(written.contains("proxy haproxy reads: statistics"), "the port of the second one is published");
+}
+
+#[test]
 fn hosts_of_several_regions_meet_in_one_more_network_and_keep_their_other_names() {
     let plan = Plan::new(load("two-region", &[]).expect("it is built in"));
     let written = compose(&plan).expect("it can be written");

@@ -143,7 +143,9 @@ fn an_endpoint_at_a_name_needs_no_cluster_and_its_hosts_listen() {
     let at = |host| plan.endpoints_at(host).map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>();
     assert_eq!((at("east"), at("west")), (vec!["write", "east-write"], vec!["write", "west-write"]));
     assert!(plan.published_ports("west").contains_key(&5000));
-    let fronts = |host| plan.site(host).fronts.iter().map(|front| front.name.to_owned()).collect::<Vec<_>>();
+    let balancer = |host| plan.balancers().find(|planned| planned.host == host).expect(host);
+    let fronts =
+        |host| plan.site_of(balancer(host)).fronts.iter().map(|front| front.name.to_owned()).collect::<Vec<_>>();
     assert_eq!((fronts("east"), fronts("west")), (vec!["east-write".to_owned()], vec!["west-write".to_owned()]));
 }
 
@@ -154,8 +156,9 @@ fn of_one_cluster_the_balancer_has_one_front_for_a_name_and_its_hosts() {
                  - { name: east-write, serves: primary, host: east, port: 5000 }\n";
     let text = SOUND.replace("  write: { host: east, port: 5000 }\n", named);
     let plan = Plan::new(parse("broken.yaml", &text).unwrap_or_else(|error| panic!("{error}")));
-    for proxy in ["east", "west"] {
-        let fronts: Vec<_> = plan.site(proxy).fronts.iter().map(|front| (front.name.to_owned(), front.port)).collect();
+    for proxy in plan.balancers() {
+        let fronts: Vec<_> =
+            plan.site_of(proxy).fronts.iter().map(|front| (front.name.to_owned(), front.port)).collect();
         assert_eq!(fronts, [("write".to_owned(), 5000)]);
     }
 }

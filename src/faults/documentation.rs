@@ -12,7 +12,8 @@ Written by `pgquake list faults --markdown > docs/faults.md` from the table in `
 A scenario injects any of them with `When the fault \"NAME\" hits TARGET`, its parameters as rows of the step's table;
 many have a sentence of their own (`pgquake list steps`). A target is one host or several, by name or by role: `node1`,
 `the primary`, `a standby`, `the standbys`, `the synchronous standby`, `the etcd leader`, `an etcd follower`, `the etcd
-members`, `the nodes`, `the proxy`, `region NAME`, `every host`, `the rest`, joined by commas and `and`.
+members`, `the nodes`, `the proxy`, `the haproxy NAME`, `region NAME`, `zone NAME`, `every host`, `the rest`, joined by
+commas and `and`. Where a host runs several services of one kind, a fault of services names the one that it means.
 
 Faults compose. One that is on when a later one takes away what it stands on (its host, its service, its process, the
 path that it needs) is proven once more just before, is suspended with it, and is put back and proven anew when that is

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 
 use super::{Aim, AimFault, Fault, FaultError, Place};
-use crate::{plan::Plan, system::System, topology::ServiceKind};
+use crate::{plan::Plan, system::System, topology::Instance};
 
 /// Each host's own fault. All act at the same time, and only all of them together are proven.
 struct EachHost {
@@ -31,7 +31,7 @@ fn first_failure(outcomes: Vec<Result<(), FaultError>>) -> Result<(), FaultError
 
 #[async_trait]
 impl Fault for EachHost {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.faults.iter().flat_map(|fault| fault.services()).collect()
     }
 

@@ -10,7 +10,7 @@ use crate::{
     links::ToxiproxyError,
     plan::Plan,
     system::{DiskError, ShapingError, System, operations::OperationError},
-    topology::ServiceKind,
+    topology::Instance,
     waiting::NotReady,
 };
 
@@ -50,6 +50,8 @@ pub struct Aim {
     pub hosts: Vec<String>,
     /// What the scenario called them, with what that turned out to be: `the primary (node1)`.
     pub described: String,
+    /// The services that the words name, if they name any: `the haproxy west-balancer`.
+    pub services: Vec<Instance>,
     pub parameters: Parameters,
 }
 
@@ -67,7 +69,7 @@ impl Aim {
         let meant: Vec<&str> = hosts.iter().map(String::as_str).chain(target.note(roles)).collect();
         let (words, meant) = (target.to_string(), meant.join(", "));
         let described = if words == meant { words } else { format!("{words} ({meant})") };
-        let aim = Aim { hosts, described, parameters };
+        let aim = Aim { hosts, described, services: target.services(), parameters };
         if aim.hosts.iter().any(|host| host == CLIENTS) && !kind.reaches_clients {
             return Err(aim.refuse(kind.name, "clients are no host of the topology"));
         }
@@ -145,7 +147,7 @@ impl FaultKind {
 #[async_trait]
 pub trait Fault: Send + Sync {
     /// The services that it touches, with their hosts.
-    fn services(&self) -> Vec<(String, ServiceKind)>;
+    fn services(&self) -> Vec<(String, Instance)>;
 
     /// What it needs to bite and to be proven. When a later fault takes any of it away, this one is suspended until it
     /// is back.

@@ -1,11 +1,16 @@
 //! What faults of several planes ask of hosts: their services, their nodes and their pods.
 
 use super::{Aim, FaultError};
-use crate::{engine::Pod, plan::Plan, system::System, topology::ServiceKind};
+use crate::{
+    engine::Pod,
+    plan::Plan,
+    system::System,
+    topology::{Instance, ServiceKind},
+};
 
 /// Every service of these hosts.
-pub(super) fn services(plan: &Plan, hosts: &[String]) -> Vec<(String, ServiceKind)> {
-    let of = |host: &String| plan.services_on(host).into_iter().map(|kind| (host.clone(), kind)).collect::<Vec<_>>();
+pub(super) fn services(plan: &Plan, hosts: &[String]) -> Vec<(String, Instance)> {
+    let of = |host: &String| plan.services_on(host).into_iter().map(|own| (host.clone(), own)).collect::<Vec<_>>();
     hosts.iter().flat_map(of).collect()
 }
 

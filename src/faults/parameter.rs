@@ -86,7 +86,8 @@ impl Takes {
     fn read(self, text: &str) -> Option<Value> {
         match self {
             Takes::Process => Process::parse(text).map(Value::Process),
-            Takes::Service => services().find(|kind| kind.name() == text).map(Value::Service),
+            // A kind, or the name of one service, which the plan knows.
+            Takes::Service => is_name(text).then(|| Value::Service(text.to_owned())),
             Takes::Hosts => Target::read(text).map(Value::Target),
             Takes::Duration => quantity::duration(text).filter(|time| *time <= quantity::LONGEST).map(Value::Duration),
             Takes::ClockOffset => quantity::duration(text).filter(|by| CLOCK_OFFSETS.contains(by)).map(Value::Duration),
@@ -102,6 +103,12 @@ impl Takes {
 
 /// How far a clock can be off: a smaller offset can't be distinguished from none, and PostgreSQL's times end somewhere.
 const CLOCK_OFFSETS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Whether a service can have this name.
+fn is_name(text: &str) -> bool {
+    let letters = text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
+    letters && text.starts_with(|first: char| first.is_ascii_lowercase())
+}
 
 /// The services that are part of the system under test.
 fn services() -> impl Iterator<Item = ServiceKind> {
@@ -125,7 +132,8 @@ pub enum ParameterError {
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
     Process(Process),
-    Service(ServiceKind),
+    /// A kind of service, or the name of one.
+    Service(String),
     /// Hosts in the scenario's words.
     Target(Target),
     /// Hosts, once it is known who has which role.
@@ -195,8 +203,8 @@ impl Parameters {
         self.get(name, |value| if let Value::Process(process) = value { Some(*process) } else { None })
     }
 
-    pub fn service(&self, name: &str) -> Option<ServiceKind> {
-        self.get(name, |value| if let Value::Service(kind) = value { Some(*kind) } else { None })
+    pub fn service(&self, name: &str) -> Option<String> {
+        self.get(name, |value| if let Value::Service(word) = value { Some(word.clone()) } else { None })
     }
 
     pub fn duration(&self, name: &str) -> Option<Duration> {

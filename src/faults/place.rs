@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Process;
-use crate::topology::ServiceKind;
+use crate::topology::Instance;
 
 /// A part of a running system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Place {
     Network(String),
     /// What passes between two hosts, either way.
     Path(String, String),
-    Service(String, ServiceKind),
+    Service(String, Instance),
     Process(String, Process),
 }
 
@@ -29,7 +29,9 @@ impl Place {
                 let back = Place::Path(other.clone(), one.clone());
                 lost == self || *lost == back
             }
-            (Place::Service(host, kind), Place::Process(on, process)) => host == on && process.service() == *kind,
+            (Place::Service(host, service), Place::Process(on, process)) => {
+                host == on && process.service() == service.kind
+            }
             (Place::Process(host, first), Place::Process(on, process)) if *first == Process::POSTMASTER => {
                 host == on && (process.is_backend() || *process == Process::POSTMASTER)
             }
@@ -52,7 +54,7 @@ impl fmt::Display for Place {
             Place::Host(host) => formatter.write_str(host),
             Place::Network(host) => write!(formatter, "the network of {host}"),
             Place::Path(one, other) => write!(formatter, "the path between {one} and {other}"),
-            Place::Service(host, kind) => write!(formatter, "{} on {host}", kind.name()),
+            Place::Service(host, service) => write!(formatter, "{service} on {host}"),
             Place::Process(host, process) => write!(formatter, "{} on {host}", process.word()),
         }
     }
@@ -61,6 +63,7 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::ServiceKind;
 
     fn on(host: &str, process: Process) -> Place {
         Place::Process(host.to_owned(), process)
@@ -73,7 +76,7 @@ mod tests {
         for own in [node1.clone(), Place::Network("node1".to_owned()), path("node1", "node2"), path("node2", "node1")] {
             assert!(own.is_lost_with(&node1), "{own}");
         }
-        assert!(Place::Service("node1".to_owned(), ServiceKind::Etcd).is_lost_with(&node1));
+        assert!(Place::Service("node1".to_owned(), ServiceKind::Etcd.into()).is_lost_with(&node1));
         assert!(!path("node2", "node3").is_lost_with(&node1));
         assert!(!Place::Host("node2".to_owned()).is_lost_with(&node1));
         assert!(!node1.is_lost_with(&Place::Network("node1".to_owned())));
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn postgresqls_processes_go_with_the_first_one_and_the_agent_does_not() {
-        let patroni = Place::Service("node1".to_owned(), ServiceKind::Patroni);
+        let patroni = Place::Service("node1".to_owned(), ServiceKind::Patroni.into());
         assert!(on("node1", Process::AGENT).is_lost_with(&patroni));
         assert!(!on("node1", Process::parse("etcd").expect("a process of etcd")).is_lost_with(&patroni));
         let postmaster = on("node1", Process::POSTMASTER);

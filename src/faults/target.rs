@@ -6,14 +6,15 @@ use regex::Regex;
 
 use super::FaultError;
 use crate::{
-    plan::Plan,
+    plan::{Plan, PlannedService},
+    services::{self, Instance, Instances, ServiceKind},
     suggestion::did_you_mean,
     system::{Found, RunningCluster, System},
     topology::Cluster,
 };
 
 /// Hosts, each named or by its role: `the primary`, `a standby of east`, `node1 and node2`, `region eu`, `zone a`, `the
-/// rest`. Where there are several clusters, a role names the one that it means.
+/// haproxy west-balancer`, `the rest`. Where there are several clusters, a role names the one that it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target(Vec<Part>);
 
@@ -23,6 +24,8 @@ enum Part {
     Role(Role, Option<String>),
     Region(String),
     Zone(String),
+    /// The host of the service of this kind and name.
+    Service(Instance),
     Host(String),
 }
 
@@ -74,7 +77,9 @@ impl Target {
     pub fn pattern() -> String {
         let roles: Vec<&str> = ROLES.iter().map(|(words, _)| *words).collect();
         let name = "[a-z][a-z0-9-]*";
-        let part = format!("(?:(?:{})(?: of {name})?|(?:region|zone) {name}|{name})", roles.join("|"));
+        let kinds = kinds_with_names().map(ServiceKind::name).collect::<Vec<_>>().join("|");
+        let part =
+            format!("(?:(?:{})(?: of {name})?|the (?:{kinds}) {name}|(?:region|zone) {name}|{name})", roles.join("|"));
         format!("{part}(?:(?:, | and ){part})*")
     }
 
@@ -87,6 +92,9 @@ impl Target {
                 words.split_once(" of ").map_or((words, None), |(of, owner)| (of, Some(owner.to_owned())));
             if let Some(role) = role(of) {
                 return Part::Role(role, owner);
+            }
+            if let Some(service) = service_called(words) {
+                return Part::Service(service);
             }
             match words.split_once(' ') {
                 Some(("region", region)) => Part::Region(region.to_owned()),
@@ -124,6 +132,13 @@ impl Target {
         Ok(hosts)
     }
 
+    /// The services that it names.
+    #[doc(hidden)]
+    pub fn services(&self) -> Vec<Instance> {
+        let named = |part: &Part| if let Part::Service(service) = part { Some(service.clone()) } else { None };
+        self.0.iter().filter_map(named).collect()
+    }
+
     /// What the report says of how its hosts were found.
     #[doc(hidden)]
     pub fn note(&self, roles: &Roles) -> Option<&'static str> {
@@ -140,11 +155,26 @@ impl Target {
     }
 }
 
+/// The kinds of service of which a topology may give each a name.
+fn kinds_with_names() -> impl Iterator<Item = ServiceKind> {
+    services::ALL.iter().filter(|row| row.instances == Instances::Several).map(|row| row.kind)
+}
+
+/// The service that words such as `the haproxy west-balancer` name.
+fn service_called(words: &str) -> Option<Instance> {
+    let (kind, name) = words.strip_prefix("the ")?.split_once(' ')?;
+    let kind = kinds_with_names().find(|known| known.name() == kind)?;
+    Some(Instance { kind, own_name: Some(name.to_owned()) })
+}
+
 impl Part {
     fn resolve(&self, plan: &Plan, roles: &Roles, aimed: &[String]) -> Result<Vec<String>, FaultError> {
         match self {
             Part::Role(role, of) => {
                 let cluster = owner(plan, *role, of.as_deref())?;
+                if *role == Role::Proxy {
+                    only_balancer(plan, cluster, role.words())?;
+                }
                 let hosts = role.hosts(plan, cluster, roles.of(cluster), aimed);
                 if hosts.is_empty() { Err(FaultError::NoTarget(self.to_string())) } else { Ok(hosts) }
             }
@@ -170,6 +200,18 @@ impl Part {
                 }
                 Ok(here)
             }
+            Part::Service(service) => {
+                let of_kind = || plan.services.iter().filter(|planned| planned.kind == service.kind);
+                if let Some(planned) = of_kind().find(|planned| planned.instance() == *service) {
+                    return Ok(vec![planned.host.clone()]);
+                }
+                let known: Vec<&str> = of_kind().filter_map(|planned| planned.name.as_deref()).collect();
+                let hint = match known.is_empty() {
+                    true => "the topology gives none a name".to_owned(),
+                    false => did_you_mean(service.name(), &known),
+                };
+                Err(FaultError::NoTarget(format!("{} `{}` ({hint})", service.kind.name(), service.name())))
+            }
             Part::Host(name) if plan.topology.hosts().any(|host| host.name == *name) => Ok(vec![name.clone()]),
             Part::Host(name) => {
                 let known: Vec<&str> = plan.topology.hosts().map(|host| host.name.as_str()).collect();
@@ -177,6 +219,22 @@ impl Part {
             }
         }
     }
+}
+
+/// The balancers that stand beside a cluster.
+fn balancers<'p>(plan: &'p Plan, cluster: &'p Cluster) -> impl Iterator<Item = &'p PlannedService> {
+    let is_beside = |own: &&PlannedService| plan.cluster_beside(own).is_some_and(|beside| beside.name == cluster.name);
+    plan.balancers().filter(is_beside)
+}
+
+/// Refuses words for the one balancer of a cluster that has several.
+fn only_balancer(plan: &Plan, cluster: &Cluster, words: &'static str) -> Result<(), FaultError> {
+    let ways = balancers(plan, cluster).map(|own| match &own.name {
+        Some(_) => format!("`the {}`", own.instance()),
+        None => format!("`{}`", own.host),
+    });
+    let ways: Vec<String> = ways.collect();
+    if ways.len() > 1 { Err(FaultError::Ambiguous { words, ways: ways.join(" or ") }) } else { Ok(()) }
 }
 
 /// The cluster in which a role is meant.
@@ -209,7 +267,6 @@ impl Role {
 
     fn hosts(self, plan: &Plan, cluster: &Cluster, roles: &ClusterRoles, aimed: &[String]) -> Vec<String> {
         let everything = || plan.topology.hosts().map(|host| host.name.clone());
-        let leads_here = |host: &str| plan.cluster_at(host).is_some_and(|own| own.name == cluster.name);
         match self {
             Role::Primary => roles.primary.iter().cloned().collect(),
             Role::StandbyLeader => roles.standby_leader.iter().cloned().collect(),
@@ -223,9 +280,7 @@ impl Role {
             }
             Role::DcsMembers => cluster.dcs.clone(),
             Role::Nodes => cluster.nodes.clone(),
-            Role::Proxy => {
-                plan.balancers().map(|(host, _)| host.to_owned()).filter(|host| leads_here(host)).take(1).collect()
-            }
+            Role::Proxy => balancers(plan, cluster).map(|own| own.host.clone()).collect(),
             Role::Everything => everything().collect(),
             Role::Rest => everything().filter(|host| !aimed.contains(host)).collect(),
             Role::Clients => vec![CLIENTS.to_owned()],
@@ -373,6 +428,7 @@ impl fmt::Display for Part {
             Part::Role(role, Some(of)) => write!(formatter, "{} of {of}", role.words()),
             Part::Region(name) => write!(formatter, "region {name}"),
             Part::Zone(name) => write!(formatter, "zone {name}"),
+            Part::Service(service) => write!(formatter, "the {service}"),
             Part::Host(name) => formatter.write_str(name),
         }
     }
@@ -395,12 +451,37 @@ mod tests {
         assert_eq!(Target::parse(&listed.to_string()), listed);
     }
 
+    fn two_balancers() -> Plan {
+        Plan::new(crate::topology::load("two-balancers", &[]).unwrap())
+    }
+
+    #[test]
+    fn a_service_is_called_by_its_kind_and_name() {
+        let reads = Target::parse("the haproxy reads");
+        assert_eq!(reads.to_string(), "the haproxy reads");
+        assert_eq!(reads.services(), [Instance { kind: ServiceKind::Haproxy, own_name: Some("reads".to_owned()) }]);
+        let hosts = |words: &str| Target::parse(words).resolve(&two_balancers(), &Roles::default(), &[]);
+        assert_eq!(hosts("the haproxy reads and node1").unwrap(), ["proxy", "node1"]);
+        let unknown = hosts("the haproxy raeds").unwrap_err().to_string();
+        assert!(unknown.contains("haproxy `raeds` (did you mean `reads`?"), "{unknown}");
+    }
+
+    #[test]
+    fn the_proxy_of_several_is_none() {
+        let several = Target::parse("the proxy").resolve(&two_balancers(), &Roles::default(), &[]).unwrap_err();
+        assert_eq!(
+            several.to_string(),
+            "`the proxy` can mean several: write `the haproxy writes` or `the haproxy reads`"
+        );
+    }
+
     #[test]
     fn the_pattern_takes_every_role_and_lists_of_them() {
         let pattern = regex::Regex::new(&format!("^(?:{})$", Target::pattern())).unwrap();
         assert!(ROLES.iter().all(|(words, _)| pattern.is_match(words)));
         assert!(pattern.is_match("node1, node2 and the proxy"));
         assert!(pattern.is_match("region eu-west"));
+        assert!(pattern.is_match("the haproxy west-balancer and node1"));
         assert!(pattern.is_match("the primary of west and a standby of east"));
         assert!(!pattern.is_match("node1 or node2"));
     }

@@ -9,14 +9,14 @@ mod links;
 mod nodes;
 mod predicted;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::span::Span;
 use crate::{
     schema::{SCHEMA, first_schema, is_first_schema},
-    services::{Serves, ServiceKind, Settings, Storage, patroni::POSTGRESQL_PORT, service},
+    services::{Instance, Serves, ServiceKind, Settings, Storage, patroni::POSTGRESQL_PORT, service},
     topology::{Cluster, Endpoint, NamedEndpoint, Topology},
 };
 pub use clusters::PlannedDcs;
@@ -55,6 +55,21 @@ pub struct Plan {
 pub struct PlannedService {
     pub host: String,
     pub kind: ServiceKind,
+    /// The name that the topology gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl PlannedService {
+    /// Which of the services of its host it is.
+    pub fn instance(&self) -> Instance {
+        Instance { kind: self.kind, own_name: self.name.clone() }
+    }
+
+    /// What observers and reports call it, if its kind is known: its own name, or else its host's.
+    pub fn called(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.host)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,16 +98,31 @@ pub struct Deadlines {
     pub rejoined_s: u64,
 }
 
+impl Deadlines {
+    fn after(predicted: &PredictedFailover) -> Self {
+        let worst_ms = predicted.outage(true).most_ms;
+        // Where no agent keeps a node, a primary gives up a silent standby that its commits wait for after a minute
+        // (`wal_sender_timeout`).
+        let by_hand_s = if *predicted == PredictedFailover::NONE { 60 } else { 0 };
+        Self {
+            cluster_ready_s: 60,
+            steady_state_s: 30,
+            recovered_s: (worst_ms.div_ceil(1000) * 3).max(by_hand_s) + 30,
+            rejoined_s: worst_ms.div_ceil(1000) * 2 + 60,
+        }
+    }
+}
+
 impl Plan {
     /// Works a topology out. The topology is valid already (see `topology::load`).
     pub fn new(topology: Topology) -> Self {
         let links = links::shaped(&topology);
-        let placed = |host: &str, kind| PlannedService { host: host.to_owned(), kind };
+        let placed = |host: &str, kind, name| PlannedService { host: host.to_owned(), kind, name };
         let mut services = Vec::new();
         for host in topology.hosts() {
-            services.extend(host.services.iter().map(|kind| placed(&host.name, *kind)));
+            services.extend(host.services.iter().map(|own| placed(&host.name, own.kind, own.name.clone())));
             if links.iter().any(|link| link.from == host.name) {
-                services.push(placed(&host.name, ServiceKind::Toxiproxy));
+                services.push(placed(&host.name, ServiceKind::Toxiproxy, None));
             }
         }
         let clusters = topology.all_clusters();
@@ -101,20 +131,17 @@ impl Plan {
         let (leading, following): (Vec<&Cluster>, Vec<&Cluster>) =
             clusters.iter().partition(|cluster| cluster.follows.is_none());
         let nodes: Vec<String> = leading.iter().chain(&following).flat_map(|cluster| cluster.nodes.clone()).collect();
-        let settings = leading.first().map_or(&topology.settings, |cluster| topology.settings_of(cluster));
-        let predicted = PredictedFailover::of(&services, settings);
-        let worst_ms = predicted.outage(true).most_ms;
-        // Where no agent keeps a node, a primary gives up a silent standby that its commits wait for after a minute
-        // (`wal_sender_timeout`).
-        let by_hand_s = if predicted == PredictedFailover::NONE { 60 } else { 0 };
-        let deadlines = Deadlines {
-            cluster_ready_s: 60,
-            steady_state_s: 30,
-            recovered_s: (worst_ms.div_ceil(1000) * 3).max(by_hand_s) + 30,
-            rejoined_s: worst_ms.div_ceil(1000) * 2 + 60,
-        };
+        let first = leading.first().map(|cluster| (*cluster).clone());
         let endpoints = planned_endpoints(&topology, &clusters);
-        Self { schema: SCHEMA, topology, services, nodes, clusters, dcs, endpoints, links, deadlines, predicted }
+        let predicted = PredictedFailover::NONE;
+        let deadlines = Deadlines::after(&predicted);
+        let mut plan =
+            Self { schema: SCHEMA, topology, services, nodes, clusters, dcs, endpoints, links, deadlines, predicted };
+        if let Some(first) = first {
+            plan.predicted = plan.predicted_of(&first);
+            plan.deadlines = Deadlines::after(&plan.predicted);
+        }
+        plan
     }
 
     /// Fills in what plans of an older schema don't say: they have one cluster with one DCS.
@@ -163,19 +190,46 @@ impl Plan {
         self.services.iter().any(|service| service.host == host && service.kind == kind)
     }
 
-    /// The kinds of service that a host runs, sorted.
-    pub fn services_on(&self, host: &str) -> Vec<ServiceKind> {
+    /// The services of a host, sorted by kind and name.
+    pub fn services_on(&self, host: &str) -> Vec<Instance> {
         let here = self.services.iter().filter(|service| service.host == host);
-        let mut kinds: Vec<ServiceKind> = here.map(|service| service.kind).collect();
-        kinds.sort();
-        kinds
+        let mut instances: Vec<Instance> = here.map(PlannedService::instance).collect();
+        instances.sort();
+        instances
     }
 
-    /// The time from a fault until no balancer with these settings leads clients to a dead primary; `None` without a
-    /// balancer.
-    pub fn predicted_mark_down(&self, settings: &Settings) -> Option<Span> {
-        let balancers = self.balancers().filter_map(|(_, kind)| service(kind).balancer());
-        balancers.map(|balancer| (balancer.mark_down)(settings)).reduce(Span::later)
+    /// Which service of a host is meant by a kind alone: the first of that kind.
+    pub fn which(&self, host: &str, meant: &Instance) -> Instance {
+        let here = self.services_on(host);
+        let first = here.iter().find(|own| meant.own_name.is_none() && own.kind == meant.kind);
+        if here.contains(meant) { meant.clone() } else { first.unwrap_or(meant).clone() }
+    }
+
+    /// What a service runs with: its own settings, else those of its cluster, else the topology's.
+    pub fn settings_for<'a>(&'a self, service: &PlannedService) -> Cow<'a, Settings> {
+        let cluster = self.cluster_beside(service);
+        let shared = cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
+        let host = self.topology.hosts().find(|host| host.name == service.host);
+        let placed = host.and_then(|host| host.services.iter().find(|own| own.instance() == service.instance()));
+        placed.map_or(Cow::Borrowed(shared), |placed| placed.settings_over(shared))
+    }
+
+    /// The services that the harness may watch at this port of a host.
+    pub fn watched_at<'a>(&'a self, host: &'a str, port: u16) -> impl Iterator<Item = &'a PlannedService> {
+        let is_there = move |planned: &&PlannedService| {
+            let row = service(planned.kind);
+            planned.host == host && row.watched_ports(&self.settings_for(planned)).any(|own| own == port)
+        };
+        self.services.iter().filter(is_there)
+    }
+
+    /// The time from a fault until no balancer of a cluster leads clients to a dead primary; `None` without a balancer.
+    pub fn predicted_mark_down(&self, cluster: &Cluster) -> Option<Span> {
+        let spans = self
+            .balancers_of(cluster)
+            .into_iter()
+            .filter_map(|planned| Some((service(planned.kind).balancer()?.mark_down)(&self.settings_for(planned))));
+        spans.reduce(Span::later)
     }
 
     /// The host that answers global names, if there is one.
@@ -184,10 +238,9 @@ impl Plan {
         answers.map(|planned| planned.host.as_str())
     }
 
-    /// The balancers: host and kind.
-    pub fn balancers(&self) -> impl Iterator<Item = (&str, ServiceKind)> {
-        let balancers = self.services.iter().filter(|planned| service(planned.kind).balancer().is_some());
-        balancers.map(|planned| (planned.host.as_str(), planned.kind))
+    /// The balancers.
+    pub fn balancers(&self) -> impl Iterator<Item = &PlannedService> {
+        self.services.iter().filter(|planned| service(planned.kind).balancer().is_some())
     }
 
     /// The endpoint of this name.
@@ -198,7 +251,7 @@ impl Plan {
     /// The endpoints whose clients can arrive at a host: those that it has, and those at global names, which can be pointed
     /// at any host that serves clients.
     pub fn endpoints_at<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a PlannedEndpoint> {
-        let serves = |kind: &ServiceKind| service(*kind).is_node() || service(*kind).balancer().is_some();
+        let serves = |own: &Instance| service(own.kind).is_node() || service(own.kind).balancer().is_some();
         let serves = self.services_on(host).iter().any(serves);
         let is_name = |at: &Endpoint| self.topology.global_name(&at.host).is_some();
         self.endpoints.iter().filter(move |endpoint| endpoint.at.host == host || serves && is_name(&endpoint.at))
@@ -213,8 +266,11 @@ impl Plan {
     /// The ports of a host that observers, probers and clients reach, each with the port of 127.0.0.1 that it is to have
     /// (0: any).
     pub fn published_ports(&self, host: &str) -> BTreeMap<u16, u16> {
-        let of_services = self.services_on(host).into_iter().flat_map(|kind| service(kind).watched_ports());
-        let mut ports: BTreeMap<u16, u16> = of_services.map(|port| (port, 0)).collect();
+        let mut ports: BTreeMap<u16, u16> = BTreeMap::new();
+        for planned in self.services.iter().filter(|planned| planned.host == host) {
+            let settings = self.settings_for(planned);
+            ports.extend(service(planned.kind).watched_ports(&settings).map(|port| (port, 0)));
+        }
         for endpoint in self.endpoints_at(host).map(|endpoint| &endpoint.at) {
             let published = ports.entry(endpoint.port).or_default();
             *published = endpoint.publish.unwrap_or(*published);

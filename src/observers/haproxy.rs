@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every, http_client};
 use crate::{
     history::{Occurrence, Recorder},
-    services::haproxy,
+    plan::PlannedService,
     topology::ServiceKind,
 };
 
@@ -20,11 +20,12 @@ type Statuses = BTreeMap<(String, String), String>;
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let http = http_client(OBSERVER.name, TIMEOUT)?;
-    let watch_host = |host: &str| {
-        let address = scene.address(OBSERVER.name, host, haproxy::STATS_PORT)?;
-        Ok(Watch::new(host, watch_proxy(host.to_owned(), address, http.clone(), scene.recorder.clone())))
+    let watch_one = |planned: &PlannedService| {
+        let port = scene.plan.settings_for(planned).haproxy.stats_port;
+        let (called, address) = (planned.called(), scene.address(OBSERVER.name, &planned.host, port)?);
+        Ok(Watch::new(called, watch_proxy(called.to_owned(), address, http.clone(), scene.recorder.clone())))
     };
-    scene.plan.hosts_with(ServiceKind::Haproxy).map(watch_host).collect()
+    scene.plan.services.iter().filter(|planned| planned.kind == ServiceKind::Haproxy).map(watch_one).collect()
 }
 
 async fn watch_proxy(proxy: String, address: SocketAddr, http: reqwest::Client, recorder: Recorder) -> String {

@@ -42,7 +42,7 @@ pub use start::{ImageTags, Startup};
 use crate::{
     engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, Shell, labels::RunLabels, leftovers::Sweep},
     plan::Plan,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 /// A topology that runs. Cheap to clone: clones are the same system.
@@ -52,7 +52,7 @@ pub struct System {
     services: Arc<Services>,
 }
 
-type Services = BTreeMap<(String, ServiceKind), ServiceContainer>;
+type Services = BTreeMap<(String, Instance), ServiceContainer>;
 
 struct Inner {
     plan: Plan,
@@ -112,9 +112,12 @@ impl System {
         self.inner.pods.values()
     }
 
-    /// A host's service of this kind.
-    pub fn service(&self, host: &str, kind: ServiceKind) -> Option<&ServiceContainer> {
-        self.services.get(&(host.to_owned(), kind))
+    /// A service of a host; by its kind alone, the first of that kind.
+    pub fn service(&self, host: &str, which: impl Into<Instance>) -> Option<&ServiceContainer> {
+        let which = which.into();
+        let of_kind = |own: &Instance| which.own_name.is_none() && own.kind == which.kind;
+        let exact = self.services.get(&(host.to_owned(), which.clone()));
+        exact.or_else(|| self.services_on(host).find(|(own, _)| of_kind(own)).map(|(_, container)| container))
     }
 
     /// The service that runs PostgreSQL on a node.
@@ -123,34 +126,35 @@ impl System {
     }
 
     /// A root shell in a service's own container, with its file system; `None` if the host does not run it.
-    pub async fn shell_in(&self, host: &str, kind: ServiceKind) -> Result<Option<Shell>, EngineError> {
-        let Some(service) = self.service(host, kind) else { return Ok(None) };
+    pub async fn shell_in(&self, host: &str, which: impl Into<Instance>) -> Result<Option<Shell>, EngineError> {
+        let Some(service) = self.service(host, which) else { return Ok(None) };
         let shell = self.engine().shell_in(service);
         shell.open().await?;
         Ok(Some(shell))
     }
 
     /// Services of a host, in the order in which they start.
-    pub fn services_on(&self, host: &str) -> impl Iterator<Item = (ServiceKind, &ServiceContainer)> {
-        self.services.iter().filter(move |((at, _), _)| at == host).map(|((_, kind), container)| (*kind, container))
+    pub fn services_on(&self, host: &str) -> impl Iterator<Item = (&Instance, &ServiceContainer)> {
+        self.services.iter().filter(move |((at, _), _)| at == host).map(|((_, own), container)| (own, container))
     }
 
     /// Starts a service that was killed or stopped, and follows its log again. A Toxiproxy gets its listeners back,
     /// without toxics.
-    pub async fn restart_service(&self, host: &str, kind: ServiceKind) -> Result<(), ShapingError> {
-        let Some(service) = self.service(host, kind) else { return Ok(()) };
+    pub async fn restart_service(&self, host: &str, which: impl Into<Instance>) -> Result<(), ShapingError> {
+        let which = which.into();
+        let Some(service) = self.service(host, &which) else { return Ok(()) };
         self.inner.engine.restart_service(service).await?;
-        self.follow_log(host, kind);
-        if kind == ServiceKind::Toxiproxy {
+        self.follow_log(host, &which);
+        if which.kind == ServiceKind::Toxiproxy {
             self.make_listeners(host).await?;
         }
         Ok(())
     }
 
     /// Follows the log of a service that was started again.
-    pub fn follow_log(&self, host: &str, kind: ServiceKind) {
-        if let Some(service) = self.service(host, kind) {
-            self.inner.logs.follow(&self.inner.engine, &service.id, host, kind.name());
+    pub fn follow_log(&self, host: &str, which: impl Into<Instance>) {
+        if let Some(service) = self.service(host, which) {
+            self.inner.logs.follow(&self.inner.engine, &service.id, host, &service.name);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::{Plan, PlannedService},
     services::{self, Rendered, Starts},
-    topology::{Follows, Host, ServiceKind, WRITE, Written},
+    topology::{Follows, Host, Instance, ServiceKind, WRITE, Written},
     waiting::{NotReady, wait_until},
 };
 
@@ -64,8 +64,8 @@ pub struct Startup<'a> {
     pub logs: PathBuf,
 }
 
-/// A service that runs, by host and kind.
-type Started = ((String, ServiceKind), ServiceContainer);
+/// A service that runs, by its host and which of its services it is.
+type Started = ((String, Instance), ServiceContainer);
 
 #[doc(hidden)]
 impl System {
@@ -114,14 +114,14 @@ impl System {
     /// Starts the services of a host that wait for nobody. Links are shaped before anything uses them.
     async fn start_host(&self, starter: &Starter<'_>, host: &str) -> Result<Vec<Started>, SystemError> {
         let Some(pod) = self.pod(host) else { return Ok(Vec::new()) };
-        let planned = self.plan().services.iter().filter(|service| service.host == host).map(|service| service.kind);
-        let (shapers, others): (Vec<_>, Vec<_>) = planned.partition(|kind| *kind == ServiceKind::Toxiproxy);
-        let mut started = try_join_all(shapers.iter().map(|kind| starter.service(pod, *kind))).await?;
+        let planned = self.plan().services.iter().filter(|service| service.host == host);
+        let (shapers, others): (Vec<_>, Vec<_>) = planned.partition(|planned| planned.kind == ServiceKind::Toxiproxy);
+        let mut started = try_join_all(shapers.iter().map(|planned| starter.service(pod, planned))).await?;
         if !started.is_empty() {
             self.shape_links(host).await?;
         }
-        let at_once = others.iter().filter(|kind| self.starts_at_once(host, **kind));
-        started.extend(try_join_all(at_once.map(|kind| starter.service(pod, *kind))).await?);
+        let at_once = others.iter().filter(|planned| self.starts_at_once(host, planned.kind));
+        started.extend(try_join_all(at_once.map(|planned| starter.service(pod, planned))).await?);
         Ok(started)
     }
 
@@ -149,11 +149,14 @@ impl System {
             let waited = wait_until(&what, deadline, || self.can_be_followed(follows)).await;
             waited.map_err(|missed| self.with_logs(missed, &self.serving()))?;
             self.note_reached(format!("{name} finds whom it follows"));
-            let nodes = cluster.plan().nodes.iter().filter_map(|node| Some((self.pod(node)?, plan.node_kind(node)?)));
-            started.extend(try_join_all(nodes.map(|(pod, kind)| starter.service(pod, kind))).await?);
+            let is_own =
+                |planned: &&PlannedService| planned.kind.is_node() && cluster.plan().nodes.contains(&planned.host);
+            let nodes = plan.services.iter().filter(is_own);
+            let nodes = nodes.filter_map(|planned| Some((self.pod(&planned.host)?, planned)));
+            started.extend(try_join_all(nodes.map(|(pod, planned)| starter.service(pod, planned))).await?);
         }
         let behind_leader = |planned: &&PlannedService| {
-            let own = plan.cluster_at(&planned.host).is_some_and(|own| own.name == cluster.plan().name);
+            let own = plan.cluster_beside(planned).is_some_and(|own| own.name == cluster.plan().name);
             services::service(planned.kind).starts == Starts::BehindAPrimary && own
         };
         let waiting: Vec<&PlannedService> = plan.services.iter().filter(behind_leader).collect();
@@ -167,8 +170,8 @@ impl System {
             wait_until(&what, deadline, look).await.map_err(|missed| self.with_logs(missed, &concerned))?;
             self.note_reached(format!("{name} has a leader"));
         }
-        let waiting = waiting.into_iter().filter_map(|service| Some((self.pod(&service.host)?, service.kind)));
-        started.extend(try_join_all(waiting.map(|(pod, kind)| starter.service(pod, kind))).await?);
+        let waiting = waiting.into_iter().filter_map(|planned| Some((self.pod(&planned.host)?, planned)));
+        started.extend(try_join_all(waiting.map(|(pod, planned)| starter.service(pod, planned))).await?);
         Ok(started)
     }
 
@@ -241,8 +244,9 @@ impl System {
         let concerned = self.plan().services.iter().filter(|service| kinds.contains(&service.kind));
         missed.logs = concerned
             .map(|service| {
-                let lines = self.logs().last_lines(&service.host, service.kind.name());
-                format!("--- the last of {} on {}\n{lines}", service.kind.name(), service.host)
+                let which = service.instance();
+                let lines = self.logs().last_lines(&service.host, which.name());
+                format!("--- the last of {which} on {}\n{lines}", service.host)
             })
             .collect::<Vec<_>>()
             .join("\n");
@@ -323,10 +327,10 @@ impl Starter<'_> {
         Ok(pod)
     }
 
-    async fn service(&self, pod: &Pod, kind: ServiceKind) -> Result<Started, SystemError> {
-        let row = services::service(kind);
+    async fn service(&self, pod: &Pod, planned: &PlannedService) -> Result<Started, SystemError> {
+        let (row, which) = (services::service(planned.kind), planned.instance());
         let image = self.image(row.image.name)?;
-        let Rendered { command, files } = (row.render)(&self.startup.plan.site(&pod.host), self.credentials);
+        let Rendered { command, files } = (row.render)(&self.startup.plan.site_of(planned), self.credentials);
         let image = image.split_once(':').unwrap_or((image, "latest"));
         let disk = row.storage.zip(self.disk_program.as_ref()).map(|(storage, program)| Disk {
             program,
@@ -335,10 +339,10 @@ impl Starter<'_> {
             entry_point: storage.entry_point,
             control_port: storage.control_port,
         });
-        let spec = ServiceSpec { labels: &self.startup.labels, pod, name: kind.name(), image, command, files, disk };
+        let spec = ServiceSpec { labels: &self.startup.labels, pod, name: which.name(), image, command, files, disk };
         let container = self.startup.engine.start_service(spec).await?;
-        self.logs.follow(self.startup.engine, &container.id, &pod.host, kind.name());
-        Ok(((pod.host.clone(), kind), container))
+        self.logs.follow(self.startup.engine, &container.id, &pod.host, which.name());
+        Ok(((pod.host.clone(), which), container))
     }
 
     fn image(&self, name: &str) -> Result<&str, SystemError> {

@@ -97,7 +97,7 @@ pub fn plan(synchronous: bool) -> Plan {
         name: name.to_owned(),
         zone: None,
         aliases: Vec::new(),
-        services: services.to_vec(),
+        services: services.iter().copied().map(Into::into).collect(),
     };
     let mut hosts: Vec<Host> =
         NODES.iter().map(|node| host(node, &[ServiceKind::Etcd, ServiceKind::Patroni])).collect();

@@ -109,7 +109,10 @@ async fn image() -> String {
 
 /// A plan with these nodes; the endpoint `write` is port 5000 of a host `proxy`.
 pub fn plan(nodes: &[&str]) -> Plan {
-    let host = |name: &str, services| Host { name: name.to_owned(), zone: None, aliases: Vec::new(), services };
+    let host = |name: &str, kinds: Vec<ServiceKind>| {
+        let services = kinds.into_iter().map(Into::into).collect();
+        Host { name: name.to_owned(), zone: None, aliases: Vec::new(), services }
+    };
     let mut hosts: Vec<_> = nodes.iter().map(|node| host(node, vec![ServiceKind::Patroni])).collect();
     hosts.push(host("proxy", vec![]));
     Plan::new(Topology {

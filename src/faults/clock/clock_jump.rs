@@ -9,7 +9,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, clock},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -60,8 +60,8 @@ impl Drop for ClockJump {
 
 #[async_trait]
 impl Fault for ClockJump {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), ServiceKind::Patroni)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.node.clone(), ServiceKind::Patroni.into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {

@@ -32,7 +32,9 @@ const AGENT_WITHIN_S: f64 = 1.5;
 /// The node whose clock can be set.
 pub(super) fn node(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<String, FaultError> {
     let host = aim.one_host(fault)?;
-    let kind = aim.parameters.service("service").unwrap_or(ServiceKind::Patroni);
+    let word = aim.parameters.service("service");
+    let kind = ServiceKind::ALL.iter().copied().find(|kind| Some(kind.name()) == word.as_deref());
+    let kind = kind.unwrap_or(ServiceKind::Patroni);
     if let Clock::Kernel(reason) = service(kind).clock {
         return Err(aim.refuse(fault, reason));
     }

@@ -6,7 +6,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -25,24 +25,24 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 
 struct ContainerPause {
     host: String,
-    kind: ServiceKind,
+    service: Instance,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let (host, kind) = process::service_aimed_at(KIND.name, plan, aim)?;
-    Ok(Box::new(ContainerPause { host, kind }))
+    let (host, service) = process::service_aimed_at(KIND.name, plan, aim)?;
+    Ok(Box::new(ContainerPause { host, service }))
 }
 
 impl ContainerPause {
     async fn is_paused(&self, system: &System) -> Result<bool, String> {
-        let service = system.service(&self.host, self.kind).ok_or("the service is unknown")?;
+        let service = system.service(&self.host, &self.service).ok_or("the service is unknown")?;
         let state = system.engine().container_state(service).await.map_err(|error| error.to_string())?;
         Ok(state.paused)
     }
 
     /// A process that runs or only sleeps. A frozen one waits where no signal reaches it (`D`).
     async fn awake(&self, system: &System) -> Result<Option<u32>, String> {
-        let processes = process::processes_of_service(system, &self.host, self.kind).await;
+        let processes = process::processes_of_service(system, &self.host, &self.service).await;
         let processes = processes.map_err(|error| error.to_string())?;
         Ok(processes.iter().find(|process| !matches!(process.state, 'D' | 'Z')).map(|process| process.pid))
     }
@@ -50,28 +50,28 @@ impl ContainerPause {
 
 #[async_trait]
 impl Fault for ContainerPause {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.host.clone(), self.kind)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), self.service.clone())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), self.kind)]
+        vec![Place::Service(self.host.clone(), self.service.clone())]
     }
 
     fn takes_away(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), self.kind)]
+        vec![Place::Service(self.host.clone(), self.service.clone())]
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
-        let Some(service) = system.service(&self.host, self.kind) else { return Ok(()) };
+        let Some(service) = system.service(&self.host, &self.service) else { return Ok(()) };
         Ok(system.engine().pause_service(service).await?)
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
         if !self.is_paused(system).await? {
-            return Err(format!("Docker says that {} on {} is not paused", self.kind.name(), self.host));
+            return Err(format!("Docker says that {} on {} is not paused", self.service, self.host));
         }
-        Ok(format!("Docker says that {} on {} is paused", self.kind.name(), self.host))
+        Ok(format!("Docker says that {} on {} is paused", self.service, self.host))
     }
 
     /// Docker neither kills nor stops what is paused: nothing reaches a frozen process.
@@ -80,7 +80,7 @@ impl Fault for ContainerPause {
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        if let (Some(service), Ok(true)) = (system.service(&self.host, self.kind), self.is_paused(system).await) {
+        if let (Some(service), Ok(true)) = (system.service(&self.host, &self.service), self.is_paused(system).await) {
             system.engine().unpause_service(service).await?;
         }
         Ok(())
@@ -88,9 +88,9 @@ impl Fault for ContainerPause {
 
     async fn gone(&self, system: &System) -> Result<String, String> {
         match (self.is_paused(system).await?, self.awake(system).await?) {
-            (false, Some(pid)) => Ok(format!("{} on {} runs on (process {pid})", self.kind.name(), self.host)),
-            (false, None) => Err(format!("no process of {} on {} is awake", self.kind.name(), self.host)),
-            (true, _) => Err(format!("Docker says that {} on {} is still paused", self.kind.name(), self.host)),
+            (false, Some(pid)) => Ok(format!("{} on {} runs on (process {pid})", self.service, self.host)),
+            (false, None) => Err(format!("no process of {} on {} is awake", self.service, self.host)),
+            (true, _) => Err(format!("Docker says that {} on {} is still paused", self.service, self.host)),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, hosts},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -26,7 +26,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 
 struct NetworkDisconnect {
     host: String,
-    services: Vec<(String, ServiceKind)>,
+    services: Vec<(String, Instance)>,
     /// The networks that it had joined, with its addresses.
     joined: Vec<Joined>,
 }
@@ -44,7 +44,7 @@ impl NetworkDisconnect {
 
 #[async_trait]
 impl Fault for NetworkDisconnect {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.services.clone()
     }
 

@@ -10,7 +10,7 @@ use crate::{
     plan::Plan,
     services::patroni::DATA_DIRECTORY,
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -43,12 +43,12 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 #[async_trait]
 impl Fault for DataDirectoryWiped {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), ServiceKind::Patroni)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.node.clone(), ServiceKind::Patroni.into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni.into())]
     }
 
     fn takes_away(&self) -> Vec<Place> {

@@ -11,7 +11,7 @@ use crate::{
         System,
         access::{LEDGER_INDEX, LEDGER_TABLE},
     },
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -143,12 +143,12 @@ impl std::fmt::Display for Page {
 
 #[async_trait]
 impl Fault for PageCorrupted {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), self.service)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.node.clone(), self.service.into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.node.clone(), self.service)]
+        vec![Place::Service(self.node.clone(), self.service.into())]
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {

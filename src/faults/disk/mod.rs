@@ -16,7 +16,7 @@ use crate::{
     plan::Plan,
     services::{self, Storage},
     system::{DiskError, System},
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(super) const LIMITS: &str = "only hosts whose disks are prepared: `prepare: { disks: true }` in the topology, or \
@@ -154,13 +154,13 @@ fn read_write(told: &str) -> Option<(ShellOutput, Duration)> {
 
 #[async_trait]
 impl Fault for DiskFault {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.volume.host.clone(), self.volume.kind)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.volume.host.clone(), self.volume.kind.into())]
     }
 
     /// The disk is mounted in the service's container, and a process of it.
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.volume.host.clone(), self.volume.kind)]
+        vec![Place::Service(self.volume.host.clone(), self.volume.kind.into())]
     }
 
     fn confirmed_within(&self) -> Duration {

@@ -25,7 +25,9 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 };
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let keeps_data = |host: &String| plan.services_on(host).into_iter().find(|kind| service(*kind).storage.is_some());
+    let keeps_data = |host: &String| {
+        plan.services_on(host).into_iter().map(|own| own.kind).find(|kind| service(*kind).storage.is_some())
+    };
     let keepers: Vec<_> = aim.hosts.iter().filter_map(|host| Some((host, keeps_data(host)?))).collect();
     if keepers.is_empty() {
         return Err(aim.refuse(KIND.name, "it keeps no data; host_crash does the same to it"));

@@ -9,7 +9,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, Parameter, Place, Takes, host, hosts},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 /// In which order several hosts come back.
@@ -21,7 +21,7 @@ pub(in crate::faults) const PARAMETERS: &[Parameter] = &[
 /// Hosts that end at once.
 pub(in crate::faults) struct Crash {
     hosts: Vec<String>,
-    services: Vec<(String, ServiceKind)>,
+    services: Vec<(String, Instance)>,
     /// Hosts that come back together, one group after the other.
     returns: Vec<Vec<String>>,
     apart: Duration,
@@ -51,7 +51,7 @@ impl Crash {
 
 #[async_trait]
 impl Fault for Crash {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.services.clone()
     }
 
@@ -92,11 +92,11 @@ impl Fault for Crash {
 }
 
 /// What prepared disks hold unsynced just before they die with their host; `None`: no disk is prepared.
-async fn unsynced(system: &System, services: &[(String, ServiceKind)]) -> Result<Option<String>, FaultError> {
-    let kept = services.iter().filter(|(host, kind)| system.prepared_disk(host, *kind).is_some());
-    let asked = kept.map(|(host, kind)| async move {
-        let bytes = system.disk_status(host, *kind, "unsynced_bytes").await?;
-        Ok::<_, FaultError>(format!("{bytes} bytes of {} on {host}", kind.name()))
+async fn unsynced(system: &System, services: &[(String, Instance)]) -> Result<Option<String>, FaultError> {
+    let kept = services.iter().filter(|(host, service)| system.prepared_disk(host, service.kind).is_some());
+    let asked = kept.map(|(host, service)| async move {
+        let bytes = system.disk_status(host, service.kind, "unsynced_bytes").await?;
+        Ok::<_, FaultError>(format!("{bytes} bytes of {service} on {host}"))
     });
     let told = try_join_all(asked).await?;
     Ok((!told.is_empty()).then(|| format!("lost, as they were not synced: about {}", told.join(", "))))

@@ -7,7 +7,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, hosts, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -37,7 +37,7 @@ const STILL_STOPPED: &str = "grep -ls '^State:.T' /proc/[0-9]*/status | cut -d/ 
 
 struct HostFreeze {
     hosts: Vec<String>,
-    services: Vec<(String, ServiceKind)>,
+    services: Vec<(String, Instance)>,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
@@ -47,7 +47,7 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 #[async_trait]
 impl Fault for HostFreeze {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.services.clone()
     }
 
@@ -64,8 +64,8 @@ impl Fault for HostFreeze {
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        for (on, kind) in &self.services {
-            if let Some(running) = process::not_stopped(system, on, *kind).await? {
+        for (on, service) in &self.services {
+            if let Some(running) = process::not_stopped(system, on, service).await? {
                 return Err(running);
             }
         }

@@ -10,7 +10,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host, hosts},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -34,7 +34,7 @@ const DOWN_FOR_AT_LEAST: Duration = Duration::from_secs(1);
 
 struct HostReboot {
     hosts: Vec<String>,
-    services: Vec<(String, ServiceKind)>,
+    services: Vec<(String, Instance)>,
     clean: bool,
     down_for: Duration,
     grace: Duration,
@@ -67,7 +67,7 @@ impl Drop for HostReboot {
 
 #[async_trait]
 impl Fault for HostReboot {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.services.clone()
     }
 

@@ -9,7 +9,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, host, hosts},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -28,7 +28,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 
 struct HostShutdown {
     hosts: Vec<String>,
-    services: Vec<(String, ServiceKind)>,
+    services: Vec<(String, Instance)>,
     grace: Duration,
 }
 
@@ -42,7 +42,7 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 #[async_trait]
 impl Fault for HostShutdown {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.services.clone()
     }
 
@@ -65,7 +65,8 @@ impl Fault for HostShutdown {
 
     async fn bites(&self, system: &System) -> Result<String, String> {
         let off = host::is_off(system, &self.hosts, &self.services).await?;
-        let ended = try_join_all(self.services.iter().map(|(on, kind)| host::how_it_ended(system, on, *kind))).await?;
+        let ended =
+            try_join_all(self.services.iter().map(|(on, service)| host::how_it_ended(system, on, service))).await?;
         Ok(format!("{off}; {}", ended.join(", ")))
     }
 

@@ -20,7 +20,7 @@ use crate::{
     engine::{DISCARD_PORT, Pod},
     services::service,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
     waiting::wait_until,
 };
 
@@ -43,16 +43,16 @@ pub(super) async fn power_off(system: &System, host: &str) -> Result<(), FaultEr
 /// Shuts a host down in order: each service gets SIGTERM and the time to end, what is left then is killed, and the
 /// machine falls silent.
 pub(super) async fn shut_down(system: &System, host: &str, grace: Duration) -> Result<(), FaultError> {
-    let mut here: Vec<_> = system.services_on(host).map(|(kind, _)| kind).collect();
-    here.sort_by_key(|kind| service(*kind).stop_rank);
-    for kind in here {
-        let processes = process::processes_of_service(system, host, kind).await?;
+    let mut here: Vec<_> = system.services_on(host).map(|(own, _)| own.clone()).collect();
+    here.sort_by_key(|own| service(own.kind).stop_rank);
+    for own in here {
+        let processes = process::processes_of_service(system, host, &own).await?;
         if let Some(main) = processes.iter().find(|process| process.parent == 0) {
             pod(system, host)?.shell.run(&format!("kill -TERM {}", main.pid)).await?;
         }
         // As systemd does, the wait ends with SIGKILL: `power_off` sends it.
         let ended = wait_until("the end of a service", grace, || async {
-            let left = process::pids_of_service(system, host, kind).await.map_err(|error| error.to_string())?;
+            let left = process::pids_of_service(system, host, &own).await.map_err(|error| error.to_string())?;
             if left.is_empty() { Ok(()) } else { Err(left) }
         });
         drop(ended.await);
@@ -61,14 +61,10 @@ pub(super) async fn shut_down(system: &System, host: &str, grace: Duration) -> R
 }
 
 /// Lets a host's packets pass and starts its services.
-pub(super) async fn boot(
-    system: &System,
-    hosts: &[String],
-    services: &[(String, ServiceKind)],
-) -> Result<(), FaultError> {
+pub(super) async fn boot(system: &System, hosts: &[String], services: &[(String, Instance)]) -> Result<(), FaultError> {
     try_join_all(hosts.iter().map(|name| speak(system, name))).await?;
     let here = services.iter().filter(|(on, _)| hosts.contains(on));
-    try_join_all(here.map(|(on, kind)| process::start_again(system, on, *kind))).await?;
+    try_join_all(here.map(|(on, own)| process::start_again(system, on, own))).await?;
     Ok(())
 }
 
@@ -76,7 +72,7 @@ pub(super) async fn boot(
 pub(super) async fn is_off(
     system: &System,
     hosts: &[String],
-    services: &[(String, ServiceKind)],
+    services: &[(String, Instance)],
 ) -> Result<String, String> {
     let dead = async {
         let left = hosts.iter().map(|name| process::left_on(system, name, services));
@@ -92,7 +88,7 @@ pub(super) async fn is_off(
 pub(super) async fn is_on(
     system: &System,
     hosts: &[String],
-    services: &[(String, ServiceKind)],
+    services: &[(String, Instance)],
 ) -> Result<String, String> {
     services_run(system, services).await?;
     let proofs = try_join_all(hosts.iter().map(|name| answers(system, name))).await?;
@@ -100,11 +96,11 @@ pub(super) async fn is_on(
 }
 
 /// How a service that is down ended, as Docker reports.
-pub(super) async fn how_it_ended(system: &System, host: &str, kind: ServiceKind) -> Result<String, String> {
-    let service = system.service(host, kind).ok_or("the service is unknown")?;
+pub(super) async fn how_it_ended(system: &System, host: &str, own: &Instance) -> Result<String, String> {
+    let service = system.service(host, own).ok_or("the service is unknown")?;
     match system.engine().container_state(service).await.map_err(|error| error.to_string())? {
-        state if !state.running => Ok(format!("{} on {host} ended with status {}", kind.name(), state.exit_status)),
-        _ => Err(format!("the engine says that {} on {host} runs", kind.name())),
+        state if !state.running => Ok(format!("{own} on {host} ended with status {}", state.exit_status)),
+        _ => Err(format!("the engine says that {own} on {host} runs")),
     }
 }
 
@@ -159,12 +155,12 @@ async fn cut_off(system: &System, host: &str) -> Result<Option<String>, String> 
 }
 
 /// The proof that the services run.
-pub(super) async fn services_run(system: &System, services: &[(String, ServiceKind)]) -> Result<(), String> {
-    for (host, kind) in services {
-        let Some(service) = system.service(host, *kind) else { continue };
+pub(super) async fn services_run(system: &System, services: &[(String, Instance)]) -> Result<(), String> {
+    for (host, own) in services {
+        let Some(service) = system.service(host, own) else { continue };
         match system.engine().service_runs(service).await {
             Ok(true) => {}
-            Ok(false) => return Err(format!("{} on {host} does not run", kind.name())),
+            Ok(false) => return Err(format!("{own} on {host} does not run")),
             Err(error) => return Err(error.to_string()),
         }
     }

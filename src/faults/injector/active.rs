@@ -13,6 +13,7 @@ use crate::{
     history::{Occurrence, Recorder, event::FaultInjecting},
     suggestion,
     system::System,
+    topology::Instance,
     waiting::wait_until,
 };
 
@@ -107,7 +108,9 @@ impl Faults {
 
         self.injected += 1;
         let number = self.injected;
-        let services = fault.services().iter().map(|(host, kind)| format!("{host}/{}", kind.name())).collect();
+        let plan = self.system.plan();
+        let named = |(host, service): &(String, Instance)| format!("{host}/{}", plan.which(host, service).name());
+        let services = fault.services().iter().map(named).collect();
         let primary_before = self.system.leader().await;
         let given = order.parameters;
         let parameters = given.clone().into_iter().chain(order.notes).collect();
@@ -182,7 +185,8 @@ impl Faults {
             let mut parameters = Parameters::read(kind.parameters, given)?;
             let roles = Roles::ask(system, &parameters.targets(&[])).await;
             parameters.resolve(kind.parameters, system.plan(), &roles, &hosts)?;
-            fault.change(system, &Aim { hosts, described: target.clone(), parameters }).await?;
+            let services = fault.services().into_iter().map(|(_, own)| own).collect();
+            fault.change(system, &Aim { hosts, described: target.clone(), services, parameters }).await?;
             let what = format!("the proof that {} bites as changed", kind.name);
             Ok::<_, FaultError>(wait_until(&what, fault.confirmed_within(), || fault.bites(system)).await?)
         };

@@ -15,9 +15,8 @@ use crate::{
     faults::{Aim, Fault, FaultError, Place},
     links::ToxicKind,
     plan::Plan,
-    services,
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 /// How often every way may be probed before a fault counts as unconfirmed, and what the machine may take beside that.
@@ -144,16 +143,16 @@ fn share(aim: &Aim) -> f64 {
 #[async_trait]
 impl Fault for LinkFault {
     /// A slow link touches no service by itself.
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         Vec::new()
     }
 
     /// The Toxiproxies that hold the toxics, what lies between the hosts, and the services that answer there.
     fn stands_on(&self) -> Vec<Place> {
-        let stands_on = |Hit { way, .. }: &Hit| {
+        let stands_on = |Hit { way, behind, .. }: &Hit| {
             let far = way.far.clone();
-            let behind = services::kinds_at(way.port).map(move |kind| Place::Service(far.clone(), kind));
-            let own = Place::Service(way.opener.clone(), ServiceKind::Toxiproxy);
+            let behind = behind.clone().into_iter().map(move |own| Place::Service(far.clone(), own));
+            let own = Place::Service(way.opener.clone(), ServiceKind::Toxiproxy.into());
             [own, Place::Path(way.opener.clone(), way.far.clone())].into_iter().chain(behind)
         };
         self.toxics.hits.iter().flat_map(stands_on).collect()

@@ -24,8 +24,9 @@ use futures::future::try_join_all;
 use super::{Aim, FaultError, Parameter, Takes};
 use crate::{
     links::{Stream, Toxic, ToxicKind, listener_name},
-    plan::Plan,
+    plan::{Plan, PlannedService},
     system::System,
+    topology::Instance,
 };
 
 pub(super) use fault::{LinkFault, Shape};
@@ -69,6 +70,8 @@ pub(super) struct Way {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Hit {
     pub way: Way,
+    /// The services that listen at its end.
+    pub behind: Vec<Instance>,
     /// What becomes of the data that the opener sends.
     pub there: Option<ToxicKind>,
     /// What becomes of the data that the opener gets.
@@ -99,6 +102,7 @@ pub(super) fn hits(fault: &'static str, plan: &Plan, aim: &Aim, shape: &Shape) -
         .filter(|(_, port)| ports.is_empty() || ports.contains(port))
         .map(|(link, port)| Hit {
             way: Way { opener: link.from.clone(), far: link.to.clone(), port },
+            behind: plan.watched_at(&link.to, port).map(PlannedService::instance).collect(),
             there: data.get(&(link.from.as_str(), link.to.as_str())).map(|kind| (*kind).clone()),
             back: data.get(&(link.to.as_str(), link.from.as_str())).map(|kind| (*kind).clone()),
         })

@@ -10,7 +10,7 @@ use crate::{
     faults::{Aim, CLIENTS, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, hosts},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -51,7 +51,7 @@ struct PacketLoss {
     table: Table,
     /// Of each host, once it is prepared.
     rules: BTreeMap<String, Rules>,
-    services: Vec<(String, ServiceKind)>,
+    services: Vec<(String, Instance)>,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
@@ -119,7 +119,7 @@ impl PacketLoss {
 
 #[async_trait]
 impl Fault for PacketLoss {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.services.clone()
     }
 

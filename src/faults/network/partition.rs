@@ -13,7 +13,7 @@ use crate::{
     faults::{Aim, CLIENTS, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -50,7 +50,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 struct Partition {
     cuts: Cuts,
     nameless: Option<Nameless>,
-    services: Vec<(String, ServiceKind)>,
+    services: Vec<(String, Instance)>,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
@@ -97,7 +97,7 @@ fn as_clients_can(plan: &Plan, aim: &Aim, cut: Cut) -> Result<Option<Cut>, Fault
 
 #[async_trait]
 impl Fault for Partition {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.services.clone()
     }
 

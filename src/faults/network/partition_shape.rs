@@ -10,7 +10,7 @@ use crate::{
     faults::{Aim, CLIENTS, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -40,7 +40,7 @@ const SHAPES: &[&str] = &["isolate", "halves", "majorities_ring", "bridge"];
 
 struct PartitionShape {
     cuts: Cuts,
-    services: Vec<(String, ServiceKind)>,
+    services: Vec<(String, Instance)>,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
@@ -100,7 +100,7 @@ fn in_ring(one: usize, other: usize, hosts: usize) -> bool {
 
 #[async_trait]
 impl Fault for PartitionShape {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         self.services.clone()
     }
 

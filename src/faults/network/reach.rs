@@ -8,7 +8,7 @@ use crate::{
     faults::CLIENTS,
     plan::Plan,
     services::{self, Role, service},
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 /// The services that are hit:
@@ -17,7 +17,7 @@ use crate::{
 /// - an agent that can't talk with any member that still can,
 /// - Patroni with PostgreSQL, and a proxy, on a host that the fault is aimed at, if their ports are concerned,
 /// - a proxy or a server of names that clients can't reach.
-pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(String, ServiceKind)> {
+pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(String, Instance)> {
     let talks = |one: &str, other: &str, port: Option<u16>| {
         let between = |cut: &Cut| (cut.from == one && cut.to == other) || (cut.from == other && cut.to == one);
         !cuts.iter().any(|cut| between(cut) && port.is_none_or(|port| cut.concerns(port)))
@@ -39,7 +39,9 @@ pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(
     let nodes_ports = || services::ALL.iter().filter(|row| row.is_node()).flat_map(|row| row.ports);
     let is_cut = |host: &str| {
         let touches = |cut: &&Cut| cut.from == host || cut.to == host;
-        cuts.iter().filter(touches).any(|cut| nodes_ports().any(|port| cut.concerns(port.number)))
+        cuts.iter()
+            .filter(touches)
+            .any(|cut| nodes_ports().any(|port| cut.concerns(port.number(&plan.topology.settings))))
     };
     let is_aimed_at = |host: &str| aimed.iter().any(|aimed| aimed == host);
     let from_clients = |host: &str| {
@@ -53,7 +55,7 @@ pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(
         Role::None => false,
     };
     let hit = plan.services.iter().filter(|service| hit(&service.host, service.kind));
-    hit.map(|service| (service.host.clone(), service.kind)).collect()
+    hit.map(|service| (service.host.clone(), service.instance())).collect()
 }
 
 #[cfg(test)]
@@ -66,7 +68,7 @@ mod tests {
         let plan = Plan::new(topology::load("single-region-fast", &[]).unwrap());
         let cuts = Cut::between(&names(some), &names(others), (true, true), ports);
         let hit = services_hit(&plan, &cuts, &names(some));
-        hit.into_iter().map(|(host, kind)| format!("{host}/{}", kind.name())).collect()
+        hit.into_iter().map(|(host, service)| format!("{host}/{}", service.name())).collect()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     },
     plan::Plan,
     system::System,
-    topology::{ServiceKind, dynamic::Change},
+    topology::{Instance, dynamic::Change},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -66,7 +66,7 @@ impl ConfigurationChange {
 #[async_trait]
 impl Fault for ConfigurationChange {
     /// It stops nothing that runs.
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         Vec::new()
     }
 

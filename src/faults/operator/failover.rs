@@ -8,7 +8,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -38,13 +38,13 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 #[async_trait]
 impl Fault for Failover {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         let both = std::iter::once(&self.candidate).chain(&self.primary_before);
-        both.map(|node| (node.clone(), ServiceKind::Patroni)).collect()
+        both.map(|node| (node.clone(), ServiceKind::Patroni.into())).collect()
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.candidate.clone(), ServiceKind::Patroni)]
+        vec![Place::Service(self.candidate.clone(), ServiceKind::Patroni.into())]
     }
 
     /// PostgreSQL on the old primary is started anew as a standby.

@@ -8,7 +8,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, host, operator, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -42,16 +42,16 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 #[async_trait]
 impl Fault for MemberRemoved {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), ServiceKind::Patroni)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.node.clone(), ServiceKind::Patroni.into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni.into())]
     }
 
     fn takes_away(&self) -> Vec<Place> {
-        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni.into())]
     }
 
     fn hands_over(&self) -> bool {
@@ -69,7 +69,7 @@ impl Fault for MemberRemoved {
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        let ended = host::how_it_ended(system, &self.node, ServiceKind::Patroni).await?;
+        let ended = host::how_it_ended(system, &self.node, &ServiceKind::Patroni.into()).await?;
         let members = super::cluster_of_node(system, &self.node)?.members().await?;
         if members.contains(&self.node) {
             return Err(format!("{} is still listed as a member", self.node));
@@ -78,7 +78,7 @@ impl Fault for MemberRemoved {
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        process::start_again(system, &self.node, ServiceKind::Patroni).await
+        process::start_again(system, &self.node, &ServiceKind::Patroni.into()).await
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {

@@ -9,7 +9,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, operator},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -67,7 +67,7 @@ impl Pause {
 #[async_trait]
 impl Fault for Pause {
     /// It stops nothing that runs.
-    fn services(&self) -> Vec<(String, ServiceKind)> {
+    fn services(&self) -> Vec<(String, Instance)> {
         Vec::new()
     }
 

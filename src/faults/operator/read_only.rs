@@ -6,7 +6,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, hosts},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -42,8 +42,8 @@ impl ReadOnly {
 
 #[async_trait]
 impl Fault for ReadOnly {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), self.service)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.node.clone(), self.service.into())]
     }
 
     /// The data directory keeps it; it is proven by a session.

@@ -8,7 +8,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, operator},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -41,12 +41,12 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 #[async_trait]
 impl Fault for Reinitialize {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), ServiceKind::Patroni)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.node.clone(), ServiceKind::Patroni.into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.node.clone(), ServiceKind::Patroni)]
+        vec![Place::Service(self.node.clone(), ServiceKind::Patroni.into())]
     }
 
     fn takes_away(&self) -> Vec<Place> {

@@ -8,7 +8,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, operator},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -44,12 +44,12 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
 
 #[async_trait]
 impl Fault for Switchover {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.host.clone(), ServiceKind::Patroni)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), ServiceKind::Patroni.into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), ServiceKind::Patroni)]
+        vec![Place::Service(self.host.clone(), ServiceKind::Patroni.into())]
     }
 
     /// PostgreSQL is started anew as a standby.

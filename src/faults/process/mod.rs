@@ -9,13 +9,13 @@ pub(super) mod service_kill;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Aim, FaultError, Parameter, Takes};
+use super::{Aim, FaultError, Parameter, ParameterError, Takes};
 use crate::{
     engine::{EngineError, Pod},
     plan::Plan,
     services::{self, RevivedBy, RunsOn, patroni, service},
     system::System,
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
     waiting::wait_until,
 };
 
@@ -151,29 +151,56 @@ pub(super) async fn state(pod: &Pod, pid: u32) -> Result<Option<char>, EngineErr
 pub(super) fn aimed_at(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<(String, Process), FaultError> {
     let host = aim.one_host(fault)?;
     let process = aim.parameters.process("process").ok_or_else(|| aim.refuse(fault, "it names no process"))?;
+    let of_its_kind = |own: &Instance| process.on(plan, host).is_some_and(|process| own.kind == process.service());
+    let several: Vec<Instance> = plan.services_on(host).into_iter().filter(of_its_kind).collect();
     match process.on(plan, host) {
+        Some(_) if several.len() > 1 => {
+            Err(aim.refuse(fault, format!("{} in a fault of services", several_run(host, &several))))
+        }
         Some(own) => Ok((host.to_owned(), own)),
         None => Err(aim.refuse(fault, format!("{host} does not run {}", process.word()))),
     }
 }
 
 /// The service that the parameter `service` names, if the host runs it.
-pub(super) fn service_aimed_at(
-    fault: &'static str,
-    plan: &Plan,
-    aim: &Aim,
-) -> Result<(String, ServiceKind), FaultError> {
+pub(super) fn service_aimed_at(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<(String, Instance), FaultError> {
     let host = aim.one_host(fault)?;
-    let kind = aim.parameters.service("service").ok_or_else(|| aim.refuse(fault, "it names no service"))?;
-    match plan.runs(host, kind) {
-        true => Ok((host.to_owned(), kind)),
-        false => Err(aim.refuse(fault, format!("{host} does not run {}", kind.name()))),
+    let word = aim.parameters.service("service").ok_or_else(|| aim.refuse(fault, "it names no service"))?;
+    let is_meant = |own: &Instance| own.name() == word || own.kind.name() == word;
+    let meant: Vec<Instance> = plan.services_on(host).into_iter().filter(is_meant).collect();
+    // The target may say which of them: `the haproxy west-balancer`.
+    let named: Vec<Instance> = meant.iter().filter(|own| aim.services.contains(own)).cloned().collect();
+    match if named.is_empty() { meant } else { named }.as_slice() {
+        [one] => Ok((host.to_owned(), one.clone())),
+        [] if plan.services.iter().any(|planned| planned.instance().name() == word) || is_a_kind(&word) => {
+            Err(aim.refuse(fault, format!("{host} does not run {word}")))
+        }
+        [] => Err(unknown_service(plan, word).into()),
+        several => Err(aim.refuse(fault, several_run(host, several))),
     }
 }
 
+fn is_a_kind(word: &str) -> bool {
+    ServiceKind::ALL.iter().any(|kind| kind.name() == word)
+}
+
+/// No kind of service and no service of the plan has this name.
+fn unknown_service(plan: &Plan, text: String) -> ParameterError {
+    let named = plan.services.iter().filter_map(|planned| planned.name.as_deref());
+    let own: Vec<String> = named.map(|name| format!(", {name}")).collect();
+    let takes = format!("{}{}", Takes::Service.words(), own.concat());
+    ParameterError::Value { name: "service", text, takes }
+}
+
+/// Why a kind alone does not say which service of a host is meant.
+fn several_run(host: &str, several: &[Instance]) -> String {
+    let ways: Vec<String> = several.iter().map(|own| format!("`{}`", own.name())).collect();
+    format!("{host} runs several of them: write {}", ways.join(" or "))
+}
+
 /// Ids of every process of a service.
-pub(super) async fn pids_of_service(system: &System, host: &str, kind: ServiceKind) -> Result<String, EngineError> {
-    left_on(system, host, &[(host.to_owned(), kind)]).await
+pub(super) async fn pids_of_service(system: &System, host: &str, service: &Instance) -> Result<String, EngineError> {
+    left_on(system, host, &[(host.to_owned(), service.clone())]).await
 }
 
 /// Ids of every process that any of these services has on a host, by its control group: each service is a container,
@@ -181,10 +208,10 @@ pub(super) async fn pids_of_service(system: &System, host: &str, kind: ServiceKi
 pub(super) async fn left_on(
     system: &System,
     host: &str,
-    services: &[(String, ServiceKind)],
+    services: &[(String, Instance)],
 ) -> Result<String, EngineError> {
     let here = services.iter().filter(|(on, _)| on == host);
-    let ids = here.filter_map(|(on, kind)| Some(format!("-e {}", system.service(on, *kind)?.id)));
+    let ids = here.filter_map(|(on, own)| Some(format!("-e {}", system.service(on, own)?.id)));
     let ids = ids.collect::<Vec<_>>().join(" ");
     let (Some(pod), false) = (system.pod(host), ids.is_empty()) else { return Ok(String::new()) };
     Ok(pod.shell.run(&format!("grep -ls {ids} /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs")).await?.text)
@@ -204,12 +231,12 @@ pub(super) struct Running {
 pub(super) async fn processes_of_service(
     system: &System,
     host: &str,
-    kind: ServiceKind,
+    service: &Instance,
 ) -> Result<Vec<Running>, EngineError> {
-    let (Some(pod), Some(service)) = (system.pod(host), system.service(host, kind)) else { return Ok(Vec::new()) };
+    let (Some(pod), Some(container)) = (system.pod(host), system.service(host, service)) else { return Ok(Vec::new()) };
     let script = format!(
         "grep -ls {} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | xargs -r grep -HsE '^(State|PPid):'",
-        service.id
+        container.id
     );
     Ok(read_status(&pod.shell.run(&script).await?.text))
 }
@@ -251,22 +278,22 @@ pub(super) async fn age_s(system: &System, host: &str, process: Process) -> Resu
 /// Has a prepared disk write back what it holds before a signal may end it: a process that dies loses nothing that it
 /// has handed to the kernel, and the disk stands for the kernel. A signal that only stops or continues ends nothing, and
 /// a stopped disk can't be asked.
-async fn write_back_before(signal: &str, system: &System, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
+async fn write_back_before(signal: &str, system: &System, host: &str, service: &Instance) -> Result<(), FaultError> {
     if matches!(signal, "STOP" | "CONT") {
         return Ok(());
     }
-    Ok(system.write_back(host, kind).await?)
+    Ok(system.write_back(host, service.kind).await?)
 }
 
 /// Sends a signal to every process of a service.
 pub(super) async fn signal_service(
     system: &System,
     host: &str,
-    kind: ServiceKind,
+    service: &Instance,
     signal: &str,
 ) -> Result<(), FaultError> {
-    write_back_before(signal, system, host, kind).await?;
-    let pids = pids_of_service(system, host, kind).await?;
+    write_back_before(signal, system, host, service).await?;
+    let pids = pids_of_service(system, host, service).await?;
     if let (Some(pod), false) = (system.pod(host), pids.is_empty()) {
         // One of them may have ended in the meantime.
         pod.shell.run(&format!("kill -{signal} {pids}")).await?;
@@ -275,34 +302,33 @@ pub(super) async fn signal_service(
 }
 
 /// The processes of a service that are not stopped, in words; `None` when all are.
-pub(super) async fn not_stopped(system: &System, host: &str, kind: ServiceKind) -> Result<Option<String>, String> {
-    let processes = processes_of_service(system, host, kind).await.map_err(|error| error.to_string())?;
+pub(super) async fn not_stopped(system: &System, host: &str, service: &Instance) -> Result<Option<String>, String> {
+    let processes = processes_of_service(system, host, service).await.map_err(|error| error.to_string())?;
     if processes.is_empty() {
-        return Ok(Some(format!("{} does not run on {host}", kind.name())));
+        return Ok(Some(format!("{service} does not run on {host}")));
     }
     // Who waits for a prepared disk that stands still with the service stands still, and takes no signal.
-    let waits = system.prepared_disk(host, kind).is_some();
+    let waits = system.prepared_disk(host, service.kind).is_some();
     let stands = |process: &&Running| matches!(process.state, 'T' | 'Z') || (waits && process.state == 'D');
     let running = processes.iter().find(|process| !stands(process));
-    Ok(running
-        .map(|Running { pid, state, .. }| format!("process {pid} of {} on {host} is in state {state}", kind.name())))
+    Ok(running.map(|Running { pid, state, .. }| format!("process {pid} of {service} on {host} is in state {state}")))
 }
 
 /// The proof that a service runs and none of its processes is stopped.
-pub(super) async fn none_is_stopped(system: &System, host: &str, kind: ServiceKind) -> Result<(), String> {
-    let processes = processes_of_service(system, host, kind).await.map_err(|error| error.to_string())?;
+pub(super) async fn none_is_stopped(system: &System, host: &str, service: &Instance) -> Result<(), String> {
+    let processes = processes_of_service(system, host, service).await.map_err(|error| error.to_string())?;
     match processes.iter().find(|process| process.state == 'T') {
-        Some(stopped) => Err(format!("process {} of {} on {host} is still stopped", stopped.pid, kind.name())),
-        None if processes.is_empty() => Err(format!("{} does not run on {host}", kind.name())),
+        Some(stopped) => Err(format!("process {} of {service} on {host} is still stopped", stopped.pid)),
+        None if processes.is_empty() => Err(format!("{service} does not run on {host}")),
         None => Ok(()),
     }
 }
 
 /// Starts a service of which no process is left, once the engine has noticed; leaves one alone that runs.
-pub(super) async fn start_again(system: &System, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
-    if pids_of_service(system, host, kind).await?.is_empty() {
-        wait_until_stopped(system, host, kind).await?;
-        system.restart_service(host, kind).await?;
+pub(super) async fn start_again(system: &System, host: &str, service: &Instance) -> Result<(), FaultError> {
+    if pids_of_service(system, host, service).await?.is_empty() {
+        wait_until_stopped(system, host, service).await?;
+        system.restart_service(host, service).await?;
     }
     Ok(())
 }
@@ -317,7 +343,7 @@ pub(super) async fn revive(system: &System, host: &str, process: Process) -> Res
             }
             Ok(())
         }
-        RevivedBy::Engine => start_again(system, host, process.service()).await,
+        RevivedBy::Engine => start_again(system, host, &process.service().into()).await,
         RevivedBy::Agent | RevivedBy::Postmaster => Ok(()),
     }
 }
@@ -342,18 +368,18 @@ pub(super) async fn signal(system: &System, host: &str, process: Process, signal
     let missing = || FaultError::NoTarget(format!("process of {} on {host}", process.word()));
     let pod = system.pod(host).ok_or_else(missing)?;
     let pid = process.pids(pod).await?.first().copied().ok_or_else(missing)?;
-    write_back_before(signal, system, host, process.service()).await?;
+    write_back_before(signal, system, host, &process.service().into()).await?;
     pod.shell.must(&format!("kill -{signal} {pid}")).await?;
     Ok(pid)
 }
 
 /// Waits until the engine has noticed that a service died: starting a container that it believes to be running
 /// would do nothing.
-pub(super) async fn wait_until_stopped(system: &System, host: &str, kind: ServiceKind) -> Result<(), FaultError> {
-    let Some(service) = system.service(host, kind) else { return Ok(()) };
-    let what = format!("{} on {host} to be seen as stopped", kind.name());
+pub(super) async fn wait_until_stopped(system: &System, host: &str, service: &Instance) -> Result<(), FaultError> {
+    let Some(container) = system.service(host, service) else { return Ok(()) };
+    let what = format!("{service} on {host} to be seen as stopped");
     wait_until(&what, STOPPED_WITHIN, || async {
-        match system.engine().service_runs(service).await {
+        match system.engine().service_runs(container).await {
             Ok(false) => Ok(()),
             Ok(true) => Err("the engine says that it runs".to_owned()),
             Err(error) => Err(error.to_string()),

@@ -8,7 +8,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -80,8 +80,8 @@ impl CrashLoop {
 
 #[async_trait]
 impl Fault for CrashLoop {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.host.clone(), self.process.service())]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), self.process.service().into())]
     }
 
     /// The loop runs beside the services, and goes on when one of them ends.

@@ -6,7 +6,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -44,8 +44,8 @@ impl ProcessFreeze {
 
 #[async_trait]
 impl Fault for ProcessFreeze {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.host.clone(), self.process.service())]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), self.process.service().into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {

@@ -6,7 +6,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, Process, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -48,8 +48,8 @@ impl ProcessTerminate {
 
 #[async_trait]
 impl Fault for ProcessTerminate {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.host.clone(), self.process.service())]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), self.process.service().into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {

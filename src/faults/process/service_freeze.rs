@@ -6,7 +6,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -24,49 +24,47 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 
 struct ServiceFreeze {
     host: String,
-    kind: ServiceKind,
+    service: Instance,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let (host, kind) = process::service_aimed_at(KIND.name, plan, aim)?;
-    Ok(Box::new(ServiceFreeze { host, kind }))
+    let (host, service) = process::service_aimed_at(KIND.name, plan, aim)?;
+    Ok(Box::new(ServiceFreeze { host, service }))
 }
 
 #[async_trait]
 impl Fault for ServiceFreeze {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.host.clone(), self.kind)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), self.service.clone())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), self.kind)]
+        vec![Place::Service(self.host.clone(), self.service.clone())]
     }
 
     fn takes_away(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), self.kind)]
+        vec![Place::Service(self.host.clone(), self.service.clone())]
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
-        process::signal_service(system, &self.host, self.kind, "STOP").await?;
+        process::signal_service(system, &self.host, &self.service, "STOP").await?;
         // Whatever was started between the look and the signal.
-        process::signal_service(system, &self.host, self.kind, "STOP").await
+        process::signal_service(system, &self.host, &self.service, "STOP").await
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        match process::not_stopped(system, &self.host, self.kind).await? {
-            None => {
-                Ok(format!("the kernel says that every process of {} on {} is stopped", self.kind.name(), self.host))
-            }
+        match process::not_stopped(system, &self.host, &self.service).await? {
+            None => Ok(format!("the kernel says that every process of {} on {} is stopped", self.service, self.host)),
             Some(running) => Err(running),
         }
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        process::signal_service(system, &self.host, self.kind, "CONT").await
+        process::signal_service(system, &self.host, &self.service, "CONT").await
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        process::none_is_stopped(system, &self.host, self.kind).await?;
-        Ok(format!("every process of {} on {} runs on", self.kind.name(), self.host))
+        process::none_is_stopped(system, &self.host, &self.service).await?;
+        Ok(format!("every process of {} on {} runs on", self.service, self.host))
     }
 }

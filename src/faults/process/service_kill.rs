@@ -6,7 +6,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -23,49 +23,51 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
 
 struct ServiceKill {
     host: String,
-    kind: ServiceKind,
+    service: Instance,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let (host, kind) = process::service_aimed_at(KIND.name, plan, aim)?;
-    Ok(Box::new(ServiceKill { host, kind }))
+    let (host, service) = process::service_aimed_at(KIND.name, plan, aim)?;
+    Ok(Box::new(ServiceKill { host, service }))
 }
 
 #[async_trait]
 impl Fault for ServiceKill {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.host.clone(), self.kind)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), self.service.clone())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), self.kind)]
+        vec![Place::Service(self.host.clone(), self.service.clone())]
     }
 
     fn takes_away(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), self.kind)]
+        vec![Place::Service(self.host.clone(), self.service.clone())]
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
-        process::signal_service(system, &self.host, self.kind, "KILL").await
+        process::signal_service(system, &self.host, &self.service, "KILL").await
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        let pids = process::pids_of_service(system, &self.host, self.kind).await.map_err(|error| error.to_string())?;
+        let pids =
+            process::pids_of_service(system, &self.host, &self.service).await.map_err(|error| error.to_string())?;
         if pids.is_empty() {
-            return Ok(format!("no process of {} is left on {}", self.kind.name(), self.host));
+            return Ok(format!("no process of {} is left on {}", self.service, self.host));
         }
-        Err(format!("processes {pids} of {} are left on {}", self.kind.name(), self.host))
+        Err(format!("processes {pids} of {} are left on {}", self.service, self.host))
     }
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
-        process::start_again(system, &self.host, self.kind).await
+        process::start_again(system, &self.host, &self.service).await
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        let pids = process::pids_of_service(system, &self.host, self.kind).await.map_err(|error| error.to_string())?;
+        let pids =
+            process::pids_of_service(system, &self.host, &self.service).await.map_err(|error| error.to_string())?;
         if pids.is_empty() {
-            return Err(format!("{} does not run on {}", self.kind.name(), self.host));
+            return Err(format!("{} does not run on {}", self.service, self.host));
         }
-        Ok(format!("{} runs on {} (processes {pids})", self.kind.name(), self.host))
+        Ok(format!("{} runs on {} (processes {pids})", self.service, self.host))
     }
 }

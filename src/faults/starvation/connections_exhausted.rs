@@ -15,7 +15,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, hosts},
     plan::Plan,
     system::{Session, System},
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -95,8 +95,8 @@ async fn take_sessions(system: System, node: String, at_most: usize, held: Arc<A
 
 #[async_trait]
 impl Fault for ConnectionsExhausted {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), self.service)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.node.clone(), self.service.into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {

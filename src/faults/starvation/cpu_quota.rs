@@ -9,7 +9,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Takes, process},
     plan::Plan,
     system::System,
-    topology::ServiceKind,
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -39,42 +39,42 @@ const BUSY: &str = "timeout 0.3 sh -c 'while :; do :; done'; true";
 
 struct CpuQuota {
     host: String,
-    kind: ServiceKind,
+    service: Instance,
     quota_us: i64,
     throttled_before: u64,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let (host, kind) = process::service_aimed_at(KIND.name, plan, aim)?;
+    let (host, service) = process::service_aimed_at(KIND.name, plan, aim)?;
     let share = aim.parameters.number("share").unwrap_or_default();
     if share < LEAST_SHARE {
         return Err(aim.refuse(KIND.name, "the kernel takes no share below 1 % of a core"));
     }
-    Ok(Box::new(CpuQuota { host, kind, quota_us: (share * PERIOD_US).round() as i64, throttled_before: 0 }))
+    Ok(Box::new(CpuQuota { host, service, quota_us: (share * PERIOD_US).round() as i64, throttled_before: 0 }))
 }
 
 impl CpuQuota {
     /// The account after the service had something to do.
     async fn account(&self, system: &System) -> Result<CpuAccount, String> {
-        let service = system.service(&self.host, self.kind).ok_or("the service is unknown")?;
+        let service = system.service(&self.host, &self.service).ok_or("the service is unknown")?;
         system.engine().run_in_service(service, BUSY).await.map_err(|error| error.to_string())?;
         system.engine().cpu_account(service).await.map_err(|error| error.to_string())
     }
 
     async fn limit(&self, system: &System, quota_us: Option<i64>) -> Result<(), FaultError> {
-        let Some(service) = system.service(&self.host, self.kind) else { return Ok(()) };
+        let Some(service) = system.service(&self.host, &self.service) else { return Ok(()) };
         Ok(system.engine().limit_cpu(service, quota_us).await?)
     }
 }
 
 #[async_trait]
 impl Fault for CpuQuota {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.host.clone(), self.kind)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), self.service.clone())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), self.kind)]
+        vec![Place::Service(self.host.clone(), self.service.clone())]
     }
 
     /// With hardly any CPU time, the proof comes slowly too.
@@ -83,7 +83,7 @@ impl Fault for CpuQuota {
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        if let Some(service) = system.service(&self.host, self.kind) {
+        if let Some(service) = system.service(&self.host, &self.service) {
             self.throttled_before = system.engine().cpu_account(service).await?.throttled_periods;
         }
         Ok(())
@@ -101,7 +101,7 @@ impl Fault for CpuQuota {
         }
         Ok(format!(
             "the kernel has stopped {} on {} in {throttled} periods of 100 ms, after {} ms of CPU time each",
-            self.kind.name(),
+            self.service,
             self.host,
             self.quota_us as f64 / 1000.0
         ))
@@ -115,8 +115,8 @@ impl Fault for CpuQuota {
         let before = self.account(system).await?.throttled_periods;
         let account = self.account(system).await?;
         if account.quota_us.is_some() || account.throttled_periods > before {
-            return Err(format!("{} on {} is still throttled", self.kind.name(), self.host));
+            return Err(format!("{} on {} is still throttled", self.service, self.host));
         }
-        Ok(format!("{} on {} has no quota, and is not throttled", self.kind.name(), self.host))
+        Ok(format!("{} on {} has no quota, and is not throttled", self.service, self.host))
     }
 }

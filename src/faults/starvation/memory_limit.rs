@@ -9,7 +9,7 @@ use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Parameter, Place, Process, Takes, hosts},
     plan::Plan,
     system::{Session, System},
-    topology::ServiceKind,
+    topology::{Instance, ServiceKind},
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -75,12 +75,12 @@ impl Drop for MemoryLimit {
 
 #[async_trait]
 impl Fault for MemoryLimit {
-    fn services(&self) -> Vec<(String, ServiceKind)> {
-        vec![(self.node.clone(), self.service)]
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.node.clone(), self.service.into())]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.node.clone(), self.service)]
+        vec![Place::Service(self.node.clone(), self.service.into())]
     }
 
     /// The postmaster ends all of PostgreSQL's processes when one is killed.

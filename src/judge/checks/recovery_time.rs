@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     history::event::{Bound, Expectation, Operation},
-    plan::Span,
+    plan::{PlannedService, Span},
     topology::READ,
 };
 use clients::{longest_client_gap_ms, old_primary_writes_ms, unserved_writer};
@@ -464,9 +464,11 @@ impl Scene<'_, '_> {
     /// From the fault until the balancer closed what sessions still hung on the old primary's server: the longest that a
     /// client without patience of its own can wait there.
     fn sessions_closed(&self, failover: &Failover) -> Option<Measure> {
-        let (plan, settings) = (self.evidence.plan, self.evidence.settings());
-        let closed_us = failover.marked_down_us.filter(|_| settings.haproxy.close_sessions_of_down_server)?;
-        let predicted = plan.predicted_mark_down(settings).filter(|_| failover.predicted.is_some()).map(bounds);
+        let (plan, cluster) = (self.evidence.plan, self.evidence.leading()?);
+        let closes = |own: &PlannedService| plan.settings_for(own).haproxy.close_sessions_of_down_server;
+        let all_close = plan.balancers_of(cluster).into_iter().all(closes);
+        let closed_us = failover.marked_down_us.filter(|_| all_close)?;
+        let predicted = plan.predicted_mark_down(cluster).filter(|_| failover.predicted.is_some()).map(bounds);
         let value = milliseconds(closed_us.saturating_sub(failover.effect_us()));
         Some(Measure { name: SESSIONS_CLOSED_MS.to_owned(), value, predicted })
     }

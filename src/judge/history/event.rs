@@ -230,6 +230,7 @@ pub enum Occurrence {
     },
     /// A proxy's view of one server changed.
     ProxyState {
+        /// Its own name, or else its host's.
         proxy: String,
         backend: String,
         server: String,

@@ -1,8 +1,10 @@
 //! The clusters of a plan, their DCSs, and what the services of a host may know of them.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, PlannedEndpoint, PredictedFailover};
+use super::{Plan, PlannedEndpoint, PlannedService, PredictedFailover};
 use crate::{
     services::{Front, Serves, ServiceKind, Settings, Site, Upstream, service},
     topology::{Cluster, NamedEndpoint, Topology, WRITE, Written},
@@ -25,7 +27,7 @@ pub(super) fn groups(topology: &Topology, clusters: &[Cluster]) -> Vec<PlannedDc
     for cluster in clusters {
         let kind_of = |member: &String| {
             let host = topology.hosts().find(|host| host.name == *member)?;
-            host.services.iter().copied().find(|kind| service(*kind).dcs().is_some())
+            host.kinds().find(|kind| service(*kind).dcs().is_some())
         };
         let Some(kind) = cluster.dcs.iter().find_map(kind_of) else { continue };
         if !groups.iter().any(|group| group.members == cluster.dcs) {
@@ -101,7 +103,7 @@ impl Plan {
 
     /// What a cluster's settings predict.
     pub fn predicted_of(&self, cluster: &Cluster) -> PredictedFailover {
-        PredictedFailover::of(&self.services, self.settings_of(cluster))
+        PredictedFailover::of(self, cluster)
     }
 
     /// The endpoint at which applications write, or else the first that leads to a primary.
@@ -125,11 +127,6 @@ impl Plan {
     /// A cluster's settings.
     pub fn settings_of<'a>(&'a self, cluster: &'a Cluster) -> &'a Settings {
         self.topology.settings_of(cluster)
-    }
-
-    /// The settings of the services of a host: those of its cluster, or else the topology's.
-    pub fn settings_at(&self, host: &str) -> &Settings {
-        self.cluster_at(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster))
     }
 
     /// The DCS of a cluster.
@@ -160,18 +157,42 @@ impl Plan {
 
     /// The cluster that a host belongs to: with a node, with a member of its DCS, or with an endpoint that leads to it.
     pub fn cluster_at(&self, host: &str) -> Option<&Cluster> {
-        let by_dcs = || self.clusters.iter().find(|cluster| cluster.dcs.iter().any(|member| member == host));
-        let by_endpoint = || {
-            let leads = self.topology.endpoints.iter().find(|endpoint| endpoint.host == host && endpoint.of.is_some());
-            self.cluster(leads?.of.as_deref()?)
-        };
-        let only = || if let [only] = self.clusters.as_slice() { Some(only) } else { None };
-        self.cluster_of(host).or_else(by_dcs).or_else(by_endpoint).or_else(only)
+        self.topology.cluster_at(&self.clusters, host)
     }
 
-    /// What the services of a host may know of their surroundings.
-    pub fn site<'a>(&'a self, host: &'a str) -> Site<'a> {
-        let cluster = self.cluster_at(host);
+    /// The cluster that a service belongs to: that of the endpoints that go through it, or else that of its host.
+    pub fn cluster_beside(&self, service: &PlannedService) -> Option<&Cluster> {
+        self.topology.cluster_beside(&self.clusters, &service.host, &service.instance())
+    }
+
+    /// The balancers that lead clients to the nodes of a cluster.
+    pub fn balancers_of(&self, cluster: &Cluster) -> Vec<&PlannedService> {
+        let leads = |front: &Front<'_>| front.nodes == cluster.nodes.as_slice();
+        self.balancers().filter(|planned| self.fronts(planned).iter().any(leads)).collect()
+    }
+
+    /// The balancers that serve an endpoint where its clients connect, as observers call them, and what each calls it.
+    pub fn fronts_for<'a>(&'a self, endpoint: &'a PlannedEndpoint) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let serves = |balancer: &&PlannedService| {
+            let known = self.topology.endpoints.find(&endpoint.name);
+            let served = |known| self.topology.is_served_by(known, &balancer.host, &balancer.instance());
+            balancer.host == endpoint.at.host && known.is_some_and(served)
+        };
+        self.balancers().filter(serves).map(|balancer| (balancer.called(), endpoint.name.as_str()))
+    }
+
+    /// What a service may know of its surroundings.
+    pub fn site_of<'a>(&'a self, service: &'a PlannedService) -> Site<'a> {
+        let of_cluster = self.surroundings(&service.host, self.cluster_beside(service));
+        Site { fronts: self.fronts(service), settings: self.settings_for(service), ..of_cluster }
+    }
+
+    /// What a service of a node may know of its surroundings.
+    pub fn site<'a>(&'a self, node: &'a str) -> Site<'a> {
+        self.surroundings(node, self.cluster_at(node))
+    }
+
+    fn surroundings<'a>(&'a self, host: &'a str, cluster: Option<&'a Cluster>) -> Site<'a> {
         let dcs = self.dcs_at(host).or_else(|| self.dcs_of(cluster?));
         let follows = cluster.and_then(|cluster| cluster.follows.as_ref());
         let followers = cluster.into_iter().flat_map(|cluster| self.followers(&cluster.name));
@@ -192,18 +213,16 @@ impl Plan {
                 .filter(|follows| follows.slot_is_permanent)
                 .filter_map(|f| f.slot.as_deref())
                 .collect(),
-            fronts: self.fronts(host),
-            settings: self.settings_at(host),
+            fronts: Vec::new(),
+            settings: Cow::Borrowed(cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster))),
             clocks_are_prepared: self.topology.prepare.clocks,
         }
     }
 
-    /// What the balancer of a host listens for. Where there is one cluster, every balancer serves every endpoint, so that
-    /// one can take over from another; else those of its own region.
-    fn fronts<'a>(&'a self, host: &str) -> Vec<Front<'a>> {
-        let region = self.topology.region_of(host);
-        let is_here =
-            |endpoint: &&NamedEndpoint| self.clusters.len() == 1 || self.topology.region_of(&endpoint.host) == region;
+    /// What a balancer listens for.
+    fn fronts<'a>(&'a self, balancer: &PlannedService) -> Vec<Front<'a>> {
+        let instance = balancer.instance();
+        let is_here = |endpoint: &&NamedEndpoint| self.topology.is_served_by(endpoint, &balancer.host, &instance);
         let front = |endpoint: &'a NamedEndpoint| {
             let of = endpoint.of.as_deref().and_then(|name| self.cluster(name));
             let cluster = of.or_else(|| self.cluster_at(&endpoint.host))?;

@@ -1,6 +1,6 @@
 //! The PostgreSQL nodes of a plan, whatever kind of service each is.
 
-use super::Plan;
+use super::{Plan, PlannedService};
 use crate::{
     services::{Agent, ServiceKind, service},
     topology::Cluster,
@@ -9,8 +9,12 @@ use crate::{
 impl Plan {
     /// The kind of service by which a host is a PostgreSQL node; `None`: it is none.
     pub fn node_kind(&self, host: &str) -> Option<ServiceKind> {
-        let here = self.services.iter().filter(|planned| planned.host == host);
-        here.map(|planned| planned.kind).find(|kind| service(*kind).is_node())
+        self.node_service(host).map(|planned| planned.kind)
+    }
+
+    /// The service by which a host is a PostgreSQL node; `None`: it is none.
+    pub fn node_service(&self, host: &str) -> Option<&PlannedService> {
+        self.services.iter().find(|planned| planned.host == host && planned.kind.is_node())
     }
 
     /// The kinds of service that are nodes here, each once.

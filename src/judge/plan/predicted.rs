@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PlannedService, Span};
-use crate::services::{ServiceKind, Settings, service};
+use super::{Plan, Span};
+use crate::{
+    services::{ServiceKind, service},
+    topology::Cluster,
+};
 
 /// What the settings predict for the loss of the primary's host.
 ///
@@ -38,9 +41,10 @@ impl PredictedFailover {
         route: Span::NONE,
     };
 
-    /// What settings predict for a cluster among these services.
-    pub(super) fn of(services: &[PlannedService], settings: &Settings) -> Self {
-        let kinds: BTreeSet<ServiceKind> = services.iter().map(|planned| planned.kind).collect();
+    /// What settings predict for a cluster of a plan.
+    pub(super) fn of(plan: &Plan, cluster: &Cluster) -> Self {
+        let settings = plan.settings_of(cluster);
+        let kinds: BTreeSet<ServiceKind> = plan.services.iter().map(|planned| planned.kind).collect();
         let mut nodes = kinds.iter().filter_map(|kind| service(*kind).node());
         if !nodes.any(|node| node.agent.is_some()) {
             return Self::NONE;
@@ -51,8 +55,10 @@ impl PredictedFailover {
         let (expiry, expiry_with_loss) = expiry.unwrap_or((Span::NONE, Span::NONE));
         let lease = Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms };
         let whole_lease = Span { least_ms: ttl_ms, most_ms: ttl_ms };
-        let balancers = kinds.iter().filter_map(|kind| service(*kind).balancer());
-        let routes = balancers.map(|balancer| (balancer.route)(settings));
+        let routes = plan
+            .balancers_of(cluster)
+            .into_iter()
+            .filter_map(|planned| Some((service(planned.kind).balancer()?.route)(&plan.settings_for(planned))));
         Self {
             detect: lease.plus(expiry),
             detect_with_dcs_leader: whole_lease.plus(expiry_with_loss),

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Broken, Clock, Dcs, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts, Storage,
-    Volume, context,
+    Broken, Clock, Dcs, Instances, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts,
+    Storage, Volume, context,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -44,6 +44,7 @@ pub(super) const SERVICE: Service = Service {
         },
         expiry,
     }),
+    instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
     rules,
     render,
 };

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Balancer, Broken, Clock, Front, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind, Settings,
-    Site, Starts, context,
+    Balancer, Broken, Clock, Front, Instances, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind,
+    Settings, Site, Starts, context,
     patroni::{POSTGRESQL_PORT, REST_PORT},
 };
 use crate::{credentials::Credentials, span::Span};
 
-/// Where HAProxy tells its servers' states.
+/// Where HAProxy tells its servers' states, unless its settings say otherwise.
 pub const STATS_PORT: u16 = 8404;
 
 pub(super) const SERVICE: Service = Service {
@@ -20,7 +20,7 @@ pub(super) const SERVICE: Service = Service {
     summary: "the proxy in front of the nodes, led by Patroni's REST API",
     placed_by_topologies: true,
     image: Recipe { name: "haproxy", files: context!("haproxy": "Dockerfile"), packages: &["haproxy"], build_rank: 1 },
-    ports: &[Port::watched(STATS_PORT, "statistics")],
+    ports: &[Port::watched(STATS_PORT, "statistics").set_by("stats_port", |settings| settings.haproxy.stats_port)],
     processes: &[Process::main("HAProxy", "^/usr/sbin/haproxy ")],
     storage: None,
     clock: Clock::Kernel("the clock of haproxy is not prepared"),
@@ -28,6 +28,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 0,
     health: None,
     role: Role::Balancer(Balancer { route, mark_down }),
+    instances: Instances::Several,
     rules,
     render,
 };
@@ -60,11 +61,13 @@ pub struct HaproxySettings {
     pub rise: u32,
     /// Whether sessions to a server that goes DOWN are closed.
     pub close_sessions_of_down_server: bool,
+    /// Where it tells its servers' states. Two on one host need two.
+    pub stats_port: u16,
 }
 
 impl Default for HaproxySettings {
     fn default() -> Self {
-        Self { inter_ms: 2000, fall: 3, rise: 2, close_sessions_of_down_server: true }
+        Self { inter_ms: 2000, fall: 3, rise: 2, close_sessions_of_down_server: true, stats_port: STATS_PORT }
     }
 }
 
@@ -86,7 +89,7 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
 }
 
 fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
-    let mut text = String::from(GLOBAL);
+    let mut text = GLOBAL.replace("{stats_port}", &site.settings.haproxy.stats_port.to_string());
     for front in &site.fronts {
         text.push_str(&backend(site, front));
     }
@@ -112,7 +115,7 @@ defaults
     timeout server 30m
 
 listen stats
-    bind :8404
+    bind :{stats_port}
     mode http
     stats enable
     stats uri /stats

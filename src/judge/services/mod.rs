@@ -7,6 +7,8 @@
 
 pub mod etcd;
 pub mod haproxy;
+mod instance;
+mod named;
 pub mod patroni;
 pub mod postgresql;
 pub mod powerdns;
@@ -18,17 +20,21 @@ pub mod toxiproxy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use instance::Instance;
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};
 pub use row::{
-    Agent, Balancer, Broken, Clock, Dcs, Node, Port, Process, Rendered, RevivedBy, Role, RunsOn, Service, Starts,
-    Storage, Volume,
+    Agent, Balancer, Broken, Clock, Dcs, Instances, Node, Port, Process, Rendered, RevivedBy, Role, RunsOn, Service,
+    Starts, Storage, Volume,
 };
 pub use site::{Front, Serves, Site, Upstream};
 
-/// The table: each kind with the file of its row, and its settings by their section.
+/// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called
+/// as the kind: it is what one service may have otherwise than the others of its kind.
 macro_rules! services {
-    ($($(#[$about:meta])* $kind:ident: $file:ident { $($section:ident: $settings:ident),* })+) => {
+    ($($(#[$about:meta])* $kind:ident: $file:ident {
+        $($own:ident: $own_settings:ident $(, $section:ident: $settings:ident)*)?
+    })+) => {
         /// A kind of service.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
@@ -52,12 +58,43 @@ macro_rules! services {
             match kind { $(ServiceKind::$kind => const { &$file::SERVICE }),+ }
         }
 
-        $($(pub use $file::$settings;)*)+
+        $($(pub use $file::{$own_settings $(, $settings)*};)?)+
 
         /// Settings of each kind of service. Defaults are those of document 002, which the first topology follows.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
-        pub struct Settings { $($(pub $section: $settings,)*)+ }
+        pub struct Settings { $($(pub $own: $own_settings, $(pub $section: $settings,)*)?)+ }
+
+        /// The section of the settings of which one service of this kind may have fields of its own.
+        pub(crate) fn own_section(kind: ServiceKind) -> Option<&'static str> {
+            let sections: &[&str] = match kind { $(ServiceKind::$kind => &[$(stringify!($own))?]),+ };
+            sections.first().copied()
+        }
+
+        /// Reads the fields of that section that one service has, and keeps those that are there.
+        pub(crate) fn read_own<'de, D: serde::Deserializer<'de>>(
+            kind: ServiceKind,
+            deserializer: D,
+        ) -> Result<named::Fields, D::Error> {
+            match kind {
+                $(ServiceKind::$kind => {
+                    $(return named::read::<$own_settings, D>(deserializer);)?
+                    #[allow(unreachable_code)]
+                    named::read::<named::Nothing, D>(deserializer)
+                })+
+            }
+        }
+
+        /// The schema of these fields, for the kinds that have any.
+        pub(crate) fn own_schema(
+            kind: ServiceKind,
+            generator: &mut schemars::SchemaGenerator,
+        ) -> Option<schemars::Schema> {
+            let schemas: &[fn(&mut schemars::SchemaGenerator) -> schemars::Schema] = match kind {
+                $(ServiceKind::$kind => &[$(|generator| generator.subschema_for::<$own_settings>())?]),+
+            };
+            schemas.first().map(|schema| schema(generator))
+        }
     };
 }
 
@@ -82,12 +119,6 @@ impl ServiceKind {
     pub fn is_node(self) -> bool {
         service(self).is_node()
     }
-}
-
-/// The kinds of service that the harness may watch at this port of a host.
-pub fn kinds_at(port: u16) -> impl Iterator<Item = ServiceKind> {
-    let watched_there = move |row: &&Service| row.watched_ports().any(|watched| watched == port);
-    ALL.iter().filter(watched_there).map(|row| row.kind)
 }
 
 #[cfg(test)]
@@ -117,7 +148,11 @@ mod tests {
         let mut words = BTreeSet::new();
         let mut ranks = BTreeSet::new();
         for row in rows {
-            assert!(row.ports.iter().all(|port| ports.insert(port.number)), "{}", row.kind.name());
+            assert!(
+                row.ports.iter().all(|port| ports.insert(port.number(&Settings::default()))),
+                "{}",
+                row.kind.name()
+            );
             assert!(row.processes.iter().all(|process| words.insert(process.word)), "{}", row.kind.name());
             assert!(ranks.insert(row.stop_rank), "{}", row.kind.name());
         }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 pub use super::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
 use super::{
-    Agent, Broken, Clock, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service, ServiceKind,
-    Settings, Site, Starts, Upstream, context,
+    Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
+    ServiceKind, Settings, Site, Starts, Upstream, context,
     postgresql::{self, MAJOR_VERSION, server},
 };
 use crate::credentials::Credentials;
@@ -68,6 +68,7 @@ pub(super) const SERVICE: Service = Service {
         vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
     }),
     role: Role::Node(Node { agent: Some(Agent { rest_port: REST_PORT }) }),
+    instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules,
     render,
 };

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Broken, Clock, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts, context,
+    Broken, Clock, Instances, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts,
+    context,
 };
 use crate::credentials::Credentials;
 
@@ -33,6 +34,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 8,
     health: Some(|| ["CMD", "pdns_control", "rping"].map(str::to_owned).into()),
     role: Role::Names,
+    instances: Instances::OneOnAHost("one answers the names of the topology, by the settings of the topology"),
     rules,
     render,
 };

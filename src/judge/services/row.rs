@@ -26,15 +26,16 @@ pub struct Service {
     /// What is run in its container to know that it is up, in the words of a Compose file; `None`: nothing.
     pub health: Option<fn() -> Vec<String>>,
     pub role: Role,
+    pub instances: Instances,
     /// What its settings break, in a topology with this many nodes: rules that the software holds itself to.
     pub rules: fn(&Settings, usize) -> Vec<Broken>,
     pub render: fn(&Site<'_>, &Credentials) -> Rendered,
 }
 
 impl Service {
-    /// The ports that the harness watches, beside those of the topology's endpoints.
-    pub fn watched_ports(&self) -> impl Iterator<Item = u16> {
-        self.ports.iter().filter(|port| port.watched).map(|port| port.number)
+    /// The ports that the harness watches of a service with these settings, beside those of the topology's endpoints.
+    pub fn watched_ports(&self, settings: &Settings) -> impl Iterator<Item = u16> {
+        self.ports.iter().filter(|port| port.watched).map(|port| port.number(settings))
     }
 
     pub fn is_node(&self) -> bool {
@@ -62,23 +63,53 @@ impl Service {
     }
 }
 
-/// A port on which a service listens.
+/// Which services of its kind a topology may tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instances {
+    /// Each may have a name and settings of its own, and a host may run several.
+    Several,
+    /// A host runs one, without a name and settings of its own, for this reason.
+    OneOnAHost(&'static str),
+}
+
+/// A port on which a service listens.
+#[derive(Debug, Clone, Copy)]
 pub struct Port {
-    pub number: u16,
+    /// Its number where no setting says another one.
+    default: u16,
     /// What it is for, as `clients`.
     pub purpose: &'static str,
     /// Whether observers, probers or clients reach it.
     pub watched: bool,
+    /// The setting that says its number.
+    setting: Option<PortSetting>,
 }
 
+/// A setting that is a port: the field's name, and its value.
+type PortSetting = (&'static str, fn(&Settings) -> u16);
+
 impl Port {
-    pub(super) const fn watched(number: u16, purpose: &'static str) -> Self {
-        Self { number, purpose, watched: true }
+    pub(super) const fn watched(default: u16, purpose: &'static str) -> Self {
+        Self { default, purpose, watched: true, setting: None }
     }
 
-    pub(super) const fn unwatched(number: u16, purpose: &'static str) -> Self {
-        Self { number, purpose, watched: false }
+    pub(super) const fn unwatched(default: u16, purpose: &'static str) -> Self {
+        Self { default, purpose, watched: false, setting: None }
+    }
+
+    /// The same port, whose number is a setting.
+    pub(super) const fn set_by(self, field: &'static str, value: fn(&Settings) -> u16) -> Self {
+        Self { setting: Some((field, value)), ..self }
+    }
+
+    /// Its number under these settings.
+    pub fn number(&self, settings: &Settings) -> u16 {
+        self.setting.map_or(self.default, |(_, value)| value(settings))
+    }
+
+    /// The field of the kind's settings that says its number.
+    pub fn field(&self) -> Option<&'static str> {
+        self.setting.map(|(field, _)| field)
     }
 }
 

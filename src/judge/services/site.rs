@@ -1,5 +1,7 @@
 //! What a service may know of its surroundings.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,7 +26,7 @@ pub struct Site<'a> {
     pub permanent_slots: Vec<&'a str>,
     /// What a balancer listens for.
     pub fronts: Vec<Front<'a>>,
-    pub settings: &'a Settings,
+    pub settings: Cow<'a, Settings>,
     /// Whether the clocks of nodes can be set.
     pub clocks_are_prepared: bool,
 }

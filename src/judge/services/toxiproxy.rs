@@ -1,6 +1,6 @@
 //! Toxiproxy: shapes the links that begin at a host. The plan places it; a topology names links.
 
-use super::{Clock, Port, Recipe, Rendered, Role, Service, ServiceKind, Site, Starts, context};
+use super::{Clock, Instances, Port, Recipe, Rendered, Role, Service, ServiceKind, Site, Starts, context};
 use crate::credentials::Credentials;
 
 /// Its HTTP API.
@@ -19,6 +19,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 3,
     health: None,
     role: Role::None,
+    instances: Instances::OneOnAHost("the plan places it"),
     rules: |_, _| Vec::new(),
     render,
 };

@@ -98,7 +98,7 @@ impl Topology {
         if !self.clusters.is_empty() {
             return self.clusters.clone();
         }
-        let is_member = |host: &&super::Host| host.services.iter().any(|kind| service(*kind).dcs().is_some());
+        let is_member = |host: &&super::Host| host.kinds().any(|kind| service(kind).dcs().is_some());
         vec![Cluster {
             name: ONLY_CLUSTER.to_owned(),
             nodes: self.nodes(),

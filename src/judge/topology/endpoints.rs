@@ -38,6 +38,9 @@ pub struct NamedEndpoint {
     /// The cluster whose nodes it leads to; left out where there is one, or where a name leads to several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// The name of the balancer that serves it alone. Left out: every balancer near its host that no endpoint names here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// The host that clients connect to, or the global name that leads them to one.
     pub host: String,
     pub port: u16,
@@ -81,7 +84,7 @@ impl NamedEndpoint {
 
     fn new(name: &str, serves: Serves, at: Endpoint) -> Self {
         let Endpoint { host, port, publish } = at;
-        Self { name: name.to_owned(), serves, of: None, host, port, asks_each_time: false, publish }
+        Self { name: name.to_owned(), serves, of: None, through: None, host, port, asks_each_time: false, publish }
     }
 }
 

@@ -12,6 +12,7 @@ mod library;
 mod links;
 mod names;
 mod parse;
+mod placed;
 mod position;
 pub use crate::services::postgresql;
 mod schema;
@@ -24,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use crate::services::service;
 
 pub use crate::services::{
-    EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind,
-    Settings, patroni::POSTGRESQL_PORT,
+    EtcdSettings, HaproxySettings, Instance, PatroniSettings, PostgresqlSettings, PowerdnsSettings, Serves,
+    ServiceKind, Settings, patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
@@ -35,6 +36,7 @@ pub use library::{BUILT_IN, Summary, known, load};
 pub use links::{Link, RegionLink};
 pub use names::{Answer, GlobalName};
 pub use parse::parse;
+pub use placed::PlacedService;
 pub use schema::schema;
 
 /// What a topology file says.
@@ -110,18 +112,33 @@ pub struct Host {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// What runs on it.
-    pub services: Vec<ServiceKind>,
+    pub services: Vec<PlacedService>,
 }
 
 impl Host {
+    /// The kinds of its services, in the order of the file.
+    pub fn kinds(&self) -> impl Iterator<Item = ServiceKind> {
+        self.services.iter().map(|placed| placed.kind)
+    }
+
+    /// Whether it runs a service of this kind.
+    pub fn runs(&self, kind: ServiceKind) -> bool {
+        self.kinds().any(|own| own == kind)
+    }
+
     /// The kind of service by which it is a PostgreSQL node; `None`: it is none.
     pub fn node_kind(&self) -> Option<ServiceKind> {
-        self.services.iter().copied().find(|kind| service(*kind).is_node())
+        self.kinds().find(|kind| service(*kind).is_node())
     }
 
     /// Whether it is a PostgreSQL node that an agent keeps.
     pub fn has_agent(&self) -> bool {
-        self.services.iter().filter_map(|kind| service(*kind).node()).any(|node| node.agent.is_some())
+        self.kinds().filter_map(|kind| service(kind).node()).any(|node| node.agent.is_some())
+    }
+
+    /// Its services that lead clients to nodes.
+    pub fn balancers(&self) -> impl Iterator<Item = &PlacedService> {
+        self.services.iter().filter(|placed| service(placed.kind).balancer().is_some())
     }
 }
 
@@ -138,12 +155,15 @@ impl Topology {
 
     /// The hosts that run a service of this kind, in the order of the file.
     pub fn hosts_with(&self, kind: ServiceKind) -> impl Iterator<Item = &Host> {
-        self.hosts().filter(move |host| host.services.contains(&kind))
+        self.hosts().filter(move |host| host.runs(kind))
     }
 
     /// The ports on which a host serves: those of its services, and those of the endpoints that it has.
     pub fn ports_of(&self, host: &Host) -> Vec<u16> {
-        let own = host.services.iter().flat_map(|kind| service(*kind).ports.iter().map(|port| port.number));
+        let own = host.services.iter().flat_map(|placed| {
+            let settings = self.settings_on(host, placed);
+            service(placed.kind).ports.iter().map(move |port| port.number(&settings))
+        });
         let is_here = |endpoint: &&NamedEndpoint| self.hosts_behind(&endpoint.host).contains(&host.name.as_str());
         let endpoints = self.endpoints.iter().filter(is_here);
         let of_endpoints = endpoints.map(|endpoint| endpoint.port);

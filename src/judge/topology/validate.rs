@@ -5,18 +5,20 @@ mod clusters;
 mod endpoints;
 mod links;
 mod names;
+mod services;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
-    Host, NamedEndpoint, Topology,
+    Host, Topology,
     position::{Path, Step, steps},
 };
 use crate::{
     claims,
-    services::{self, Port, service},
+    services::{ALL as SERVICES, Broken, service},
     suggestion::{did_you_mean, nearest},
 };
+use services::{balances, kinds_of_dcs, listeners};
 
 /// Something that makes no sense.
 pub(super) struct Problem {
@@ -38,6 +40,13 @@ impl Problem {
         Self { paths, message, help: None, is_of_key: false }
     }
 
+    /// Of fields below a path, which break a rule.
+    fn of_rule(above: &[Step], broken: Broken) -> Self {
+        let path = |field: Vec<String>| above.iter().cloned().chain(field.into_iter().map(Step::Key)).collect();
+        let paths = broken.fields.into_iter().map(path).collect();
+        Self { paths, message: broken.message, help: broken.help, is_of_key: broken.is_of_name }
+    }
+
     fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -50,10 +59,11 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Prob
     own_name(topology, file_stem, &mut problems);
     regions(topology, &mut problems);
     hosts(topology, &mut problems);
+    services::check(topology, &mut problems);
     needs(topology, &mut problems);
     clusters::check(topology, &mut problems);
     endpoints::check(topology, &mut problems);
-    ports_taken_twice(topology, &mut problems);
+    services::ports_taken_twice(topology, &mut problems);
     names::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
@@ -141,34 +151,20 @@ fn hosts(topology: &Topology, problems: &mut Vec<Problem>) {
         if let Some(zone) = &host.zone {
             check_name("zone", zone, below(&path, "zone"), problems);
         }
-        if host.services.is_empty() {
-            let message = format!("the host `{}` runs nothing", host.name);
-            problems.push(Problem::at(below(&path, "services"), message));
-        }
-        let mut kinds = BTreeSet::new();
-        for (index, kind) in host.services.iter().enumerate().filter(|(_, kind)| !kinds.insert(**kind)) {
-            let message = format!("`{}` stands twice on the host `{}`", kind.name(), host.name);
-            problems.push(Problem::at(below(&below(&path, "services"), index), message));
-        }
-        let unplaced = host.services.iter().enumerate().filter(|(_, kind)| !service(**kind).placed_by_topologies);
-        for (index, kind) in unplaced {
-            let message = format!("`{}` is not a topology's to place", kind.name());
-            let problem = Problem::at(below(&below(&path, "services"), index), message);
-            problems.push(problem.help("name `links` with their `shaped_ports`; it comes at both ends"));
-        }
     }
 }
 
 /// Services that are of no use without others.
 fn needs(topology: &Topology, problems: &mut Vec<Problem>) {
-    let holds_keys = |host: &Host| host.services.iter().any(|kind| service(*kind).dcs().is_some());
+    let holds_keys = |host: &Host| host.kinds().any(|kind| service(kind).dcs().is_some());
     let has_agents = topology.hosts().any(Host::has_agent);
     if topology.nodes().is_empty() {
         let problem = Problem::at(steps!["regions"], "no host runs patroni or postgresql".to_owned());
         problems.push(problem.help("without a PostgreSQL node there is nothing to drill, and nothing to proxy"));
     } else if has_agents && !topology.hosts().any(holds_keys) {
-        let problem = Problem::at(steps!["regions"], "no host runs etcd".to_owned());
-        problems.push(problem.help("Patroni keeps its leader key there: add `etcd` to one, three or five hosts"));
+        let problem = Problem::at(steps!["regions"], "no host runs a member of a DCS".to_owned());
+        let help = format!("Patroni keeps its leader key there: add `{}` to one, three or five hosts", kinds_of_dcs());
+        problems.push(problem.help(help));
     } else if !has_agents {
         for (path, host) in hosts_with_paths(topology).filter(|(_, host)| holds_keys(host)) {
             let message = format!("no agent has a key in the DCS of the host `{}`", host.name);
@@ -183,54 +179,8 @@ fn unknown_host(topology: &Topology, name: &str, path: Path) -> Problem {
     Problem::at(path, format!("no host is called `{name}`")).help(did_you_mean(name, &known))
 }
 
-/// The ports on which a host's services listen, and who does. Every balancer serves every endpoint that a balancer has,
-/// where there is one cluster; else those of its region.
-fn listeners(topology: &Topology, host: &Host) -> Vec<(u16, String, Option<usize>)> {
-    let here = topology.region_of(&host.name);
-    let is_served = |(_, endpoint): &(usize, &NamedEndpoint)| {
-        let near = topology.all_clusters().len() == 1 || topology.region_of(&endpoint.host) == here;
-        let hosts = topology.hosts_behind(&endpoint.host);
-        near && topology.hosts().any(|balancer| hosts.contains(&balancer.name.as_str()) && balances(balancer))
-    };
-    let kinds: BTreeSet<_> = host.services.iter().collect();
-    let own = kinds.into_iter().flat_map(|kind| {
-        let listens = |port: &Port| (port.number, format!("{} ({})", kind.name(), port.purpose), None);
-        service(*kind).ports.iter().map(listens)
-    });
-    let mut found: Vec<_> = own.collect();
-    let balancer = host.services.iter().find(|kind| service(**kind).balancer().is_some());
-    for (index, endpoint) in topology.endpoints.iter().enumerate().filter(is_served) {
-        let Some(kind) = balancer else { continue };
-        found.push((endpoint.port, format!("{} (the endpoint `{}`)", kind.name(), endpoint.name), Some(index)));
-    }
-    found
-}
-
-/// Whether a host leads clients to nodes.
-fn balances(host: &Host) -> bool {
-    host.services.iter().any(|kind| service(*kind).balancer().is_some())
-}
-
-fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>) {
-    for (path, host) in hosts_with_paths(topology) {
-        let mut taken: BTreeMap<u16, String> = BTreeMap::new();
-        for (port, who, endpoint) in listeners(topology, host) {
-            match taken.get(&port) {
-                // Two endpoints on one port are told of with the endpoints.
-                Some(other) if !(endpoint.is_some() && other.contains("endpoint")) => {
-                    let message = format!("port {port} of the host `{}` is taken by {other} and by {who}", host.name);
-                    let at = endpoint
-                        .map_or_else(|| below(&path, "services"), |index| topology.endpoints.path(index, "port"));
-                    problems
-                        .push(Problem::at(at, message).help("give the endpoint another port, or a host of its own"));
-                }
-                _ => _ = taken.insert(port, who),
-            }
-        }
-    }
-}
-
-/// The rules of each kind of service, held against the topology's settings and against those of each cluster.
+/// The rules of each kind of service, held against the topology's settings, against those of each cluster and against those
+/// of single services.
 fn settings(topology: &Topology, problems: &mut Vec<Problem>) {
     let clusters = topology.all_clusters();
     let most_nodes = clusters.iter().map(|cluster| cluster.nodes.len()).max().unwrap_or_default();
@@ -240,20 +190,15 @@ fn settings(topology: &Topology, problems: &mut Vec<Problem>) {
     });
     let mut known = BTreeSet::new();
     for (above, settings, nodes) in std::iter::once((steps!["settings"], &topology.settings, most_nodes)).chain(own) {
-        for broken in services::ALL.iter().flat_map(|row| (row.rules)(settings, nodes)) {
+        for broken in SERVICES.iter().flat_map(|row| (row.rules)(settings, nodes)) {
             // What a cluster has from the topology is said once.
-            if !known.insert(broken.message.clone()) {
-                continue;
+            if known.insert(broken.message.clone()) {
+                problems.push(Problem::of_rule(&above, broken));
             }
-            let path = |field: Vec<String>| above.iter().cloned().chain(field.into_iter().map(Step::Key)).collect();
-            problems.push(Problem {
-                paths: broken.fields.into_iter().map(path).collect(),
-                message: broken.message,
-                help: broken.help,
-                is_of_key: broken.is_of_name,
-            });
         }
     }
+    problems
+        .extend(services::broken_rules(topology).into_iter().map(|(above, broken)| Problem::of_rule(&above, broken)));
 }
 
 fn claimed(topology: &Topology, problems: &mut Vec<Problem>) {

@@ -1,6 +1,7 @@
 //! What is allowed, and spoils the result or is probably not what was meant.
 
 use super::{Cluster, ServiceKind, Topology};
+use crate::services::service;
 
 impl Topology {
     /// What the reader of a report must know about this topology before believing its findings. Empty for a sound
@@ -45,8 +46,11 @@ impl Topology {
         let members = cluster.dcs.len();
         if members > 0 && members.is_multiple_of(2) {
             let (tolerated, fewer) = ((members - 1) / 2, members - 1);
+            let first = self.hosts().find(|host| cluster.dcs.contains(&host.name));
+            let kind = first.and_then(|host| host.kinds().find(|kind| service(*kind).dcs().is_some()));
+            let kind = kind.map_or("DCS", ServiceKind::name);
             warnings.push(format!(
-                "{whose}{members} etcd members tolerate the loss of {tolerated}, no more than {fewer} would"
+                "{whose}{members} {kind} members tolerate the loss of {tolerated}, no more than {fewer} would"
             ));
         }
         let Some(follows) = &cluster.follows else { return };
@@ -99,7 +103,7 @@ mod tests {
     #[test]
     fn an_even_number_of_members_is_told() {
         let mut topology = documented();
-        topology.regions[0].hosts[0].services.retain(|kind| *kind != ServiceKind::Etcd);
+        topology.regions[0].hosts[0].services.retain(|placed| placed.kind != ServiceKind::Etcd);
         assert_eq!(topology.warnings(), ["2 etcd members tolerate the loss of 0, no more than 1 would"]);
     }
 }

@@ -365,7 +365,7 @@ impl Scene<'_, '_> {
         })
     }
 
-    /// The hosts and backends through which clients that write get to a server: those of the endpoint. Where it leads to
+    /// The balancers and backends through which clients that write get to a server: those of the endpoint. Where it leads to
     /// another cluster, or to a name, it is pointed at the endpoints of the server's own.
     fn fronts_of(&self, server: &str) -> Vec<(&str, &str)> {
         let plan = self.evidence.plan;
@@ -373,10 +373,10 @@ impl Scene<'_, '_> {
         let leads_there = |endpoint: &&PlannedEndpoint| cluster.is_none() || endpoint.of.as_ref() == cluster;
         let entry = plan.endpoint(self.endpoint).filter(leads_there);
         if let Some(entry) = entry.filter(|entry| plan.topology.host_called(&entry.at.host).is_some()) {
-            return vec![(&entry.at.host, &entry.name)];
+            return plan.fronts_for(entry).collect();
         }
         let own = plan.endpoints.iter().filter(|endpoint| endpoint.serves.is_for_writes()).filter(leads_there);
-        own.map(|endpoint| (endpoint.at.host.as_str(), endpoint.name.as_str())).collect()
+        own.flat_map(|endpoint| plan.fronts_for(endpoint)).collect()
     }
 
     /// The first direct write of the node after the last that failed in the outage.
@@ -429,9 +429,8 @@ impl Scene<'_, '_> {
         let cluster = plan.cluster_of(old).or(self.evidence.leading());
         let of_another = cluster.filter(|own| self.evidence.leading().is_some_and(|leading| leading.name != own.name));
         let predicted = &of_another.map_or(plan.predicted.clone(), |own| plan.predicted_of(own));
-        let settings = cluster.map_or(&plan.topology.settings, |own| plan.settings_of(own));
         let marked_down = failover.phases.iter().any(|phase| phase.name == PhaseName::MarkDown);
-        let mark_down = plan.predicted_mark_down(settings).filter(|_| marked_down);
+        let mark_down = cluster.and_then(|own| plan.predicted_mark_down(own)).filter(|_| marked_down);
         let routed = predicted.outage(failover.dcs_leader_lost);
         failover.predicted = Some(mark_down.map_or(routed, |mark_down| routed.later(mark_down)));
         let from_us = failover.outage_from_us;

@@ -35,7 +35,7 @@ const SEVERAL_CLUSTERS: u32 = 3;
 pub const ALL: &[Watcher] = &[
     Watcher { observer: "dcs_leader", targets: each_dcs, since: Since::TheFirstRelease },
     Watcher { observer: "docker_events", targets: |_| one("engine"), since: Since::TheFirstRelease },
-    Watcher { observer: "haproxy", targets: |plan| hosts(plan, ServiceKind::Haproxy), since: Since::TheFirstRelease },
+    Watcher { observer: "haproxy", targets: |plan| called(plan, ServiceKind::Haproxy), since: Since::TheFirstRelease },
     Watcher {
         observer: "leader_key",
         targets: |plan| plan.dcs_members().map(str::to_owned).collect(),
@@ -56,8 +56,8 @@ fn agents(plan: &Plan) -> Vec<String> {
     plan.nodes_with_agents().map(|(node, _)| node.clone()).collect()
 }
 
-fn hosts(plan: &Plan, kind: ServiceKind) -> Vec<String> {
-    plan.hosts_with(kind).map(str::to_owned).collect()
+fn called(plan: &Plan, kind: ServiceKind) -> Vec<String> {
+    plan.services.iter().filter(|planned| planned.kind == kind).map(|planned| planned.called().to_owned()).collect()
 }
 
 /// All members of a DCS are asked by one observer.

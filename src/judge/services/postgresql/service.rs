@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::server::{self, POSTGRESQL_PORT, REPLICATION_ROLE};
 use crate::{
     credentials::{Credentials, NODE_SETTING},
-    services::{Clock, Node, Port, Recipe, Rendered, RevivedBy, Role, Service, ServiceKind, Site, Starts, context},
+    services::{
+        Clock, Instances, Node, Port, Recipe, Rendered, RevivedBy, Role, Service, ServiceKind, Site, Starts, context,
+    },
 };
 
 /// Whether the machine starts PostgreSQL when it boots: `auto`, or `manual`. Debian's packaging has such a file.
@@ -39,6 +41,7 @@ pub(in crate::services) const SERVICE: Service = Service {
     health: Some(|| ["CMD", "pg_isready", "-q", "-h", "127.0.0.1"].map(str::to_owned).into()),
     role: Role::Node(Node { agent: None }),
     // Its settings are those of PostgreSQL under Patroni, which holds them to their rules.
+    instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules: |_, _| Vec::new(),
     render,
 };
@@ -107,7 +110,7 @@ mod tests {
             upstream: None,
             permanent_slots: Vec::new(),
             fronts: Vec::new(),
-            settings: &settings,
+            settings: std::borrow::Cow::Borrowed(&settings),
             clocks_are_prepared: false,
         };
         let credentials = Credentials { replication_password: "secret".to_owned(), ..Credentials::default() };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Problem, RESERVED_HOST_NAMES, check_name, unknown_host};
+use super::{Problem, RESERVED_HOST_NAMES, check_name, kinds_of_dcs, unknown_host};
 use crate::{
     services::service,
     suggestion::did_you_mean,
@@ -23,11 +23,11 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         if names.insert(&cluster.name, index).is_some() {
             problems.push(Problem::at(path("name"), format!("two clusters are called `{}`", cluster.name)));
         }
-        let is_node = |host: &Host| host.services.iter().any(|kind| service(*kind).is_node());
-        let is_member = |host: &Host| host.services.iter().any(|kind| service(*kind).dcs().is_some());
+        let is_node = |host: &Host| host.node_kind().is_some();
+        let is_member = |host: &Host| host.kinds().any(|kind| service(kind).dcs().is_some());
         members(topology, index, ("nodes", &cluster.nodes), "patroni", is_node, problems);
         if has_agent(topology, cluster) {
-            members(topology, index, ("dcs", &cluster.dcs), "etcd", is_member, problems);
+            members(topology, index, ("dcs", &cluster.dcs), &kinds_of_dcs(), is_member, problems);
         } else if !cluster.dcs.is_empty() {
             let message = format!("no agent of the cluster `{}` has a key in a DCS", cluster.name);
             problems.push(Problem::at(path("dcs"), message).help("write `dcs: []`: an operator promotes its nodes"));
@@ -100,7 +100,7 @@ fn members(
         match topology.hosts().find(|host| host.name == *name) {
             None => problems.push(unknown_host(topology, name, path)),
             Some(host) if !runs(host) => {
-                let problem = Problem::at(path, format!("the host `{name}` runs no {what}"));
+                let problem = Problem::at(path, format!("the host `{name}` runs no `{what}`"));
                 problems.push(problem.help(format!("add `{what}` to its services, or name another host")));
             }
             Some(_) if names[..place].contains(name) => {

@@ -16,6 +16,9 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     for (index, endpoint) in topology.endpoints.iter().enumerate() {
         let name = &endpoint.name;
         let path = |field: &str| topology.endpoints.path(index, field);
+        if let Some(through) = &endpoint.through {
+            leads_through(topology, index, through, problems);
+        }
         if let Some(global) = topology.global_name(&endpoint.host) {
             at_a_name(topology, index, global, problems);
             continue;
@@ -41,9 +44,14 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
             problems.push(Problem::at(path("host"), message).help(help));
         } else if port == 0 {
             problems.push(Problem::at(path("port"), "no service can listen on port 0".to_owned()));
-        } else if service(ServiceKind::Toxiproxy).ports.iter().any(|own| own.number == port) {
+        } else if service(ServiceKind::Toxiproxy).ports.iter().any(|own| own.number(&topology.settings) == port) {
             let message = format!("port {port} is Toxiproxy's, which comes where links are shaped");
             problems.push(Problem::at(path("port"), message).help("give the endpoint another port"));
+        } else if proxied && endpoint.through.is_none() && !is_listened_for(topology, host, index) {
+            let message = format!("no balancer of the host `{}` serves the endpoint `{name}`", host.name);
+            let names: Vec<_> = host.balancers().filter_map(|placed| placed.name.as_deref()).collect();
+            let help = format!("each serves those that go through it alone: write `through: {}`", names.join("` or `"));
+            problems.push(Problem::at(path("host"), message).help(help));
         } else if !proxied && port != POSTGRESQL_PORT {
             let message = format!("nothing on `{}` serves port {port} to clients", host.name);
             let help = format!("PostgreSQL listens on {}", POSTGRESQL_PORT);
@@ -52,6 +60,34 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     }
     published(topology, problems);
     same_port(topology, problems);
+}
+
+/// Whether a balancer of a host listens for the endpoint of this place.
+fn is_listened_for(topology: &Topology, host: &Host, index: usize) -> bool {
+    listeners(topology, host).iter().any(|listener| listener.endpoint == Some(index))
+}
+
+/// An endpoint that one balancer serves alone, which is where clients connect.
+fn leads_through(topology: &Topology, index: usize, through: &str, problems: &mut Vec<Problem>) {
+    let Some(endpoint) = topology.endpoints.iter().nth(index) else { return };
+    let path = topology.endpoints.path(index, "through");
+    let named = topology.hosts().flat_map(|host| {
+        host.balancers().filter_map(move |placed| Some((placed.name.as_deref()?, host.name.as_str())))
+    });
+    let named: Vec<(&str, &str)> = named.collect();
+    let Some((_, on)) = named.iter().find(|(name, _)| *name == through) else {
+        let known: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+        let problem = Problem::at(path, format!("no balancer is called `{through}`"));
+        problems.push(problem.help(match known.is_empty() {
+            true => format!("give one a name: `haproxy: {{ name: {through} }}` among the services of a host"),
+            false => did_you_mean(through, &known),
+        }));
+        return;
+    };
+    if !topology.hosts_behind(&endpoint.host).contains(on) {
+        let message = format!("`{through}` runs on `{on}`, and not on `{}`", endpoint.host);
+        problems.push(Problem::at(path, message).help(format!("write `host: {on}`, or name a balancer there")));
+    }
 }
 
 /// The cluster that an endpoint leads to, of those that are known; which one it names is checked elsewhere.
@@ -70,7 +106,7 @@ fn at_a_name(topology: &Topology, index: usize, global: &GlobalName, problems: &
         problems
             .push(Problem::at(path("publish"), message).help("publish the endpoints of the hosts that it leads to"));
     }
-    let deaf = |host: &&Host| !listeners(topology, host).iter().any(|(port, ..)| *port == endpoint.port);
+    let deaf = |host: &&Host| !listeners(topology, host).iter().any(|listener| listener.port == endpoint.port);
     let hosts = global.answers.iter().filter_map(|answer| topology.hosts().find(|host| host.name == answer.host));
     if let Some(host) = hosts.into_iter().find(deaf) {
         let message =
@@ -101,7 +137,7 @@ fn same_port(topology: &Topology, problems: &mut Vec<Problem>) {
             let together = stand_in || topology.region_of(&earlier.host) == topology.region_of(&endpoint.host);
             // A name and what it leads to, or two names, are one front of the balancer.
             let one = (is_named(earlier) || is_named(endpoint)) && earlier.serves == endpoint.serves;
-            earlier.port == endpoint.port && together && !one
+            earlier.port == endpoint.port && together && earlier.through == endpoint.through && !one
         };
         if let Some((_, earlier)) = balanced[..place].iter().find(clash) {
             let message =

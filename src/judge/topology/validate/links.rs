@@ -42,7 +42,7 @@ fn shaped_ports(topology: &Topology, index: usize, problems: &mut Vec<Problem>) 
         return;
     }
     let served: BTreeMap<u16, String> =
-        ends.iter().flat_map(|end| listeners(topology, end)).map(|(port, who, _)| (port, who)).collect();
+        ends.iter().flat_map(|end| listeners(topology, end)).map(|it| (it.port, it.who)).collect();
     let mut seen = BTreeSet::new();
     for (position, port) in link.shaped_ports.iter().enumerate() {
         let path = steps!["links", index, "shaped_ports", position];

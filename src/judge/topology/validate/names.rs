@@ -37,7 +37,7 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
 
 /// One host answers the names.
 fn servers(topology: &Topology, problems: &mut Vec<Problem>) {
-    let answers = |host: &&Host| host.services.iter().any(|kind| service(*kind).answers_names());
+    let answers = |host: &&Host| host.kinds().any(|kind| service(kind).answers_names());
     let servers: Vec<&Host> = topology.hosts().filter(answers).collect();
     match servers.as_slice() {
         [] if !topology.names.is_empty() => {
@@ -90,10 +90,10 @@ fn unknown_name_or_host(topology: &Topology, answered: &str, path: Path) -> Prob
 fn serves(topology: &Topology, name: &GlobalName, host: &Host, path: Path, problems: &mut Vec<Problem>) {
     let is_served = |row: &crate::services::Service| row.is_node() || row.balancer().is_some();
     let port = topology.health_checked_port(name);
-    if !host.services.iter().any(|kind| is_served(service(*kind))) {
+    if !host.kinds().any(|kind| is_served(service(kind))) {
         let message = format!("the name `{}` leads to `{}`, where no client is served", name.name, host.name);
         problems.push(Problem::at(path, message).help("it needs a host with haproxy or patroni"));
-    } else if name.health_checked && !listeners(topology, host).iter().any(|(listened, ..)| *listened == port) {
+    } else if name.health_checked && !listeners(topology, host).iter().any(|listener| listener.port == port) {
         let message = format!("nothing on `{}` listens on port {port}, by which its health is checked", host.name);
         problems
             .push(Problem::at(path, message).help("the port is that of the endpoint at this name, or else of `write`"));

@@ -1,6 +1,8 @@
 //! What can be known of a scenario before anything starts is told before anything starts, with file, line and column: by
 //! `run --list`, and by `run` without an engine.
 
+mod services;
+
 use std::{fs, path::Path};
 
 use assert_cmd::Command;
@@ -494,7 +496,7 @@ fn all_mistakes_are_told_together_and_a_broken_topology_once() {
         told(&scenario(&["Given the topology \"ours\"", "When the hots of node1 dies"]), &["features", "--list"], 2);
     assert!(said.contains("the features have 2 mistakes"), "{said}");
     fs::create_dir(folder.path().join("topologies")).unwrap();
-    let broken = include_str!("../topologies/single-region.yaml")
+    let broken = include_str!("../../topologies/single-region.yaml")
         .replace("ttl_s", "ttl")
         .replace("name: single-region", "name: ours");
     fs::write(folder.path().join("topologies/ours.yaml"), broken).unwrap();

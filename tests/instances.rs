@@ -1,0 +1,218 @@
+//! Services with a name and settings of their own: what they run with, what a plan makes of them, and what mistakes get.
+
+use pgquake_judge::{
+    credentials::Credentials,
+    plan::{Plan, PlannedService},
+    services::service,
+    topology::{Topology, load, parse},
+};
+
+/// Two regions, each with a balancer of its own, that of the second one with settings of its own.
+const TWO_REGIONS: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: east
+    hosts:
+      - { name: east1, services: [etcd, patroni] }
+      - { name: east-proxy, services: [haproxy] }
+  - name: west
+    hosts:
+      - { name: west1, services: [etcd, patroni] }
+      - { name: west-proxy, services: [{ haproxy: { name: west-balancer, settings: { inter_ms: 1000 } } }] }
+clusters:
+  - { name: east, nodes: [east1], dcs: [east1], settings: { haproxy: { rise: 4 } } }
+  - { name: west, nodes: [west1], dcs: [west1], settings: { haproxy: { inter_ms: 5000, fall: 9 } } }
+endpoints:
+  - { name: write, serves: primary, of: east, host: east-proxy, port: 5432 }
+  - { name: west-write, serves: primary, of: west, host: west-proxy, port: 5432 }
+settings:
+  haproxy: { inter_ms: 2000, fall: 3, rise: 2 }
+";
+
+/// Two balancers on one host.
+const TWO_ON_ONE_HOST: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: main
+    hosts:
+      - { name: node1, services: [etcd, patroni] }
+      - name: proxy
+        services:
+          - haproxy
+          - haproxy: { name: reads, settings: { stats_port: 8405, rise: 7 } }
+endpoints:
+  - { name: write, serves: primary, host: proxy, port: 5432 }
+  - { name: read, serves: standbys, through: reads, host: proxy, port: 5433 }
+";
+
+fn sound(text: &str) -> Topology {
+    parse("broken.yaml", text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What the file of a balancer's configuration says.
+fn configuration(plan: &Plan, balancer: &PlannedService) -> String {
+    let secret = || "secret".to_owned();
+    let credentials = Credentials {
+        superuser_password: secret(),
+        replication_password: secret(),
+        client_password: secret(),
+        names_api_key: secret(),
+    };
+    let rendered = (service(balancer.kind).render)(&plan.site_of(balancer), &credentials);
+    rendered.files.into_iter().next().expect("it has a configuration").1
+}
+
+#[test]
+fn a_balancer_has_its_own_settings_else_those_of_its_cluster_else_the_topologys() {
+    let plan = Plan::new(sound(TWO_REGIONS));
+    let [east, west] = plan.balancers().collect::<Vec<_>>()[..] else { panic!("two balancers") };
+    assert!(configuration(&plan, east).contains("default-server inter 2000ms fall 3 rise 4"));
+    assert!(configuration(&plan, west).contains("default-server inter 1000ms fall 9 rise 2"));
+    assert_eq!((east.called(), west.called()), ("east-proxy", "west-balancer"));
+    assert_eq!(west.instance().to_string(), "haproxy west-balancer");
+}
+
+#[test]
+fn a_clusters_predictions_are_those_of_the_balancers_that_lead_to_it() {
+    let plan = Plan::new(sound(TWO_REGIONS));
+    let [east, west] = [0, 1].map(|index| &plan.clusters[index]);
+    let most_ms = |cluster| plan.predicted_of(cluster).route.most_ms;
+    assert_eq!((most_ms(east), most_ms(west)), (4 * 2000, 2 * 1000));
+    let marked_down = |cluster| plan.predicted_mark_down(cluster).expect("there is a balancer").least_ms;
+    assert_eq!((marked_down(east), marked_down(west)), (2 * 2000, 8 * 1000));
+}
+
+#[test]
+fn two_on_one_host_listen_for_their_own_endpoints_at_ports_of_their_own() {
+    let plan = Plan::new(sound(TWO_ON_ONE_HOST));
+    let [plain, reads] = plan.balancers().collect::<Vec<_>>()[..] else { panic!("two balancers") };
+    let (plain, reads) = (configuration(&plan, plain), configuration(&plan, reads));
+    assert!(plain.contains("bind :8404") && plain.contains("listen write") && !plain.contains("listen read"));
+    assert!(reads.contains("bind :8405") && reads.contains("listen read") && !reads.contains("listen write"));
+    assert!(plain.contains("rise 2") && reads.contains("rise 7"));
+    let published: Vec<u16> = plan.published_ports("proxy").into_keys().collect();
+    assert_eq!(published, [5432, 5433, 8404, 8405]);
+    let names: Vec<String> = plan.services_on("proxy").iter().map(|own| own.name().to_owned()).collect();
+    assert_eq!(names, ["haproxy", "reads"]);
+}
+
+#[test]
+fn what_observers_call_a_balancer_is_its_name_or_its_host() {
+    let plan = Plan::new(load("two-balancers", &[]).expect("it is built in"));
+    let fronts = |name| plan.fronts_for(plan.endpoint(name).expect(name)).collect::<Vec<_>>();
+    assert_eq!((fronts("write"), fronts("read")), (vec![("writes", "write")], vec![("reads", "read")]));
+    let plan = Plan::new(load("single-region", &[]).expect("it is built in"));
+    let write = plan.endpoint("write").expect("it has one");
+    assert_eq!(plan.fronts_for(write).collect::<Vec<_>>(), [("proxy", "write")]);
+}
+
+/// A plan that is saved says only what the file named, and is the same when it is read.
+#[test]
+fn a_saved_plan_has_what_the_file_says() {
+    for text in [TWO_REGIONS, TWO_ON_ONE_HOST] {
+        let plan = Plan::new(sound(text));
+        let saved = serde_json::to_string(&plan).expect("it can be written");
+        let read: Plan = serde_json::from_str(&saved).expect("it can be read");
+        assert_eq!(read, plan);
+        assert!(read.fits_its_topology());
+    }
+    let plan = Plan::new(load("single-region", &[]).expect("it is built in"));
+    let saved = serde_json::to_value(&plan).expect("it can be written");
+    assert_eq!(saved["services"][0], serde_json::json!({ "host": "node1", "kind": "etcd" }));
+    assert_eq!(saved["topology"]["regions"][0]["hosts"][3]["services"], serde_json::json!(["haproxy"]));
+    let plan = Plan::new(sound(TWO_REGIONS));
+    let saved = serde_json::to_value(&plan).expect("it can be written");
+    let own = serde_json::json!([{ "haproxy": { "name": "west-balancer", "settings": { "inter_ms": 1000 } } }]);
+    assert_eq!(saved["topology"]["regions"][1]["hosts"][1]["services"], own);
+}
+
+/// Breaks a topology, and holds the first mistake to its place (where `by` has a `^`), its message and a part of its help.
+fn check(text: &str, replace: &str, by: &str, message: &str, help: &str) {
+    assert!(text.contains(replace), "the sound topology has no {replace:?}");
+    let marked = text.replacen(replace, by, 1);
+    let (before, _) = marked.split_once('^').expect("a place");
+    let at = (before.lines().count(), before.lines().last().map_or(0, str::len) + 1);
+    let error = parse("broken.yaml", &marked.replace('^', "")).expect_err(by);
+    let mistake = &error.mistakes()[0];
+    assert_eq!((mistake.message.as_str(), (mistake.line, mistake.column)), (message, at), "{by:?}");
+    let told = mistake.help.as_deref().unwrap_or_default();
+    assert!(told.contains(help) && told.is_empty() == help.is_empty(), "{by:?}: help: {told}");
+}
+
+#[test]
+fn settings_of_one_service_that_can_not_be() {
+    let west = "{ inter_ms: 1000 }";
+    let path = "`regions[1].hosts[1].services[0].haproxy.settings";
+    let no_field = format!("{path}` has no field `intr_ms`");
+    check(TWO_REGIONS, west, "{ ^intr_ms: 1000 }", &no_field, "did you mean `inter_ms`?");
+    let no_number = format!("{path}.inter_ms` must be a whole number of milliseconds, not `soon`");
+    check(TWO_REGIONS, west, "{ inter_ms: ^soon }", &no_number, "");
+    check(TWO_REGIONS, west, "{ fall: ^0 }", "fall must be at least 1", "");
+    let no_field = "`regions[1].hosts[1].services[0].haproxy` has no field `nam`";
+    check(TWO_REGIONS, "{ name: west-balancer,", "{ ^nam: west-balancer,", no_field, "did you mean `name`?");
+    check(TWO_REGIONS, "[{ haproxy:", "[{ ^haprox:", "unknown service `haprox`", "did you mean `haproxy`?");
+    // What the cluster has wrong is said once, at the cluster.
+    check(TWO_REGIONS, "fall: 9", "fall: ^0", "fall must be at least 1", "");
+}
+
+#[test]
+fn names_of_services_that_can_not_be() {
+    let west = "name: west-balancer,";
+    check(TWO_REGIONS, west, "name: ^West,", "`West` can't be the name of a service", "lower-case");
+    check(TWO_REGIONS, west, "name: ^west-proxy,", "`west-proxy` is a host's name, too", "either");
+    check(TWO_REGIONS, west, "name: ^etcd,", "a service can't be called `etcd`", "a kind of service");
+    let twice = "a service of the host `east-proxy` is called `west-balancer` already";
+    let by = "services: [{ haproxy: { name: west-balancer } }] }\n  - name: west\n    hosts:\n      \
+              - { name: west1, services: [etcd, patroni] }\n      \
+              - { name: west-proxy, services: [{ haproxy: { name: ^west-balancer,";
+    let replace = "services: [haproxy] }\n  - name: west\n    hosts:\n      \
+                   - { name: west1, services: [etcd, patroni] }\n      \
+                   - { name: west-proxy, services: [{ haproxy: { name: west-balancer,";
+    check(TWO_REGIONS, replace, by, twice, "");
+    let member = "`etcd` takes no name and no settings of its own";
+    let by = "west1, services: [{ ^etcd: { name: first } }, patroni]";
+    check(TWO_REGIONS, "west1, services: [etcd, patroni]", by, member, "called as their hosts");
+}
+
+#[test]
+fn two_on_one_host_that_can_not_be() {
+    let reads = "- haproxy: { name: reads, settings: { stats_port: 8405, rise: 7 } }";
+    let taken = "port 8404 of the host `proxy` is taken by haproxy (statistics) and by haproxy reads (statistics)";
+    check(TWO_ON_ONE_HOST, reads, "- ^haproxy: { name: reads }", taken, "another port in settings of its own");
+    let by = "- haproxy: { name: reads, settings: { stats_port: ^8404 } }";
+    check(TWO_ON_ONE_HOST, reads, by, taken, "another port");
+    check(
+        TWO_ON_ONE_HOST,
+        reads,
+        "- ^haproxy",
+        "`haproxy` stands twice on the host `proxy`",
+        "give one of them a name",
+    );
+    let unknown = "no balancer is called `red`";
+    check(TWO_ON_ONE_HOST, "through: reads", "through: ^red", unknown, "did you mean `reads`?");
+    let both = "port 5433 of the host `proxy` is taken by haproxy (the endpoint `read`) and by haproxy reads \
+                (the endpoint `read`)";
+    check(
+        TWO_ON_ONE_HOST,
+        "through: reads, host: proxy, port: 5433",
+        "host: proxy, port: ^5433",
+        both,
+        "through: NAME",
+    );
+}
+
+#[test]
+fn an_endpoint_goes_through_a_balancer_of_its_host() {
+    let elsewhere = "`west-balancer` runs on `west-proxy`, and not on `east-proxy`";
+    let by = "of: east, through: ^west-balancer, host: east-proxy";
+    check(TWO_REGIONS, "of: east, host: east-proxy", by, elsewhere, "write `host: west-proxy`");
+    let unserved = "no balancer of the host `west-proxy` serves the endpoint `west-read`";
+    let write = "of: west, host: west-proxy, port: 5432 }";
+    let by = "of: west, through: west-balancer, host: west-proxy, port: 5432 }\n  \
+              - { name: west-read, serves: standbys, of: west, host: ^west-proxy, port: 5433 }";
+    check(TWO_REGIONS, write, by, unserved, "write `through: west-balancer`");
+}
