@@ -147,12 +147,12 @@ fn check(text: &str, replace: &str, by: &str, message: &str, help: &str) {
 fn settings_of_one_service_that_can_not_be() {
     let west = "{ inter_ms: 1000 }";
     let path = "`regions[1].hosts[1].services[0].haproxy.settings";
-    let no_field = format!("{path}` has no field `intr_ms`");
+    let no_field = format!("unknown field `intr_ms` in {path}`");
     check(TWO_REGIONS, west, "{ ^intr_ms: 1000 }", &no_field, "did you mean `inter_ms`?");
     let no_number = format!("{path}.inter_ms` must be a whole number of milliseconds, not `soon`");
     check(TWO_REGIONS, west, "{ inter_ms: ^soon }", &no_number, "");
     check(TWO_REGIONS, west, "{ fall: ^0 }", "fall must be at least 1", "");
-    let no_field = "`regions[1].hosts[1].services[0].haproxy` has no field `nam`";
+    let no_field = "unknown field `nam` in `regions[1].hosts[1].services[0].haproxy`";
     check(TWO_REGIONS, "{ name: west-balancer,", "{ ^nam: west-balancer,", no_field, "did you mean `name`?");
     check(TWO_REGIONS, "[{ haproxy:", "[{ ^haprox:", "unknown service `haprox`", "did you mean `haproxy`?");
     // What the cluster has wrong is said once, at the cluster.

@@ -210,7 +210,7 @@ fn a_service_that_does_not_exist() {
             replace: "[haproxy]",
             by: "[[haproxy]]",
             at: (9, 35),
-            message: "`regions[0].hosts[2].services[0]` must be a single word",
+            message: "`regions[0].hosts[2].services[0]` must be a kind of service, alone or with a name and settings",
             help: "",
         },
     ]);
@@ -321,7 +321,7 @@ fn services_and_what_they_need() {
             replace: "      - { name: node1, services: [etcd, patroni] }\n      - { name: node2, services: [etcd, patroni] }",
             by: "      - { name: node1, services: [patroni] }\n      - { name: node2, services: [patroni] }",
             at: (4, 1),
-            message: "no host runs etcd",
+            message: "no host runs a member of a DCS",
             help: "leader key",
         },
         Case {
@@ -374,7 +374,7 @@ fn nodes_without_an_agent() {
         (
             "node2, services: [postgresql]",
             "node2, services: [postgresql, patroni, etcd]",
-            "port 5432 of the host `node2` is taken by patroni (PostgreSQL) and by postgresql (PostgreSQL)",
+            "port 5432 of the host `node2` is taken by postgresql (PostgreSQL) and by patroni (PostgreSQL)",
             "",
         ),
         (
@@ -686,7 +686,7 @@ fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
     let expected = "did you mean `single-region`? known: async-manual, haproxy-fall-30, single-region, \
-                    single-region-fast, single-region-sync, stretched, sync-az-async-dr, sync-manual, three-region-cascade, two-nodes, \
+                    single-region-fast, single-region-sync, stretched, sync-az-async-dr, sync-manual, three-region-cascade, two-balancers, two-nodes, \
                     two-region or two-region-as-written";
     assert_eq!(help(&error), expected);
 }

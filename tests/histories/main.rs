@@ -12,6 +12,7 @@ mod course;
 mod edits;
 mod ground;
 mod hostile;
+mod instances;
 mod lag;
 mod ledgers;
 mod loss;

@@ -138,6 +138,9 @@ fn misfit(text: &str, positions: &Positions, error: &YamlError) -> Misreading {
         YamlError::ExternallyTaggedEnumExpectedScalarOrMapping { .. } => {
             (format!("{} must be a single word", subject(&spot.value)), None)
         }
+        YamlError::SerdeInvalidType { .. } if is_service(&spot.value) => {
+            (format!("{} must be a kind of service, alone or with a name and settings", subject(&spot.value)), None)
+        }
         YamlError::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or(spot.word);
             (format!("`{key}` stands twice"), Some("a field is given once; lists hold several of a thing".to_owned()))
@@ -145,6 +148,11 @@ fn misfit(text: &str, positions: &Positions, error: &YamlError) -> Misreading {
         other => (without_place(other), None),
     };
     Misreading { place, message, help }
+}
+
+/// Whether an entry of a host's services stands there.
+fn is_service(path: &[Step]) -> bool {
+    matches!(path, [.., above, Step::Index(_)] if *above == Step::from("services"))
 }
 
 /// The text is not YAML.

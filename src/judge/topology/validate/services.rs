@@ -15,7 +15,7 @@ use crate::{
 /// What is wrong with the services of each host by themselves.
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut logs = BTreeSet::new();
+    let mut logs: BTreeMap<String, &str> = BTreeMap::new();
     for (path, host) in hosts_with_paths(topology) {
         if host.services.is_empty() {
             let message = format!("the host `{}` runs nothing", host.name);
@@ -35,7 +35,7 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
                 let told_apart = cannot_be_told_apart(placed.kind).is_none();
                 let help = format!("give one of them a name: `{kind}: {{ name: … }}`");
                 problems.push(if told_apart { problem.help(help) } else { problem });
-            } else if !logs.insert(log.clone()) {
+            } else if logs.insert(log.clone(), &host.name).is_some_and(|other| other != host.name) {
                 let problem = Problem::at(path.clone(), format!("two services would have the log `{log}`"));
                 problems.push(problem.help("logs are called by host and service: give this one another name"));
             }
@@ -89,8 +89,8 @@ pub(super) fn broken_rules(topology: &Topology) -> Vec<(Path, Broken)> {
                 if !broken.fields.iter().any(is_own) {
                     continue;
                 }
-                for field in &mut broken.fields {
-                    field[0] = "settings".to_owned();
+                for section in broken.fields.iter_mut().filter_map(|field| field.first_mut()) {
+                    *section = "settings".to_owned();
                 }
                 found.push((above.clone(), broken));
             }
@@ -117,7 +117,11 @@ pub(super) struct Listener {
 pub(super) fn listeners(topology: &Topology, host: &Host) -> Vec<Listener> {
     let path = hosts_with_paths(topology).find(|(_, known)| known.name == host.name).map_or_else(Path::new, |it| it.0);
     let mut found = Vec::new();
-    for (index, placed) in host.services.iter().enumerate() {
+    // One that stands twice is told of elsewhere.
+    let once = |(index, placed): &(usize, &PlacedService)| {
+        host.services[..*index].iter().all(|earlier| earlier.instance() != placed.instance())
+    };
+    for (index, placed) in host.services.iter().enumerate().filter(once) {
         let at = below(&below(&path, "services"), index);
         let settings = topology.settings_on(host, placed);
         let kind = placed.kind.name();
@@ -152,6 +156,11 @@ pub(super) fn listeners(topology: &Topology, host: &Host) -> Vec<Listener> {
 }
 
 pub(super) fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>) {
+    // Whom an endpoint leads through that names nobody is not known.
+    let named: BTreeSet<&str> =
+        topology.hosts().flat_map(Host::balancers).filter_map(|own| own.name.as_deref()).collect();
+    let all_are_known =
+        topology.endpoints.iter().filter_map(|endpoint| endpoint.through.as_deref()).all(|name| named.contains(name));
     for (_, host) in hosts_with_paths(topology) {
         // What endpoints ask for comes last: there the clash is shown.
         let mut listeners = listeners(topology, host);
@@ -162,7 +171,9 @@ pub(super) fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>
             match taken.get(&port) {
                 // Two endpoints of one balancer on one port are told of with the endpoints.
                 Some(other)
-                    if listener.endpoint.is_none() || other.endpoint.is_none() || listener.service != other.service =>
+                    if listener.endpoint.is_none()
+                        || other.endpoint.is_none()
+                        || (listener.service != other.service && all_are_known) =>
                 {
                     let message =
                         format!("port {port} of the host `{}` is taken by {} and by {who}", host.name, other.who);
@@ -171,7 +182,10 @@ pub(super) fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>
                             "list the endpoints, and say with `through: NAME` which of the two serves each"
                         }
                         Some(_) => "give the endpoint another port, or a host of its own",
-                        None => "give one of them another port in settings of its own, or a host of its own",
+                        None if listener.paths.len() > 1 => {
+                            "give one of them another port in settings of its own, or a host of its own"
+                        }
+                        None => "give one of them a host of its own",
                     };
                     problems.push(Problem::at_all(listener.paths, message).help(help));
                 }
