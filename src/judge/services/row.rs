@@ -63,7 +63,7 @@ impl Service {
     }
 }
 
-/// Which services of its kind a topology may tell apart.
+/// Whether a topology may give services of a kind names and settings of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Instances {
     /// Each may have a name and settings of its own, and a host may run several.

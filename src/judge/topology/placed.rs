@@ -18,7 +18,7 @@ use crate::services::{self, Instance, Instances, ServiceKind, Settings, service}
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacedService {
     pub kind: ServiceKind,
-    /// The name by which scenarios call it and endpoints lead through it; none of two services have the same.
+    /// The name by which scenarios call it and endpoints lead through it. No other service has it.
     pub name: Option<String>,
     /// The fields of its kind's settings that it has otherwise than its cluster or the topology.
     settings: Map<String, Value>,
@@ -36,9 +36,9 @@ impl PlacedService {
         Instance { kind: self.kind, own_name: self.name.clone() }
     }
 
-    /// Whether it says of itself more than its kind.
-    pub fn is_told_apart(&self) -> bool {
-        self.name.is_some() || !self.settings.is_empty()
+    /// Whether its kind is all that the file says of it.
+    pub fn is_plain(&self) -> bool {
+        self.name.is_none() && self.settings.is_empty()
     }
 
     /// The fields of its settings that it names.
@@ -117,7 +117,7 @@ impl Topology {
 
 impl Serialize for PlacedService {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if !self.is_told_apart() {
+        if self.is_plain() {
             return self.kind.serialize(serializer);
         }
         let mut own = Map::new();
@@ -225,7 +225,7 @@ impl JsonSchema for PlacedService {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let several = services::ALL.iter().filter(|row| row.instances == Instances::Several);
-        let told_apart = several.map(|row| {
+        let with_own = several.map(|row| {
             let mut fields = Map::new();
             fields.insert("name".to_owned(), json!({ "type": "string" }));
             if let Some(settings) = services::own_schema(row.kind, generator) {
@@ -235,9 +235,9 @@ impl JsonSchema for PlacedService {
             let name = row.kind.name();
             json!({ "type": "object", "properties": { name: own }, "required": [name], "additionalProperties": false })
         });
-        let told_apart: Vec<Value> = told_apart.collect();
+        let with_own: Vec<Value> = with_own.collect();
         let by_kind = generator.subschema_for::<ServiceKind>().to_value();
-        let forms: Vec<Value> = std::iter::once(by_kind).chain(told_apart).collect();
+        let forms: Vec<Value> = std::iter::once(by_kind).chain(with_own).collect();
         schemars::json_schema!({
             "description": "A service by its kind, or a kind with a name and settings of its own.",
             "anyOf": forms,
@@ -245,8 +245,8 @@ impl JsonSchema for PlacedService {
     }
 }
 
-/// Whether a topology may tell services of this kind apart; if not, why.
-pub(super) fn cannot_be_told_apart(kind: ServiceKind) -> Option<&'static str> {
+/// Why services of this kind have no names and settings of their own; `None`: they may.
+pub(super) fn refuses_own(kind: ServiceKind) -> Option<&'static str> {
     match service(kind).instances {
         Instances::Several => None,
         Instances::OneOnAHost(reason) => Some(reason),

@@ -7,7 +7,7 @@ use crate::{
     services::{self, Broken, Port, ServiceKind, service},
     topology::{
         Host, NamedEndpoint, PlacedService, Topology,
-        placed::cannot_be_told_apart,
+        placed::refuses_own,
         position::{Path, Step},
     },
 };
@@ -32,15 +32,15 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
             let log = format!("{}-{}", host.name, placed.instance().name());
             if !known.insert(placed.instance()) {
                 let problem = Problem::at(path.clone(), format!("`{placed}` stands twice on the host `{}`", host.name));
-                let told_apart = cannot_be_told_apart(placed.kind).is_none();
+                let may_have_one = refuses_own(placed.kind).is_none();
                 let help = format!("give one of them a name: `{kind}: {{ name: … }}`");
-                problems.push(if told_apart { problem.help(help) } else { problem });
+                problems.push(if may_have_one { problem.help(help) } else { problem });
             } else if logs.insert(log.clone(), &host.name).is_some_and(|other| other != host.name) {
                 let problem = Problem::at(path.clone(), format!("two services would have the log `{log}`"));
                 problems.push(problem.help("logs are called by host and service: give this one another name"));
             }
-            if placed.is_told_apart() {
-                told_apart(topology, placed, &below(&path, kind), problems);
+            if !placed.is_plain() {
+                own_name(topology, placed, &below(&path, kind), problems);
                 if let Some(other) = placed.name.as_deref().and_then(|name| names.insert(name, &host.name)) {
                     let name = placed.name.as_deref().unwrap_or_default();
                     let message = format!("a service of the host `{other}` is called `{name}` already");
@@ -52,8 +52,8 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
 }
 
 /// A service with a name or settings of its own.
-fn told_apart(topology: &Topology, placed: &PlacedService, path: &[Step], problems: &mut Vec<Problem>) {
-    if let Some(reason) = cannot_be_told_apart(placed.kind) {
+fn own_name(topology: &Topology, placed: &PlacedService, path: &[Step], problems: &mut Vec<Problem>) {
+    if let Some(reason) = refuses_own(placed.kind) {
         let message = format!("`{}` takes no name and no settings of its own", placed.kind.name());
         problems.push(Problem { is_of_key: true, ..Problem::at(path.into(), message).help(reason) });
         return;
@@ -156,7 +156,7 @@ pub(super) fn listeners(topology: &Topology, host: &Host) -> Vec<Listener> {
 }
 
 pub(super) fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>) {
-    // Whom an endpoint leads through that names nobody is not known.
+    // Where an endpoint names no known balancer, who serves it is not known: that mistake is enough.
     let named: BTreeSet<&str> =
         topology.hosts().flat_map(Host::balancers).filter_map(|own| own.name.as_deref()).collect();
     let all_are_known =
