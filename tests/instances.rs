@@ -152,6 +152,7 @@ fn settings_of_one_service_that_can_not_be() {
     let no_number = format!("{path}.inter_ms` must be a whole number of milliseconds, not `soon`");
     check(TWO_REGIONS, west, "{ inter_ms: ^soon }", &no_number, "");
     check(TWO_REGIONS, west, "{ fall: ^0 }", "fall must be at least 1", "");
+    check(TWO_REGIONS, west, "{ stats_port: ^0 }", "no service can listen on port 0", "");
     let no_field = "unknown field `nam` in `regions[1].hosts[1].services[0].haproxy`";
     check(TWO_REGIONS, "{ name: west-balancer,", "{ ^nam: west-balancer,", no_field, "did you mean `name`?");
     check(TWO_REGIONS, "[{ haproxy:", "[{ ^haprox:", "unknown service `haprox`", "did you mean `haproxy`?");

@@ -308,7 +308,7 @@ fn services_and_what_they_need() {
             by: "services: [haproxy, haproxy]",
             at: (9, 44),
             message: "`haproxy` stands twice on the host `proxy`",
-            help: "",
+            help: "give one of them a name",
         },
         Case {
             replace: "      - { name: proxy",

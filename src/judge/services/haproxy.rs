@@ -85,6 +85,9 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
             broken.push(Broken::new(path, format!("{field} is {value}; HAProxy takes at most {MOST_FOR_HAPROXY}")));
         }
     }
+    if settings.stats_port == 0 {
+        broken.push(Broken::new(["haproxy", "stats_port"], "no service can listen on port 0".to_owned()));
+    }
     broken
 }
 
