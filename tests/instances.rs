@@ -82,6 +82,8 @@ fn a_clusters_predictions_are_those_of_the_balancers_that_lead_to_it() {
     let [east, west] = [0, 1].map(|index| &plan.clusters[index]);
     let most_ms = |cluster| plan.predicted_of(cluster).route.most_ms;
     assert_eq!((most_ms(east), most_ms(west)), (4 * 2000, 2 * 1000));
+    let two = Plan::new(load("two-balancers", &[]).expect("it is built in"));
+    assert_eq!(two.predicted.route.most_ms, 2 * 500, "nobody writes through the slower one");
     let marked_down = |cluster| plan.predicted_mark_down(cluster).expect("there is a balancer").least_ms;
     assert_eq!((marked_down(east), marked_down(west)), (2 * 2000, 8 * 1000));
 }

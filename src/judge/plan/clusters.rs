@@ -165,9 +165,9 @@ impl Plan {
         self.topology.cluster_beside(&self.clusters, &service.host, &service.instance())
     }
 
-    /// The balancers that lead clients to the nodes of a cluster.
+    /// The balancers through which clients write to the nodes of a cluster.
     pub fn balancers_of(&self, cluster: &Cluster) -> Vec<&PlannedService> {
-        let leads = |front: &Front<'_>| front.nodes == cluster.nodes.as_slice();
+        let leads = |front: &Front<'_>| front.serves.is_for_writes() && front.nodes == cluster.nodes.as_slice();
         self.balancers().filter(|planned| self.fronts(planned).iter().any(leads)).collect()
     }
 
