@@ -66,9 +66,9 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
 "#;
 
 /// Its line of the table: step 2.
-const ROW: &str = "    /// Answers with what it is sent.\n    Echo: echo { echo: EchoSettings }\n}\n";
-/// The end of the table, which the line stands before.
-const END_OF_TABLE: &str = "    Postgresql: postgresql {}\n}\n";
+const ROW: &str = "    /// Answers with what it is sent.\n    Echo: echo { echo: EchoSettings }\n";
+/// What the table begins and ends with; the line stands before its end.
+const TABLE: (&str, &str) = ("\nservices! {\n", "\n}\n");
 
 /// Its image: step 3.
 const DOCKERFILE: &str = "ARG BASE\nFROM ${BASE}\nENTRYPOINT [\"/usr/bin/socat\"]\n";
@@ -130,8 +130,9 @@ fn project_with_the_service(folder: &Path) {
     fs::write(folder.join("src/judge/services/echo.rs"), FILE).expect("written");
     let table = folder.join("src/judge/services/mod.rs");
     let text = fs::read_to_string(&table).expect("the table");
-    assert!(text.contains(END_OF_TABLE), "the table ends otherwise");
-    let with_row = text.replace(END_OF_TABLE, &format!("{}{ROW}", END_OF_TABLE.trim_end_matches("}\n")));
+    let begin = text.find(TABLE.0).expect("the table's beginning");
+    let end = begin + text[begin..].find(TABLE.1).expect("the table's end") + 1;
+    let with_row = format!("{}{ROW}{}", &text[..end], &text[end..]);
     // The module is declared in the file of the table.
     fs::write(&table, with_row.replace("pub mod etcd;", "pub mod echo;\npub mod etcd;")).expect("written");
     fs::create_dir_all(folder.join("images/echo")).expect("a folder");
@@ -175,5 +176,5 @@ fn a_service_is_a_file_a_line_and_an_image() {
         "{clash}"
     );
     let silent = ask(folder.path(), &TOPOLOGY.replace("HELLO", "''"));
-    assert!(silent.contains("echoes.yaml:10:57: the greeting is empty"), "{silent}");
+    assert!(silent.contains("echoes.yaml:10:55: the greeting is empty"), "{silent}");
 }
