@@ -48,6 +48,11 @@ pub enum Over {
     Cluster,
 }
 
+/// Every check by its name, with its measures: what the target of a claim may name.
+pub fn measures() -> Vec<(&'static str, &'static [&'static str])> {
+    ALL.iter().map(|check| (check.name, check.measures)).collect()
+}
+
 /// Every check, in the order in which reports show their findings: what the scenario is about, then whether it can be
 /// believed.
 pub const ALL: &[Check] = &[

@@ -12,7 +12,6 @@ mod library;
 mod links;
 mod names;
 mod parse;
-mod position;
 pub use crate::services::postgresql;
 mod schema;
 mod validate;
@@ -21,7 +20,7 @@ mod warnings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::services::service;
+use crate::{services::service, yaml::position};
 
 pub use crate::services::{
     EtcdSettings, HaproxySettings, PatroniSettings, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind,
@@ -31,7 +30,7 @@ pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
 pub use endpoints::{Endpoint, Endpoints, NamedEndpoint, READ, WRITE};
 pub use error::{Mistake, TopologyError};
-pub use library::{BUILT_IN, Summary, known, load};
+pub use library::{BUILT_IN, Summary, known, load, load_with, text};
 pub use links::{Link, RegionLink};
 pub use names::{Answer, GlobalName};
 pub use parse::parse;
@@ -67,7 +66,7 @@ pub struct Topology {
     /// What services are started with so that a scenario can break it later.
     #[serde(default, skip_serializing_if = "Prepare::is_nothing")]
     pub prepare: Prepare,
-    /// Ids of the documented claims that bear on this topology (`pgquake list claims`).
+    /// Ids of the claims that bear on this topology: documented ones (`pgquake list claims`) or those of the claims file.
     #[serde(default)]
     pub claims: Vec<String>,
 }
