@@ -117,14 +117,16 @@ pub mod waiting;
 pub mod workload;
 
 #[doc(hidden)]
-pub use pgquake_judge::{checks, claims, plan, quantity, report, services, suggestion, topology, verdict};
+pub use pgquake_judge::{checks, claims, plan, quantity, report, services, statistics, suggestion, topology, verdict};
 
 pub use checks::Outcome;
 pub use drill::{Drill, DrillError};
 pub use faults::Target;
+pub use history::event::Shard;
 pub use history::event::{Bound, Expectation};
 pub use plan::Plan;
 pub use run::{Harness, RunError, RunResult};
+pub use statistics::Level;
 pub use steps::{StepError, World};
 pub use system::System;
 pub use waiting::NotReady;

@@ -120,6 +120,98 @@ fn the_schema_is_the_one_that_editors_find_beside_the_topologies() {
     assert_eq!(schema, beside);
 }
 
+const CLAIMS: &str = "- id: OURS-RTO
+  claim: writes are back within 45 s
+  target: { check: recovery_time, measure: write_outage_ms, bound: { at_most: 45000 }, about: [outage], share: 0.95 }
+";
+
+const CLAIMED: &str = "Feature: Ours\n  @default @claim:OURS-RTO\n  Scenario: One\n    Given the topology \"single-region\"\n    \
+                       When every node has rejoined\n";
+
+/// A folder with one feature and claims beside it.
+fn claimed(feature: &str, claims: &str) -> tempfile::TempDir {
+    let folder = project(feature);
+    fs::write(folder.path().join("features/claims.yaml"), claims).unwrap();
+    folder
+}
+
+#[test]
+fn claims_of_the_users_are_known_to_tags_and_topologies() {
+    let folder = claimed(CLAIMED, CLAIMS);
+    pgquake(folder.path()).args(["run", "--list"]).assert().code(0);
+    // Theirs are in place of the documented ones.
+    let folder = claimed(&CLAIMED.replace("OURS-RTO", "RTO-30"), CLAIMS);
+    says(&refused(folder.path(), &[], 2), &["there is no claim `RTO-30`", "own.feature:2:12"]);
+    let folder = claimed(CLAIMED, CLAIMS);
+    let named = folder.path().join("objectives.yaml");
+    fs::write(&named, CLAIMS.replace("OURS-RTO", "OTHER")).unwrap();
+    let said = refused(folder.path(), &["--claims", "objectives.yaml"], 2);
+    says(&said, &["there is no claim `OURS-RTO`"]);
+    let topology = include_str!("../topologies/single-region.yaml");
+    let own = topology.split("claims:").next().unwrap().to_owned() + "claims: [OURS-RTO, RTO-30]\n";
+    fs::create_dir(folder.path().join("topologies")).unwrap();
+    fs::write(folder.path().join("topologies/single-region.yaml"), &own).unwrap();
+    pgquake(folder.path()).args(["run", "--list"]).assert().code(0);
+    fs::write(folder.path().join("topologies/single-region.yaml"), own.replace("OURS", "OUR")).unwrap();
+    says(&refused(folder.path(), &[], 2), &["no claim has the id `OUR-RTO`", "did you mean `OURS-RTO`?"]);
+}
+
+#[test]
+fn a_mistake_in_a_claims_file_is_shown_with_line_and_column() {
+    let folder = claimed(CLAIMED, &CLAIMS.replace("recovery_time", "recovery_tim"));
+    let parts = ["features/claims.yaml:3:20", "there is no check `recovery_tim`", "did you mean `recovery_time`?"];
+    says(&refused(folder.path(), &[], 2), &parts);
+    let said = refused(folder.path(), &["--claims", "nowhere.yaml"], 2);
+    says(&said, &["failed to read the claims nowhere.yaml"]);
+}
+
+#[test]
+fn nothing_is_proven_that_has_no_share_or_another_one() {
+    let folder = project(&HEAD.replace("@default", "@default @claim:RTO-30"));
+    let said = refused(folder.path(), &["--prove", "95/95"], 2);
+    says(&said, &["own.feature:3", "bears on no claim that asks for a share of 95 %", "share: 0.95"]);
+    let folder = claimed(CLAIMED, CLAIMS);
+    let said = refused(folder.path(), &["--prove", "90/95"], 2);
+    says(&said, &["the claim OURS-RTO asks for a share of 95 %", "--prove 95/95"]);
+    pgquake(folder.path()).args(["run", "--prove", "95/95", "--jointly", "--list"]).assert().code(0);
+    for arguments in [
+        &["--prove", "95/95", "--trials", "10"][..],
+        &["--prove", "95/95", "--shard", "1/2", "--seed", "1"],
+        &["--prove", "95"],
+        &["--prove", "101/95"],
+        &["--jointly"],
+    ] {
+        refused(folder.path(), arguments, 2);
+    }
+}
+
+#[test]
+fn a_shard_takes_its_part_of_the_trials() {
+    let folder = project(HEAD);
+    let says_usage = |arguments: &[&str], parts: &[&str]| says(&refused(folder.path(), arguments, 2), parts);
+    says_usage(&["--shard", "1/2"], &["--seed"]);
+    says_usage(
+        &["--shard", "0/2", "--seed", "1"],
+        &["shards count from 1; Kubernetes, Buildkite and CircleCI count from 0"],
+    );
+    says_usage(&["--shard", "3/2", "--seed", "1"], &["there is no shard 3 of 2"]);
+    says_usage(&["--shard", "2/2", "--seed", "1"], &["shard 2 of 2 is empty: the selection has 1 trials"]);
+    let listed = |shard: &str| {
+        let arguments = ["run", "--list", "--trials", "5", "--seed", "1", "--shard", shard];
+        let output = pgquake(folder.path()).args(arguments).assert().code(0).get_output().clone();
+        String::from_utf8_lossy(&output.stdout).lines().count()
+    };
+    assert_eq!((listed("1/2"), listed("2/2")), (3, 2));
+}
+
+#[test]
+fn the_schema_of_claims_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = pgquake(folder.path()).args(["schema", "claims"]).assert().code(0).get_output().clone();
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(schema["type"], "array");
+}
+
 /// A run's folder whose history has these lines.
 fn saved_run(lines: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -174,4 +266,41 @@ fn a_broken_line_is_named_and_the_rest_is_judged() {
         &String::from_utf8_lossy(&output.stdout),
         &["line 2 of the history is broken", "line 3 of the history is broken"],
     );
+}
+
+#[test]
+fn a_run_is_judged_by_the_claims_that_it_kept() {
+    let digest = pgquake_judge::saved::digest_of(CLAIMS.as_bytes());
+    let inputs = format!("\"inputs\":{{\"claims.yaml\":\"{digest}\"}},\"run\":");
+    let folder = saved_run(&[&RUN_STARTED.replace("\"run\":", &inputs), RUN_ENDED]);
+    let check = || {
+        let output = pgquake(folder.path()).args(["check", "."]).assert().code(3).get_output().clone();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    says(&check(), &["inputs/claims.yaml is gone"]);
+    fs::create_dir(folder.path().join("inputs")).unwrap();
+    let kept = folder.path().join("inputs/claims.yaml");
+    fs::write(&kept, CLAIMS).unwrap();
+    assert!(!check().contains("inputs/claims.yaml"));
+    fs::write(&kept, CLAIMS.replace("45", "90")).unwrap();
+    says(&check(), &["inputs/claims.yaml is not what the run recorded"]);
+    fs::write(&kept, "no claims").unwrap();
+    says(&check(), &["failed to read the claims that the run kept", "claims.yaml:1:1"]);
+}
+
+#[test]
+fn several_runs_are_judged_as_one_and_need_a_folder_for_their_report() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["one", "two"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        let started = RUN_STARTED.replace("\"run\":\"r\"", &format!("\"run\":\"{name}\""));
+        fs::write(folder.path().join(name).join("history.jsonl"), format!("{started}\n{RUN_ENDED}")).unwrap();
+    }
+    let output = pgquake(folder.path()).args(["check", "one", "two"]).assert().code(3).get_output().clone();
+    says(&String::from_utf8_lossy(&output.stdout), &["run two does not belong to the run one", "never pooled"]);
+    let output = pgquake(folder.path()).args(["report", "one", "two"]).assert().code(2).get_output().clone();
+    says(&String::from_utf8_lossy(&output.stderr), &["--out DIR"]);
+    pgquake(folder.path()).args(["report", "one", "two", "--out", "both"]).assert().code(3);
+    assert!(folder.path().join("both/report.html").exists() && !folder.path().join("one/report.html").exists());
+    pgquake(folder.path()).arg("check").assert().code(2);
 }

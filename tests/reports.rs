@@ -78,7 +78,7 @@ fn every_saved_history_becomes_reports_that_agree_with_its_verdict() {
         events.iter().for_each(|event| judge.take(event.clone()));
         let verdict = judge.finish((&[], 0));
         let run = started(&events);
-        let input = ReportInput { verdict: &verdict, plans: &plans, records: &records, run: &run };
+        let input = ReportInput { verdict: &verdict, plans: &plans, records: &records, runs: &[run] };
         let folder = kept.as_deref().unwrap_or(scratch.path()).join(format!("saved_{name}"));
         fs::create_dir_all(&folder).expect("a folder for the reports");
         write_all(&folder, &input).expect("every format is written");

@@ -9,11 +9,11 @@ use crate::{checks::Outcome, run::RunError};
 pub enum Exit {
     /// 0: everything was proven to hold.
     Pass,
-    /// 1: an expectation was missed, or a safety check failed.
+    /// 1: an expectation was missed, a safety check failed, or what was to be proven was refuted.
     Fail,
-    /// 2: the command line, a feature or a topology is wrong; nothing was started.
+    /// 2: the command line, a feature, a topology or a claim is wrong; nothing was started.
     Usage,
-    /// 3: inconclusive, interrupted, or the harness itself failed.
+    /// 3: inconclusive, undecided, interrupted, or the harness itself failed.
     Inconclusive,
 }
 
@@ -21,9 +21,9 @@ pub enum Exit {
 pub(super) const HELP: &str = "\
 Exit codes:
   0  pass: everything was proven to hold
-  1  fail: an expectation was missed, or a safety check failed
-  2  usage: the command line, a feature or a topology is wrong; nothing was started
-  3  inconclusive, interrupted, or the harness itself failed";
+  1  fail: an expectation was missed, a safety check failed, or what was to be proven was refuted
+  2  usage: the command line, a feature, a topology or a claim is wrong; nothing was started
+  3  inconclusive, undecided, interrupted, or the harness itself failed";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -79,7 +79,7 @@ impl Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let exit = match &error {
-            RunError::Feature(_) | RunError::Topology(_) => Exit::Usage,
+            RunError::Feature(_) | RunError::Topology(_) | RunError::Claims(_) | RunError::Asked(_) => Exit::Usage,
             _ => Exit::Inconclusive,
         };
         Self { exit, report: miette::Report::new(error) }

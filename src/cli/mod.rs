@@ -7,7 +7,7 @@ mod run;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
 
@@ -38,15 +38,20 @@ enum Command {
         #[arg(long)]
         images: bool,
     },
-    /// Judge a saved run again, offline
+    /// Judge a saved run again, offline; of several shards all as one
     Check {
         /// The run's folder, for example reports/20261121-093000-abcd
-        run: PathBuf,
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
     },
     /// Judge a saved run again and write its report anew
     Report {
-        /// The run's folder
-        run: PathBuf,
+        /// The run's folder, or those of all shards
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Write the report here [default: the run's own folder]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// List what there is
     List {
@@ -63,8 +68,19 @@ enum Command {
         /// A topology's name, or the path of its file
         topology: String,
     },
-    /// Print the JSON Schema of topology files, for editors
-    Schema,
+    /// Print the JSON Schema of topology or claims files, for editors
+    Schema {
+        /// Of which files
+        #[arg(value_enum, default_value_t = SchemaOf::Topology)]
+        of: SchemaOf,
+    },
+}
+
+/// The files that have a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    Topology,
+    Claims,
 }
 
 /// Reads the command line, does what it says, and returns the documented exit code.
@@ -95,13 +111,16 @@ async fn carry_out(command: Command) -> Result<Exit, exit::Failure> {
         Command::Down => by_hand::down().await,
         Command::Status => by_hand::status().await,
         Command::Clean { images } => by_hand::clean(images).await,
-        Command::Check { run } => run::check(&run, false),
-        Command::Report { run } => run::check(&run, true),
+        Command::Check { runs } => run::check(&runs, run::Rendered::No),
+        Command::Report { runs, out } => run::check(&runs, out.map_or(run::Rendered::Beside, run::Rendered::To)),
         Command::List { what, markdown } => list::list(what, markdown),
         Command::Doctor => by_hand::doctor().await,
         Command::Compose { topology } => by_hand::compose(&topology),
-        Command::Schema => {
-            print(&crate::topology::schema());
+        Command::Schema { of } => {
+            print(&match of {
+                SchemaOf::Topology => crate::topology::schema(),
+                SchemaOf::Claims => crate::claims::schema(),
+            });
             Ok(Exit::Pass)
         }
     }

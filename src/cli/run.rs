@@ -1,13 +1,16 @@
 //! `run`, `check` and `report`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use miette::MietteDiagnostic;
 
 use super::{Exit, exit::Failure, print};
 use crate::{
     checks::Outcome,
+    history::event::Shard,
     run::{Harness, SavedError, SavedRun},
+    statistics::Level,
 };
 
 /// The scenario that runs when the command line names none.
@@ -29,6 +32,19 @@ pub(super) struct RunArguments {
     /// How often each scenario is repeated, with the fault at a random phase of the lease
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     trials: u32,
+    /// Repeat each scenario until its claims with a share are decided at this level (share and confidence in percent, as
+    /// 95/95), by a sampling plan in place of a number of trials
+    #[arg(long, value_name = "LEVEL", conflicts_with_all = ["trials", "shard"])]
+    prove: Option<Level>,
+    /// Divide the error among all decisions, so that they hold together and not each by itself
+    #[arg(long, requires = "prove")]
+    jointly: bool,
+    /// Run only this part of the trials, as 3/8; `check` and `report` judge all parts as one
+    #[arg(long, value_name = "INDEX/OF", requires = "seed")]
+    shard: Option<Shard>,
+    /// Judge by the claims of this file [default: claims.yaml beside the features, else the documented claims]
+    #[arg(long, value_name = "FILE")]
+    claims: Option<PathBuf>,
     /// The seed of every random choice, to repeat a run; drawn and printed without this
     #[arg(long)]
     seed: Option<u64>,
@@ -47,6 +63,10 @@ pub(super) async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         .trials(arguments.trials)
         .jobs(usize::from(arguments.jobs))
         .seed(arguments.seed)
+        .prove(arguments.prove)
+        .jointly(arguments.jointly)
+        .shard(arguments.shard)
+        .claims(arguments.claims)
         .out(arguments.out)
         .arguments(std::env::args().skip(1).collect());
     if !all {
@@ -72,13 +92,34 @@ pub(super) async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     Ok(exit(result.outcome(), result.report_error.is_none()))
 }
 
-/// Judges a saved run again, and writes its report anew if that is wanted.
-pub(super) fn check(folder: &Path, write_report: bool) -> Result<Exit, Failure> {
-    let saved = SavedRun::read(folder).map_err(|error| match error {
-        SavedError::NoRun(_) => Failure::wrong(error),
+/// Where the report of saved runs goes.
+pub(super) enum Rendered {
+    /// Nowhere.
+    No,
+    /// Into the folder of the run; of several there is none.
+    Beside,
+    /// Into this folder, which is made.
+    To(PathBuf),
+}
+
+/// Judges saved runs again, several as one, and writes their report anew if that is wanted.
+pub(super) fn check(folders: &[PathBuf], report: Rendered) -> Result<Exit, Failure> {
+    if folders.len() > 1 && matches!(report, Rendered::Beside) {
+        let message = "the report of several runs needs a folder of its own: name it with `--out DIR`";
+        return Err(Failure::usage(MietteDiagnostic::new(message)));
+    }
+    let saved = SavedRun::read_all(folders).map_err(|error| match error {
+        SavedError::NoRun(_) | SavedError::NoFolder => Failure::wrong(error),
         _ => Failure::harness(error),
     })?;
-    let written = if write_report { saved.write_report() } else { Ok(Vec::new()) };
+    let written = match &report {
+        Rendered::No => Ok(Vec::new()),
+        Rendered::Beside => saved.write_report(),
+        Rendered::To(folder) => {
+            std::fs::create_dir_all(folder).map_err(Failure::harness)?;
+            saved.write_report_to(folder)
+        }
+    };
     let files = written.as_ref().map_or_else(|error| error.written.as_slice(), Vec::as_slice);
     print(&saved.summary(files, super::plain()));
     if let Err(error) = &written {

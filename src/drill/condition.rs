@@ -200,6 +200,16 @@ impl Watch {
         Self { clusters: plan.clusters.clone(), seen, grown, task }
     }
 
+    /// How late the harness's own timers fired at worst since an instant, in microseconds.
+    pub(super) fn latest_timer_us(&self, since_us: u64) -> u64 {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = seen.iter().filter(|event| event.at_us >= since_us).filter_map(|event| match event.what {
+            Occurrence::TimerLate { late_us } => Some(late_us),
+            _ => None,
+        });
+        late.max().unwrap_or(0)
+    }
+
     /// Waits until the condition holds.
     pub(super) async fn wait(&self, condition: Condition, after_us: u64, deadline: Duration) -> Result<(), NotReady> {
         let begun = Instant::now();

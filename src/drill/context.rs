@@ -68,6 +68,12 @@ pub enum DrillError {
     /// What the harness itself stands on is lost: the engine, a container, this machine's memory or disk.
     #[error("the drill can't go on: {0}")]
     GroundLost(String),
+    /// The machine was starved before the first fault.
+    #[error(
+        "the machine was starved before the fault (the harness's own timers fired {} ms late), so the trial is begun again",
+        .0.as_millis()
+    )]
+    Starved(Duration),
     /// The plan could not be saved.
     #[error("failed to save the plan: {0}")]
     Plan(std::io::Error),

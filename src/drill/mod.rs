@@ -19,6 +19,7 @@ use std::{
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use sha2::{Digest, Sha256};
 
 pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
@@ -30,6 +31,7 @@ use condition::Watch;
 use ground::{Ground, GroundWatch};
 
 use crate::{
+    checks::course::grouping::TIMER_LATE_US,
     faults::{Injector, Order, Target},
     history::{
         Occurrence, Recorder,
@@ -53,6 +55,8 @@ pub struct Drill {
     setup: Setup,
     running: Option<Running>,
     ground: Ground,
+    /// When the steady state was reached before the first fault.
+    steady_us: u64,
     /// When the last fault began to be injected.
     fault_began_us: Option<u64>,
     /// When the last fault was on, or what clients must get over had come.
@@ -64,6 +68,29 @@ pub struct Drill {
     recovered: bool,
     /// Whether every node was seen back after the last fault; `None`: nobody has waited for it.
     rejoined: Option<bool>,
+    /// Whether it is ended, to be begun again, if the machine is starved before its first fault.
+    may_begin_again: bool,
+    starved: bool,
+}
+
+/// Which trial a drill is.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Its number in the history.
+    pub scenario: u32,
+    /// The number that its random choices come from: a trial that is begun again makes the same ones.
+    pub draws: u32,
+    /// Whether it is ended, to be begun again, if the machine is starved before its first fault.
+    pub may_begin_again: bool,
+}
+
+/// The source of a trial's random choices. Seed and number are hashed together: neighbouring seeds share nothing.
+fn random(seed: u64, number: u32) -> StdRng {
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    hash.update(number.to_le_bytes());
+    StdRng::from_seed(hash.finalize().into())
 }
 
 /// What exists once the system is built.
@@ -79,11 +106,11 @@ struct Running {
 }
 
 impl Drill {
-    /// A drill that has not begun. The same seed and scenario give the same random choices.
+    /// A drill that has not begun. The same seed and the same draws give the same random choices.
     #[doc(hidden)]
-    pub fn new(context: Arc<DrillContext>, scenario: u32) -> Self {
-        let recorder = context.recorder.for_scenario(scenario);
-        let random = StdRng::seed_from_u64(context.seed.wrapping_add(u64::from(scenario)));
+    pub fn new(context: Arc<DrillContext>, turn: Turn) -> Self {
+        let recorder = context.recorder.for_scenario(turn.scenario);
+        let random = random(context.seed, turn.draws);
         Self {
             context,
             recorder,
@@ -91,13 +118,22 @@ impl Drill {
             setup: Setup::default(),
             running: None,
             ground: Ground::new(),
+            steady_us: 0,
             fault_began_us: None,
             last_fault_us: None,
             notes: BTreeMap::new(),
             primary_before: None,
             recovered: false,
             rejoined: None,
+            may_begin_again: turn.may_begin_again,
+            starved: false,
         }
+    }
+
+    /// Whether it was ended before its first fault, because the machine was starved, and is to be begun again.
+    #[doc(hidden)]
+    pub fn was_starved(&self) -> bool {
+        self.starved
     }
 
     /// The scenario's part of the history.
@@ -166,6 +202,18 @@ impl Drill {
         self.inject_numbered(fault, target, parameters).await.map(|_| ())
     }
 
+    /// Ends the trial if the machine was starved since the steady state: its figures would prove nothing, and nothing is
+    /// known of its result yet, so that to begin again chooses among nothing.
+    fn held_up_before_the_fault(&mut self) -> Result<(), DrillError> {
+        let late_us = self.running.as_ref().map_or(0, |running| running.watch.latest_timer_us(self.steady_us));
+        if late_us <= TIMER_LATE_US || !self.may_begin_again {
+            return Ok(());
+        }
+        self.starved = true;
+        self.recorder.record(Occurrence::StarvedBeforeFault { late_us });
+        Err(DrillError::Starved(Duration::from_micros(late_us)))
+    }
+
     /// The same; returns the fault's number.
     async fn inject_numbered(
         &mut self,
@@ -179,6 +227,7 @@ impl Drill {
             let phase = self.lease_phase();
             notes.insert("lease_phase_ms".to_owned(), phase.as_millis().to_string());
             self.sleep(phase).await?;
+            self.held_up_before_the_fault()?;
         }
         let (recorder, ground) = (self.recorder.clone(), self.ground.clone());
         let began_us = recorder.now_us();
@@ -305,6 +354,7 @@ impl Drill {
         let ground = self.ground.clone();
         let running = self.running().await?;
         ground.hold(steady_state(running)).await?;
+        self.steady_us = self.recorder.now_us();
         self.recorder.record(Occurrence::Reached { milestone: Milestone::SteadyState });
         Ok(())
     }

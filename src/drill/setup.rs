@@ -1,10 +1,11 @@
 //! What a scenario asks for before anything runs. The walk before the start and the run change a topology by the same
 //! functions, so that what the one takes the other takes too.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use super::DrillError;
 use crate::{
+    claims::Claims,
     topology::{self, Topology},
     workload::LoadSpec,
 };
@@ -30,6 +31,8 @@ pub struct TopologySources {
     pub folders: Vec<PathBuf>,
     /// The topology that the command line names for every scenario.
     pub for_every_scenario: Option<String>,
+    /// The claims that topologies may name beside the documented ones.
+    pub claims: Arc<Claims>,
 }
 
 /// What a scenario has asked for: its topology with its changes, and its load.
@@ -66,7 +69,7 @@ impl Setup {
     /// Chooses the topology, by name or path, unless the command line names one for every scenario.
     pub fn choose_topology(&mut self, name: &str, sources: &TopologySources) -> Result<(), DrillError> {
         let name = sources.for_every_scenario.as_deref().unwrap_or(name);
-        self.topology = Some(topology::load(name, &sources.folders)?);
+        self.topology = Some(topology::load_with(name, &sources.folders, &sources.claims)?);
         Ok(())
     }
 

@@ -228,6 +228,19 @@ fn failed_to_pack(kind: ImageKind, error: &std::io::Error) -> ImageError {
     ImageError::Engine { action: format!("pack the context of image {kind}"), cause: error.to_string() }
 }
 
+/// The engine's id of an image, the digest of its configuration; `None` if the engine does not have it.
+///
+/// # Errors
+/// [`ImageError`] if the engine can't be asked.
+pub async fn id(docker: &Docker, tag: &str) -> Result<Option<String>, ImageError> {
+    use bollard::errors::Error::DockerResponseServerError;
+    match docker.inspect_image(tag).await {
+        Ok(image) => Ok(image.id),
+        Err(DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(ImageError::from_engine(format!("inspect image {tag}"), &error)),
+    }
+}
+
 /// The labels of an image, or nothing if the engine does not have it.
 async fn inspect(docker: &Docker, tag: &str) -> Result<Option<HashMap<String, String>>, ImageError> {
     use bollard::errors::Error::DockerResponseServerError;

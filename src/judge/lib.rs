@@ -14,6 +14,8 @@ pub mod saved;
 pub mod schema;
 pub mod services;
 pub mod span;
+pub mod statistics;
 pub mod suggestion;
 pub mod topology;
 pub mod verdict;
+pub mod yaml;

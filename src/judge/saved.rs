@@ -1,4 +1,5 @@
-//! A saved run: judged and rendered again, offline, from its history and plans alone.
+//! A saved run: judged and rendered again, offline, from its history, its plans and the claims that it kept. Several
+//! folders that are shards of one run are judged as one.
 
 use std::{
     collections::BTreeMap,
@@ -10,25 +11,38 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Visitor},
 };
+use sha2::{Digest, Sha256};
 
 use crate::{
+    checks,
+    claims::{Claims, ClaimsError},
     history::{
-        HistoryError, HistoryReader, Occurrence,
+        HistoryError, HistoryReader,
         event::{RunStarted, SCHEMA},
         without_place,
     },
     plan::Plan,
     report::{self, ReportError, ReportInput, ScenarioRecord},
-    verdict::{Judge, RunVerdict},
+    verdict::{Judge, JudgedRun, RunVerdict, combine},
 };
+
+/// The folder of a run in which the inputs lie as they were.
+pub const INPUTS: &str = "inputs";
+
+/// The claims that a run is judged by, in its folder of inputs.
+pub const CLAIMS_FILE: &str = "claims.yaml";
 
 /// A saved run could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
     #[error("failed to find a run at {}: it holds no history.jsonl", .0.display())]
     NoRun(PathBuf),
+    #[error("failed to judge: no run was named")]
+    NoFolder,
     #[error(transparent)]
     History(#[from] HistoryError),
+    #[error("failed to read the claims that the run kept: {0}")]
+    Claims(#[from] ClaimsError),
     #[error("failed to read the plans of the run, {}: {source}", path.display())]
     Plan { path: PathBuf, source: std::io::Error },
     #[error("failed to understand the plans of the run, {}:{line}:{column}: {reason}", path.display())]
@@ -43,11 +57,12 @@ pub enum SavedError {
     NoEvent(PathBuf),
 }
 
-/// What a run left, and what it is worth.
+/// What a run left, and what it is worth; or several runs that are judged as one.
 pub struct SavedRun {
-    pub folder: PathBuf,
-    /// The first event of the run; without its words where that can't be read.
-    pub run: RunStarted,
+    /// The folder of each run.
+    pub folders: Vec<PathBuf>,
+    /// The first event of each run; without its words where that can't be read.
+    pub runs: Vec<RunStarted>,
     /// The plan of each scenario.
     pub plans: BTreeMap<u32, Plan>,
     /// What reports show of each scenario's events.
@@ -59,50 +74,120 @@ impl SavedRun {
     /// Reads a run's folder and judges it. The result depends on nothing but its files. Of the history no more is in
     /// memory than the scenario that is being read.
     pub fn read(folder: &Path) -> Result<Self, SavedError> {
+        Self::read_all(&[folder.to_owned()])
+    }
+
+    /// Reads the folders of several runs and judges them as one, by the claims that the first of them kept.
+    pub fn read_all(folders: &[PathBuf]) -> Result<Self, SavedError> {
+        let claims = kept_claims(folders.first().ok_or(SavedError::NoFolder)?)?;
+        let claims = claims.as_ref().unwrap_or_else(|| Claims::documented());
+        let mut kept: Vec<Kept> = Vec::new();
+        let mut judged = Vec::new();
+        for folder in folders {
+            let (own, verdict) = Kept::read(folder, claims)?;
+            kept.push(own);
+            judged.push(verdict);
+        }
+        let verdict = combine(judged, claims);
+        let (mut plans, mut records) = (BTreeMap::new(), BTreeMap::new());
+        for scenario in &verdict.scenarios {
+            let is_of = |own: &&mut Kept| scenario.run.is_empty() || own.run.run == scenario.run;
+            if let Some(own) = kept.iter_mut().find(is_of) {
+                plans.extend(own.plans.remove(&scenario.number).map(|plan| (scenario.number, plan)));
+                records.extend(own.records.remove(&scenario.number).map(|record| (scenario.number, record)));
+            }
+        }
+        let runs = kept.into_iter().map(|own| own.run).collect();
+        Ok(Self { folders: folders.to_vec(), runs, plans, records, verdict })
+    }
+
+    /// Writes the report in every format into the run's folder; of several runs that of the first.
+    pub fn write_report(&self) -> Result<Vec<PathBuf>, ReportError> {
+        let own = self.folders.first().map_or(Path::new("."), PathBuf::as_path);
+        self.write_report_to(own)
+    }
+
+    /// Writes the report in every format into a folder.
+    pub fn write_report_to(&self, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+        report::write_all(folder, &self.input())
+    }
+
+    /// The verdict as a terminal shows it, with the place of the HTML report if it was written.
+    pub fn summary(&self, written: &[PathBuf], plain: bool) -> String {
+        let html = written.iter().find(|file| file.ends_with(report::html::FORMAT.file));
+        report::terminal::summary(&self.input(), html.map(PathBuf::as_path), plain)
+    }
+
+    /// What the formats render.
+    pub fn input(&self) -> ReportInput<'_> {
+        ReportInput { verdict: &self.verdict, plans: &self.plans, records: &self.records, runs: &self.runs }
+    }
+}
+
+/// What one folder holds beside the verdict on it.
+struct Kept {
+    run: RunStarted,
+    plans: BTreeMap<u32, Plan>,
+    records: BTreeMap<u32, ScenarioRecord>,
+}
+
+impl Kept {
+    fn read(folder: &Path, claims: &Claims) -> Result<(Self, JudgedRun), SavedError> {
         let history = folder.join("history.jsonl");
         if !history.is_file() {
             return Err(SavedError::NoRun(folder.to_owned()));
         }
         let plans = read_plans(&folder.join("plan.json"))?;
         let mut reader = HistoryReader::open(&history)?;
-        let (mut run, mut versions, mut records) = (None, BTreeMap::new(), BTreeMap::new());
+        let mut records = BTreeMap::new();
         let mut judge = Judge::new(&plans, |verdict, events| {
             records.insert(verdict.number, ScenarioRecord::new(plans.get(&verdict.number), verdict, events));
-        });
+        })
+        .by_claims(claims);
         let mut is_empty = true;
         while let Some(event) = reader.next_event()? {
-            match &event.what {
-                Occurrence::RunStarted(started) if run.is_none() => run = Some(started.clone()),
-                Occurrence::ImagesReady { versions: of_images } => versions.extend(of_images.clone()),
-                _ => {}
-            }
             is_empty = false;
             judge.take(event);
         }
         if is_empty {
             return Err(SavedError::NoEvent(history));
         }
-        let verdict = judge.finish(reader.broken_lines());
-        let mut run = run.unwrap_or_else(RunStarted::unknown);
-        run.versions.extend(versions);
-        Ok(Self { folder: folder.to_owned(), run, plans, records, verdict })
+        let mut judged = judge.close(reader.broken_lines());
+        let run = judged.run.clone().unwrap_or_else(RunStarted::unknown);
+        judged.doubts.extend(changed_inputs(folder, &run));
+        Ok((Self { run, plans, records }, judged))
     }
+}
 
-    /// Writes the report in every format into the run's folder.
-    pub fn write_report(&self) -> Result<Vec<PathBuf>, ReportError> {
-        report::write_all(&self.folder, &self.input())
+/// The claims that a run kept; `None`: it is of a version that kept none, and judged by the documented ones.
+fn kept_claims(folder: &Path) -> Result<Option<Claims>, SavedError> {
+    let path = folder.join(INPUTS).join(CLAIMS_FILE);
+    if !path.is_file() {
+        return Ok(None);
     }
+    Ok(Some(Claims::read(&path, &checks::measures())?))
+}
 
-    /// The verdict as a terminal shows it, with the place of the HTML report if it was written.
-    pub fn summary(&self, written: &[PathBuf], plain: bool) -> String {
-        let html = self.folder.join(report::html::FORMAT.file);
-        report::terminal::summary(&self.input(), written.contains(&html).then_some(html.as_path()), plain)
+/// Inputs that are not as the run recorded them. Without the claims a run can't be judged by what was asked of it; features
+/// and topologies are there to be read.
+fn changed_inputs(folder: &Path, run: &RunStarted) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for (name, digest) in &run.inputs {
+        match std::fs::read(folder.join(INPUTS).join(name)) {
+            Ok(bytes) if digest_of(&bytes) == *digest => {}
+            Ok(_) => doubts.push(format!("{INPUTS}/{name} is not what the run recorded: it was changed afterwards")),
+            Err(_) if name == CLAIMS_FILE => {
+                doubts.push(format!("{INPUTS}/{name} is gone, so that the run can't be judged by its own claims"));
+            }
+            Err(_) => {}
+        }
     }
+    doubts
+}
 
-    /// What the formats render.
-    pub fn input(&self) -> ReportInput<'_> {
-        ReportInput { verdict: &self.verdict, plans: &self.plans, records: &self.records, run: &self.run }
-    }
+/// The SHA-256 of bytes, in hexadecimal digits.
+pub fn digest_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The plans; none if the run ended before its first system was planned.

@@ -2,7 +2,7 @@
 
 /// The schema of the histories and plans that this version writes. It rises when the meaning of a field changes, or a
 /// reader of the schema before would misjudge what a new one holds. Files without a number have schema 1.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// The schema of a file that names none.
 pub(crate) fn first_schema() -> u32 {

@@ -1,4 +1,4 @@
-//! The verdict: what the checks say of each scenario, of the run, and of the documented claims.
+//! The verdict: what the checks say of each scenario, of the run, and of claims.
 //!
 //! Architecture invariant: pure. The same history gives the same verdict, today or from a saved run.
 //!
@@ -14,23 +14,32 @@
 //! - A claim is decided only by trials in which what it is about happened, and whose load, faults and harness were sound.
 //!   Without a share it is universal: one such trial that missed it refutes it, and no number of trials confirms it; the
 //!   summary says which share of failovers is proven to keep it. With a share it is confirmed or refuted when the exact
-//!   bounds ([`bounds`]) at 95 % confidence say so. A trial that proves nothing counts as a miss against a confirmation,
+//!   bounds ([`crate::statistics::bounds`]) at 95 % confidence say so. A trial that proves nothing counts as a miss against a confirmation,
 //!   and as kept against a refutation.
+//! - A run that set out to prove (`--prove`) decides claims with a share by its sampling plan alone, for each scenario by
+//!   itself ([`proofs`]). A `Then` that is such a claim is judged over the trials; everything else stays per trial.
+//! - A trial that was starved before its fault and begun again counts for nothing, and is listed.
+//! - Several runs are one together only if they are shards of one recipe; what is missing, twice or foreign is named.
 //! - Where the ground of the harness was lost, what came after is no evidence ([`ground`]).
 
-pub mod bounds;
+mod again;
 mod claims;
 mod control;
 mod doubts;
+mod figures;
 mod ground;
 mod happened;
 mod judge;
+mod merge;
 mod parts;
 mod planned;
-mod statistics;
+mod proof;
+mod sound;
 
+pub use again::BegunAgain;
 pub use happened::MEMBER_REMOVED;
-pub use judge::{Judge, judge};
+pub use judge::{Judge, JudgedRun, combine, judge, judge_by};
+pub use proof::{Proof, need_more, proofs};
 
 use std::{
     collections::BTreeSet,
@@ -47,7 +56,7 @@ use crate::{
             reigns::{Reign, overlaps},
         },
     },
-    claims::{Claim, Subject},
+    claims::{Claim, Claims, Subject},
     history::{
         Event, Occurrence,
         event::{RunStarted, ScenarioStarted},
@@ -69,6 +78,9 @@ pub struct RunVerdict {
     pub groups: Vec<ScenarioGroup>,
     /// The claims that scenarios bear on, in the order of their ids.
     pub claims: Vec<ClaimVerdict>,
+    /// Trials that were begun again; they count for nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun_again: Vec<BegunAgain>,
 }
 
 /// What one trial of one scenario showed.
@@ -76,11 +88,14 @@ pub struct RunVerdict {
 pub struct ScenarioVerdict {
     /// Its number in the history, counted from 1.
     pub number: u32,
+    /// The run that it is of, where several are judged as one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub run: String,
     /// What it is; `None` if the history holds nothing of it.
     pub scenario: Option<ScenarioStarted>,
     /// The topology's name; empty if its plan is not known.
     pub topology: String,
-    /// Whether it did what it should: for a control, that it was caught.
+    /// Whether it did what it should: for a control, that it was caught. What is judged over the trials does not count here.
     pub outcome: Outcome,
     /// The worst of the findings, before a control turns it round.
     pub worst_finding: Outcome,
@@ -97,6 +112,9 @@ pub struct ScenarioVerdict {
     /// Times in which two nodes that hold the same rows surely were writers both.
     #[serde(default)]
     pub two_writers_us: Vec<(u64, u64)>,
+    /// How late the harness's timers fired, in microseconds, if the scenario was ended for that before any fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starved_before_fault_us: Option<u64>,
 }
 
 /// Whether a negative control did its work.
@@ -120,8 +138,11 @@ pub struct ScenarioGroup {
     pub file: String,
     pub line: usize,
     pub topology: String,
-    /// The worst of its trials.
+    /// The worst of its trials, and of what they prove over all of them.
     pub outcome: Outcome,
+    /// What its trials decide of claims with a share, where the run set out to prove them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Proof>,
     /// Numbers of its trials in [`RunVerdict::scenarios`].
     pub scenarios: Vec<u32>,
     /// Of every measure that at least one trial has.
@@ -141,7 +162,7 @@ pub struct Statistics {
     /// The middle value; of an even count the mean of the two in the middle.
     pub median: f64,
     pub median_at_least: bool,
-    /// With 95 % confidence the 95th percentile is at least this, by order statistics ([`bounds`]).
+    /// With 95 % confidence the 95th percentile is at least this, by order statistics ([`crate::statistics::bounds`]).
     pub p95_at_least: Option<f64>,
     /// With 95 % confidence the 95th percentile is at most this. There is none below 59 trials.
     pub p95_at_most: Option<f64>,
@@ -213,6 +234,7 @@ fn judge_scenario(
     events: &[Event],
     table: &[Check],
     has_gap: bool,
+    claims: &Claims,
 ) -> ScenarioVerdict {
     let scenario = events.iter().find_map(|event| match &event.what {
         Occurrence::ScenarioStarted(started) => Some(started.clone()),
@@ -231,15 +253,21 @@ fn judge_scenario(
         doubts::without_gaps(&mut findings);
     }
     if let Some(scenario) = &scenario {
-        claims::bind(scenario, &mut findings);
+        claims::bind(claims, scenario, &mut findings);
+        proof::mark(run, scenario, claims, &mut findings);
     }
-    let worst_finding = findings.iter().map(|finding| finding.outcome).max().unwrap_or(Outcome::Inconclusive);
+    let worst_of = |findings: &mut dyn Iterator<Item = &Finding>| findings.map(|finding| finding.outcome).max();
+    let worst_finding = worst_of(&mut findings.iter()).unwrap_or(Outcome::Inconclusive);
+    let of_trial = worst_of(&mut findings.iter().filter(|finding| !finding.over_trials));
+    let of_trial = of_trial.unwrap_or(if findings.is_empty() { Outcome::Inconclusive } else { Outcome::Pass });
     let control = scenario.as_ref().and_then(|scenario| scenario.control.as_deref());
     let control = control.map(|check| control::judge(check, &findings, table));
     ScenarioVerdict {
         number,
+        run: String::new(),
+        starved_before_fault_us: again::starved_before_fault(events),
         topology: plan.map(|plan| plan.topology.name.clone()).unwrap_or_default(),
-        outcome: control.as_ref().map_or(worst_finding, |(_, outcome)| *outcome),
+        outcome: control.as_ref().map_or(of_trial, |(_, outcome)| *outcome),
         worst_finding,
         control: control.map(|(control, _)| control),
         scenario,

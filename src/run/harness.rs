@@ -6,37 +6,42 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use cucumber::{
-    Cucumber, cli,
-    event::{ScenarioFinished, StepError},
-    gherkin,
-    parser::Parser,
-    step::Collection,
-};
-use futures::stream;
+use cucumber::step::Collection;
 use miette::Diagnostic;
+use tokio::sync::Mutex;
 
 use super::{
-    feature_files::{self, FeatureError, Narrow, PlannedScenario, Selection, number_of},
+    asked::{self, AskedError},
+    feature_files::{self, FeatureError, Narrow, PlannedScenario, Selection},
     folder::{FolderError, RunFolder},
     interrupt::{Interrupted, interrupted},
     progress::Progress,
+    recipe::{self, Inputs},
+    schedule::{Schedule, Verdicts},
+    trials::Trials,
+    under_way::UnderWay,
     writer::Failures,
 };
 use pgquake_judge::saved::{SavedError, SavedRun};
 
 use crate::{
     checks::Outcome,
-    drill::{Drill, DrillContext, TopologySources},
+    claims::{Claims, ClaimsError},
+    drill::{DrillContext, TopologySources},
     engine::{
         Engine, EngineError,
-        images::ImageError,
+        images::{self, ImageError},
         leftovers::{Ownership, Sweep},
     },
-    history::{Occurrence, Recorder, event::RunStarted, recorder::RecorderError},
+    history::{
+        Occurrence, Recorder,
+        event::{Rule, RunStarted, Shard},
+        recorder::RecorderError,
+    },
     plan::Plan,
     report::ReportError,
-    steps::{self, Recorded, World, panic_text},
+    statistics::{Level, SamplingPlan},
+    steps::{self, World},
     topology::{self, Topology, TopologyError},
 };
 
@@ -58,6 +63,22 @@ pub struct Harness {
     seed: Option<u64>,
     jobs: usize,
     arguments: Vec<String>,
+    prove: Option<Level>,
+    jointly: bool,
+    shard: Option<Shard>,
+    claims: Option<PathBuf>,
+}
+
+/// What is to run, checked.
+struct Chosen {
+    steps: Collection<World>,
+    /// Of all shards.
+    selection: Selection,
+    /// Of this one.
+    scenarios: Vec<PlannedScenario>,
+    topologies: TopologySources,
+    claims: Arc<Claims>,
+    rule: Rule,
 }
 
 /// A run could not be carried out.
@@ -67,6 +88,14 @@ pub enum RunError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Feature(#[from] FeatureError),
+    /// The claims can't be read. Nothing was started.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Claims(#[from] ClaimsError),
+    /// There is nothing to prove, or a shard is empty. Nothing was started.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Asked(#[from] AskedError),
     /// Docker can't be reached, or did not do what it was asked.
     #[error(transparent)]
     #[diagnostic(help("`pgquake doctor` shows what this machine lacks"))]
@@ -81,6 +110,9 @@ pub enum RunError {
     /// The run's folder could not be made.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The files that the run is made of could not be kept in its folder.
+    #[error("failed to keep the inputs of the run: {0}")]
+    Inputs(std::io::Error),
     /// The history could not be begun.
     #[error(transparent)]
     Recorder(#[from] RecorderError),
@@ -137,12 +169,16 @@ impl Harness {
         Self {
             features: vec![PathBuf::from("features")],
             narrow: Narrow { trials: 1, ..Narrow::default() },
-            topologies: TopologySources { folders: vec![PathBuf::from("topologies")], for_every_scenario: None },
+            topologies: TopologySources { folders: vec![PathBuf::from("topologies")], ..TopologySources::default() },
             steps: Collection::new(),
             out: PathBuf::from("reports"),
             seed: None,
             jobs: 1,
             arguments: Vec::new(),
+            prove: None,
+            jointly: false,
+            shard: None,
+            claims: None,
         }
     }
 
@@ -206,31 +242,71 @@ impl Harness {
         self
     }
 
+    /// Repeats each scenario until the claims with a share that it bears on are decided at this level, by a sampling plan
+    /// that is laid down before the run; in place of a number of trials.
+    pub fn prove(mut self, level: Option<Level>) -> Self {
+        self.prove = level;
+        self
+    }
+
+    /// Whether the decisions of [`Harness::prove`] are to hold together, and not each by itself.
+    pub fn jointly(mut self, jointly: bool) -> Self {
+        self.jointly = jointly;
+        self
+    }
+
+    /// Only this part of the trials; the others are run elsewhere, with the same seed, and judged together.
+    pub fn shard(mut self, shard: Option<Shard>) -> Self {
+        self.shard = shard;
+        self
+    }
+
+    /// The file of the claims to judge by. Without one it is `claims.yaml` beside the features, or else the documented claims.
+    pub fn claims(mut self, file: Option<PathBuf>) -> Self {
+        self.claims = file;
+        self
+    }
+
     /// The command line, for the history.
     pub fn arguments(mut self, arguments: Vec<String>) -> Self {
         self.arguments = arguments;
         self
     }
 
-    /// The scenarios that a run would take, checked but not run.
+    /// The scenarios that a run would take, checked but not run. Of a run that sets out to prove, the first trial of each.
     pub fn list(&self) -> Result<Vec<PlannedScenario>, RunError> {
-        Ok(self.select()?.1.scenarios)
+        let chosen = self.choose()?;
+        let is_shown = |scenario: &PlannedScenario| self.prove.is_none() || scenario.started.trial == 1;
+        Ok(chosen.scenarios.into_iter().filter(is_shown).collect())
     }
 
-    /// The steps, and the scenarios that are to run, checked as far as that can be done before anything starts.
-    fn select(&self) -> Result<(Collection<World>, Selection), RunError> {
-        if let Some(name) = &self.topologies.for_every_scenario {
-            topology::load(name, &self.topologies.folders)?;
+    /// What is to run, checked as far as that can be done before anything starts.
+    fn choose(&self) -> Result<Chosen, RunError> {
+        let claims = Arc::new(asked::claims(self.claims.as_deref(), &self.features)?);
+        let topologies = TopologySources { claims: claims.clone(), ..self.topologies.clone() };
+        if let Some(name) = &topologies.for_every_scenario {
+            topology::load_with(name, &topologies.folders, &claims)?;
         }
-        let collection = steps::add_to(self.steps.clone()).map_err(RunError::Steps)?;
-        let selection = feature_files::select(&self.features, &self.narrow, &collection, &self.topologies)?;
-        Ok((collection, selection))
+        let steps = steps::add_to(self.steps.clone()).map_err(RunError::Steps)?;
+        let select = |trials: u32| {
+            let narrow = Narrow { trials, ..self.narrow.clone() };
+            feature_files::select(&self.features, &narrow, &steps, &topologies)
+        };
+        let (rule, selection) = match self.prove {
+            None => (Rule::Trials(self.narrow.trials), select(self.narrow.trials)?),
+            Some(level) => {
+                let rule = asked::proving(level, self.jointly, &select(1)?, &claims)?;
+                (rule, select(most_trials(rule))?)
+            }
+        };
+        let scenarios = asked::part(&selection.scenarios, self.shard)?;
+        Ok(Chosen { steps, selection, scenarios, topologies, claims, rule })
     }
 
     /// Runs, judges, writes the report. Whatever ends it, no container is left behind and what was recorded stays.
     pub async fn run(self) -> Result<RunResult, RunError> {
-        let (collection, selection) = self.select()?;
-        let plans = plans(&selection);
+        let chosen = self.choose()?;
+        let plans = plans(&chosen.scenarios);
         let engine = Engine::connect().await?;
         let folder = RunFolder::create(&self.out)?;
         let ownership = Ownership::of(&folder.run).map_err(RunError::Ownership)?;
@@ -242,17 +318,20 @@ impl Harness {
             progress.say(&warning);
         }
         let following = progress.follow(&recorder);
+        Inputs::new(&chosen.selection, &chosen.topologies.folders, &chosen.claims)
+            .write(&folder.path)
+            .map_err(RunError::Inputs)?;
 
         let abandoned = engine.sweep(Sweep::Abandoned).await?;
         if abandoned.containers + abandoned.networks > 0 {
             let runs: Vec<String> = abandoned.runs.into_iter().collect();
             progress.say(&format!("removed what an earlier run left behind ({})", runs.join(", ")));
         }
-        let context = self.context(&engine, &folder, &ownership, &recorder, &progress, seed);
+        let context = self.context(&engine, &folder, &ownership, &recorder, &progress, (seed, &chosen.topologies));
         let failures = Failures::default();
         let mut begun = Ok(());
         let ended = tokio::select! {
-            outcome = self.begin(&context, &plans, selection, collection, &failures) => {
+            outcome = self.begin(&context, &plans, chosen, &failures) => {
                 begun = outcome;
                 None
             }
@@ -285,12 +364,12 @@ impl Harness {
         ownership: &Ownership,
         recorder: &Recorder,
         progress: &Progress,
-        seed: u64,
+        (seed, topologies): (u64, &TopologySources),
     ) -> Arc<DrillContext> {
         let image_progress = progress.clone();
         Arc::new(DrillContext {
             seed,
-            topologies: self.topologies.clone(),
+            topologies: topologies.clone(),
             image_progress: Box::new(move |progress| image_progress.image(&progress)),
             ..DrillContext::new(engine.clone(), recorder.clone(), &folder.run, ownership.label(), &folder.path)
         })
@@ -301,71 +380,72 @@ impl Harness {
         &self,
         context: &Arc<DrillContext>,
         plans: &[Plan],
-        selection: Selection,
-        collection: Collection<World>,
+        chosen: Chosen,
         failures: &Failures,
     ) -> Result<(), RunError> {
-        context.recorder.record(Occurrence::RunStarted(RunStarted {
-            schema: crate::history::event::SCHEMA,
-            scenarios: u32::try_from(selection.scenarios.len()).unwrap_or(u32::MAX),
+        let started = self.started(context, &chosen).await;
+        context.recorder.record(Occurrence::RunStarted(started));
+        let mut ids = BTreeMap::new();
+        for plan in plans {
+            for (kind, tag) in context.images(plan).await? {
+                ids.extend(images::id(context.engine.docker(), &tag).await?.map(|id| (kind, id)));
+            }
+        }
+        let versions = context.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        context.recorder.record(Occurrence::ImagesReady { versions, images: ids });
+        let Chosen { steps, selection, scenarios, claims, rule, .. } = chosen;
+        let beyond = selection.numbered;
+        let (schedule, under_way) = match rule {
+            Rule::Trials(_) => (Schedule::of_all(scenarios, beyond), None),
+            Rule::Prove { .. } => {
+                let verdicts = Verdicts::default();
+                let judge = UnderWay::new(context.recorder.path(), (*claims).clone(), verdicts.clone());
+                let schedule = Schedule::by_plan(scenarios, beyond, rule, claims, verdicts);
+                (schedule, Some(Arc::new(Mutex::new(judge))))
+            }
+        };
+        Trials { context, steps: &steps, failures, under_way }.run(schedule, self.jobs).await;
+        Ok(())
+    }
+
+    /// How the run begins, for the history.
+    async fn started(&self, context: &DrillContext, chosen: &Chosen) -> RunStarted {
+        let recipe = recipe::recipe(&chosen.selection, &chosen.claims, chosen.rule);
+        let inputs = Inputs::new(&chosen.selection, &chosen.topologies.folders, &chosen.claims);
+        RunStarted {
             run: context.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: context.seed,
             started_at: jiff::Timestamp::now().to_string(),
             machine: context.engine.machine().await.unwrap_or_default(),
-            versions: BTreeMap::new(),
             arguments: self.arguments.clone(),
-        }));
-        for plan in plans {
-            context.images(plan).await?;
+            scenarios: u32::try_from(chosen.scenarios.len()).unwrap_or(u32::MAX),
+            numbers: asked::spans(chosen.scenarios.iter().map(|scenario| scenario.number)),
+            rule: Some(chosen.rule),
+            shard: self.shard,
+            earlier: recipe::earlier(&self.out, &context.run, &recipe),
+            recipe,
+            inputs: inputs.digests(),
+            binary: tokio::task::spawn_blocking(recipe::binary).await.unwrap_or_default(),
+            ..RunStarted::unknown()
         }
-        let versions = context.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        context.recorder.record(Occurrence::ImagesReady { versions });
-        let described: Arc<BTreeMap<u32, PlannedScenario>> =
-            Arc::new(selection.scenarios.into_iter().map(|scenario| (scenario.number, scenario)).collect());
-        let context = context.clone();
-        Cucumber::<World, _, Vec<gherkin::Feature>, _, _, cli::Empty>::custom(
-            Ready,
-            cucumber::runner::Basic::default(),
-            failures.clone(),
-        )
-        .with_default_cli()
-        .steps(collection)
-        .max_concurrent_scenarios(self.jobs)
-        .before(move |_, _, scenario, world| {
-            let planned = number_of(scenario).and_then(|number| described.get(&number)).cloned();
-            let context = context.clone();
-            Box::pin(async move {
-                if let Some(planned) = planned {
-                    let drill = Drill::new(context, planned.number);
-                    drill.recorder().record(Occurrence::ScenarioStarted(planned.started));
-                    // Before any step: one that fails must not hide that a target was missed.
-                    planned.expectations.into_iter().for_each(|expectation| drill.expect(expectation));
-                    world.begin(drill);
-                }
-            })
-        })
-        .after(|_, _, _, finished, world| {
-            let failure = failure(finished);
-            Box::pin(async move {
-                if let Some(Ok(drill)) = world.map(World::drill) {
-                    if let Some(failure) = failure {
-                        drill.recorder().record(failure);
-                    }
-                    drill.close().await;
-                }
-            })
-        })
-        .run(selection.features)
-        .await;
-        Ok(())
+    }
+}
+
+/// How often a scenario can be repeated by this rule.
+fn most_trials(rule: Rule) -> u32 {
+    match rule {
+        Rule::Trials(trials) => trials,
+        Rule::Prove { level, decisions } => {
+            u32::try_from(SamplingPlan::new(level, decisions).most_trials()).unwrap_or(u32::MAX)
+        }
     }
 }
 
 /// The plans of all topologies, as scenarios change them; each once.
-fn plans(selection: &Selection) -> Vec<Plan> {
+fn plans(scenarios: &[PlannedScenario]) -> Vec<Plan> {
     let mut topologies: Vec<&Topology> = Vec::new();
-    for topology in &selection.topologies {
+    for topology in scenarios.iter().filter_map(|scenario| scenario.topology.as_deref()) {
         if !topologies.contains(&topology) {
             topologies.push(topology);
         }
@@ -380,35 +460,6 @@ fn warnings(plans: &[Plan]) -> BTreeSet<String> {
         plan.topology.warnings().into_iter().map(move |warning| format!("warning: topology {name}: {warning}"))
     };
     plans.iter().flat_map(told).collect()
-}
-
-/// What is recorded of a scenario that cucumber ended early. Only a step of the user's own that fails asserts
-/// something about the system under test; pgquake's steps record their failures themselves.
-fn failure(finished: &ScenarioFinished) -> Option<Occurrence> {
-    let not_carried_out =
-        |text: &str, message| Some(Occurrence::StepFailed { text: format!("({text})"), line: 0, message });
-    match finished {
-        ScenarioFinished::StepFailed(_, _, StepError::Panic(why)) if (**why).is::<Recorded>() => None,
-        ScenarioFinished::StepFailed(_, _, StepError::Panic(why)) => {
-            Some(Occurrence::AssertionFailed { message: panic_text(&**why) })
-        }
-        ScenarioFinished::StepFailed(_, _, error) => not_carried_out("a step", error.to_string()),
-        ScenarioFinished::BeforeHookFailed(why) => not_carried_out("the scenario's beginning", panic_text(&**why)),
-        ScenarioFinished::StepSkipped => not_carried_out("a step", "no step matches it".to_owned()),
-        ScenarioFinished::StepPassed => None,
-    }
-}
-
-/// Features that are parsed already.
-struct Ready;
-
-impl Parser<Vec<gherkin::Feature>> for Ready {
-    type Cli = cli::Empty;
-    type Output = stream::Iter<std::vec::IntoIter<cucumber::parser::Result<gherkin::Feature>>>;
-
-    fn parse(self, features: Vec<gherkin::Feature>, _cli: Self::Cli) -> Self::Output {
-        stream::iter(features.into_iter().map(Ok).collect::<Vec<_>>())
-    }
 }
 
 /// Removes whatever the run still has, twice if need be: a container that was just being made when the run ended
@@ -429,70 +480,4 @@ fn finish(folder: &RunFolder, interrupted: Option<Interrupted>) -> Result<RunRes
         Err(error) => (error.written.clone(), Some(error)),
     };
     Ok(RunResult { saved, interrupted, files, report_error })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{any::Any, sync::Mutex};
-
-    use cucumber::step::Context;
-    use futures::future::LocalBoxFuture;
-
-    use super::*;
-
-    static NOTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-    fn note<'a>(_world: &'a mut World, context: Context) -> LocalBoxFuture<'a, ()> {
-        Box::pin(async move { NOTED.lock().unwrap().push(context.step.value) })
-    }
-
-    const RULES: &str = "Feature: Ours\n  Background:\n    Given note the feature\n  Rule: First\n    Background:\n      \
-                         Given note the rule\n    Scenario: Within\n      Given note the scenario\n    \
-                         Scenario Outline: Rows\n      Given note <row>\n      Examples:\n        | row |\n        | a |\n";
-
-    /// In trials, too, and after both backgrounds.
-    #[tokio::test]
-    async fn steps_of_rules_are_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("rules.feature");
-        std::fs::write(&file, RULES).unwrap();
-        let steps = Collection::new().given(None, regex::Regex::new("^note .*$").unwrap(), note);
-        let narrow = Narrow { trials: 2, ..Narrow::default() };
-        let selection = feature_files::select(&[file], &narrow, &steps, &TopologySources::default()).unwrap();
-        let places: Vec<(u32, usize)> =
-            selection.scenarios.iter().map(|scenario| (scenario.number, scenario.started.line)).collect();
-        assert_eq!(places, [(1, 7), (2, 7), (3, 13), (4, 13)]);
-        let failures = Failures::default();
-        Cucumber::<World, _, Vec<gherkin::Feature>, _, _, cli::Empty>::custom(
-            Ready,
-            cucumber::runner::Basic::default(),
-            failures.clone(),
-        )
-        .with_default_cli()
-        .steps(steps)
-        .max_concurrent_scenarios(1)
-        .run(selection.features)
-        .await;
-        assert_eq!(failures.take(), [""; 0]);
-        let once = ["note the feature", "note the rule"];
-        let ran = NOTED.lock().unwrap();
-        for (trial, last) in ran.chunks(3).zip(["note the scenario", "note the scenario", "note a", "note a"]) {
-            assert_eq!(trial, [once[0], once[1], last]);
-        }
-        assert_eq!(ran.len(), 12);
-    }
-
-    #[test]
-    fn only_a_step_of_the_users_own_that_fails_is_a_failure_of_the_system() {
-        let panicked = |why: Arc<dyn Any + Send>| ScenarioFinished::StepFailed(None, None, StepError::Panic(why));
-        assert_eq!(failure(&panicked(Arc::new(Recorded))), None);
-        let own = failure(&panicked(Arc::new("node1 still leads".to_owned())));
-        assert_eq!(own, Some(Occurrence::AssertionFailed { message: "node1 still leads".to_owned() }));
-        let unknown = ScenarioFinished::StepFailed(None, None, StepError::NotFound);
-        let hook = ScenarioFinished::BeforeHookFailed(Arc::new("no memory"));
-        for finished in [unknown, hook, ScenarioFinished::StepSkipped] {
-            assert!(matches!(failure(&finished), Some(Occurrence::StepFailed { .. })), "{finished:?}");
-        }
-        assert_eq!(failure(&ScenarioFinished::StepPassed), None);
-    }
 }

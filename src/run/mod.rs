@@ -1,13 +1,19 @@
 //! A run: feature files in, a folder with evidence, verdict and report out. The only orchestrator.
 
 mod as_test;
+mod asked;
 mod feature_files;
 mod folder;
 mod harness;
 mod interrupt;
 mod progress;
+mod recipe;
+mod schedule;
+mod trials;
+mod under_way;
 mod writer;
 
+pub use asked::AskedError;
 pub use feature_files::{FeatureError, Mistake, PlannedScenario};
 pub use folder::FolderError;
 #[doc(hidden)]

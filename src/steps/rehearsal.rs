@@ -55,6 +55,8 @@ pub(crate) struct Rehearsed {
     pub expectations: Vec<Expectation>,
     /// The topology as the scenario changes it, if that is known.
     pub topology: Option<Topology>,
+    /// The name or path by which the scenario, or the command line, chose it.
+    pub topology_named: Option<String>,
 }
 
 /// Walks through a scenario's steps, those of its background first.
@@ -73,7 +75,9 @@ pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &Topo
         walk.something_runs();
     }
     let topology = walk.setup.topology().ok().cloned();
-    Rehearsed { wrong: walk.wrong, expectations: walk.expectations, topology }
+    let named = walk.named.clone();
+    let topology_named = sources.for_every_scenario.clone().or(named).filter(|_| topology.is_some());
+    Rehearsed { wrong: walk.wrong, expectations: walk.expectations, topology, topology_named }
 }
 
 /// More rows a second no client gets written one after the other.

@@ -169,6 +169,7 @@ pub fn run_started() -> RunStarted {
         machine: BTreeMap::new(),
         versions: BTreeMap::new(),
         arguments: Vec::new(),
+        ..RunStarted::unknown()
     }
 }
 
@@ -212,6 +213,7 @@ impl Happening<'_> {
                 control: course.control.map(str::to_owned),
                 trial: course.trial,
                 trials: course.trials,
+                begins_again: None,
             }),
         );
         for (check, measure, bound) in &course.expected {

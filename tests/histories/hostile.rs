@@ -143,7 +143,7 @@ fn judge_and_render(events: Vec<Event>, folder: &std::path::Path) {
     });
     events.into_iter().for_each(|event| judge.take(event));
     let verdict = judge.finish((&[], 0));
-    let input = ReportInput { verdict: &verdict, plans: &plans, records: &records, run: &RunStarted::unknown() };
+    let input = ReportInput { verdict: &verdict, plans: &plans, records: &records, runs: &[RunStarted::unknown()] };
     write_all(folder, &input).expect("every format is written");
 }
 

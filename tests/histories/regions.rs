@@ -214,6 +214,7 @@ impl Happening<'_> {
             control: None,
             trial: 1,
             trials: 1,
+            begins_again: None,
         };
         self.at(0, Occurrence::ScenarioStarted(started));
         let course = self.course;

@@ -40,10 +40,13 @@ pub struct Finding {
     pub target: Option<Bound>,
     /// Further measures: phases, rows, bytes.
     pub details: Vec<Measure>,
-    /// Ids of the documented claims that it bears on.
+    /// Ids of the claims that it bears on.
     pub claims: Vec<String>,
     /// `seq` of the events that show it.
     pub evidence: Vec<u64>,
+    /// It is judged over the trials of its scenario and not in this one alone. Filled in by the verdict.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over_trials: bool,
 }
 
 impl Measure {
@@ -66,6 +69,7 @@ impl Finding {
             details: Vec::new(),
             claims: Vec::new(),
             evidence: Vec::new(),
+            over_trials: false,
         }
     }
 

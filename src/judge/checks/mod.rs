@@ -56,6 +56,11 @@ pub enum Over {
 /// A finding names at most this many events of a kind: more of them show nothing new.
 const SHOWN_EVENTS: usize = 20;
 
+/// Every check by its name, with its measures: what the target of a claim may name.
+pub fn measures() -> Vec<(&'static str, &'static [&'static str])> {
+    ALL.iter().map(|check| (check.name, check.measures)).collect()
+}
+
 /// Every check, in the order in which reports show their findings: what the scenario is about, then whether it can be
 /// believed.
 pub const ALL: &[Check] = &[

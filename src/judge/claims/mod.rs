@@ -1,26 +1,35 @@
-//! The documented claims: what the reference documents promise, as data of the project.
+//! Claims: what is promised, as data. Those of the reference documents are the project's own and hold where nobody names
+//! others; a user's stand in a file of the user's.
 //!
 //! Topologies and scenarios name claims by their ids; the verdict says of each whether the findings confirm it,
 //! refute it or leave it undecided.
 
+mod file;
+
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::history::event::Bound;
 
-/// What a document promises.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub use file::{CheckMeasures, ClaimsError, schema};
+
+/// What is promised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// Stable: topologies, tags and reports use it.
+    /// Stable: topologies, tags (`@claim:ID`) and reports use it.
     pub id: String,
+    #[serde(default)]
     pub area: Area,
-    /// The documents that state it, by their first digits, with the place where that helps.
+    /// The documents that state it, with the place where that helps.
+    #[serde(default)]
     pub documents: Vec<String>,
-    /// The promise, in our words.
+    /// The promise, in a sentence.
     pub claim: String,
     /// What has to be measured to confirm or refute it.
+    #[serde(default)]
     pub measured_by: String,
     /// How it is judged where that is open to doubt, and what speaks against it beforehand.
     #[serde(default)]
@@ -31,12 +40,15 @@ pub struct Claim {
 }
 
 /// Sections of the certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Area {
     OneRegion,
     TwoRegions,
     Operations,
+    /// What a service has to keep, whatever its architecture.
+    #[default]
+    Objectives,
 }
 
 impl Area {
@@ -46,12 +58,13 @@ impl Area {
             Area::OneRegion => "Automatic failover in one region",
             Area::TwoRegions => "Two regions",
             Area::Operations => "Other architectures and operations",
+            Area::Objectives => "Service objectives",
         }
     }
 }
 
 /// The measure that decides a claim. A finding of that check keeps the claim if the bound holds for its value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimTarget {
     /// A row of the table of checks.
@@ -61,14 +74,15 @@ pub struct ClaimTarget {
     pub bound: Bound,
     /// What the claim is about: a trial in which none of these happened decides nothing.
     pub about: Vec<Subject>,
-    /// The share of failovers, from 0 to 1, that has to keep the bound. Then it is decided at 95 % confidence whether so
-    /// many do. `None`: the promise is universal, so one miss refutes it and no number of trials confirms it.
+    /// The share of failovers, above 0 and below 1, that has to keep the bound. Then exact bounds at 95 % confidence decide
+    /// whether so many do, or the plan of `run --prove`. `None`: the promise is universal, so one miss refutes it and no number
+    /// of trials confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
 }
 
 /// What can happen in a trial that claims are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// A fault took effect.
@@ -134,23 +148,58 @@ impl Subject {
     }
 }
 
-static CLAIMS: LazyLock<Vec<Claim>> = LazyLock::new(|| match parse() {
-    Ok(claims) => claims,
+/// The claims that a run is judged by, with the text that they were read from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claims {
+    rows: Vec<Claim>,
+    text: String,
+}
+
+/// The documented claims, as a file.
+const DOCUMENTED: &str = include_str!("claims.yaml");
+
+static CLAIMS: LazyLock<Claims> = LazyLock::new(|| match serde_saphyr::from_str(DOCUMENTED) {
+    Ok(rows) => Claims { rows, text: DOCUMENTED.to_owned() },
     Err(error) => unreachable!("claims.yaml is part of the program and a test parses it: {error}"),
 });
 
-/// Every claim, in the order of the certificate.
+/// The documented ones.
+impl Default for Claims {
+    fn default() -> Self {
+        Self::documented().clone()
+    }
+}
+
+impl Claims {
+    /// What the reference documents promise.
+    pub fn documented() -> &'static Self {
+        &CLAIMS
+    }
+
+    /// Every claim, in the order of the file.
+    pub fn all(&self) -> &[Claim] {
+        &self.rows
+    }
+
+    /// The claim with this id.
+    pub fn find(&self, id: &str) -> Option<&Claim> {
+        self.rows.iter().find(|claim| claim.id == id)
+    }
+
+    /// The text that they were read from, as it was.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Every documented claim, in the order of the certificate.
 pub fn all() -> &'static [Claim] {
-    &CLAIMS
+    Claims::documented().all()
 }
 
-/// The claim with this id.
+/// The documented claim with this id.
 pub fn find(id: &str) -> Option<&'static Claim> {
-    all().iter().find(|claim| claim.id == id)
-}
-
-fn parse() -> Result<Vec<Claim>, serde_saphyr::Error> {
-    serde_saphyr::from_str(include_str!("claims.yaml"))
+    Claims::documented().find(id)
 }
 
 #[cfg(test)]
@@ -161,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_file_parses() {
-        if let Err(error) = parse() {
+        if let Err(error) = serde_saphyr::from_str::<Vec<Claim>>(DOCUMENTED) {
             panic!("{error}");
         }
     }

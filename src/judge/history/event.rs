@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
+pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
 pub use super::runbook::RunbookStep;
 pub use crate::schema::SCHEMA;
-use crate::schema::{first_schema, is_first_schema};
-
-fn is_unknown(scenarios: &u32) -> bool {
-    *scenarios == 0
-}
 
 /// One line of the history. How it is read stands in [`super::line`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,6 +47,9 @@ pub enum Occurrence {
     ImagesReady {
         /// Versions of what runs in the containers, by package.
         versions: BTreeMap<String, String>,
+        /// The id of each image that was used, by its kind; empty in histories of schema 1 to 3.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        images: BTreeMap<String, String>,
     },
     RunEnded {
         /// Why the run ended before its scenarios did (a signal, a full disk), if it did.
@@ -57,6 +57,12 @@ pub enum Occurrence {
     },
     ScenarioStarted(ScenarioStarted),
     ScenarioEnded,
+    /// Before the first fault the machine was starved, so that the trial would have proven nothing: it is ended, and begun
+    /// again under another number.
+    StarvedBeforeFault {
+        /// How late the harness's own timers fired at worst since the steady state.
+        late_us: u64,
+    },
     /// A step of the scenario began; the report shows the text beside the events.
     StepStarted {
         text: String,
@@ -274,67 +280,6 @@ pub enum Occurrence {
 }
 }
 
-/// The first event of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RunStarted {
-    /// See [`SCHEMA`].
-    #[serde(default = "first_schema", skip_serializing_if = "is_first_schema")]
-    pub schema: u32,
-    /// The run's id, also the label of its containers.
-    pub run: String,
-    /// pgquake's version.
-    pub version: String,
-    /// The seed of every random choice in the run.
-    pub seed: u64,
-    /// The wall-clock time of `at_us` 0, as RFC 3339. The only wall-clock time in the history.
-    pub started_at: String,
-    /// The machine: cores, memory, kernel, engine version.
-    pub machine: BTreeMap<String, String>,
-    /// Versions of what runs in the containers, by package; those of [`Occurrence::ImagesReady`] come to these.
-    pub versions: BTreeMap<String, String>,
-    /// The command line, without anything secret.
-    pub arguments: Vec<String>,
-    /// How many scenarios (each trial counts) the run is to have, numbered from 1; 0 in histories of schema 1.
-    #[serde(default, skip_serializing_if = "is_unknown")]
-    pub scenarios: u32,
-}
-
-impl RunStarted {
-    /// In place of a beginning that can't be read.
-    pub fn unknown() -> Self {
-        Self {
-            schema: SCHEMA,
-            run: "unknown".to_owned(),
-            version: String::new(),
-            seed: 0,
-            started_at: String::new(),
-            machine: BTreeMap::new(),
-            versions: BTreeMap::new(),
-            arguments: Vec::new(),
-            scenarios: 0,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScenarioStarted {
-    pub feature: String,
-    pub name: String,
-    /// The feature file, as the user named it.
-    pub file: String,
-    pub line: usize,
-    pub tags: Vec<String>,
-    /// Claims from `@claim:ID` tags.
-    pub claims: Vec<String>,
-    /// The check from a `@control:CHECK` tag: the scenario passes only if exactly this check fails.
-    pub control: Option<String>,
-    /// Which trial of how many, counted from 1.
-    pub trial: u32,
-    pub trials: u32,
-}
-
 /// A target that a scenario states for a measure of a check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -350,7 +295,7 @@ pub struct Expectation {
 }
 
 /// What a measured value is held against.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     AtMost(f64),

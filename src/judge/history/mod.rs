@@ -8,6 +8,7 @@ pub mod event;
 mod line;
 pub mod reader;
 pub mod rows;
+mod run;
 mod runbook;
 
 pub use event::{Event, Occurrence};

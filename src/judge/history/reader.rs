@@ -261,7 +261,7 @@ mod tests {
                 .replace('\n', "");
         for line in [line.clone(), line.replace("\"run\":", "\"newer\":{},\"run\":")] {
             let error = read(line.as_bytes()).unwrap_err().to_string();
-            let wanted = "has schema 99, written by pgquake 7.1; this pgquake reads up to 3: use a newer one";
+            let wanted = "has schema 99, written by pgquake 7.1; this pgquake reads up to 4: use a newer one";
             assert!(error.contains(wanted), "{error}");
         }
     }

@@ -68,15 +68,10 @@ mod tests {
     fn the_first_screen_tells_each_scenario_in_a_line_before_claims_and_details() {
         let html = render(&sample::Run::many(16).input()).unwrap();
         let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} is missing"));
-        let places = [
-            "class=\"banner",
-            "<h2>Scenarios</h2>",
-            "<h2>Documented claims</h2>",
-            "class=\"scenario\"",
-            "<h2>The run</h2>",
-        ];
+        let places =
+            ["class=\"banner", "<h2>Scenarios</h2>", "<h2>Claims</h2>", "class=\"scenario\"", "<h2>The run</h2>"];
         assert!(places.map(at).is_sorted(), "{:?}", places.map(at));
-        let overview = &html[at("<h2>Scenarios</h2>")..at("<h2>Documented claims</h2>")];
+        let overview = &html[at("<h2>Scenarios</h2>")..at("<h2>Claims</h2>")];
         assert_eq!(overview.matches("href=\"#scenario-").count(), 16);
         assert!(overview.contains("could not be carried out") && !overview.contains("INFO: no action"), "no logs here");
     }

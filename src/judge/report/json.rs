@@ -25,6 +25,9 @@ struct Report<'a> {
     schema_version: u32,
     /// Run, seed, machine, versions and command line.
     run: &'a RunStarted,
+    /// Each run, where several are judged as one; a scenario names the one that it is of.
+    #[serde(skip_serializing_if = "<[RunStarted]>::is_empty")]
+    runs: &'a [RunStarted],
     topologies: Vec<TopologyFacts<'a>>,
     /// `outcome`, `doubts`, `scenarios` (one for each trial, with `findings` and `failovers`), `groups` (statistics
     /// over the trials of a scenario) and `claims`.
@@ -56,8 +59,9 @@ impl<'a> TopologyFacts<'a> {
 
 fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
     let topologies: Result<_, serde_json::Error> = input.topologies().into_iter().map(TopologyFacts::new).collect();
-    let report =
-        Report { schema_version: SCHEMA_VERSION, run: input.run, topologies: topologies?, verdict: input.verdict };
+    let runs = if input.runs.len() > 1 { input.runs } else { &[] };
+    let (run, verdict) = (input.run(), input.verdict);
+    let report = Report { schema_version: SCHEMA_VERSION, run, runs, topologies: topologies?, verdict };
     let mut text = serde_json::to_string_pretty(&report)?;
     text.push('\n');
     Ok(text)

@@ -27,12 +27,39 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
             suites.push(suite);
         }
     }
+    suites.extend(proofs(input));
     if let Some(suite) = doubts(input) {
         suites.push(suite);
     }
-    let mut report = Report::new(format!("pgquake {}", input.run.run));
+    let mut report = Report::new(format!("pgquake {}", input.run().run));
     report.add_test_suites(suites);
     Ok(report.to_string()?)
+}
+
+/// What the trials decide over all of them: a case for each claim of each scenario.
+fn proofs(input: &ReportInput<'_>) -> Option<TestSuite> {
+    let mut suite = TestSuite::new("over the trials");
+    let proofs = input.verdict.groups.iter().flat_map(|group| group.proofs.iter().map(move |proof| (group, proof)));
+    for (group, proof) in proofs {
+        let status = match non_success(proof.outcome()) {
+            None => TestCaseStatus::success(),
+            Some((kind, name)) => {
+                let mut status = TestCaseStatus::non_success(kind);
+                status.set_type(name).set_message(proof.in_words()).set_description(&proof.plan);
+                status
+            }
+        };
+        suite.add_test_case(TestCase::new(format!("{}: {} at {}", group.name, proof.claim, proof.level), status));
+    }
+    (!suite.test_cases.is_empty()).then_some(suite)
+}
+
+fn non_success(outcome: Outcome) -> Option<(NonSuccessKind, &'static str)> {
+    match outcome {
+        Outcome::Pass => None,
+        Outcome::Fail => Some((NonSuccessKind::Failure, "fail")),
+        Outcome::Inconclusive => Some((NonSuccessKind::Error, "inconclusive")),
+    }
 }
 
 /// What makes the run itself inconclusive is an error of its own: CI must not take the rest for everything.
@@ -48,12 +75,7 @@ fn doubts(input: &ReportInput<'_>) -> Option<TestSuite> {
 }
 
 fn test_case(scenario: &ScenarioVerdict) -> TestCase {
-    let kind = match scenario.outcome {
-        Outcome::Pass => None,
-        Outcome::Fail => Some((NonSuccessKind::Failure, "fail")),
-        Outcome::Inconclusive => Some((NonSuccessKind::Error, "inconclusive")),
-    };
-    let status = match kind {
+    let status = match non_success(scenario.outcome) {
         None => TestCaseStatus::success(),
         Some((kind, name)) => {
             let mut status = TestCaseStatus::non_success(kind);

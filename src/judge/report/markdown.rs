@@ -39,13 +39,13 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
                 text(&claim.trials),
             ]
         });
-        out.push_str("\n### Documented claims\n\n");
+        out.push_str("\n### Claims\n\n");
         table(&mut out, &["verdict", "claim", "what is promised", "target", "measured", "trials"], rows.collect());
     }
     for block in &page.scenarios {
         scenario(&mut out, block);
     }
-    let command = super::page::command(input.run);
+    let command = super::page::command(input.run());
     let repeat = if command.is_empty() { String::new() } else { format!(". To repeat: {}", code(&command)) };
     let _ = writeln!(out, "\n<sub>{}{repeat}</sub>", text(&page.subline));
     Ok(out)
@@ -55,6 +55,9 @@ fn scenario(out: &mut String, block: &ScenarioBlock) {
     let _ = writeln!(out, "\n#### {}\n\n{}", text(&block.name), code(&block.place));
     if !block.control.is_empty() {
         let _ = writeln!(out, "\n{}", text(&block.control));
+    }
+    for proof in &block.proofs {
+        let _ = writeln!(out, "\n**{}** {}: {}", proof.verdict, text(&proof.claim), text(&proof.told));
     }
     if block.trial_count > 1 {
         trials(out, block);

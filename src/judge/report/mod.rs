@@ -24,6 +24,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use crate::{history::event::RunStarted, plan::Plan, verdict::RunVerdict};
@@ -36,10 +37,17 @@ pub struct ReportInput<'a> {
     pub plans: &'a BTreeMap<u32, Plan>,
     /// What is shown of each scenario's events, by its number.
     pub records: &'a BTreeMap<u32, ScenarioRecord>,
-    pub run: &'a RunStarted,
+    /// How the run began; of several that are one, each.
+    pub runs: &'a [RunStarted],
 }
 
 impl ReportInput<'_> {
+    /// How the run began, of several the first.
+    fn run(&self) -> &RunStarted {
+        static UNKNOWN: LazyLock<RunStarted> = LazyLock::new(RunStarted::unknown);
+        self.runs.first().unwrap_or(&UNKNOWN)
+    }
+
     /// One plan of each topology that the run used, in the order of their names.
     fn topologies(&self) -> Vec<&Plan> {
         let by_name: BTreeMap<_, _> = self.plans.values().map(|plan| (plan.topology.name.as_str(), plan)).collect();

@@ -22,7 +22,7 @@ pub fn summary(input: &ReportInput<'_>, html: Option<&Path>, plain: bool) -> Str
         scenario(&mut out, block, paint);
     }
     if !page.claims.is_empty() {
-        let _ = writeln!(out, "{}", paint.bold("documented claims"));
+        let _ = writeln!(out, "{}", paint.bold("claims"));
         let widest = page.claims.iter().map(|claim| claim.id.chars().count()).max().unwrap_or(0);
         for claim in &page.claims {
             let _ = writeln!(
@@ -55,6 +55,9 @@ fn scenario(out: &mut String, block: &ScenarioBlock, paint: Paint) {
     // With several trials the one that asks most to be looked at stands for the others.
     if let Some(trial) = block.trials.iter().find(|trial| trial.shown) {
         one_trial(out, trial, block.trial_count > 1, paint);
+    }
+    for proof in &block.proofs {
+        let _ = writeln!(out, "  {} {}: {}", paint.word(proof.verdict), proof.claim, proof.told);
     }
     if block.trial_count > 1 {
         for row in &block.main_statistics {

@@ -133,13 +133,13 @@ impl Topology {
     /// Whether the settings keep the rules that several of them share. Scenarios set one after the other, so this is
     /// asked when all are set.
     pub fn settings_go_together(&self) -> Result<(), SettingError> {
-        let shared = validate::problems(self, None).into_iter().find(|problem| problem.paths.len() > 1);
+        let shared = validate::problems(self, None, None).into_iter().find(|problem| problem.paths.len() > 1);
         shared.map_or(Ok(()), |problem| Err(SettingError::Together(in_words(problem))))
     }
 
     /// Why a setting can't be used, whatever the others are.
     fn takes_each_setting(&self) -> Result<(), String> {
-        let own = validate::problems(self, None).into_iter().find(|problem| problem.paths.len() == 1);
+        let own = validate::problems(self, None, None).into_iter().find(|problem| problem.paths.len() == 1);
         own.map_or(Ok(()), |problem| Err(in_words(problem)))
     }
 }

@@ -1,11 +1,11 @@
 //! What is wrong with a topology, said so that a person can mend it.
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf};
 
-use miette::{Diagnostic, NamedSource, SourceSpan};
+use miette::Diagnostic;
 use thiserror::Error;
 
-use super::position::Place;
+pub use crate::yaml::Mistake;
 
 /// Why a topology could not be loaded. As a miette diagnostic it shows the lines in question; as plain text it
 /// names file, line and column.
@@ -39,48 +39,6 @@ pub enum TopologyError {
         mistakes: Vec<Mistake>,
     },
 }
-
-/// One mistake in a topology file.
-#[derive(Debug, Diagnostic)]
-pub struct Mistake {
-    /// What is wrong, naming the thing.
-    pub message: String,
-    /// The file, as the user named it.
-    pub source_name: String,
-    /// Counted from 1.
-    pub line: usize,
-    /// Counted from 1, in characters.
-    pub column: usize,
-    /// What was probably meant, or what is expected instead.
-    #[help]
-    pub help: Option<String>,
-    #[source_code]
-    text: NamedSource<Arc<str>>,
-    #[label("here")]
-    span: SourceSpan,
-}
-
-impl Mistake {
-    pub(super) fn new(source_name: &str, text: &Arc<str>, place: Place, message: String, help: Option<String>) -> Self {
-        Self {
-            message,
-            source_name: source_name.to_owned(),
-            line: place.line,
-            column: place.column,
-            help,
-            text: NamedSource::new(source_name, Arc::clone(text)).with_language("yaml"),
-            span: (place.offset, place.length).into(),
-        }
-    }
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}:{}: {}", self.source_name, self.line, self.column, self.message)
-    }
-}
-
-impl std::error::Error for Mistake {}
 
 impl TopologyError {
     /// The error for these mistakes, or `None` if there are none.

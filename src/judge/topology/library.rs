@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Topology, TopologyError, parse};
-use crate::suggestion::{did_you_mean, nearest};
+use super::{Topology, TopologyError, parse::parse_with};
+use crate::{
+    claims::Claims,
+    suggestion::{did_you_mean, nearest},
+};
 
 /// The built-in topologies, so that a user's own crate has them too: name and text.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -33,15 +36,29 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 /// No such topology (the help lists the known ones and the one probably meant), a file that can't be read, or what
 /// is wrong with it, by line and column.
 pub fn load(name_or_path: &str, folders: &[PathBuf]) -> Result<Topology, TopologyError> {
+    load_with(name_or_path, folders, Claims::documented())
+}
+
+/// The same, where a topology may name these claims beside the documented ones.
+pub fn load_with(name_or_path: &str, folders: &[PathBuf], claims: &Claims) -> Result<Topology, TopologyError> {
+    let (source_name, text) = text(name_or_path, folders)?;
+    parse_with(&source_name, &text, claims)
+}
+
+/// The text of a topology, and the name of its file; see [`load`].
+///
+/// # Errors
+/// No such topology, or a file that can't be read.
+pub fn text(name_or_path: &str, folders: &[PathBuf]) -> Result<(String, String), TopologyError> {
     if is_path(name_or_path) {
-        return load_file(Path::new(name_or_path));
+        return text_of(Path::new(name_or_path));
     }
     let file_name = format!("{name_or_path}.yaml");
     if let Some(file) = folders.iter().map(|folder| folder.join(&file_name)).find(|file| file.is_file()) {
-        return load_file(&file);
+        return text_of(&file);
     }
     match BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-        Some((name, text)) => parse(&format!("topologies/{name}.yaml"), text),
+        Some((name, text)) => Ok((format!("topologies/{name}.yaml"), (*text).to_owned())),
         None => Err(unknown(name_or_path, folders)),
     }
 }
@@ -51,11 +68,11 @@ fn is_path(name_or_path: &str) -> bool {
     name_or_path.contains(['/', '\\']) || name_or_path.ends_with(".yaml") || name_or_path.ends_with(".yml")
 }
 
-fn load_file(file: &Path) -> Result<Topology, TopologyError> {
+fn text_of(file: &Path) -> Result<(String, String), TopologyError> {
     // A device may have no end, and a pipe no beginning.
     let is_other = fs::metadata(file).is_ok_and(|found| !found.is_file());
     match if is_other { Err(io::Error::other("it is no file")) } else { fs::read_to_string(file) } {
-        Ok(text) => parse(&file.display().to_string(), &text),
+        Ok(text) => Ok((file.display().to_string(), text)),
         Err(cause) => Err(TopologyError::Unreadable { help: unreadable_help(file, &cause), path: file.into(), cause }),
     }
 }
@@ -101,6 +118,7 @@ pub struct Summary {
 
 /// Every topology that [`load`] finds by name, sorted by name.
 pub fn known(folders: &[PathBuf]) -> Vec<Summary> {
+    let claims = Claims::documented();
     let mut places: BTreeMap<String, Option<PathBuf>> =
         BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), None)).collect();
     // The first folder that has a name wins, as in `load`.
@@ -111,7 +129,8 @@ pub fn known(folders: &[PathBuf]) -> Vec<Summary> {
         }
     }
     let describe = |(name, file): (String, Option<PathBuf>)| {
-        let loaded = file.as_deref().map_or_else(|| load(&name, &[]), load_file);
+        let text = file.as_deref().map_or_else(|| text(&name, &[]), text_of);
+        let loaded = text.and_then(|(source_name, text)| parse_with(&source_name, &text, claims));
         Summary { name, file, description: loaded.map(|topology| topology.description) }
     };
     places.into_iter().map(describe).collect()

@@ -13,7 +13,6 @@ mod links;
 mod names;
 mod parse;
 mod placed;
-mod position;
 pub use crate::services::postgresql;
 mod schema;
 mod validate;
@@ -22,7 +21,7 @@ mod warnings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::services::service;
+use crate::{services::service, yaml::position};
 
 pub use crate::services::{
     EtcdSettings, HaproxySettings, Instance, PatroniSettings, PostgresqlSettings, PowerdnsSettings, Serves,
@@ -32,7 +31,7 @@ pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
 pub use endpoints::{Endpoint, Endpoints, NamedEndpoint, READ, WRITE};
 pub use error::{Mistake, TopologyError};
-pub use library::{BUILT_IN, Summary, known, load};
+pub use library::{BUILT_IN, Summary, known, load, load_with, text};
 pub use links::{Link, RegionLink};
 pub use names::{Answer, GlobalName};
 pub use parse::parse;
@@ -69,7 +68,7 @@ pub struct Topology {
     /// What services are started with so that a scenario can break it later.
     #[serde(default, skip_serializing_if = "Prepare::is_nothing")]
     pub prepare: Prepare,
-    /// Ids of the documented claims that bear on this topology (`pgquake list claims`).
+    /// Ids of the claims that bear on this topology: documented ones (`pgquake list claims`) or those of the claims file.
     #[serde(default)]
     pub claims: Vec<String>,
 }

@@ -10,7 +10,10 @@ use super::{
     position::{Path, Place, Positions, Step, spoken, steps},
     validate::{Problem, problems},
 };
-use crate::suggestion::{did_you_mean, nearest};
+use crate::{
+    claims::Claims,
+    suggestion::{did_you_mean, nearest},
+};
 
 /// Reads a topology from YAML and checks it.
 ///
@@ -20,6 +23,11 @@ use crate::suggestion::{did_you_mean, nearest};
 /// What is wrong with the text, with lines and columns: one mistake if it is not what the format allows, every
 /// mistake if it is but makes no sense.
 pub fn parse(source_name: &str, text: &str) -> Result<Topology, TopologyError> {
+    parse_with(source_name, text, Claims::documented())
+}
+
+/// The same, where a topology may name these claims beside the documented ones.
+pub(super) fn parse_with(source_name: &str, text: &str, claims: &Claims) -> Result<Topology, TopologyError> {
     let shared: Arc<str> = Arc::from(text);
     let mistake = |place, message, help| Mistake::new(source_name, &shared, place, message, help);
     let found = match serde_saphyr::from_str::<Topology>(text) {
@@ -32,7 +40,7 @@ pub fn parse(source_name: &str, text: &str) -> Result<Topology, TopologyError> {
                 let place = Place::start(text);
                 TopologyError::Mistake(Box::new(mistake(place, error.to_string(), None)))
             })?;
-            let mistakes: Vec<_> = problems(&topology, file_stem(source_name))
+            let mistakes: Vec<_> = problems(&topology, file_stem(source_name), Some(claims))
                 .into_iter()
                 .map(|problem| mistake(place_of(text, &positions, &problem), problem.message, problem.help))
                 .collect();

@@ -14,7 +14,7 @@ use super::{
     position::{Path, Step, steps},
 };
 use crate::{
-    claims,
+    claims::Claims,
     services::{ALL as SERVICES, Broken, service},
     suggestion::{did_you_mean, nearest},
 };
@@ -53,8 +53,9 @@ impl Problem {
     }
 }
 
-/// Everything that is wrong with a topology. `file_stem` is the name that its file gives it.
-pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Problem> {
+/// Everything that is wrong with a topology. `file_stem` is the name that its file gives it; `claims` are those that it may
+/// name beside the documented ones, `None`: that was checked when it was read.
+pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Option<&Claims>) -> Vec<Problem> {
     let mut problems = Vec::new();
     own_name(topology, file_stem, &mut problems);
     regions(topology, &mut problems);
@@ -67,7 +68,9 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>) -> Vec<Prob
     names::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
-    claimed(topology, &mut problems);
+    if let Some(claims) = claims {
+        claimed(topology, claims, &mut problems);
+    }
     problems
 }
 
@@ -201,12 +204,13 @@ fn settings(topology: &Topology, problems: &mut Vec<Problem>) {
         .extend(services::broken_rules(topology).into_iter().map(|(above, broken)| Problem::of_rule(&above, broken)));
 }
 
-fn claimed(topology: &Topology, problems: &mut Vec<Problem>) {
+fn claimed(topology: &Topology, own: &Claims, problems: &mut Vec<Problem>) {
+    let known = || own.all().iter().chain(Claims::documented().all()).map(|claim| claim.id.as_str());
     let mut seen = BTreeSet::new();
     for (index, id) in topology.claims.iter().enumerate() {
         let path = steps!["claims", index];
-        if claims::find(id).is_none() {
-            let meant = nearest(id, claims::all().iter().map(|claim| claim.id.as_str()));
+        if !known().any(|other| other == id) {
+            let meant = nearest(id, known());
             let question = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
             let help = format!("{question}`pgquake list claims` shows every claim");
             problems.push(Problem::at(path, format!("no claim has the id `{id}`")).help(help));

@@ -1,26 +1,21 @@
-//! The documented claims, over all trials that bear on them.
+//! Claims, over all trials that bear on them.
 
 use super::{
-    ClaimState, ClaimTrial, ClaimVerdict, ScenarioVerdict, Statistics, TrialValue,
-    bounds::{self, CONFIDENCE, at_least_in_words as percent},
-    planned,
-    statistics::{longest, measured, values},
+    ClaimState, ClaimTrial, ClaimVerdict, Proof, ScenarioGroup, ScenarioVerdict, Statistics, TrialValue,
+    figures::{longest, measured, values},
+    planned::Trials,
+    sound,
 };
 use crate::{
-    checks::{
-        Finding, Outcome, data_loss, faults_took_effect, harness_was_sound, load_was_real, ran_to_the_end,
-        recovery_time, single_writer,
-    },
-    claims::{self, Claim, ClaimTarget},
-    history::event::{Bound, ScenarioStarted},
+    checks::{Finding, Outcome, data_loss, harness_was_sound, ran_to_the_end, recovery_time, single_writer},
+    claims::{Claim, ClaimTarget, Claims},
+    history::event::{Bound, Rule, ScenarioStarted},
+    statistics::bounds::{self, CONFIDENCE, at_least_in_words as percent},
 };
 
-/// Without these a trial proves nothing, neither for a claim nor against it.
-const SOUND: &[&str] = &[faults_took_effect::CHECK.name, harness_was_sound::CHECK.name, load_was_real::CHECK.name];
-
 /// Names on each finding the scenario's claims that it bears on.
-pub(super) fn bind(scenario: &ScenarioStarted, findings: &mut [Finding]) {
-    for claim in scenario.claims.iter().filter_map(|id| claims::find(id)) {
+pub(super) fn bind(claims: &Claims, scenario: &ScenarioStarted, findings: &mut [Finding]) {
+    for claim in scenario.claims.iter().filter_map(|id| claims.find(id)) {
         let Some(target) = &claim.target else { continue };
         for finding in findings.iter_mut().filter(|finding| finding.check == target.check) {
             finding.claims.push(claim.id.clone());
@@ -29,30 +24,56 @@ pub(super) fn bind(scenario: &ScenarioStarted, findings: &mut [Finding]) {
 }
 
 /// Claims that scenarios name and that don't exist, as doubts.
-pub(super) fn unknown(scenarios: &[ScenarioVerdict]) -> Vec<String> {
+pub(super) fn unknown(claims: &Claims, scenarios: &[ScenarioVerdict]) -> Vec<String> {
     let named = scenarios.iter().filter_map(|verdict| verdict.scenario.as_ref()).flat_map(|scenario| &scenario.claims);
-    let mut unknown: Vec<&String> = named.filter(|id| claims::find(id).is_none()).collect();
+    let mut unknown: Vec<&String> = named.filter(|id| claims.find(id).is_none()).collect();
     unknown.sort();
     unknown.dedup();
     unknown.into_iter().map(|id| format!("there is no claim {id}")).collect()
 }
 
 /// Each claim that a scenario names, in the order of the certificate.
-pub(super) fn judge(scenarios: &[ScenarioVerdict]) -> Vec<ClaimVerdict> {
+pub(super) fn judge(
+    claims: &Claims,
+    scenarios: &[ScenarioVerdict],
+    groups: &[ScenarioGroup],
+    rule: Option<Rule>,
+    planned: Trials,
+) -> Vec<ClaimVerdict> {
     let bears = |verdict: &&ScenarioVerdict, claim: &Claim| {
         verdict.scenario.as_ref().is_some_and(|scenario| scenario.claims.contains(&claim.id))
     };
     let mut judged = Vec::new();
-    for claim in claims::all() {
+    for claim in claims.all() {
         let trials: Vec<&ScenarioVerdict> = scenarios.iter().filter(|verdict| bears(verdict, claim)).collect();
         if !trials.is_empty() {
-            judged.push(judge_one(claim, &trials));
+            let proofs: Vec<&Proof> =
+                groups.iter().flat_map(|group| &group.proofs).filter(|proof| proof.claim == claim.id).collect();
+            let judged_one = judge_one(claim, &trials, planned);
+            judged.push(match rule {
+                Some(Rule::Prove { decisions, .. }) if !proofs.is_empty() => by_plan(judged_one, &proofs, decisions),
+                _ => judged_one,
+            });
         }
     }
     judged
 }
 
-fn judge_one(claim: &Claim, scenarios: &[&ScenarioVerdict]) -> ClaimVerdict {
+/// The claim as the plan decides it: refuted where one scenario refutes it, and confirmed where every scenario confirms it.
+fn by_plan(judged: ClaimVerdict, proofs: &[&Proof], decisions: u32) -> ClaimVerdict {
+    let is = |state: ClaimState| move |proof: &&&Proof| proof.state == state;
+    let state = match proofs {
+        _ if proofs.iter().any(|proof| is(ClaimState::Refuted)(&proof)) => ClaimState::Refuted,
+        _ if proofs.iter().all(|proof| is(ClaimState::Confirmed)(&proof)) => ClaimState::Confirmed,
+        _ => ClaimState::Undecided,
+    };
+    let told: Vec<String> = proofs.iter().map(|proof| proof.in_words()).collect();
+    let held = if decisions > 1 { format!("with {decisions} decisions jointly") } else { "per claim".to_owned() };
+    let figures = judged.statistics.as_ref().and_then(figures_in_words).unwrap_or_default();
+    ClaimVerdict { state, summary: format!("{} ({held}){figures}", told.join("; ")), ..judged }
+}
+
+fn judge_one(claim: &Claim, scenarios: &[&ScenarioVerdict], planned: Trials) -> ClaimVerdict {
     let Some(target) = &claim.target else {
         let summary = "undecided: no check measures it yet".to_owned();
         let state = ClaimState::Undecided;
@@ -61,11 +82,12 @@ fn judge_one(claim: &Claim, scenarios: &[&ScenarioVerdict]) -> ClaimVerdict {
     let tried: Vec<(ClaimTrial, Option<TrialValue>)> =
         scenarios.iter().map(|verdict| try_one(target, verdict)).collect();
     let (trials, values): (Vec<_>, Vec<_>) = tried.into_iter().unzip();
-    let never_began = planned::never_began(scenarios);
-    let tally = Tally::of(&trials).without_proof(never_began).doubting(planned::surplus(scenarios));
+    let never_began = planned.never_began(scenarios);
+    let tally = Tally::of(&trials).without_proof(never_began).doubting(planned.surplus(scenarios));
     let state = tally.state(target.share);
     let statistics = Statistics::of(&target.measure, None, values.into_iter().flatten().collect());
-    let summary = summary(target, &tally, never_began, statistics.as_ref());
+    let absent = absent_in_words(never_began, planned);
+    let summary = summary(target, &tally, never_began, &absent, statistics.as_ref());
     ClaimVerdict { claim: claim.clone(), state, summary, trials, statistics }
 }
 
@@ -129,13 +151,17 @@ impl Tally {
 }
 
 /// What one trial says of a claim, and its value for the figures: of trials that were about it and sound.
-fn try_one(target: &ClaimTarget, verdict: &ScenarioVerdict) -> (ClaimTrial, Option<TrialValue>) {
+pub(super) fn try_one(target: &ClaimTarget, verdict: &ScenarioVerdict) -> (ClaimTrial, Option<TrialValue>) {
     let about = target.about.iter().any(|subject| verdict.happened.contains(subject));
     let values = values(verdict, &target.check, &target.measure);
     let doubted = |check: &str| {
         verdict.findings.iter().any(|finding| finding.check == check && finding.outcome == Outcome::Inconclusive)
     };
-    let sound = about && !SOUND.iter().any(|check| doubted(check));
+    let sound = about
+        && !verdict
+            .findings
+            .iter()
+            .any(|finding| sound::decides(&finding.check) && finding.outcome == Outcome::Inconclusive);
     let whole = ![ran_to_the_end::CHECK.name, super::VERDICT, &target.check].into_iter().any(doubted);
     let error_ms = error_ms(target, verdict);
     let said: Vec<Option<bool>> = values.iter().map(|value| keeps(value, target.bound, error_ms)).collect();
@@ -194,13 +220,18 @@ fn error_ms(target: &ClaimTarget, verdict: &ScenarioVerdict) -> f64 {
     if is_time { late.fold(0.0, f64::max) } else { -1.0 }
 }
 
-fn summary(target: &ClaimTarget, tally: &Tally, never_began: u64, statistics: Option<&Statistics>) -> String {
+fn summary(
+    target: &ClaimTarget,
+    tally: &Tally,
+    never_began: u64,
+    absent: &str,
+    statistics: Option<&Statistics>,
+) -> String {
     let Tally { kept, missed, unproven } = *tally;
     let all = tally.all();
     if all == never_began {
         let subjects: Vec<&str> = target.about.iter().map(|subject| subject.words()).collect();
-        return format!("no trial was about it: in none there was {}", subjects.join(" or "))
-            + &absent_in_words(never_began);
+        return format!("no trial was about it: in none there was {}", subjects.join(" or ")) + absent;
     }
     let confidence = percent(CONFIDENCE);
     let kept_at_least = percent(tally.kept_at_least());
@@ -208,7 +239,7 @@ fn summary(target: &ClaimTarget, tally: &Tally, never_began: u64, statistics: Op
         0 => String::new(),
         1 => ", and one proves nothing".to_owned(),
         more => format!(", and {more} prove nothing"),
-    } + &absent_in_words(never_began);
+    } + absent;
     let told = if missed > 0 {
         let least = percent(tally.missed_at_least());
         let most = bounds::at_most_in_words(1.0 - tally.kept_at_least());
@@ -219,16 +250,20 @@ fn summary(target: &ClaimTarget, tally: &Tally, never_began: u64, statistics: Op
         format!("kept in {kept} of {all}{nothing}: at least {kept_at_least} at {confidence} confidence")
     };
     let asked = target.share.map(|share| format!("; {} is asked for", percent(share))).unwrap_or_default();
-    let figures = statistics.filter(|figures| figures.trials.len() > 1).map(|figures| {
-        let [least, middle, most, p95] = [figures.least(), figures.middle(), figures.most(), figures.p95()];
-        format!("; minimum {least}, median {middle}, maximum {most}; 95th percentile {p95}")
-    });
-    told + &asked + &figures.unwrap_or_default()
+    told + &asked + &statistics.and_then(figures_in_words).unwrap_or_default()
 }
 
-fn absent_in_words(never_began: u64) -> String {
+/// The figures of several trials.
+fn figures_in_words(figures: &Statistics) -> Option<String> {
+    let [least, middle, most, p95] = [figures.least(), figures.middle(), figures.most(), figures.p95()];
+    let told = format!("; minimum {least}, median {middle}, maximum {most}; 95th percentile {p95}");
+    (figures.trials.len() > 1).then_some(told)
+}
+
+fn absent_in_words(never_began: u64, planned: Trials) -> String {
     match never_began {
         0 => String::new(),
+        more if planned == Trials::OfOneShard => format!(" ({more} are of other shards, or never began)"),
         1 => " (one trial never began)".to_owned(),
         more => format!(" ({more} trials never began)"),
     }

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ScenarioVerdict, VERDICT};
+use super::{BegunAgain, ScenarioGroup, ScenarioVerdict, VERDICT};
 use crate::{
     checks::{Finding, Outcome},
-    history::{Event, Occurrence, event::RunStarted},
+    history::{
+        Event, Occurrence,
+        event::{Rule, RunStarted},
+    },
 };
 
 /// The schema of histories from which on a run says how many scenarios it is to have.
@@ -14,41 +17,74 @@ const COUNTED_SINCE: u32 = 2;
 /// Names of what is missing that one doubt tells.
 const TOLD: usize = 10;
 
-/// Scenarios and trials that the run was to have and of which the history holds nothing, and trials that it holds twice.
-pub(super) fn missing(run: Option<&RunStarted>, scenarios: &[ScenarioVerdict]) -> Vec<String> {
-    let planned = run.map_or(0, |run| run.scenarios);
-    let there: BTreeSet<u32> =
-        scenarios.iter().filter(|verdict| verdict.scenario.is_some()).map(|verdict| verdict.number).collect();
+/// Scenarios that the run was to have and of which the history holds nothing, and numbers that it was not to have. A trial
+/// that was begun again stands under the number that it had at first.
+pub(super) fn missing(run: Option<&RunStarted>, scenarios: &[ScenarioVerdict], again: &[BegunAgain]) -> Vec<String> {
+    let Some(run) = run else { return Vec::new() };
     let mut doubts = Vec::new();
-    if planned == 0 && run.is_some_and(|run| run.schema >= COUNTED_SINCE) {
+    if run.scenarios == 0 && run.schema >= COUNTED_SINCE {
         doubts.push("the run does not say how many scenarios it was to have".to_owned());
     }
-    let (absent, count) = absent(&there, planned);
-    if count > 0 {
-        doubts.push(format!(
-            "the run was to have {planned} scenarios, and {} never began",
-            listed("number", absent, count)
-        ));
+    if run.scenarios == 0 {
+        return doubts;
     }
-    if let Some(beyond) = there.iter().find(|number| planned > 0 && **number > planned) {
-        doubts.push(format!("the run was to have {planned} scenarios, and the history holds a number {beyond}"));
+    let planned = run.planned_numbers();
+    let is_planned = |number: u32| planned.iter().any(|(first, last)| (*first..=*last).contains(&number));
+    let began = scenarios.iter().filter(|verdict| verdict.scenario.is_some()).map(|verdict| verdict.number);
+    let there: BTreeSet<u32> = began.map(|number| at_first(number, again)).collect();
+    let count = run.scenarios;
+    // Under a plan nobody knows before how many there will be; a gap among those that are there is found by their trials.
+    if !matches!(run.rule, Some(Rule::Prove { .. })) {
+        let mut absent =
+            planned.iter().flat_map(|(first, last)| *first..=*last).filter(|number| !there.contains(number));
+        let named: Vec<u32> = absent.by_ref().take(TOLD).collect();
+        if !named.is_empty() {
+            let all = named.len() + absent.count();
+            doubts.push(format!(
+                "the run was to have {count} scenarios, and {} never began",
+                listed("number", named, all)
+            ));
+        }
     }
-    doubts.extend(trials(scenarios));
+    if let Some(beyond) = there.iter().find(|number| !is_planned(**number)) {
+        doubts.push(format!("the run was to have {count} scenarios, and the history holds a number {beyond}"));
+    }
     doubts
+}
+
+/// The number that a scenario had before it was begun again.
+fn at_first(number: u32, again: &[BegunAgain]) -> u32 {
+    let mut first = number;
+    // As often as there are repeats: a circle is none.
+    for _ in again {
+        first = again.iter().find(|own| own.again == first).map_or(first, |own| own.scenario);
+    }
+    first
+}
+
+/// A run that set out to prove, with scenarios that bear on nothing that can be proven.
+pub(super) fn nothing_to_prove(rule: Option<Rule>, groups: &[ScenarioGroup]) -> Vec<String> {
+    if !matches!(rule, Some(Rule::Prove { .. })) {
+        return Vec::new();
+    }
+    let without = groups.iter().filter(|group| group.proofs.is_empty());
+    without
+        .map(|group| format!("the run was to prove a share, and {:?} bears on no claim that has one", group.name))
+        .collect()
 }
 
 /// What identifies a scenario, whatever the trial: file, line, name and topology.
 type Key<'s> = (&'s str, usize, &'s str, &'s str);
 
 /// The trials of one scenario.
-struct Trials {
+struct OfScenario {
     /// How many there were to be.
     planned: u32,
     /// The number of each that is there, in the order of the history.
     there: Vec<u32>,
 }
 
-impl Trials {
+impl OfScenario {
     fn absent(&self) -> (Vec<u32>, usize) {
         absent(&self.there.iter().copied().collect(), self.planned)
     }
@@ -59,43 +95,67 @@ impl Trials {
     }
 }
 
-fn grouped<'s>(scenarios: impl IntoIterator<Item = &'s ScenarioVerdict>) -> BTreeMap<Key<'s>, Trials> {
-    let mut grouped: BTreeMap<Key<'_>, Trials> = BTreeMap::new();
-    for verdict in scenarios {
-        if let Some(own) = &verdict.scenario {
-            let key = (own.file.as_str(), own.line, own.name.as_str(), verdict.topology.as_str());
-            let trials = grouped.entry(key).or_insert(Trials { planned: 0, there: Vec::new() });
-            trials.planned = trials.planned.max(own.trials);
-            trials.there.push(own.trial);
+/// How many trials of each scenario there were to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trials {
+    /// As many as each scenario says.
+    All,
+    /// Some, of which the others are in other runs.
+    OfOneShard,
+    /// As many as it took: those up to the last that there is.
+    AsManyAsItTook,
+}
+
+impl Trials {
+    /// For this run. `is_one`: it is judged alone, and not with those that it is one with.
+    pub(super) fn new(run: Option<&RunStarted>, is_one: bool) -> Self {
+        match run {
+            Some(run) if matches!(run.rule, Some(Rule::Prove { .. })) => Trials::AsManyAsItTook,
+            Some(run) if run.shard.is_some() && is_one => Trials::OfOneShard,
+            _ => Trials::All,
         }
     }
-    grouped
-}
 
-/// Of each scenario the trials that are missing or there twice.
-fn trials(scenarios: &[ScenarioVerdict]) -> Vec<String> {
-    let mut doubts = Vec::new();
-    for ((.., name, _), own) in grouped(scenarios) {
-        let (absent, count) = own.absent();
-        if count > 0 {
-            let planned = own.planned;
-            doubts.push(format!("of {planned} trials of {name:?} {} never began", listed("trial", absent, count)));
+    fn grouped<'s>(self, scenarios: impl IntoIterator<Item = &'s ScenarioVerdict>) -> BTreeMap<Key<'s>, OfScenario> {
+        let mut grouped: BTreeMap<Key<'_>, OfScenario> = BTreeMap::new();
+        for verdict in scenarios {
+            if let Some(own) = &verdict.scenario {
+                let key = (own.file.as_str(), own.line, own.name.as_str(), verdict.topology.as_str());
+                let trials = grouped.entry(key).or_insert(OfScenario { planned: 0, there: Vec::new() });
+                let planned = if self == Trials::AsManyAsItTook { own.trial } else { own.trials };
+                trials.planned = trials.planned.max(planned);
+                trials.there.push(own.trial);
+            }
         }
-        if own.surplus() > 0 {
-            doubts.push(format!("the history holds a trial of {name:?} twice"));
-        }
+        grouped
     }
-    doubts
-}
 
-/// How many trials of these scenarios were to come and never began.
-pub(super) fn never_began(scenarios: &[&ScenarioVerdict]) -> u64 {
-    grouped(scenarios.iter().copied()).values().map(|own| own.absent().1 as u64).sum()
-}
+    /// Of each scenario the trials that are missing or there twice.
+    pub(super) fn doubts(self, scenarios: &[ScenarioVerdict]) -> Vec<String> {
+        let mut doubts = Vec::new();
+        for ((.., name, _), own) in self.grouped(scenarios) {
+            let (absent, count) = own.absent();
+            // What a shard lacks is told by its numbers.
+            if count > 0 && self != Trials::OfOneShard {
+                let planned = own.planned;
+                doubts.push(format!("of {planned} trials of {name:?} {} never began", listed("trial", absent, count)));
+            }
+            if own.surplus() > 0 {
+                doubts.push(format!("the history holds a trial of {name:?} twice"));
+            }
+        }
+        doubts
+    }
 
-/// How many trials of these scenarios are there once more than they should be, so that they prove nothing of their own.
-pub(super) fn surplus(scenarios: &[&ScenarioVerdict]) -> u64 {
-    grouped(scenarios.iter().copied()).values().map(|own| own.surplus() as u64).sum()
+    /// How many trials of these scenarios were to come and never began, or are not of this shard.
+    pub(super) fn never_began(self, scenarios: &[&ScenarioVerdict]) -> u64 {
+        self.grouped(scenarios.iter().copied()).values().map(|own| own.absent().1 as u64).sum()
+    }
+
+    /// How many trials of these scenarios are there once more than they should be, so that they prove nothing of their own.
+    pub(super) fn surplus(self, scenarios: &[&ScenarioVerdict]) -> u64 {
+        self.grouped(scenarios.iter().copied()).values().map(|own| own.surplus() as u64).sum()
+    }
 }
 
 /// The first numbers up to `last` that are not there, and how many there are in all.

@@ -7,7 +7,11 @@ mod shape;
 mod syntax;
 mod tags;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cucumber::{
     gherkin::{Feature, GherkinEnv, LineCol, Scenario, Step, StepType, tagexpr::TagOperation},
@@ -38,15 +42,22 @@ pub struct PlannedScenario {
     pub started: ScenarioStarted,
     /// What its `Then`s expect.
     pub expectations: Vec<Expectation>,
+    /// Its feature, with no other scenario; for cucumber.
+    pub feature: Arc<Feature>,
+    /// Its topology, as the scenario changes it.
+    pub topology: Option<Arc<Topology>>,
 }
 
 /// What to run.
 pub struct Selection {
-    /// Features for cucumber, with a scenario for each trial; a tag of each says its number.
-    pub features: Vec<Feature>,
+    /// How many numbers there are, for every trial of every scenario of the files.
+    pub numbered: u32,
+    /// In the order of their numbers, of the whole selection and not of one shard.
     pub scenarios: Vec<PlannedScenario>,
-    /// The topology of each scenario, as the scenario changes it.
-    pub topologies: Vec<Topology>,
+    /// The text of each feature file, as the user named it.
+    pub texts: BTreeMap<PathBuf, String>,
+    /// The name or path by which scenarios chose their topologies.
+    pub topologies: BTreeSet<String>,
 }
 
 /// What narrows the choice of scenarios.
@@ -58,10 +69,8 @@ pub struct Narrow {
     pub trials: u32,
 }
 
-/// The tag that carries a scenario's number to the hook that begins it.
-const NUMBER_TAG: &str = "pgquake.number:";
-
-/// Finds, parses, checks and selects. Every scenario of the files is checked, also one that is not selected.
+/// Finds, parses, checks and selects. Every scenario of the files is checked, also one that is not selected, and has its
+/// numbers: one has the same ones whatever else is selected.
 ///
 /// # Errors
 /// All mistakes of all files together; or that nothing is there, or nothing is left to run.
@@ -71,8 +80,11 @@ pub fn select(
     collection: &Collection<World>,
     topologies: &TopologySources,
 ) -> Result<Selection, FeatureError> {
+    let trials = narrow.trials.max(1);
+    let mut numbered = 0u32;
     let expression = narrow.tags.as_deref().map(tag_expression).transpose()?;
-    let mut selection = Selection { features: Vec::new(), scenarios: Vec::new(), topologies: Vec::new() };
+    let mut selection =
+        Selection { numbered: 0, scenarios: Vec::new(), texts: BTreeMap::new(), topologies: BTreeSet::new() };
     let mut all_mistakes: Vec<Mistake> = Vec::new();
     for found in find::files(paths)? {
         let text = std::fs::read_to_string(&found.path)
@@ -85,7 +97,7 @@ pub fn select(
         };
         mistakes.extend(syntax::ragged(&source));
         shape::check(&feature, &source, collection, &mut mistakes);
-        tags::check(&feature, &source, &mut mistakes);
+        tags::check(&feature, &source, &topologies.claims, &mut mistakes);
         let mut scenarios = flatten(&mut feature, &source, &mut mistakes);
         let mut rehearsed = Vec::new();
         for flat in &scenarios {
@@ -94,21 +106,19 @@ pub fn select(
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         all_mistakes.extend(mistakes);
         let by_line = at_lines(&scenarios, &found, &source)?;
-        let chosen = scenarios.drain(..).zip(rehearsed).zip(by_line).filter(|((flat, _), by_line)| {
-            let scenario = &flat.scenario;
+        for ((flat, rehearsed), by_line) in scenarios.drain(..).zip(rehearsed).zip(by_line) {
+            let scenario = flat.scenario;
             let tags: Vec<&String> = feature.tags.iter().chain(&scenario.tags).collect();
             let by_tag = expression.as_ref().is_none_or(|expression| expression.eval(&tags));
             let by_name = narrow.names.is_empty() || narrow.names.iter().any(|name| scenario.name.contains(name));
-            by_tag && by_name && *by_line
-        });
-        for ((flat, rehearsed), _) in chosen.collect::<Vec<_>>() {
-            selection.topologies.extend(rehearsed.topology);
-            selection.add(&mut feature, &flat.scenario, &found.path, &rehearsed.expectations, narrow.trials.max(1));
-        }
-        if !feature.scenarios.is_empty() {
-            selection.features.push(feature);
+            if by_tag && by_name && by_line {
+                selection.texts.insert(found.path.clone(), source.text().to_owned());
+                selection.add(&feature, scenario, &found.path, rehearsed, numbered..numbered.saturating_add(trials));
+            }
+            numbered = numbered.saturating_add(trials);
         }
     }
+    selection.numbered = numbered;
     match FeatureError::from_mistakes(without_repetitions(all_mistakes)) {
         Some(error) => Err(error),
         None if selection.scenarios.is_empty() => Err(nothing_left(narrow)),
@@ -117,22 +127,27 @@ pub fn select(
 }
 
 impl Selection {
-    /// Adds every trial of a scenario.
+    /// Adds every trial of a scenario. Their numbers are one more than these.
     fn add(
         &mut self,
-        feature: &mut Feature,
-        scenario: &Scenario,
+        feature: &Feature,
+        scenario: Scenario,
         path: &Path,
-        expectations: &[Expectation],
-        trials: u32,
+        rehearsed: steps::Rehearsed,
+        numbers: std::ops::Range<u32>,
     ) {
-        for trial in 1..=trials {
-            let number = u32::try_from(self.scenarios.len()).unwrap_or(u32::MAX).saturating_add(1);
-            let started = describe(feature, scenario, path, trial, trials);
-            let mut repeated = scenario.clone();
-            repeated.tags.push(format!("{NUMBER_TAG}{number}"));
-            feature.scenarios.push(repeated);
-            self.scenarios.push(PlannedScenario { number, started, expectations: expectations.to_vec() });
+        let trials = numbers.end - numbers.start;
+        let alone = Arc::new(Feature { scenarios: vec![scenario.clone()], rules: Vec::new(), ..feature.clone() });
+        let topology = rehearsed.topology.map(Arc::new);
+        self.topologies.extend(rehearsed.topology_named);
+        for (trial, before) in (1..=trials).zip(numbers) {
+            self.scenarios.push(PlannedScenario {
+                number: before + 1,
+                started: describe(feature, &scenario, path, trial, trials),
+                expectations: rehearsed.expectations.clone(),
+                feature: alone.clone(),
+                topology: topology.clone(),
+            });
         }
     }
 }
@@ -155,11 +170,6 @@ fn without_repetitions(mistakes: Vec<Mistake>) -> Vec<Mistake> {
         }
     }
     kept
-}
-
-/// The number that [`select`] gave to a scenario.
-pub fn number_of(scenario: &Scenario) -> Option<u32> {
-    scenario.tags.iter().find_map(|tag| tag.strip_prefix(NUMBER_TAG)?.parse().ok())
 }
 
 fn tag_expression(expression: &str) -> Result<TagOperation, FeatureError> {
@@ -322,5 +332,6 @@ fn describe(feature: &Feature, scenario: &Scenario, path: &Path, trial: u32, tri
         tags,
         trial,
         trials,
+        begins_again: None,
     }
 }

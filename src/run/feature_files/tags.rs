@@ -4,17 +4,17 @@
 use cucumber::gherkin::{Feature, LineCol, Scenario};
 
 use super::mistake::{Mistake, Source};
-use crate::{checks, claims, suggestion};
+use crate::{checks, claims::Claims, suggestion};
 
 const CLAIM: &str = "claim";
 const CONTROL: &str = "control";
 
 /// Checks every tag of a feature where it stands.
-pub(super) fn check(feature: &Feature, source: &Source, mistakes: &mut Vec<Mistake>) {
+pub(super) fn check(feature: &Feature, source: &Source, claims: &Claims, mistakes: &mut Vec<Mistake>) {
     let mut of = |tags: &[String], at: LineCol, inherited: &[&[String]]| {
         let place = |tag: &str| source.tag(tag, at.line).unwrap_or_else(|| source.from(at));
         for tag in tags {
-            if let Some((message, help)) = wrong(tag) {
+            if let Some((message, help)) = wrong(tag, claims) {
                 mistakes.push(source.mistake(place(tag), message, Some(help)));
             }
         }
@@ -43,9 +43,9 @@ pub(super) fn check(feature: &Feature, source: &Source, mistakes: &mut Vec<Mista
 }
 
 /// What is wrong with a tag, and what was probably meant.
-fn wrong(tag: &str) -> Option<(String, String)> {
+fn wrong(tag: &str, claims: &Claims) -> Option<(String, String)> {
     let checks: Vec<&str> = checks::ALL.iter().map(|check| check.name).collect();
-    let claims: Vec<&str> = claims::all().iter().map(|claim| claim.id.as_str()).collect();
+    let claims: Vec<&str> = claims.all().iter().map(|claim| claim.id.as_str()).collect();
     let listed = |typed: &str, known: &[&str], table: &str| match suggestion::nearest(typed, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`? `pgquake list {table}` shows them"),
         None => format!("`pgquake list {table}` shows them"),
@@ -131,12 +131,12 @@ mod tests {
             "quick,",
             "claim:RTO-30,",
         ] {
-            assert!(wrong(tag).is_some(), "{tag}");
+            assert!(wrong(tag, Claims::documented()).is_some(), "{tag}");
         }
         for tag in
             ["quick", "sync", "disk", "control-plane", "claimed", "controller", "claim:RTO-30", "control:single_writer"]
         {
-            assert_eq!(wrong(tag), None, "{tag}");
+            assert_eq!(wrong(tag, Claims::documented()), None, "{tag}");
         }
     }
 }

@@ -13,8 +13,9 @@ pub use scenario::{NOT_MEASURED, ScenarioBlock, TrialBlock};
 use super::{ReportInput, figures};
 use crate::{
     checks::Outcome,
-    history::event::RunStarted,
-    verdict::{ClaimState, ClaimVerdict, RunVerdict, ScenarioVerdict, bounds},
+    history::event::{Rule, RunStarted},
+    statistics::{SamplingPlan, bounds},
+    verdict::{ClaimState, ClaimVerdict, Proof, RunVerdict, ScenarioGroup, ScenarioVerdict},
 };
 
 /// Names of evidence that a finding lists before it says how many more there are.
@@ -77,8 +78,8 @@ impl Page {
         let verdict = input.verdict;
         let scenarios = scenario::blocks(input, with_drawings);
         Self {
-            run: input.run.run.clone(),
-            version: input.run.version.clone(),
+            run: input.run().run.clone(),
+            version: input.run().version.clone(),
             outcome: outcome_word(verdict.outcome),
             outcome_word: outcome_word(verdict.outcome).to_uppercase(),
             headline: headline(verdict),
@@ -87,7 +88,7 @@ impl Page {
             overview: scenarios.iter().map(overview::line).collect(),
             unproven: unproven(verdict),
             facts: facts(input),
-            claims: verdict.claims.iter().map(claim_line).collect(),
+            claims: verdict.claims.iter().map(|claim| claim_line(claim, verdict)).collect(),
             scenarios,
         }
     }
@@ -135,6 +136,7 @@ fn headline(verdict: &RunVerdict) -> String {
     let first = verdict.scenarios.iter().find(|scenario| scenario.outcome == verdict.outcome);
     let why = first
         .map(|scenario| format!("{}: {}", called(scenario), sentence(&prose::line(&reason(scenario)))))
+        .or_else(|| verdict.groups.iter().find_map(|group| undecided_or_refuted(group, verdict.outcome)))
         .unwrap_or_default();
     let of = if total == 1 { "The scenario".to_owned() } else { format!("{bad} of {total} scenarios") };
     match verdict.outcome {
@@ -146,6 +148,12 @@ fn headline(verdict: &RunVerdict) -> String {
             None => format!("Nothing failed, but not everything was proven. {why}"),
         },
     }
+}
+
+/// What the trials of a scenario proved that made its outcome.
+fn undecided_or_refuted(group: &ScenarioGroup, outcome: Outcome) -> Option<String> {
+    let proof = group.proofs.iter().find(|proof| proof.outcome() == outcome)?;
+    Some(format!("{}: {} {}", group.name, proof.claim, sentence(&proof.in_words())))
 }
 
 fn passed(verdict: &RunVerdict) -> String {
@@ -175,14 +183,19 @@ pub fn sentence(text: &str) -> String {
 }
 
 fn subline(input: &ReportInput<'_>) -> String {
-    let verdict = input.verdict;
-    [
-        format!("pgquake {}", input.run.version),
-        day_and_time(&input.run.started_at),
+    let (verdict, run) = (input.verdict, input.run());
+    let shard = match (run.shard, input.runs.len()) {
+        (Some(shard), 1) => Some(format!("shard {} of {} alone", shard.index, shard.of)),
+        (_, several) if several > 1 => Some(format!("{several} runs as one")),
+        _ => None,
+    };
+    let told = [
+        format!("pgquake {}", run.version),
+        day_and_time(&run.started_at),
         count(verdict.groups.len(), "scenario"),
         count(verdict.scenarios.len(), "trial"),
-    ]
-    .join(" · ")
+    ];
+    told.into_iter().chain(shard).collect::<Vec<_>>().join(" · ")
 }
 
 /// `2026-03-01 10:15 UTC` from RFC 3339; anything else as it is.
@@ -228,7 +241,7 @@ fn unproven(verdict: &RunVerdict) -> Vec<Unproven> {
 }
 
 fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
-    let run = input.run;
+    let run = input.run();
     let plain = |name, value: String| Fact { name, value, code: false, wide: false };
     let topologies = input.topologies().into_iter().map(|plan| {
         let topology = &plan.topology;
@@ -240,8 +253,11 @@ fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
     let mut facts = vec![
         Fact { wide: true, ..plain("topology", topologies.collect::<Vec<_>>().join("; ")) },
         plain("started", day_and_time(&run.started_at)),
-        plain("run", run.run.clone()),
+        plain("run", input.runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>().join(", ")),
         plain("seed", run.seed.to_string()),
+        Fact { wide: true, ..plain("rule", rule(run)) },
+        Fact { wide: true, ..plain("begun again", begun_again(input.verdict)) },
+        Fact { wide: true, ..plain("earlier runs of the same recipe, not counted here", run.earlier.join(", ")) },
         plain("machine", pairs(&run.machine)),
         plain("versions", pairs(&run.versions)),
         plain("system ready after", startup(input)),
@@ -249,6 +265,33 @@ fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
     ];
     facts.retain(|fact| !fact.value.is_empty());
     facts
+}
+
+/// By what it is decided what trials prove, as it was stated before the run.
+fn rule(run: &RunStarted) -> String {
+    match run.rule {
+        None => String::new(),
+        Some(Rule::Trials(1)) => "one trial of each scenario".to_owned(),
+        Some(Rule::Trials(trials)) => format!("{trials} trials of each scenario, and the exact bounds at that number"),
+        Some(Rule::Prove { level, decisions }) => {
+            let held = match decisions {
+                0 | 1 => "each claim by itself".to_owned(),
+                more => format!("{more} decisions jointly"),
+            };
+            format!("prove {level}, {held}: {}", SamplingPlan::new(level, decisions).in_words())
+        }
+    }
+}
+
+/// Trials that count for nothing, because the machine was starved before their fault.
+fn begun_again(verdict: &RunVerdict) -> String {
+    let told = verdict.begun_again.iter().map(|own| {
+        format!(
+            "{}, trial {}: the harness's timers were {:.0} ms late before its fault",
+            own.name, own.trial, own.late_ms
+        )
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// How long systems took to be ready: the span over the scenarios.
@@ -297,7 +340,7 @@ pub fn claim_word(state: ClaimState) -> &'static str {
     }
 }
 
-fn claim_line(verdict: &ClaimVerdict) -> ClaimLine {
+fn claim_line(verdict: &ClaimVerdict, run: &RunVerdict) -> ClaimLine {
     let claim = &verdict.claim;
     let measured = verdict.statistics.as_ref().map(|statistics| match statistics.trials.len() {
         1 => statistics.middle(),
@@ -313,9 +356,16 @@ fn claim_line(verdict: &ClaimVerdict) -> ClaimLine {
         ),
         measured: measured.unwrap_or_else(|| "nothing".to_owned()),
         why: verdict.summary.clone(),
-        trials: claim_trials(verdict),
+        trials: proven(verdict, run).unwrap_or_else(|| claim_trials(verdict)),
         verdict: claim_word(verdict.state),
     }
+}
+
+/// What the plan of the run says of a claim, for each scenario; `None`: it is not decided by a plan.
+fn proven(verdict: &ClaimVerdict, run: &RunVerdict) -> Option<String> {
+    let proofs = run.groups.iter().flat_map(|group| &group.proofs).filter(|proof| proof.claim == verdict.claim.id);
+    let told: Vec<_> = proofs.map(Proof::in_words).collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// How many trials say what of a claim, and what share of failovers that proves to keep it.

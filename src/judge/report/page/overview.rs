@@ -37,7 +37,10 @@ pub(super) fn line(block: &ScenarioBlock) -> OverviewLine {
         trials: if block.trial_count > 1 { count(block.trial_count, "trial") } else { String::new() },
         figure: decisive.map(|row| figure(block, row)).unwrap_or_default(),
         target: decisive.map(|row| row.target.clone()).unwrap_or_default(),
-        why: shown.filter(|_| block.outcome != "pass").map(why).unwrap_or_default(),
+        why: match block.proofs.iter().find(|proof| proof.outcome == block.outcome && proof.outcome != "pass") {
+            Some(proof) => format!("{}: {}", proof.claim, proof.told),
+            None => shown.filter(|_| block.outcome != "pass").map(why).unwrap_or_default(),
+        },
     }
 }
 

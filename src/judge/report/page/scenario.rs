@@ -1,6 +1,6 @@
 //! Scenarios and their trials, worded.
 
-use super::{Prose, evidence, outcome_word, prose, reason, sentence};
+use super::{Prose, claim_word, evidence, outcome_word, prose, reason, sentence};
 use crate::{
     checks::{
         Finding, Measure, Outcome,
@@ -14,11 +14,14 @@ use crate::{
         figures,
         strip::{self, Dot},
     },
-    verdict::{ScenarioGroup, ScenarioVerdict, Statistics},
+    verdict::{Proof, ScenarioGroup, ScenarioVerdict, Statistics},
 };
 
 /// What stands in place of a value that no finding has.
 pub const NOT_MEASURED: &str = "not measured";
+
+/// What stands behind an expectation or a finding that does not count in one trial alone.
+const OVER_TRIALS: &str = " (judged over the trials)";
 
 /// A scenario with all of its trials.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +41,8 @@ pub struct ScenarioBlock {
     pub control: String,
     pub steps: Vec<String>,
     pub trial_count: usize,
+    /// What the trials decide of claims with a share, with the outcome of each.
+    pub proofs: Vec<ProofLine>,
     /// Distributions of measures that have a target, as SVG.
     pub strips: Vec<String>,
     /// The phases, and what has a target; the same as in `trial_columns`.
@@ -45,6 +50,15 @@ pub struct ScenarioBlock {
     pub other_statistics: Vec<StatisticsLine>,
     pub trial_columns: Vec<String>,
     pub trials: Vec<TrialBlock>,
+}
+
+/// What trials decide of one claim.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProofLine {
+    pub claim: String,
+    pub told: String,
+    pub verdict: &'static str,
+    pub outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -173,11 +187,21 @@ fn block(input: &ReportInput<'_>, group: &ScenarioGroup, place: usize, with_draw
         control: control(&trials),
         steps: trials.first().map(|scenario| record_of(scenario).steps.clone()).unwrap_or_default(),
         trial_count: trials.len(),
+        proofs: group.proofs.iter().map(proof_line).collect(),
         strips: strips(group, &trials, place),
         main_statistics: columns.iter().map(|statistics| statistics_line(statistics, &trials)).collect(),
         other_statistics: others.iter().map(|statistics| statistics_line(statistics, &trials)).collect(),
         trial_columns: columns.iter().map(|column| figures::name(&column.measure)).collect(),
         trials: blocks.collect(),
+    }
+}
+
+fn proof_line(proof: &Proof) -> ProofLine {
+    ProofLine {
+        claim: proof.claim.clone(),
+        told: proof.in_words(),
+        verdict: claim_word(proof.state),
+        outcome: outcome_word(proof.outcome()),
     }
 }
 
@@ -290,8 +314,9 @@ fn expectations(scenario: &ScenarioVerdict, record: &ScenarioRecord) -> Vec<Expe
             let own = scenario.findings.iter().filter(|finding| judges(finding, expectation));
             let finding = own.rev().max_by_key(|finding| finding.outcome);
             let measured = finding.and_then(|finding| finding.measure.as_ref()).map(figures::measure);
+            let over_trials = finding.is_some_and(|finding| finding.over_trials);
             ExpectationLine {
-                text: expectation.text.clone(),
+                text: format!("{}{}", expectation.text, if over_trials { OVER_TRIALS } else { "" }),
                 check: expectation.check.clone(),
                 measure: figures::name(&expectation.measure),
                 target: figures::bound(&expectation.measure, expectation.bound),
@@ -321,7 +346,7 @@ fn finding_line(scenario: &ScenarioVerdict, finding: &Finding) -> FindingLine {
     });
     FindingLine {
         check: finding.check.replace('_', " "),
-        summary: Prose::of(&finding.summary),
+        summary: Prose::of(&format!("{}{}", finding.summary, if finding.over_trials { OVER_TRIALS } else { "" })),
         figures: head.into_iter().chain(bare).chain(details.map(figure)).collect(),
         evidence: evidence(&finding.evidence),
         outcome: outcome_word(finding.outcome),

@@ -80,6 +80,7 @@ pub fn run() -> RunStarted {
         arguments: ["pgquake", "run", "features/primary_loss.feature", "--trials", "3", "--seed", "42"]
             .map(str::to_owned)
             .to_vec(),
+        ..RunStarted::unknown()
     }
 }
 
@@ -94,6 +95,7 @@ pub fn started(name: &str, trial: u32, trials: u32) -> ScenarioStarted {
         control: None,
         trial,
         trials,
+        begins_again: None,
     }
 }
 

@@ -64,7 +64,8 @@ pub struct Run {
 
 impl Run {
     pub fn input(&self) -> ReportInput<'_> {
-        ReportInput { verdict: &self.verdict, plans: &self.plans, records: &self.records, run: &self.run }
+        let runs = std::slice::from_ref(&self.run);
+        ReportInput { verdict: &self.verdict, plans: &self.plans, records: &self.records, runs }
     }
 
     pub fn every() -> Vec<(&'static str, Run)> {
@@ -239,6 +240,8 @@ fn judged(number: u32, started: ScenarioStarted, failover: Failover) -> (Scenari
         failovers: vec![found],
         two_writers_us: overlaps(&reigns),
         reigns,
+        run: String::new(),
+        starved_before_fault_us: None,
     };
     (verdict, events)
 }
@@ -306,11 +309,13 @@ fn run(judged: Vec<(ScenarioVerdict, Vec<Event>)>, claims: Vec<ClaimVerdict>) ->
         line: started.line,
         topology: "single-region".to_owned(),
         outcome,
+        proofs: Vec::new(),
         scenarios: scenarios.iter().map(|scenario| scenario.number).collect(),
         statistics: all_statistics(&scenarios),
     };
     let plans = scenarios.iter().map(|scenario| (scenario.number, plan())).collect();
-    let verdict = RunVerdict { outcome, doubts: Vec::new(), scenarios, groups: vec![group], claims };
+    let verdict =
+        RunVerdict { outcome, doubts: Vec::new(), scenarios, groups: vec![group], claims, begun_again: Vec::new() };
     let records = records(&plans, &verdict, &history::finish(events.concat()));
     Run { verdict, plans, records, run: history::run() }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    ScenarioGroup, ScenarioVerdict, Statistics, TrialValue,
-    bounds::{self, CONFIDENCE},
-};
+use super::{ScenarioGroup, ScenarioVerdict, Statistics, TrialValue, proofs};
 use crate::{
     checks::{Check, Measure, Outcome},
-    history::event::Bound,
+    claims::Claims,
+    history::event::{Bound, Rule},
     quantity::written,
+    statistics::bounds::{self, CONFIDENCE},
 };
 
 /// The quantile whose bounds are told beside the figures.
@@ -121,7 +120,12 @@ impl Sorted {
 type Key<'s> = (&'s str, usize, &'s str, &'s str);
 
 /// The scenarios with all their trials, in the order of their first one.
-pub(super) fn groups(scenarios: &[ScenarioVerdict], table: &[Check]) -> Vec<ScenarioGroup> {
+pub(super) fn groups(
+    scenarios: &[ScenarioVerdict],
+    table: &[Check],
+    rule: Option<Rule>,
+    claims: &Claims,
+) -> Vec<ScenarioGroup> {
     let mut grouped: BTreeMap<Key<'_>, Vec<&ScenarioVerdict>> = BTreeMap::new();
     for verdict in scenarios {
         if let Some(scenario) = &verdict.scenario {
@@ -129,20 +133,24 @@ pub(super) fn groups(scenarios: &[ScenarioVerdict], table: &[Check]) -> Vec<Scen
             grouped.entry(key).or_default().push(verdict);
         }
     }
-    let mut groups: Vec<ScenarioGroup> = grouped.into_values().filter_map(|trials| group(&trials, table)).collect();
+    let mut groups: Vec<ScenarioGroup> =
+        grouped.into_values().filter_map(|trials| group(&trials, table, rule, claims)).collect();
     groups.sort_by_key(|group| group.scenarios.first().copied());
     groups
 }
 
-fn group(trials: &[&ScenarioVerdict], table: &[Check]) -> Option<ScenarioGroup> {
+fn group(trials: &[&ScenarioVerdict], table: &[Check], rule: Option<Rule>, claims: &Claims) -> Option<ScenarioGroup> {
     let scenario = trials.first()?.scenario.as_ref()?;
+    let proofs = proofs(rule, claims, trials);
+    let of_trials = trials.iter().map(|trial| trial.outcome).max()?;
     Some(ScenarioGroup {
         feature: scenario.feature.clone(),
         name: scenario.name.clone(),
         file: scenario.file.clone(),
         line: scenario.line,
         topology: trials.first()?.topology.clone(),
-        outcome: trials.iter().map(|trial| trial.outcome).max()?,
+        outcome: proofs.iter().map(|proof| proof.outcome()).fold(of_trials, |worst, own| worst.max(own)),
+        proofs,
         scenarios: trials.iter().map(|trial| trial.number).collect(),
         statistics: table
             .iter()

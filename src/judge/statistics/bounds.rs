@@ -139,6 +139,29 @@ mod tests {
         }
     }
 
+    /// statrs works by the incomplete beta function, with nothing of these sums.
+    #[test]
+    fn an_independent_library_finds_the_same() {
+        use statrs::distribution::{Beta, Binomial, ContinuousCDF, DiscreteCDF};
+        for n in [1u64, 2, 10, 63, 168, 846] {
+            for k in [0, 1, 2, n / 3, n - 1].into_iter().filter(|k| *k <= n) {
+                for p in [0.001, 0.05, 0.5, 0.95] {
+                    let binomial = Binomial::new(p, n).unwrap();
+                    assert!(close(probability_of_at_most(k, n, p), binomial.cdf(k), 1e-9), "{k} of {n} at {p}");
+                }
+                let quantile = |a: u64, b: u64, at: f64| Beta::new(a as f64, b as f64).unwrap().inverse_cdf(at);
+                if k < n {
+                    let most = share_at_most(k, n, 0.95);
+                    assert!(close(most, quantile(k + 1, n - k, 0.95), 1e-6), "{k} of {n}: {most}");
+                }
+                if k > 0 {
+                    let least = share_at_least(k, n, 0.95);
+                    assert!(close(least, quantile(k, n - k + 1, 0.05), 1e-6), "{k} of {n}: {least}");
+                }
+            }
+        }
+    }
+
     /// Two-sided intervals of 95 % (each bound at 97.5 %) as R's `binom.test` prints them.
     #[test]
     fn published_intervals_are_found() {

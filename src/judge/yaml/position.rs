@@ -10,7 +10,7 @@ use serde_saphyr::{Location, Spanned};
 
 /// One step from a value into what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
@@ -28,10 +28,10 @@ impl From<usize> for Step {
 }
 
 /// The way from the top of the file to a value.
-pub(super) type Path = Vec<Step>;
+pub(crate) type Path = Vec<Step>;
 
 /// A path as people write it: `regions[0].name`.
-pub(super) fn spoken(path: &[Step]) -> String {
+pub(crate) fn spoken(path: &[Step]) -> String {
     let mut text = String::new();
     for step in path {
         match step {
@@ -45,13 +45,13 @@ pub(super) fn spoken(path: &[Step]) -> String {
 
 /// Writes a [`Path`] down: `steps!["regions", 0, "name"]`.
 macro_rules! steps {
-    ($($step:expr),* $(,)?) => { $crate::topology::position::Path::from([$($crate::topology::position::Step::from($step)),*]) };
+    ($($step:expr),* $(,)?) => { $crate::yaml::position::Path::from([$($crate::yaml::position::Step::from($step)),*]) };
 }
-pub(super) use steps;
+pub(crate) use steps;
 
 /// A YAML text as positions only.
 #[derive(Debug)]
-pub(super) enum Positions {
+pub(crate) enum Positions {
     Scalar,
     List(Vec<Spanned<Positions>>),
     Map(Vec<(Spanned<String>, Spanned<Positions>)>),
@@ -59,7 +59,7 @@ pub(super) enum Positions {
 
 /// Where something stands: bytes from the start of the text, and line and column counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub offset: usize,
     pub length: usize,
     pub line: usize,

@@ -1,0 +1,92 @@
+//! Several runs that are one together: each is judged by itself, and then their scenarios are.
+//!
+//! Nothing may be missing, be there twice or come from elsewhere without being named. Runs belong together when each is a
+//! shard of the same number, with one recipe and one seed. The versions of what ran in the containers must agree too;
+//! images and machines may differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{JudgedRun, ScenarioVerdict};
+use crate::history::event::RunStarted;
+
+/// The scenarios of runs that are one together, by their number, and what is to be doubted of that.
+pub(super) fn merge(runs: Vec<JudgedRun>) -> (Vec<ScenarioVerdict>, Vec<String>) {
+    let mut doubts = Vec::new();
+    let first = runs.iter().find_map(|judged| judged.run.clone());
+    let (mut ids, mut shards) = (BTreeSet::new(), BTreeMap::new());
+    let mut scenarios: BTreeMap<u32, ScenarioVerdict> = BTreeMap::new();
+    for judged in runs {
+        let (Some(run), Some(first)) = (judged.run, &first) else {
+            doubts.push("a run without a beginning was given: it was left out".to_owned());
+            doubts.extend(judged.doubts);
+            continue;
+        };
+        if !ids.insert(run.run.clone()) {
+            doubts.push(format!("the run {} was given twice: the second was left out", run.run));
+            continue;
+        }
+        doubts.extend(judged.doubts.into_iter().map(|doubt| format!("run {}: {doubt}", run.run)));
+        if let Some(why) = foreign(first, &run) {
+            doubts
+                .push(format!("the run {} does not belong to the run {}: {why}; it was left out", run.run, first.run));
+            continue;
+        }
+        doubts.extend(other_versions(first, &run));
+        if let Some(shard) = run.shard {
+            match shards.insert(shard.index, run.run.clone()) {
+                Some(other) => doubts.push(format!(
+                    "shard {} of {} is there twice, as the run {other} and as the run {}",
+                    shard.index, shard.of, run.run
+                )),
+                None if shard.index == 0 || shard.index > shard.of => {
+                    doubts.push(format!("the run {} is shard {} of {}", run.run, shard.index, shard.of));
+                }
+                None => {}
+            }
+        }
+        for verdict in judged.scenarios {
+            let own = ScenarioVerdict { run: run.run.clone(), ..verdict };
+            // Of two under one number the worse counts: nobody chooses among them.
+            match scenarios.get(&own.number) {
+                Some(other) if other.outcome >= own.outcome => {}
+                _ => drop(scenarios.insert(own.number, own)),
+            }
+        }
+    }
+    let of = first.and_then(|first| first.shard).map_or(0, |shard| shard.of);
+    let missing = (1..=of).filter(|index| !shards.contains_key(index));
+    doubts.extend(missing.map(|index| format!("shard {index} of {of} is missing")));
+    (scenarios.into_values().collect(), doubts)
+}
+
+/// Why a run is no part of what another one is a part of.
+fn foreign(first: &RunStarted, run: &RunStarted) -> Option<String> {
+    match (first.shard, run.shard) {
+        (_, None) | (None, _) => {
+            Some("a run that is no shard is whole by itself, and is never pooled with another".to_owned())
+        }
+        (Some(first), Some(own)) if first.of != own.of => {
+            Some(format!("it is shard {} of {}, and not of {}", own.index, own.of, first.of))
+        }
+        _ if first.recipe.is_empty() || first.recipe != run.recipe => Some(
+            "its recipe is another one (features, topologies, claims, number of trials or version of pgquake)"
+                .to_owned(),
+        ),
+        _ if first.seed != run.seed => Some(format!("its seed is {}, and not {}", run.seed, first.seed)),
+        _ => None,
+    }
+}
+
+/// Packages of which another version ran.
+fn other_versions(first: &RunStarted, run: &RunStarted) -> Option<String> {
+    let names: BTreeSet<&String> = first.versions.keys().chain(run.versions.keys()).collect();
+    let of = |run: &RunStarted, name: &str| run.versions.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+    let differ: Vec<String> = names
+        .into_iter()
+        .map(|name| (name, of(first, name), of(run, name)))
+        .filter(|(_, first, own)| first != own)
+        .map(|(name, first, own)| format!("{name} {own} instead of {first}"))
+        .collect();
+    (!differ.is_empty())
+        .then(|| format!("the run {} had other versions than the run {}: {}", run.run, first.run, differ.join(", ")))
+}
