@@ -21,7 +21,8 @@ use crate::{
 const SCHEMA_VERSION: u32 = 1;
 
 /// How it is decided what trials prove, in a sentence.
-pub(super) const METHOD: &str = "exact bounds of Clopper and Pearson at 95 % confidence for each claim by itself; a trial that \
+pub(super) const METHOD: &str = "each run recorded its rule before its first trial: exact bounds of Clopper and Pearson at the \
+                                 stated number of trials, or the sampling plan of --prove, at 95 % confidence; a trial that \
                                  proves nothing counts as a miss against a confirmation, and as kept against a refutation; \
                                  a claim without a share is universal, so one miss refutes it and no number of trials confirms it";
 
