@@ -15,7 +15,7 @@ Feature: Negative controls
     And every node has rejoined
     Then never do two nodes accept writes
 
-  @quick @control:single_writer
+  @quick @quarterly @control:single_writer
   Scenario: The agent of the primary freezes on a fast lease
     Given the topology "single-region-fast"
     And 4 clients writing 25 rows per second each

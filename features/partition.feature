@@ -5,7 +5,7 @@ Feature: Partitions
   # Everything between the primary's host and the others is dropped. Clients that reach it all the same go on writing
   # there until it steps down, and what they write in that time is lost: more than the documents allow. It rejoins late,
   # because PostgreSQL ends only when its WAL senders do, and they wait for TCP to send again what was dropped.
-  @documented
+  @documented @quarterly
   @claim:RTO-30 @claim:RPO-5-ASYNC @claim:NO-SPLIT-BRAIN @claim:QUORUM-DEMOTE @claim:RECOVER-REWIND
   Scenario: The primary is partitioned away
     Given the topology "single-region"

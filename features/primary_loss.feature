@@ -4,7 +4,7 @@ Feature: Loss of the primary
 
   # The documented cluster with its documented target. It misses the target whenever the lease has just been
   # refreshed, or the etcd leader dies with the primary: that is the drill's finding, not a fault of it.
-  @default @documented
+  @default @documented @quarterly
   @claim:RTO-30 @claim:RTO-15-30 @claim:RTO-10-15 @claim:RTO-30-60
   @claim:DETECT-5-10 @claim:ELECT-2-5 @claim:PROMOTE-3-5
   @claim:RPO-5-ASYNC @claim:NO-SPLIT-BRAIN @claim:RECOVER-REWIND
@@ -20,7 +20,7 @@ Feature: Loss of the primary
     And never do two nodes accept writes
     And the node that was lost follows the new primary within 60 s
 
-  @documented @sync
+  @documented @sync @quarterly
   @claim:RTO-30 @claim:RPO-0-SYNC @claim:NO-SPLIT-BRAIN @claim:RECOVER-REWIND
   Scenario: The primary's host dies under synchronous replication
     Given the topology "single-region-sync"

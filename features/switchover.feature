@@ -4,7 +4,7 @@ Feature: Switchover
 
   # The documented proxy misses the target: it keeps the old primary in rotation for up to three checks of 2 s, beside the
   # new one, and new sessions that it sends there can't write until then.
-  @documented
+  @documented @quarterly
   @claim:SWITCH-2-5 @claim:NO-SPLIT-BRAIN
   Scenario: An operator switches over under load
     Given the topology "single-region"

@@ -112,12 +112,16 @@ pub mod names;
 #[doc(hidden)]
 pub mod observers;
 #[doc(hidden)]
+pub mod signatures;
+#[doc(hidden)]
 pub mod waiting;
 #[doc(hidden)]
 pub mod workload;
 
 #[doc(hidden)]
-pub use pgquake_judge::{checks, claims, plan, quantity, report, services, statistics, suggestion, topology, verdict};
+pub use pgquake_judge::{
+    certificate, checks, claims, compare, plan, quantity, report, services, statistics, suggestion, topology, verdict,
+};
 
 pub use checks::Outcome;
 pub use drill::{Drill, DrillError};

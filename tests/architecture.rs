@@ -40,6 +40,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "statistics", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "statistics", "topology", "verdict"]),
     ("saved", &["checks", "claims", "history", "plan", "report", "schema", "verdict"]),
+    ("compare", &["checks", "history", "plan", "quantity", "verdict"]),
+    (
+        "certificate",
+        &[
+            "checks",
+            "claims",
+            "compare",
+            "history",
+            "plan",
+            "report",
+            "saved",
+            "suggestion",
+            "topology",
+            "verdict",
+            "yaml",
+        ],
+    ),
+    ("signatures", &[]),
     (
         "drill",
         &[
@@ -248,7 +266,9 @@ fn the_judging_half_has_no_clock_and_no_randomness() {
         }
     }
     // Only the files of a run, of topologies and of reports are read or written.
-    for module in ["src/judge/checks", "src/judge/plan.rs", "src/judge/verdict.rs", "src/judge/verdict"] {
+    for module in
+        ["src/judge/checks", "src/judge/compare", "src/judge/plan.rs", "src/judge/verdict.rs", "src/judge/verdict"]
+    {
         let path = Path::new(module);
         let files = if path.is_dir() { sources(path) } else { vec![path.to_owned()] };
         for file in files.into_iter().filter(|file| file.exists()) {

@@ -1,6 +1,8 @@
 //! The command line: arguments in, exit code out. It decides nothing else.
 
 mod by_hand;
+mod certificate;
+mod compare;
 mod exit;
 mod list;
 mod run;
@@ -53,6 +55,14 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Make a certificate of saved runs, which anyone can check
+    Certify(certificate::CertifyArguments),
+    /// Sign a certificate as its operator, reviewer or owner, by ssh-keygen
+    Sign(certificate::SignArguments),
+    /// Check a certificate: digests, verdicts, signatures, expiry
+    Verify(certificate::VerifyArguments),
+    /// Compare two saved runs by phase: what became slower or faster, and what can't be told
+    Compare(compare::CompareArguments),
     /// List what there is
     List {
         #[arg(value_enum)]
@@ -113,6 +123,10 @@ async fn carry_out(command: Command) -> Result<Exit, exit::Failure> {
         Command::Clean { images } => by_hand::clean(images).await,
         Command::Check { runs } => run::check(&runs, run::Rendered::No),
         Command::Report { runs, out } => run::check(&runs, out.map_or(run::Rendered::Beside, run::Rendered::To)),
+        Command::Certify(arguments) => certificate::certify(arguments),
+        Command::Sign(arguments) => certificate::sign(&arguments),
+        Command::Verify(arguments) => certificate::verify(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::List { what, markdown } => list::list(what, markdown),
         Command::Doctor => by_hand::doctor().await,
         Command::Compose { topology } => by_hand::compose(&topology),

@@ -3,8 +3,10 @@
 //! Architecture invariant: pure but for the files that it reads and writes. No clock, no network, no Docker, no
 //! randomness; this crate has no dependency that could bring one in.
 
+pub mod certificate;
 pub mod checks;
 pub mod claims;
+pub mod compare;
 pub mod credentials;
 pub mod history;
 pub mod plan;

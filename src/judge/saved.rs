@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use serde::{
@@ -19,7 +20,7 @@ use crate::{
     history::{
         HistoryError, HistoryReader,
         event::{RunStarted, SCHEMA},
-        without_place,
+        history_in, without_place,
     },
     plan::Plan,
     report::{self, ReportError, ReportInput, ScenarioRecord},
@@ -35,7 +36,7 @@ pub const CLAIMS_FILE: &str = "claims.yaml";
 /// A saved run could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
-    #[error("failed to find a run at {}: it holds no history.jsonl", .0.display())]
+    #[error("failed to find a run at {}: it holds no history.jsonl and no history.jsonl.gz", .0.display())]
     NoRun(PathBuf),
     #[error("failed to judge: no run was named")]
     NoFolder,
@@ -68,9 +69,24 @@ pub struct SavedRun {
     /// What reports show of each scenario's events.
     pub records: BTreeMap<u32, ScenarioRecord>,
     pub verdict: RunVerdict,
+    /// The claims that it was judged by.
+    pub claims: Claims,
 }
 
+/// Stands for the first run where there is none, which no reader lets happen.
+static UNKNOWN: LazyLock<RunStarted> = LazyLock::new(RunStarted::unknown);
+
 impl SavedRun {
+    /// The first event of the run; of several that are judged as one that of the first.
+    pub fn first(&self) -> &RunStarted {
+        self.runs.first().unwrap_or(&UNKNOWN)
+    }
+
+    /// The id of the run; of several that are judged as one their ids.
+    pub fn id(&self) -> String {
+        self.runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
     /// Reads a run's folder and judges it. The result depends on nothing but its files. Of the history no more is in
     /// memory than the scenario that is being read.
     pub fn read(folder: &Path) -> Result<Self, SavedError> {
@@ -98,7 +114,7 @@ impl SavedRun {
             }
         }
         let runs = kept.into_iter().map(|own| own.run).collect();
-        Ok(Self { folders: folders.to_vec(), runs, plans, records, verdict })
+        Ok(Self { folders: folders.to_vec(), runs, plans, records, verdict, claims: claims.clone() })
     }
 
     /// Writes the report in every format into the run's folder; of several runs that of the first.
@@ -133,10 +149,7 @@ struct Kept {
 
 impl Kept {
     fn read(folder: &Path, claims: &Claims) -> Result<(Self, JudgedRun), SavedError> {
-        let history = folder.join("history.jsonl");
-        if !history.is_file() {
-            return Err(SavedError::NoRun(folder.to_owned()));
-        }
+        let history = history_in(folder).ok_or_else(|| SavedError::NoRun(folder.to_owned()))?;
         let plans = read_plans(&folder.join("plan.json"))?;
         let mut reader = HistoryReader::open(&history)?;
         let mut records = BTreeMap::new();

@@ -13,4 +13,4 @@ mod runbook;
 
 pub use event::{Event, Occurrence};
 pub(crate) use reader::without_place;
-pub use reader::{BrokenLine, HistoryError, HistoryReader, read_history};
+pub use reader::{BrokenLine, HistoryError, HistoryReader, history_in, read_history};

@@ -14,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::event::{Event, Occurrence, SCHEMA};
@@ -50,10 +51,16 @@ pub struct BrokenLine {
     pub reason: String,
 }
 
+/// The history in a run's folder, as it was recorded or compressed; `None` if it has none.
+pub fn history_in(folder: &Path) -> Option<PathBuf> {
+    let names = ["history.jsonl", "history.jsonl.gz"];
+    names.into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
 /// Reads a history event by event, in the order of its lines, and holds no more than one line of it.
 pub struct HistoryReader {
     path: PathBuf,
-    file: BufReader<File>,
+    file: Box<dyn BufRead>,
     bytes: Vec<u8>,
     line: u64,
     broken: Vec<BrokenLine>,
@@ -64,10 +71,14 @@ impl HistoryReader {
     /// How many of the broken lines are kept to be named; the others are counted.
     const NAMED: usize = 5;
 
-    /// Opens `history.jsonl`.
+    /// Opens a history: `history.jsonl`, or `history.jsonl.gz` as certificates keep it.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         let file = File::open(path).map_err(|source| HistoryError::Io { path: path.to_owned(), source })?;
         let file = BufReader::with_capacity(256 * 1024, file);
+        let file: Box<dyn BufRead> = match path.extension().is_some_and(|ending| ending == "gz") {
+            true => Box::new(BufReader::with_capacity(256 * 1024, MultiGzDecoder::new(file))),
+            false => Box::new(file),
+        };
         Ok(Self { path: path.to_owned(), file, bytes: Vec::new(), line: 0, broken: Vec::new(), broken_count: 0 })
     }
 

@@ -124,7 +124,8 @@ fn one_trial(out: &mut String, trial: &TrialBlock) {
     }
 }
 
-fn table(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
+/// A table whose cells are safe already.
+pub fn table(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
     let head: Vec<_> = head.iter().map(|cell| text(cell)).collect();
     let _ = writeln!(out, "| {} |\n|{}", head.join(" | "), " --- |".repeat(head.len()));
     for row in rows {
@@ -133,7 +134,7 @@ fn table(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
 }
 
 /// Text that cannot become markup, nor end its line or cell.
-fn text(text: &str) -> String {
+pub fn text(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

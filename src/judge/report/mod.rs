@@ -9,7 +9,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
-mod page;
+pub mod page;
 mod record;
 #[cfg(test)]
 mod sample;

@@ -199,7 +199,7 @@ fn subline(input: &ReportInput<'_>) -> String {
 }
 
 /// `2026-03-01 10:15 UTC` from RFC 3339; anything else as it is.
-fn day_and_time(started_at: &str) -> String {
+pub fn day_and_time(started_at: &str) -> String {
     match started_at.parse::<jiff::Timestamp>() {
         Ok(instant) => instant.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         Err(_) => started_at.to_owned(),
