@@ -80,7 +80,7 @@ impl Stratum {
         self.differences()
             .map(|difference| match difference {
                 larger if larger > 0.0 => 1.0,
-                equal if equal == 0.0 => 0.5,
+                0.0 => 0.5,
                 _ => 0.0,
             })
             .sum()
