@@ -22,7 +22,13 @@ fn project(feature: &str) -> tempfile::TempDir {
 fn refused(folder: &Path, arguments: &[&str], code: i32) -> String {
     let output = pgquake(folder).arg("run").args(arguments).assert().code(code).get_output().clone();
     assert!(!folder.join("reports").exists() || code == 3, "a run was begun");
-    String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
+    folded(&output.stderr)
+}
+
+/// Text without white space and the bars with which lines are broken, so that no line break hides a sentence.
+fn folded(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text).replace('\u{2502}', " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[track_caller]
@@ -299,7 +305,7 @@ fn several_runs_are_judged_as_one_and_need_a_folder_for_their_report() {
     let output = pgquake(folder.path()).args(["check", "one", "two"]).assert().code(3).get_output().clone();
     says(&String::from_utf8_lossy(&output.stdout), &["run two does not belong to the run one", "never pooled"]);
     let output = pgquake(folder.path()).args(["report", "one", "two"]).assert().code(2).get_output().clone();
-    says(&String::from_utf8_lossy(&output.stderr), &["--out DIR"]);
+    says(&folded(&output.stderr), &["--out DIR"]);
     pgquake(folder.path()).args(["report", "one", "two", "--out", "both"]).assert().code(3);
     assert!(folder.path().join("both/report.html").exists() && !folder.path().join("one/report.html").exists());
     pgquake(folder.path()).arg("check").assert().code(2);
