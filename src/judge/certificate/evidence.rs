@@ -71,11 +71,15 @@ fn without_paths(line: &[u8]) -> Option<Vec<u8>> {
     if !is_kind("\"run_started\"") && !is_kind("\"scenario_started\"") {
         return None;
     }
-    let mut event: Event = serde_json::from_slice(line).ok()?;
+    let recorded: Event = serde_json::from_slice(line).ok()?;
+    let mut event = recorded.clone();
     match &mut event.what {
         Occurrence::RunStarted(run) => run.arguments.iter_mut().for_each(|word| *word = last_part(word)),
         Occurrence::ScenarioStarted(scenario) => scenario.file = last_part(&scenario.file),
         _ => return None,
+    }
+    if event == recorded {
+        return None;
     }
     let mut own = serde_json::to_vec(&event).ok()?;
     own.extend_from_slice(b"\n");
