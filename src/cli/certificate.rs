@@ -63,6 +63,9 @@ pub(super) struct SignArguments {
     /// A private key, or a public one whose private key the agent holds
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// As of this instant, for example 2027-01-31T00:00:00Z [default: now]
+    #[arg(long, value_name = "INSTANT")]
+    at: Option<Timestamp>,
 }
 
 /// In which role somebody signs.
@@ -165,8 +168,8 @@ fn machine_paths(runs: &[PathBuf]) -> Vec<String> {
 
 /// Signs a certificate in a role.
 pub(super) fn sign(arguments: &SignArguments) -> Result<Exit, Failure> {
-    let SignArguments { folder, role, key } = arguments;
-    let examined = certificate::examine(folder, Timestamp::now()).map_err(Failure::wrong)?;
+    let SignArguments { folder, role, key, at } = arguments;
+    let examined = certificate::examine(folder, at.unwrap_or_else(Timestamp::now)).map_err(Failure::wrong)?;
     let refuse = |message: String| Err(Failure::usage(MietteDiagnostic::new(message)));
     let Some(certified) = examined.certified.filter(|_| examined.doubts.is_empty()) else {
         let doubts: Vec<String> = examined.doubts.iter().map(line).collect();

@@ -301,7 +301,7 @@ mod tests {
             (format!("{LEAST}previous: /home/ann/last\n"), ["drill.yaml:5:11: this is a path of one machine", ""]),
             (
                 format!("{LEAST}actions:\n  - {{ finding: RTO-30, what: ttl 20, due: soon }}\n"),
-                ["drill.yaml:6:42: `soon` is no date", "`2027-01-31`"],
+                ["drill.yaml:6:43: `soon` is no date", "`2027-01-31`"],
             ),
             ("title: Drill\npeople:\n  owner: Olga\n".to_owned(), ["the field `operator` is missing", "an operator"]),
         ] {
