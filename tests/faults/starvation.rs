@@ -46,7 +46,7 @@ async fn one_starves_and_the_others_do_not() {
     let refused = bench.refused("cpu_quota", "node1", &[("service", "etcd"), ("share", "0.5 %")]).await;
     assert!(refused.contains("below 1 %"), "{refused}");
     let refused = bench.refused("memory_limit", "the proxy", &[]).await;
-    assert!(refused.contains("runs no Patroni"), "{refused}");
+    assert!(refused.contains("runs no PostgreSQL"), "{refused}");
     let refused = bench.refused("memory_limit", "node1", &[("limit", "1 MB")]).await;
     assert!(refused.contains("below 6 MB"), "{refused}");
 
