@@ -46,21 +46,8 @@ pub const CHECK: Check = Check {
 const LAST_LOOK_US: u64 = 5_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
     let findings: Vec<Finding> = courses(evidence).iter().map(|own| own.finding(evidence)).collect();
-    match (expectations.is_empty(), findings.is_empty()) {
-        (true, _) => findings,
-        (false, true) => {
-            let summary = "no cluster followed another one to the end, so nobody had to cascade";
-            vec![Finding::new(NAME, Outcome::Inconclusive, summary)]
-        }
-        (false, false) => {
-            let hold = |finding: &Finding| {
-                expectations.iter().map(|own| finding.clone().held_against(own)).collect::<Vec<_>>()
-            };
-            findings.iter().flat_map(hold).collect()
-        }
-    }
+    evidence.held(NAME, findings, "no cluster followed another one to the end, so nobody had to cascade")
 }
 
 /// Whether another node became standby leader while its cluster followed.

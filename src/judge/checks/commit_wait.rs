@@ -46,23 +46,10 @@ const WAITED_TENTHS: u64 = 9;
 const WRITES_AT_LEAST: usize = 10;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
     let slowed: Vec<Slowed<'_>> = slowed(evidence);
     let findings: Vec<Finding> = slowed.iter().map(|own| own.finding(evidence)).collect();
-    match (expectations.is_empty(), findings.is_empty()) {
-        (true, _) => findings,
-        (false, true) => {
-            let summary =
-                "no standby of synchronous_standby_names was slowed by itself, so no commit shows whom it waits for";
-            vec![Finding::new(NAME, Outcome::Inconclusive, summary)]
-        }
-        (false, false) => {
-            let hold = |finding: &Finding| {
-                expectations.iter().map(|own| finding.clone().held_against(own)).collect::<Vec<_>>()
-            };
-            findings.iter().flat_map(hold).collect()
-        }
-    }
+    let doubt = "no standby of synchronous_standby_names was slowed by itself, so no commit shows whom it waits for";
+    evidence.held(NAME, findings, doubt)
 }
 
 /// Whether a standby that commits may wait for was slowed by itself.

@@ -6,12 +6,15 @@ use std::{
     rc::Rc,
 };
 
-use super::course::{
-    phases::{self, Failover},
-    primaries::{self, Sign},
-    record::{self, FaultRecord, KeyChange, Tried},
-    reigns::{self, Reign},
-    watched::forged_resets,
+use super::{
+    Finding, Outcome,
+    course::{
+        phases::{self, Failover},
+        primaries::{self, Sign},
+        record::{self, FaultRecord, KeyChange, Tried},
+        reigns::{self, Reign},
+        watched::forged_resets,
+    },
 };
 use crate::{
     history::{
@@ -185,6 +188,32 @@ impl<'a> Evidence<'a> {
             Occurrence::ScenarioStarted(started) => Some(started),
             _ => None,
         })
+    }
+
+    /// A check's findings, each held against everything that the scenario expects of it; as they are where it expects
+    /// nothing. Without a finding, what it expects is in doubt for this reason.
+    pub fn held(&self, check: &str, findings: Vec<Finding>, doubt: &str) -> Vec<Finding> {
+        self.held_by(check, findings, doubt, |finding, expectation| finding.held_against(expectation))
+    }
+
+    /// The same by a way of holding of the check's own.
+    pub fn held_by(
+        &self,
+        check: &str,
+        findings: Vec<Finding>,
+        doubt: &str,
+        hold: impl Fn(Finding, &Expectation) -> Finding,
+    ) -> Vec<Finding> {
+        let expectations: Vec<_> = self.expectations(check).collect();
+        match (expectations.is_empty(), findings.is_empty()) {
+            (true, _) => findings,
+            (false, true) => vec![Finding::new(check, Outcome::Inconclusive, doubt)],
+            (false, false) => {
+                let hold =
+                    |finding: &Finding| expectations.iter().map(|own| hold(finding.clone(), own)).collect::<Vec<_>>();
+                findings.iter().flat_map(hold).collect()
+            }
+        }
     }
 
     /// The expectations that the scenario states for a check.

@@ -129,6 +129,18 @@ fn is_recovery(event: &Event) -> bool {
     matches!(event.what, Occurrence::Reached { milestone: Milestone::Recovered })
 }
 
+/// A bound on a time that was missed is in doubt where the harness's timers fired later than [`TIMER_LATE_US`]: what is late on
+/// a starved machine is not the system's lateness alone.
+pub fn in_doubt_if_starved(evidence: &Evidence<'_>, held: Finding) -> Finding {
+    let late_us = latest_timer(evidence).map_or(0, |(late_us, _)| late_us);
+    if held.outcome != Outcome::Fail || late_us <= TIMER_LATE_US {
+        return held;
+    }
+    let late_ms = milliseconds(late_us);
+    let starved = format!("; the harness's timers fired {late_ms:.0} ms late: the machine was starved");
+    Finding { outcome: Outcome::Inconclusive, summary: held.summary.clone() + &starved, ..held }
+}
+
 /// How late a timer fired at worst while times were measured, in microseconds, and the event that says so.
 pub fn latest_timer(evidence: &Evidence<'_>) -> Option<(u64, u64)> {
     let (from_us, load_ended_us) = watched_span(evidence.events);

@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
-        grouping::{TIMER_LATE_US, Watched},
+        grouping::Watched,
         led::cluster_behind,
         phases::milliseconds,
         record::{Tried, runbook},
     },
-    harness_was_sound::latest_timer,
+    harness_was_sound::in_doubt_if_starved,
 };
 use crate::{
     history::{
@@ -49,17 +49,9 @@ pub const CHECK: Check = Check {
 const NEVER_US: u64 = 30_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
     let findings: Vec<Finding> = moves(evidence).iter().map(|own| judge_one(evidence, own)).collect();
-    if findings.is_empty() && !expectations.is_empty() {
-        let summary = "clients were not moved to another cluster";
-        return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
-    }
-    if expectations.is_empty() {
-        return findings;
-    }
-    let hold = |finding: &Finding| expectations.iter().map(|own| hold(evidence, finding, own)).collect::<Vec<_>>();
-    findings.iter().flat_map(hold).collect()
+    let doubt = "clients were not moved to another cluster";
+    evidence.held_by(NAME, findings, doubt, |finding, expectation| hold(evidence, finding, expectation))
 }
 
 /// Whether a name led clients to another cluster.
@@ -189,14 +181,8 @@ fn judge_one(evidence: &Evidence<'_>, own: &Move<'_>) -> Finding {
 }
 
 /// The finding held to an expectation. Who comes late on a starved machine is not late because of names alone.
-fn hold(evidence: &Evidence<'_>, finding: &Finding, expectation: &Expectation) -> Finding {
+fn hold(evidence: &Evidence<'_>, finding: Finding, expectation: &Expectation) -> Finding {
     let before = finding.outcome;
-    let mut held = finding.clone().held_against(expectation);
-    let late_us = latest_timer(evidence).map_or(0, |(late_us, _)| late_us);
-    if held.outcome == Outcome::Fail && before != Outcome::Fail && late_us > TIMER_LATE_US {
-        held.outcome = Outcome::Inconclusive;
-        let late_ms = milliseconds(late_us);
-        held.summary += &format!("; the harness's timers fired {late_ms:.0} ms late: the machine was starved");
-    }
-    held
+    let held = finding.held_against(expectation);
+    if before == Outcome::Fail { held } else { in_doubt_if_starved(evidence, held) }
 }

@@ -20,12 +20,11 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
     course::{
         bracket::{Bracket, Bracketed, Distribution, held},
-        grouping::{TIMER_LATE_US, Watched},
+        grouping::Watched,
         kept::{Kept, kept},
-        phases::milliseconds,
         record::Tried,
     },
-    harness_was_sound::latest_timer,
+    harness_was_sound::in_doubt_if_starved,
 };
 use crate::{
     history::event::{ClientKind, Expectation, Operation},
@@ -206,13 +205,9 @@ fn finding(
 /// The finding held to an expectation. What is late on a starved machine is not the system's staleness alone.
 fn hold(evidence: &Evidence<'_>, finding: Finding, figures: &[Bracketed], expectation: &Expectation) -> Finding {
     let gone_back = finding.outcome == Outcome::Fail;
-    let mut held = held(finding, figures, expectation);
-    let late_us = latest_timer(evidence).map_or(0, |(late_us, _)| late_us);
-    if held.outcome == Outcome::Fail && !gone_back && expectation.measure != READS_GONE_BACK && late_us > TIMER_LATE_US
-    {
-        held.outcome = Outcome::Inconclusive;
-        let late_ms = milliseconds(late_us);
-        held.summary += &format!("; the harness's timers fired {late_ms:.0} ms late: the machine was starved");
+    let held = held(finding, figures, expectation);
+    match gone_back || expectation.measure == READS_GONE_BACK {
+        true => held,
+        false => in_doubt_if_starved(evidence, held),
     }
-    held
 }

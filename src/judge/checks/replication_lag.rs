@@ -36,12 +36,11 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         bracket::{Bracket, Bracketed, Distribution, held},
-        grouping::{TIMER_LATE_US, Watched},
+        grouping::Watched,
         kept::{Kept, kept},
-        phases::milliseconds,
         primaries::LOOK_US,
     },
-    harness_was_sound::latest_timer,
+    harness_was_sound::in_doubt_if_starved,
 };
 use crate::{
     history::{Occurrence, event::Expectation},
@@ -104,14 +103,8 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 /// The finding held to an expectation. What is late on a starved machine is not the system's lag alone.
 fn hold(evidence: &Evidence<'_>, finding: Finding, figures: &Figures, expectation: &Expectation) -> Finding {
-    let mut held = held(finding, &figures.measures, expectation);
-    let late_us = latest_timer(evidence).map_or(0, |(late_us, _)| late_us);
-    if held.outcome == Outcome::Fail && late_us > TIMER_LATE_US {
-        held.outcome = Outcome::Inconclusive;
-        let late_ms = milliseconds(late_us);
-        held.summary += &format!("; the harness's timers fired {late_ms:.0} ms late: the machine was starved");
-    }
-    held
+    let held = held(finding, &figures.measures, expectation);
+    in_doubt_if_starved(evidence, held)
 }
 
 /// The figures of a hop.

@@ -51,7 +51,6 @@ const UNUSED_US: u64 = 2_000_000;
 const LOST: &str = "lost";
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
     // What was recorded before slots were watched says nothing of them.
     let is_recorded = evidence.events.iter().any(|event| {
         matches!(event.what, Occurrence::SlotState { .. } | Occurrence::SlotAbsent { .. })
@@ -59,19 +58,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     });
     let courses = if is_recorded { courses(evidence) } else { Vec::new() };
     let findings: Vec<Finding> = courses.iter().map(SlotCourse::finding).collect();
-    match (expectations.is_empty(), findings.is_empty()) {
-        (true, _) => findings,
-        (false, true) => {
-            let summary = "no slot of a cluster that follows another one was watched";
-            vec![Finding::new(NAME, Outcome::Inconclusive, summary)]
-        }
-        (false, false) => {
-            let hold = |finding: &Finding| {
-                expectations.iter().map(|own| finding.clone().held_against(own)).collect::<Vec<_>>()
-            };
-            findings.iter().flat_map(hold).collect()
-        }
-    }
+    evidence.held(NAME, findings, "no slot of a cluster that follows another one was watched")
 }
 
 /// Whether a follower's slot was put to the test: nobody used it for a while, or another node became primary.

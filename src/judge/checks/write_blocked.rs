@@ -46,7 +46,6 @@ pub const CHECK: Check = Check {
 const UNTRIED_US: u64 = 5_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
     let watched = Watched::of(evidence.events);
     let last_us = evidence.events.last().map_or(0, |event| event.at_us).min(watched.until_us);
     let spans = spans(evidence.plan, evidence.events).into_iter().map(|span| {
@@ -55,15 +54,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         Following { from_us, until_us, ..span }
     });
     let findings: Vec<Finding> = spans.map(|span| judge_one(evidence, &span, watched.steady_us.is_some())).collect();
-    if findings.is_empty() && !expectations.is_empty() {
-        let summary = "no cluster follows another one, so none had to refuse writes";
-        return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
-    }
-    if expectations.is_empty() {
-        return findings;
-    }
-    let hold = |finding: &Finding| expectations.iter().map(|own| finding.clone().held_against(own)).collect::<Vec<_>>();
-    findings.iter().flat_map(hold).collect()
+    evidence.held(NAME, findings, "no cluster follows another one, so none had to refuse writes")
 }
 
 fn judge_one(evidence: &Evidence<'_>, span: &Following<'_>, is_steady: bool) -> Finding {

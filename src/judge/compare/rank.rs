@@ -274,7 +274,7 @@ fn interval(sorted: &[(f64, f64)], untied: &[Scores], error: f64) -> Option<(f64
     Some((sorted.get(low)?.0, sorted.get(high)?.0))
 }
 
-/// The probability that so many of the new trials miss, or more, if old and new ones miss alike: Fisher's exact test, one-sided.
+/// The probability that this many of the new trials miss, or more, if old and new ones miss alike: Fisher's exact test, one-sided.
 pub fn more_misses(old: (u64, u64), new: (u64, u64)) -> f64 {
     let ((old_missed, old_all), (new_missed, new_all)) = (old, new);
     let missed = old_missed + new_missed;

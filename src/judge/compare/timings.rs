@@ -68,7 +68,7 @@ pub enum Change {
     Improved,
     /// If it is larger at all, then by less than the margin.
     NoWorse,
-    /// About so many more trials on each side would tell; `None`: more than anybody runs.
+    /// About how many more trials on each side would show a difference; `None`: more than anybody runs.
     CannotTell { more_trials: Option<usize> },
 }
 

@@ -55,7 +55,7 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Whether an agent keeps nodes of a cluster. One whose nodes are none, which is told elsewhere, is taken for Patroni's.
+/// Whether an agent keeps nodes of a cluster. One whose nodes are none, which another rule reports, is taken for Patroni's.
 pub(super) fn has_agent(topology: &Topology, cluster: &Cluster) -> bool {
     let mut nodes = nodes(topology, cluster).peekable();
     nodes.peek().is_none() || nodes.any(Host::has_agent)

@@ -117,7 +117,7 @@ pub(super) struct Listener {
 pub(super) fn listeners(topology: &Topology, host: &Host) -> Vec<Listener> {
     let path = hosts_with_paths(topology).find(|(_, known)| known.name == host.name).map_or_else(Path::new, |it| it.0);
     let mut found = Vec::new();
-    // One that stands twice is told of elsewhere.
+    // Another rule reports one that stands twice.
     let once = |(index, placed): &(usize, &PlacedService)| {
         host.services[..*index].iter().all(|earlier| earlier.instance() != placed.instance())
     };
