@@ -62,7 +62,7 @@ impl Watched {
     /// What there is to record of an answer, if it tells something new.
     fn change(&mut self, hosts: Option<Vec<String>>) -> Option<Option<Vec<String>>> {
         let mut hosts: Option<BTreeSet<String>> = hosts.map(|hosts| hosts.into_iter().collect());
-        // Of a name by weight another host is drawn for each question. Each is told once.
+        // Of a name by weight another host is drawn for each question. Each is recorded once.
         if let (true, Some(hosts), Some(Some(told))) = (self.name.is_weighted(), &mut hosts, &self.told) {
             hosts.extend(told.iter().cloned());
         }

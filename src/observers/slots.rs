@@ -51,7 +51,7 @@ fn followers_slots(scene: &Scene<'_>, node: &str) -> Vec<String> {
 
 struct Eye {
     node: String,
-    /// Slots of which it is told, too, that the node has none of that name.
+    /// Slots whose absence from the node is recorded, too.
     followers: Vec<String>,
     address: SocketAddr,
     password: String,
@@ -64,7 +64,7 @@ impl Eye {
         let mut due = every(PERIOD);
         loop {
             due.tick().await;
-            // A node that does not answer tells nothing of its slots.
+            // A node that does not answer says nothing of its slots.
             if let Some(rows) = self.look().await {
                 seen(&self.node, &self.followers, rows).into_iter().for_each(|what| {
                     recorder.record(what);

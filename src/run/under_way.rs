@@ -44,7 +44,7 @@ impl UnderWay {
         // Another trial may be in the middle of its line.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         for line in bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            // What can't be read is told by the verdict on the whole run.
+            // What can't be read is named by the verdict on the whole run.
             if let Ok(event) = serde_json::from_slice::<Event>(line) {
                 self.judge.take(event);
             }

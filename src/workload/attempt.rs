@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A read tells what it saw of this many writers of the load. Each costs it one descent of the ledger's index.
+/// A read returns what it saw of this many writers of the load. Each costs it one descent of the ledger's index.
 const WRITERS_WATCHED: u32 = 4;
 
 /// The statement of an attempt. It answers with one row: node, WAL position, timeline; a read also with a row of the
@@ -173,7 +173,7 @@ pub(super) async fn send(session: Session, statement: &str, limit: &Limit) -> Se
     Sent { outcome, saw, session: usable.then_some(session) }
 }
 
-/// What a read's answer tells of the writers.
+/// What a read's answer says of the writers.
 fn saw(messages: &[SimpleQueryMessage]) -> Option<BTreeMap<u32, u64>> {
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),

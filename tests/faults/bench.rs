@@ -173,7 +173,7 @@ impl Bench {
         read_history(self.recorder.path()).unwrap()
     }
 
-    /// Holds the history to so many faults, each injected, confirmed and healed, and removes the system. `quick`:
+    /// Holds the history to this number of faults, each injected, confirmed and healed, and removes the system. `quick`:
     /// each was confirmed (on a machine that is not overloaded) within 250 ms of the beginning of its injection, as the
     /// project promises for faults of networks and processes.
     pub async fn finish(self, faults: usize, quick: bool) {

@@ -284,7 +284,7 @@ fn a_fault_that_clients_did_not_try_for_long_enough_after_proves_nothing() {
     }
     let in_time = with_another_fault(run(&[long(Vec::new())]), 12_700, 12_720);
     assert_eq!(verdict_of(&in_time).outcome, Outcome::Pass);
-    // The load is told to have ended before the first fault.
+    // The load is recorded as ended before the first fault.
     let mut events = run(&[long(expecting("write_outage_ms", Bound::AtMost(100.0)))]);
     for event in &mut events {
         if is_milestone(&event.what, Milestone::LoadStopped) {

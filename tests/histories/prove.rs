@@ -170,7 +170,7 @@ fn a_safety_check_stays_per_trial() {
     assert_eq!(verdict.scenarios[4].outcome, Outcome::Fail);
 }
 
-/// Lets a timer of the harness fire late in a trial, so many milliseconds after its beginning.
+/// Lets a timer of the harness fire late in a trial, this number of milliseconds after its beginning.
 fn starved(mut events: Vec<Event>, trial: u32, at_ms: u64) -> Vec<Event> {
     let at_us = (100 + u64::from(trial) * 10_000 + at_ms) * 1000;
     events.push(Event { seq: 0, at_us, scenario: trial, what: Occurrence::TimerLate { late_us: 400_000 } });

@@ -17,7 +17,7 @@ use crate::{
 /// What stands where people stated nothing.
 pub const NOT_STATED: &str = "not stated";
 
-/// So many letters of the statement's digest are its id.
+/// The length of a certificate's id: the first letters of the statement's digest.
 const ID_LENGTH: usize = 12;
 
 /// The whole certificate.

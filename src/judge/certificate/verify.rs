@@ -15,7 +15,7 @@ use crate::{
     topology::{self, Topology},
 };
 
-/// So many differences are named.
+/// The number of differences that are named.
 const NAMED: usize = 5;
 
 /// The folder holds no certificate.

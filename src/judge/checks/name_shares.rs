@@ -1,6 +1,6 @@
 //! Did global names lead clients by their weights, and to no other host?
 //!
-//! Each connection that a client opened through a global name tells where it was led. They are counted from the steady state
+//! Each connection that a client opened through a global name records where it was led. They are counted from the steady state
 //! until a runbook points the name elsewhere, or to the end of the load.
 //!
 //! - A host that is none of the name's is a failure.

@@ -1,7 +1,7 @@
 //! How much WAL did a node lack when it was promoted, and how often was one?
 //!
 //! A promotion is the beginning of a timeline after the steady state. It is known by the timeline's history file, which
-//! tells where it left the old one, that is how far the node had come, or by a node that was primary on it. Two nodes that
+//! says where it left the old one, that is how far the node had come, or by a node that was primary on it. Two nodes that
 //! began one number are two promotions ([`crate::checks::timelines`]). The highest position that the old timeline's writer
 //! is known to have reached (by the node's own word, or by a write that it acknowledged) until the node was elected is how
 //! far it should have been. What an old primary writes after that is not counted: it is the business of `single_writer`
@@ -163,7 +163,7 @@ impl<'a> Seen<'a, '_> {
         self.signs.first().is_some_and(|first| switch.timeline < first.timeline)
     }
 
-    /// The first sign of who began a timeline: a node whose own history file tells this switch, or anyone where the number
+    /// The first sign of who began a timeline: a node whose own history file has this switch, or anyone where the number
     /// has one history.
     fn first_sign(&self, switch: &Switch<'_>) -> Option<&'a Sign<'a>> {
         let own = |sign: &&Sign<'_>| sign.timeline == switch.timeline;

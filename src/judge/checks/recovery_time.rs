@@ -244,7 +244,7 @@ impl Scene<'_, '_> {
         own.max_by(|one, other| outage_ms(one).total_cmp(&outage_ms(other))).unwrap_or(0)
     }
 
-    /// What each outage shows; the longest tells the scenario's figures too.
+    /// What each outage shows; the longest gives the scenario's figures too.
     fn of_outages(&self, own: &[&Expectation], of_scenario: &[Measure], error: &HarnessError) -> Vec<Finding> {
         let longest = self.longest();
         let mut findings = Vec::new();
@@ -474,7 +474,7 @@ impl Scene<'_, '_> {
     }
 }
 
-/// Whether an outage has what a measure tells, seen or not. One that never ended is asked for all: it has its own answer.
+/// Whether an outage has what a measure is about, seen or not. One that never ended is asked for all: it has its own answer.
 fn is_asked(failover: &Failover, measure: &str) -> bool {
     let replaced = failover.old_primary.is_some() && failover.new_primary != failover.old_primary;
     match failover.course {

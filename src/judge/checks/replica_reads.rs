@@ -1,18 +1,18 @@
 //! How old is what clients read from standbys, and do a session's reads go back?
 //!
-//! A read tells the newest row that it saw of each of the first writers of the load. The writes of one writer follow each
+//! A read returns the newest row that it saw of each of the first writers of the load. The writes of one writer follow each
 //! other, so it saw all of them up to that one, and none behind it.
 //!
 //! - A read is **stale** by the age of the oldest write that counts in the end ([`super::course::kept`]) and that it did not
 //!   see: at least the time from that write's acknowledgement to the read's begin, at most from the write's begin to the
-//!   read's end. The least is told, `staleness_resolution_ms` says how much more the worst of the figures may be, and a bound that lies
+//!   read's end. The least is the figure, `staleness_resolution_ms` says how much more the worst of the figures may be, and a bound that lies
 //!   between is neither kept nor missed. A read that saw every write that was acknowledged before it began is not stale.
 //! - On **one session** no read may see less of a writer than an earlier one did: that is a failure, whether anyone asked or
 //!   not, as clients take one connection for one state of the data.
 //!
 //! Each endpoint for reads is judged by itself, from the steady state to the end of the load. With fewer than
-//! [`READS_AT_LEAST`] reads there that tell what they saw there are no figures. Reads from a superseded timeline are told by
-//! `recovery_time`.
+//! [`READS_AT_LEAST`] reads there that say what they saw there are no figures. Reads from a superseded timeline are measured
+//! by `recovery_time`.
 
 use std::collections::BTreeMap;
 
@@ -176,7 +176,7 @@ fn finding(
             value(p95.name, p95.least),
             value(max.name, max.least)
         ),
-        _ if reads.is_empty() => format!("no read through {endpoint} tells what it saw"),
+        _ if reads.is_empty() => format!("no read through {endpoint} says what it saw"),
         _ => format!("{count} reads through {endpoint} tell what they saw, and how old that was is not known"),
     };
     let (outcome, summary) = match back.len() {

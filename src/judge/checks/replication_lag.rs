@@ -1,6 +1,6 @@
 //! How far behind the primary are its standbys, a cluster that follows it, and that cluster's own standbys?
 //!
-//! Each look at a standby tells what it has replayed. Its **lag in time** is the age of the oldest write that counts in the end
+//! Each look at a standby shows what it has replayed. Its **lag in time** is the age of the oldest write that counts in the end
 //! ([`super::course::kept`]) and is not there yet; 0, if there is none. So a standby does not lag while nobody writes. It
 //! lies between two bounds, which are exact:
 //!
@@ -13,7 +13,7 @@
 //!
 //! The two are apart by the time that a write takes, that between two writes, and that of the look. Looks at a place of the
 //! WAL at which nobody wrote for longer than [`ROUGH_US`] are left out; a standby on a timeline has no write of a later one.
-//! The least is told. `lag_resolution_ms` says how much more the worst of the figures may be, and a bound that lies between
+//! The least is the figure. `lag_resolution_ms` says how much more the worst of the figures may be, and a bound that lies between
 //! is neither kept nor missed.
 //!
 //! The **lag in bytes** is the WAL from there to what the primary has written: at least to the last write that was

@@ -1,7 +1,7 @@
 //! Did two nodes acknowledge writes at the same time?
 //!
 //! All acknowledged writes of all clients count, also those of sessions that were opened before the fault and of the
-//! probers at every node's own port; the node is the one that answered, by its own word.
+//! probers at every node's own port; the node is the one that the answer itself names.
 //!
 //! # What is proof
 //!
@@ -10,7 +10,7 @@
 //!   attempt that waited in a proxy, or an acknowledgement that came late, proves nothing. An ordinary switchover
 //!   leaves a gap between the reigns, however short; its inner spans never overlap.
 //! - **A write on a superseded timeline**: a node acknowledged a write that started when another node was already
-//!   primary on a higher timeline, by a write or by its own word. This holds also if the two took turns. Of two clusters that
+//!   primary on a higher timeline, by a write or by its own answer. This holds also if the two took turns. Of two clusters that
 //!   hold the same rows, it is not the higher number that supersedes the other, but what was begun later: a region that was
 //!   promoted does not know how many timelines the lost one had begun.
 //!

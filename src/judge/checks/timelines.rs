@@ -3,7 +3,7 @@
 //! A timeline's number is not its identity. A node that is promoted takes the next number that it does not know as taken:
 //! one that missed a promotion takes the same number for another history. Such nodes can't follow each other, though
 //! their numbers say that they could, and an archive holds one of the two alone. What identifies a timeline is its number
-//! with its parent and the WAL position where it left it, as its history file tells; whoever follows has the same file.
+//! with its parent and the WAL position where it left it, as its history file says; whoever follows has the same file.
 //!
 //! # What is proof
 //!
@@ -24,7 +24,7 @@
 //! A cluster that is promoted takes the next number that it knows of, and the lost one may have begun that number before:
 //! both are there, and histories tell them apart by the places where they began. That is no failure as long as one of them
 //! is left when the other begins: two clusters each led on the number, one after the other, from two places that nodes of
-//! each read. Where they led at the same time, or from one place, nothing tells them apart in time.
+//! each read. Where they led at the same time, or from one place, nothing shows which came first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +62,7 @@ pub struct Switch<'a> {
     pub seq: u64,
 }
 
-/// Every switch, each once, in the order in which they were told.
+/// Every switch, each once, in the order in which they were recorded.
 pub fn switches(events: &[Event]) -> Vec<Switch<'_>> {
     let mut switches: Vec<Switch<'_>> = Vec::new();
     for event in events {

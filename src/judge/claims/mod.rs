@@ -75,7 +75,7 @@ pub struct ClaimTarget {
     /// What the claim is about: a trial in which none of these happened decides nothing.
     pub about: Vec<Subject>,
     /// The share of failovers, above 0 and below 1, that has to keep the bound. Then exact bounds at 95 % confidence decide
-    /// whether so many do, or the plan of `run --prove`. `None`: the promise is universal, so one miss refutes it and no number
+    /// whether that share does, or the plan of `run --prove`. `None`: the promise is universal, so one miss refutes it and no number
     /// of trials confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,

@@ -16,7 +16,7 @@ pub struct ClaimChange {
     pub old_decided: u64,
     pub new_missed: u64,
     pub new_decided: u64,
-    /// The probability of so many misses among the new trials, or more, if old and new ones miss alike.
+    /// The probability of this number of misses among the new trials, or more, if old and new ones miss alike.
     pub p: f64,
 }
 

@@ -16,7 +16,7 @@
 //! ibid. 34 (1963) 598–611; P. van Elteren, Bulletin of the International Statistical Institute 37 (1960) 351–361;
 //! M. Hollander, D. A. Wolfe, Nonparametric Statistical Methods (1999), 4.1 to 4.3.
 
-/// So many values in a stratum are counted out exactly.
+/// Up to this number of values in a stratum every order is counted.
 pub const EXACT_UP_TO: usize = 130;
 
 /// Differences of sums that are no more than this are rounding.

@@ -54,7 +54,7 @@ pub struct Attempt {
 pub enum AttemptOutcome {
     /// The server confirmed the commit (or answered the read).
     Acknowledged {
-        /// The node that answered, by its own word.
+        /// The node that answered, as its answer names it.
         node: String,
         timeline: u32,
         /// The node's WAL position just after the write was inserted (writes on a primary), else 0.

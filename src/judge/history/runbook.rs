@@ -1,4 +1,4 @@
-//! The steps of a runbook, as the history tells them.
+//! The steps of a runbook, as the history records them.
 
 use std::fmt;
 

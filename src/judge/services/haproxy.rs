@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{credentials::Credentials, span::Span};
 
-/// Where HAProxy tells its servers' states, unless its settings say otherwise.
+/// Where HAProxy shows its servers' states, unless its settings say otherwise.
 pub const STATS_PORT: u16 = 8404;
 
 pub(super) const SERVICE: Service = Service {
@@ -61,7 +61,7 @@ pub struct HaproxySettings {
     pub rise: u32,
     /// Whether sessions to a server that goes DOWN are closed.
     pub close_sessions_of_down_server: bool,
-    /// Where it tells its servers' states. Two on one host need two.
+    /// Where it shows its servers' states. Two on one host need two.
     pub stats_port: u16,
 }
 

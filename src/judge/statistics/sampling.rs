@@ -45,9 +45,9 @@ pub struct Look {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingPlan {
     pub level: Level,
-    /// Confirmed by so few misses after so many trials, in the order of trials.
+    /// The looks that confirm: at most `misses` after `trials`, in the order of trials.
     confirming: Vec<Look>,
-    /// Refuted by so many misses within so many trials, in the order of trials. The last one counts at its number of
+    /// The looks that refute: `misses` within `trials`, in the order of trials. The last one counts at its number of
     /// trials alone.
     refuting: Vec<Look>,
 }
@@ -109,7 +109,7 @@ impl SamplingPlan {
         if trials.len() as u64 >= self.most_trials() { Decision::Undecided } else { Decision::Open }
     }
 
-    /// Whether so many misses in the first `trials` refute.
+    /// Whether this number of misses in the first `trials` refutes.
     fn refutes(&self, misses: u64, trials: u64) -> bool {
         let Some((last, within)) = self.refuting.split_last() else { return false };
         let early = within.iter().find(|look| trials <= look.trials).is_some_and(|look| misses >= look.misses);

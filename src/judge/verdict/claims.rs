@@ -210,7 +210,7 @@ fn keeps(value: &TrialValue, bound: Bound, error_ms: f64) -> Option<bool> {
 /// By how much a time may be off, in milliseconds: as late as the harness's timers were, where it is measured by them, or
 /// what a check says of its own figures. Else a negative number, for then no value is near.
 fn error_ms(target: &ClaimTarget, verdict: &ScenarioVerdict) -> f64 {
-    // A check that knows its resolution tells it beside the figure.
+    // A check that knows its resolution gives it beside the figure.
     let own = target.measure.strip_suffix("_ms").map(|name| format!("{name}_resolution_ms")).unwrap_or_default();
     if let Some(resolution) = measured(verdict, &target.check, &own).map(|measure| measure.value).reduce(f64::max) {
         return resolution;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Why the run as a whole proves less than its scenarios say, gathered as its events are read. Of each kind of doubt
-/// the first is told.
+/// the first is reported.
 #[derive(Default)]
 pub(super) struct Doubts {
     /// `seq` and `at_us` of the event before.

@@ -11,7 +11,7 @@ use crate::{
     statistics::bounds::{self, CONFIDENCE},
 };
 
-/// The quantile whose bounds are told beside the figures.
+/// The quantile whose bounds stand beside the figures.
 const QUANTILE: f64 = 0.95;
 
 /// Measures that have no value where their end never came, and the measure of the same check that says how long it had

@@ -14,7 +14,7 @@ use crate::{
 /// The schema of histories from which on a run says how many scenarios it is to have.
 const COUNTED_SINCE: u32 = 2;
 
-/// Names of what is missing that one doubt tells.
+/// The number of missing things that one doubt names.
 const TOLD: usize = 10;
 
 /// Scenarios that the run was to have and of which the history holds nothing, and numbers that it was not to have. A trial
@@ -135,7 +135,7 @@ impl Trials {
         let mut doubts = Vec::new();
         for ((.., name, _), own) in self.grouped(scenarios) {
             let (absent, count) = own.absent();
-            // What a shard lacks is told by its numbers.
+            // What a shard lacks is named by its numbers.
             if count > 0 && self != Trials::OfOneShard {
                 let planned = own.planned;
                 doubts.push(format!("of {planned} trials of {name:?} {} never began", listed("trial", absent, count)));

@@ -1,7 +1,7 @@
 //! Which timelines led to that of the final primary, and where each was left.
 //!
 //! A timeline is more than its number: two nodes that are cut off from each other can begin the same number at different
-//! places. It is known by number, parent and the place where it left its parent, as the history file of a node tells
+//! places. It is known by number, parent and the place where it left its parent, as the history file of a node says
 //! them ([`Occurrence::TimelineSwitch`]); the first timeline was begun by nobody. Of several clusters that hold the same
 //! rows, a lost one and the one that was promoted in its place may have begun one number each: there, what the nodes of a
 //! cluster tell counts for its own.
@@ -125,8 +125,8 @@ impl<'a> Ancestry<'a> {
         }
     }
 
-    /// Where a timeline of the final primary's history began: by its own word of its last one. Of an earlier number it may
-    /// have followed another branch before, so there every node must tell the same.
+    /// Where a timeline of the final primary's history began: by its own account of its last one. Of an earlier number it may
+    /// have followed another branch before, so there every node must say the same.
     fn begun_in_line(&self, timeline: u32, last: u32) -> Begun {
         let own = self.told_of(timeline).filter(|told| told.node == self.primary).last();
         match own {

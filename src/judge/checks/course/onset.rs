@@ -2,7 +2,7 @@
 //!
 //! New connections are tried every 20 ms only where an outage is expected; at other times up to 100 ms lie between two
 //! of them (see [`crate::checks::load_was_real`]). The held session and the writers of the same endpoint go on all the
-//! time, so the first of their attempts that failed tells more closely when clients lost service. Where these go on
+//! time, so the first of their attempts that failed shows more closely when clients lost service. Where these go on
 //! undisturbed, new connections alone were refused, and the time between two of them is the error of the outage's begin.
 
 use super::{outage::Outage, record::Tried};

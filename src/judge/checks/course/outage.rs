@@ -15,7 +15,7 @@
 //!   this a database that hangs for as long as the client's patience would seem to have had no outage.
 //!
 //! So the fault's instant is refined by the client's own evidence: the confirmation brackets it (sometimes widely),
-//! and within the bracket the first attempt that failed tells when clients lost service, to the prober's schedule.
+//! and within the bracket the first attempt that failed shows when clients lost service, to the prober's schedule.
 
 use serde::{Deserialize, Serialize};
 

@@ -387,7 +387,7 @@ impl Scene<'_, '_> {
             own(tried) && !tried.acknowledged() && tried.started_us() <= span.1 && tried.ended_us >= span.0
         };
         let last_failed_us = self.all.iter().filter(failed).map(Tried::started_us).max()?;
-        // Once a new client gets through, whoever was first to be answered tells when.
+        // Once a new client gets through, whoever was first to be answered shows when.
         let again = self.all.iter().filter(|tried| is_direct_write(tried, node) && tried.started_us() > last_failed_us);
         again.map(|tried| (tried.ended_us, tried.seq)).min()
     }

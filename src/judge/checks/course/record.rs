@@ -249,10 +249,10 @@ pub struct KeyChange<'a> {
 }
 
 /// The history of a cluster's leader key, in the order of time: each change once, as the earliest member told it. A member
-/// that lags behind tells old revisions late; its revision keeps them from being taken for news.
+/// that lags behind reports old revisions late; its revision keeps them from being taken for news.
 ///
 /// Revisions are those of one DCS. A new one, after a disaster, counts from 1 again: so a member that goes back to
-/// a revision that nobody told, or tells another holder at one that is known, begins a new count. (A member that was just
+/// a revision that nobody reported, or reports another holder at one that is known, begins a new count. (A member that was just
 /// restarted may go back to a known one.)
 pub fn leader_key<'e>(events: impl IntoIterator<Item = &'e Event>, cluster: Option<&str>) -> Vec<KeyChange<'e>> {
     let mut changes: Vec<KeyChange<'_>> = Vec::new();
@@ -317,7 +317,7 @@ mod tests {
             key(2, 20, "node2", Some("node1"), 5),
             key(3, 30, "node2", None, 8),
             key(4, 31, "node2", Some("node2"), 9),
-            // node3 was cut off and tells what it missed.
+            // node3 was cut off and reports what it missed.
             key(5, 90, "node3", None, 8),
             key(6, 91, "node3", Some("node2"), 9),
         ];
@@ -333,7 +333,7 @@ mod tests {
             key(2, 11, "node2", Some("node1"), 500),
             key(3, 60, "node2", None, 3),
             key(4, 61, "node2", Some("node2"), 4),
-            // The other member of the new cluster tells the same.
+            // The other member of the new cluster reports the same.
             key(5, 62, "node1", None, 3),
             key(6, 63, "node1", Some("node2"), 4),
             key(7, 90, "node1", Some("node3"), 9),

@@ -4,7 +4,7 @@
 //! write whose commit lies behind the place where the final primary's history left the timeline that acknowledged it. A
 //! commit before that place is in the WAL from which the final primary was made.
 //!
-//! An acknowledgement tells the WAL position from within its statement, just before the commit. So a position behind the
+//! An acknowledgement carries the WAL position from within its statement, just before the commit. So a position behind the
 //! switch shows a commit behind it, and so does one that leaves no room for a commit before it ([`COMMIT_BYTES`]). One
 //! before the switch shows nothing by itself: other sessions may have written in between. It is settled by a later write:
 //! what started after the acknowledgement was committed behind it, so where the later one is in the final primary's

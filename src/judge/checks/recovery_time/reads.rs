@@ -38,7 +38,7 @@ use crate::{
     topology::READ,
 };
 
-/// What is told of reads.
+/// What is measured of reads.
 pub(super) const MEASURES: &[&str] = &[READ_OUTAGE_MS, READ_OUTAGES, LONGEST_READ_GAP_MS, STALE_READ_MS];
 
 /// What became of reads after the first fault.

@@ -120,21 +120,21 @@ pub(super) struct Look<'a> {
     pub seq: u64,
     pub node: &'a str,
     pub hop: Hop,
-    /// What was told was so at some instant between these two.
+    /// What the look says was so at some instant between these two.
     pub asked_us: u64,
     pub at_us: u64,
     pub timeline: u32,
     pub lsn: u64,
 }
 
-/// What was last known of a standby: it tells neither while it receives nothing.
+/// What was last known of a standby: it reports neither while it receives nothing.
 #[derive(Default)]
 struct Known<'a> {
     source: Option<&'a str>,
     timeline: Option<u32>,
 }
 
-/// Every look at a standby that tells a position, with the hop that the standby is on.
+/// Every look at a standby that has a position, with the hop that the standby is on.
 pub(super) fn looks<'a>(evidence: &Evidence<'a>) -> Vec<Look<'a>> {
     let spans = spans(evidence.plan, evidence.events);
     let mut known: BTreeMap<&str, Known<'a>> = BTreeMap::new();

@@ -104,7 +104,7 @@ fn usual_gap_us(mut started_us: Vec<u64>) -> u64 {
     gaps_us.get(gaps_us.len() / 2).copied().unwrap_or_default()
 }
 
-/// When each node acknowledged writes, by its own word, through whatever endpoint.
+/// When each node acknowledged writes, as the answers name it, through whatever endpoint.
 pub fn acknowledged_writes<'a>(events: &[&'a Event]) -> BTreeMap<&'a str, Vec<u64>> {
     let mut times: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for event in events {

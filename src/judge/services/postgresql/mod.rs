@@ -54,7 +54,7 @@ impl ParameterProblem {
             ParameterProblem::Owned { .. } => "Patroni or the harness sets it on each node".to_owned(),
             ParameterProblem::Fixed { instead: Some(instead), .. } => format!("did you mean `{instead}`?"),
             ParameterProblem::Fixed { instead: None, .. } => {
-                "PostgreSQL tells by it how it was built or set up".to_owned()
+                "PostgreSQL shows by it how it was built or set up".to_owned()
             }
             ParameterProblem::Value { takes, .. } => format!("it takes {takes}"),
         }
@@ -127,7 +127,7 @@ pub(crate) fn check_known(name: &str) -> Result<(), ParameterProblem> {
     if check_name(name)? || exists(name) { Ok(()) } else { Err(unknown()) }
 }
 
-/// Checks a name alone, and tells whether it is one of an extension, which may be anything.
+/// Checks a name alone, and says whether it is one of an extension, which may be anything.
 fn check_name(name: &str) -> Result<bool, ParameterProblem> {
     let plain = name.to_lowercase();
     let is_word = |part: &str| {

@@ -75,7 +75,7 @@ pub(in crate::services) fn parameters(site: &Site<'_>) -> Value {
 ///
 /// `scram_iterations` is low because probers connect hundreds of times a second and the passwords live as long as
 /// the run; PostgreSQL's default would cost the machine under test a third of a core. Its errors are not logged: a
-/// standby refuses a hundred of its writes a second, and the history tells each.
+/// standby refuses a hundred of its writes a second, and the history records each.
 pub(in crate::services) fn first_start(site: &Site<'_>, credentials: &Credentials) -> String {
     let mut sql = format!(
         "SET scram_iterations = 16;\n\

@@ -10,7 +10,7 @@ use crate::suggestion;
 pub(super) struct Row {
     pub name: &'static str,
     pub kind: Kind,
-    /// Nothing sets it: PostgreSQL tells by it how it was built or set up.
+    /// Nothing sets it: PostgreSQL shows by it how it was built or set up.
     pub is_fixed: bool,
 }
 

@@ -169,7 +169,7 @@ pub(super) fn ports_taken_twice(topology: &Topology, problems: &mut Vec<Problem>
         for listener in listeners {
             let (port, who) = (listener.port, &listener.who);
             match taken.get(&port) {
-                // Two endpoints of one balancer on one port are told of with the endpoints.
+                // Two endpoints of one balancer on one port are a mistake that the endpoints' rules name.
                 Some(other)
                     if listener.endpoint.is_none()
                         || other.endpoint.is_none()

@@ -35,7 +35,7 @@ macro_rules! phases {
 }
 
 phases! {
-    /// Until the leader key is gone, as the earliest member of the DCS tells it, at a revision after the fault.
+    /// Until the leader key is gone, as the earliest member of the DCS reports it, at a revision after the fault.
     Detect: "detect", "detect_ms", "fault" to "leader key gone";
     /// Until the node holds the leader key that will acknowledge the recovering write.
     Elect: "elect", "elect_ms", "key gone" to "held by another member";
