@@ -10,6 +10,7 @@ use pgquake_judge::{
 
 use super::{
     course::number,
+    edits::silence,
     standby_region::{Regions, STOP_MS, event, found, outcome},
     value,
 };
@@ -139,4 +140,52 @@ fn a_key_that_a_node_of_another_cluster_holds_fails() {
 #[test]
 fn a_key_that_nobody_told_is_in_doubt() {
     assert_eq!(outcome(ISOLATION, &with_keys(&[("east", "east1", 100)]), FOREIGN, NONE), Outcome::Inconclusive);
+}
+
+#[test]
+fn standbys_that_stream_from_each_other_and_from_nobody_else_fail() {
+    let all = Regions::default().happen();
+    let to_itself = seen(all.clone(), "west3", 15_000, streams_from(Some("west3")));
+    let own = found(CASCADE, &to_itself, &[(DETACHED, NONE)]);
+    assert_eq!((own[0].outcome, value(&own[0], DETACHED)), (Outcome::Fail, 1.0), "{own:#?}");
+    let circle = seen(all.clone(), "west2", 15_000, streams_from(Some("west3")));
+    let circle = seen(circle, "west3", 15_000, streams_from(Some("west2")));
+    let own = found(CASCADE, &circle, &[(DETACHED, NONE)]);
+    assert_eq!((own[0].outcome, value(&own[0], DETACHED)), (Outcome::Fail, 2.0), "{own:#?}");
+    assert!(own[0].summary.contains("west2, west3 of west streamed from themselves, in a circle"), "{own:#?}");
+    // One behind the other is a cascade.
+    let chain = seen(all, "west3", 15_000, streams_from(Some("west2")));
+    assert_eq!(outcome(CASCADE, &chain, DETACHED, NONE), Outcome::Pass);
+}
+
+#[test]
+fn a_look_that_got_no_answer_shows_nothing() {
+    let one_look = seen(Regions::default().happen(), "west3", STOP_MS - 260, silence);
+    assert_eq!(outcome(CASCADE, &one_look, DETACHED, NONE), Outcome::Pass);
+    let longer = seen(Regions::default().happen(), "west3", STOP_MS - 6_000, silence);
+    assert_eq!(outcome(CASCADE, &longer, DETACHED, NONE), Outcome::Inconclusive);
+}
+
+/// A member that was cut off reports what the others had passed over.
+#[test]
+fn a_foreign_leader_counts_however_late_it_is_reported() {
+    let mut events = with_keys(&[("east", "east1", 100), ("west", "west1", 100), ("west", "west1", 8_000)]);
+    let mut late = key("west", "east1", 9_000);
+    if let Occurrence::LeaderKey { member, revision, .. } = &mut late.what {
+        (*member, *revision) = ("west2".to_owned(), 5_000);
+    }
+    events.push(late);
+    let found = found(ISOLATION, &number(events), &[(FOREIGN, NONE)]);
+    assert_eq!((found[0].outcome, value(&found[0], FOREIGN)), (Outcome::Fail, 1.0), "{found:#?}");
+}
+
+#[test]
+fn what_no_member_of_a_cluster_s_own_dcs_reported_is_in_doubt() {
+    let mut events = with_keys(&[("east", "east1", 100)]);
+    let mut strange = key("west", "west1", 200);
+    if let Occurrence::LeaderKey { member, .. } = &mut strange.what {
+        *member = "east2".to_owned();
+    }
+    events.push(strange);
+    assert_eq!(outcome(ISOLATION, &number(events), FOREIGN, NONE), Outcome::Inconclusive);
 }

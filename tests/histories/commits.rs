@@ -125,3 +125,70 @@ fn what_slows_both_or_nobody_shows_no_rule() {
     let other = slowed("node9", |_| 503);
     assert!((find(NAME).unwrap().judge)(&Evidence::new(&plan, None, &other)).is_empty());
 }
+
+/// The history whose fault was injected with other words.
+fn with_fault(mut events: Vec<Event>, change: impl Fn(&mut FaultInjecting)) -> Vec<Event> {
+    for event in &mut events {
+        if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+            change(injecting);
+        }
+    }
+    events
+}
+
+fn says_nothing(events: &[Event]) -> bool {
+    let plan = plan(FIRST);
+    (find(NAME).unwrap().judge)(&Evidence::new(&plan, None, events)).is_empty()
+}
+
+#[test]
+fn a_fault_by_which_no_commit_is_surely_slower_shows_no_rule() {
+    for (parameter, value) in
+        [("ports", "8008"), ("share", "50 %"), ("jitter", "100 ms"), ("to", "node9"), ("to", "the standbys")]
+    {
+        let other = with_fault(slowed("node2", |_| 4), |own| {
+            own.parameters.insert(parameter.to_owned(), value.to_owned());
+        });
+        assert!(says_nothing(&other), "{parameter} {value}");
+    }
+    for (parameter, value) in [
+        ("ports", "5432 and 8008"),
+        ("share", "100 %"),
+        ("jitter", "0 ms"),
+        ("to", "node1, node9"),
+        ("to", "the primary"),
+    ] {
+        let same = with_fault(slowed("node2", |_| 503), |own| {
+            own.parameters.insert(parameter.to_owned(), value.to_owned());
+        });
+        assert_eq!(judged(FIRST, &same).outcome, Outcome::Pass, "{parameter} {value}");
+    }
+    // The same link from its other end.
+    let turned = with_fault(slowed("node2", |_| 503), |own| {
+        own.hosts = vec!["node1".to_owned()];
+        own.parameters.insert("to".to_owned(), "node2".to_owned());
+    });
+    assert_eq!(judged(FIRST, &turned).outcome, Outcome::Pass);
+}
+
+#[test]
+fn what_comes_after_a_fault_was_changed_or_had_ceased_is_not_held_to_it() {
+    let changed_ms = 11_600;
+    let mut quick_then = slowed("node2", |_| 503);
+    for event in &mut quick_then {
+        if let Occurrence::Attempt(attempt) = &event.what
+            && (changed_ms * 1000..HEALING_MS * 1000).contains(&attempt.started_us)
+        {
+            event.at_us = attempt.started_us + 54_000;
+        }
+    }
+    let parameters = BTreeMap::from([("round_trip".to_owned(), "50 ms".to_owned())]);
+    let changed = Occurrence::FaultChanged { fault: 1, parameters, evidence: "seen".to_owned() };
+    let ceased = Occurrence::FaultUnconfirmed { fault: 1, reason: "it had ceased".to_owned() };
+    assert_eq!(judged(FIRST, &number(quick_then.clone())).outcome, Outcome::Fail);
+    for what in [changed, ceased] {
+        let mut events = quick_then.clone();
+        events.push(event(changed_ms, what));
+        assert_eq!(judged(FIRST, &number(events)).outcome, Outcome::Pass);
+    }
+}

@@ -4,7 +4,7 @@ use pgquake_judge::{
     checks::{Evidence, Finding, Outcome, find},
     history::{
         Event, Occurrence,
-        event::{AttemptOutcome, Bound, ClientKind, Milestone, Operation, RunbookStep},
+        event::{AttemptOutcome, Bound, ClientKind, Expectation, Milestone, Operation, RunbookStep},
     },
 };
 
@@ -219,13 +219,66 @@ fn clients_that_keep_an_answer_are_no_draws() {
     )
     .unwrap();
     plan.topology = topology;
-    let events = led(&["west-proxy"], 300);
+    let mut events = led(&["west-proxy"], 300);
     let own = (find(SHARES).unwrap().judge)(&Evidence::new(&plan, None, &events));
     assert_eq!(own[0].outcome, Outcome::Pass, "{own:#?}");
+    // Whoever asks for shares learns that nothing shows them.
+    let (check, measure, text) = (SHARES.to_owned(), "misdrawn_hosts".to_owned(), "by weight".to_owned());
+    let expectation = Expectation { check, measure, bound: Bound::Exactly(0.0), text, line: 7 };
+    events.push(event(STEADY_MS, Occurrence::Expected(expectation)));
+    let own = (find(SHARES).unwrap().judge)(&Evidence::new(&plan, None, &events));
+    assert!(own.iter().any(|own| own.outcome == Outcome::Inconclusive), "{own:#?}");
 }
 
 #[test]
 fn where_nobody_was_led_by_a_name_an_expectation_is_in_doubt() {
     let own = found(SHARES, &Regions::default().happen(), &[("misdrawn_hosts", Bound::Exactly(0.0))]);
     assert_eq!(own[0].outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn a_client_that_had_written_before_and_came_no_more_is_none_that_came() {
+    let mut events = moved(Some(5_000));
+    events.extend((1_000..5_000).step_by(100).map(|ms| written(3, ms, "east1", 1)));
+    let own = found(CONVERGENCE, &number(events.clone()), &[]);
+    assert_eq!(own[0].outcome, Outcome::Inconclusive, "{own:#?}");
+    assert!(own[0].summary.contains("1 of 3 clients of write, the first of them client 3"), "{}", own[0].summary);
+    // Its last attempt hung at the old region.
+    let message = "no answer came in time".to_owned();
+    let mut hung = attempt(ClientKind::Writer, "write", (3, 5_000), 5_000, AttemptOutcome::Unknown { message });
+    hung.at_us = 18_000_000;
+    events.push(hung);
+    let own = convergence(&number(events.clone()), Bound::AtMost(9_000.0));
+    assert_eq!((own.outcome, value(&own, LAST)), (Outcome::Fail, 9_900.0), "{own:#?}");
+    assert_eq!(convergence(&number(events.clone()), Bound::AtMost(60_000.0)).outcome, Outcome::Inconclusive);
+    // It came with an attempt that had begun before the move.
+    for event in &mut events {
+        if let Occurrence::Attempt(own) = &mut event.what
+            && own.client == 3
+            && event.at_us == 18_000_000
+        {
+            own.outcome = AttemptOutcome::Acknowledged { node: "west1".to_owned(), timeline: 2, lsn: lsn(18_000) };
+        }
+    }
+    assert_eq!(convergence(&number(events), Bound::AtMost(60_000.0)).outcome, Outcome::Pass);
+}
+
+/// A name without weights that leads where it should proves nothing of one by weight.
+#[test]
+fn where_shares_are_asked_for_each_name_by_weight_has_to_show_them() {
+    let writes = led(&["east-proxy"], 200).into_iter().map(|mut event| {
+        if let Occurrence::Attempt(own) = &mut event.what {
+            (own.endpoint, own.operation, own.client) = ("write".to_owned(), Operation::Write, 51);
+        }
+        event
+    });
+    let writes: Vec<Event> = writes.collect();
+    let asked = |events: &[Event]| {
+        let own = found(SHARES, events, &[("misdrawn_hosts", Bound::Exactly(0.0))]);
+        own.iter().map(|own| own.outcome).max()
+    };
+    assert_eq!(asked(&number(writes.clone())), Some(Outcome::Inconclusive));
+    assert!(found(SHARES, &number(writes.clone()), &[]).iter().all(|own| own.outcome == Outcome::Pass));
+    let both = writes.into_iter().chain(led(&SEVEN_OF_TEN, 300).split_off(2)).collect();
+    assert_eq!(asked(&number(both)), Some(Outcome::Pass));
 }

@@ -4,9 +4,10 @@
 //! By the looks at the cluster's nodes while it follows ([`super::course::following`]): the node that streams from outside the
 //! cluster is its standby leader, the others are to stream from a node of the cluster.
 //!
-//! - At the end, which is the last look at each node before the load ends, a node that streams from nobody is **detached**,
-//!   and so is each of several that stream from outside. One of either is a failure: a cascade is there to
-//!   cross the link once. A node that nobody looked at in the last [`LAST_LOOK_US`] is in doubt.
+//! - At the end, which is the last answer of each node before the load ends, a node that streams from nobody is **detached**,
+//!   and so is each of several that stream from outside, and each that streams from itself by way of others. One of
+//!   them is a failure: a cascade is there to cross the link once. A node that did not answer in the last
+//!   [`LAST_LOOK_US`] is in doubt here; the check `rejoin` asks for it.
 //! - `standby_leader_gap_ms`: the longest time between two looks that showed a standby leader. It is at most the real one
 //!   plus two looks.
 //! - `standby_leader_changes`: how often another node than before was seen as one.
@@ -57,18 +58,27 @@ pub fn leader_changed(evidence: &Evidence<'_>) -> bool {
 
 /// Where a node streams from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
+enum Source<'a> {
     Outside,
-    Inside,
+    /// This node of its own cluster.
+    Inside(&'a str),
     Nobody,
+}
+
+/// What a look at a node showed that it answered.
+#[derive(Debug, Clone, Copy)]
+struct Answer<'a> {
+    at_us: u64,
+    seq: u64,
+    source: Source<'a>,
 }
 
 /// How a cluster cascaded while it followed.
 struct Course<'a> {
     span: Following<'a>,
     until_us: u64,
-    /// The last look at each node: when, the event, and what it showed.
-    last: BTreeMap<&'a str, (u64, u64, Source)>,
+    /// The last answer of each node.
+    last: BTreeMap<&'a str, Answer<'a>>,
     gap_us: u64,
     changes: u64,
 }
@@ -91,8 +101,11 @@ impl<'a> Course<'a> {
         for event in evidence.events.iter().filter(|event| (from_us..until_us).contains(&event.at_us)) {
             let Occurrence::NodeState(state) = &event.what else { continue };
             let Some(node) = span.cluster.nodes.iter().find(|node| **node == state.node) else { continue };
+            if !state.reachable {
+                continue;
+            }
             let source = course.source(state);
-            course.last.insert(node, (event.at_us, event.seq, source));
+            course.last.insert(node, Answer { at_us: event.at_us, seq: event.seq, source });
             if source == Source::Outside {
                 course.gap_us = course.gap_us.max(event.at_us.saturating_sub(led_us));
                 course.changes += u64::from(leader.is_some_and(|before| before != node.as_str()));
@@ -103,13 +116,25 @@ impl<'a> Course<'a> {
         course
     }
 
-    fn source(&self, state: &NodeState) -> Source {
-        let is_standby = state.reachable && state.role == Some(Role::Standby);
-        match state.streaming_from.as_deref().filter(|_| is_standby) {
-            Some(source) if self.span.cluster.nodes.iter().any(|own| own == source) => Source::Inside,
+    fn source<'s>(&self, state: &'s NodeState) -> Source<'s> {
+        match state.streaming_from.as_deref().filter(|_| state.role == Some(Role::Standby)) {
+            Some(source) if self.span.cluster.nodes.iter().any(|own| own == source) => Source::Inside(source),
             Some(_) => Source::Outside,
             None => Source::Nobody,
         }
+    }
+
+    /// Whether what a node streams comes from itself: each streams from the next, and the last from the first.
+    fn is_in_a_circle(&self, node: &str) -> bool {
+        let mut from = node;
+        for _ in &self.last {
+            match self.last.get(from).map(|answer| answer.source) {
+                Some(Source::Inside(source)) if source == node => return true,
+                Some(Source::Inside(source)) => from = source,
+                _ => return false,
+            }
+        }
+        false
     }
 
     fn finding(&self, evidence: &Evidence<'_>) -> Finding {
@@ -117,17 +142,18 @@ impl<'a> Course<'a> {
         let asked: Vec<&str> =
             evidence.asked().into_iter().filter(|node| self.span.cluster.nodes.iter().any(|own| own == node)).collect();
         let is_recent = |at_us: u64| at_us.saturating_add(LAST_LOOK_US) >= self.until_us;
-        let seen = |source: Source| {
-            let own = move |node: &&&str| {
-                self.last.get(**node).is_some_and(|(at_us, _, known)| *known == source && is_recent(*at_us))
+        let seen = |is_so: fn(Source<'_>) -> bool| {
+            let own = |node: &&&str| {
+                self.last.get(**node).is_some_and(|answer| is_so(answer.source) && is_recent(answer.at_us))
             };
             asked.iter().filter(own).copied().collect::<Vec<&str>>()
         };
-        let (outside, nobody) = (seen(Source::Outside), seen(Source::Nobody));
-        let inside = seen(Source::Inside);
+        let (outside, nobody) = (seen(|own| own == Source::Outside), seen(|own| own == Source::Nobody));
+        let inside = seen(|own| matches!(own, Source::Inside(_)));
+        let circle: Vec<&str> = inside.iter().copied().filter(|node| self.is_in_a_circle(node)).collect();
         let unseen = asked.len() - outside.len() - nobody.len() - inside.len();
         let surplus = outside.len().saturating_sub(1);
-        let detached = nobody.len() + surplus;
+        let detached = nobody.len() + surplus + circle.len();
         let (outcome, summary) = if asked.is_empty() {
             (Outcome::Inconclusive, format!("no node of {name} had to be there in the end"))
         } else if !nobody.is_empty() {
@@ -135,6 +161,9 @@ impl<'a> Course<'a> {
         } else if surplus > 0 {
             let nodes = outside.join(", ");
             (Outcome::Fail, format!("in the end {nodes} of {name} each streamed from outside of it"))
+        } else if !circle.is_empty() {
+            let nodes = circle.join(", ");
+            (Outcome::Fail, format!("in the end {nodes} of {name} streamed from themselves, in a circle"))
         } else if unseen > 0 || outside.is_empty() {
             (Outcome::Inconclusive, format!("it was not seen from whom every node of {name} streamed in the end"))
         } else {
@@ -152,6 +181,6 @@ impl<'a> Course<'a> {
                 Measure::new(STANDBY_LEADER_GAP_MS, milliseconds(self.gap_us)),
                 Measure::new(STANDBY_LEADER_CHANGES, self.changes as f64),
             ])
-            .with_evidence(self.last.values().map(|(_, seq, _)| *seq))
+            .with_evidence(self.last.values().map(|answer| answer.seq))
     }
 }

@@ -1,13 +1,15 @@
 //! Did commits wait for the standbys that `synchronous_standby_names` asks for, when one of them was slow?
 //!
 //! PostgreSQL's rule (documentation, "synchronous_standby_names"): `FIRST n (a, b, c)` waits for the first n of the list that
-//! stream, `ANY n (a, b, c)` for any n of them. Judged while a fault makes a round trip between the primary and one standby
-//! of the list longer, and every other standby of the list is left alone: a commit has to wait for the slow one if it is among
-//! the first n, or if fewer than n others are in the list; otherwise it must not.
+//! stream, `ANY n (a, b, c)` for any n of them. Judged while a fault makes every round trip of WAL between the primary and one
+//! standby of the list longer, and every other standby of the list is left alone: a commit has to wait for the slow one if it
+//! is among the first n, or if fewer than n others are in the list; otherwise it must not. A fault of another link of the
+//! standby's, of other ports than PostgreSQL's, of a share of the connections or with jitter shows no rule: by it no commit
+//! is surely slower.
 //!
 //! - A write that has to wait takes at least [`WAITED_TENTHS`] tenths of the round trip that was added, as delays are not exact;
-//!   one that must not, less. Writes that begin after the fault was proven and end before it is healed count. Each that is otherwise is a commit
-//!   **against the rule**, and fails.
+//!   one that must not, less. Writes that begin after the fault was proven and end before it is changed, suspended, over or
+//!   healed count. Each that is otherwise is a commit **against the rule**, and fails.
 //! - Fewer than [`WRITES_AT_LEAST`] writes are in doubt, and so is a commit that took too long on a machine whose timers
 //!   were late by as much as half of that round trip.
 
@@ -20,8 +22,9 @@ use super::{
     harness_was_sound::latest_timer,
 };
 use crate::{
+    history::{Event, Occurrence},
     plan::Plan,
-    quantity::{duration, written::value},
+    quantity::{duration, ports, share, written::value},
     topology::Cluster,
 };
 
@@ -128,23 +131,48 @@ fn slowed_in<'a>(evidence: &Evidence<'a>, cluster: &Cluster) -> Option<Slowed<'a
     // Two faults at once, and it is not known which of them a commit waited for.
     let [fault] = evidence.faults() else { return None };
     let effect = fault.effect.filter(|_| fault.injecting.name == SLOW_LINK)?;
-    let (standby, round_trip_us) = slow_standby(fault, &rule)?;
-    let until_us = fault.healing_us.or(fault.healed_us).unwrap_or(u64::MAX);
+    let until_us = lasted_until_us(evidence.events, fault);
     let is_within = |tried: &&Tried<'_>| tried.started_us() >= effect.confirmed_us && tried.ended_us < until_us;
     let writes = evidence.attempts().iter().filter(|tried| tried.is_write() && tried.acknowledged());
-    let writes = writes.filter(is_within).copied().collect();
+    let writes: Vec<Tried<'a>> = writes.filter(is_within).copied().collect();
+    let wrote = writes.iter().find_map(Tried::answered_by).map(|(node, _)| node);
+    let primary = wrote.or(fault.injecting.primary_before.as_deref())?;
+    let (standby, round_trip_us) = slow_standby(evidence.plan, fault, &rule, primary)?;
     let standby = *rule.names.iter().find(|name| **name == standby)?;
     Some(Slowed { rule, standby, round_trip_us, from_us: effect.confirmed_us, until_us, seq: fault.seq, writes })
 }
 
-/// The only standby of the list that the fault slows, and by how much.
-fn slow_standby<'f>(fault: &'f FaultRecord<'_>, rule: &Rule<'_>) -> Option<(&'f str, u64)> {
-    let to = fault.injecting.parameters.get("to").map(String::as_str).unwrap_or_default();
-    let named = |host: &&str| rule.names.iter().any(|name| name == host);
-    let mut slow = fault.injecting.hosts.iter().map(String::as_str).chain([to]).filter(named);
-    let only = slow.next()?;
-    let round_trip = duration(fault.injecting.parameters.get("round_trip")?)?;
-    let round_trip_us = u64::try_from(round_trip.as_micros()).ok()?;
+/// Until when a fault was on as it was injected.
+fn lasted_until_us(events: &[Event], fault: &FaultRecord<'_>) -> u64 {
+    let number = fault.injecting.fault;
+    let is_other = |event: &&Event| match &event.what {
+        Occurrence::FaultChanged { fault, .. }
+        | Occurrence::FaultSuspended { fault, .. }
+        | Occurrence::FaultUnconfirmed { fault, .. } => *fault == number,
+        _ => false,
+    };
+    let other_us = events.iter().find(is_other).map(|event| event.at_us);
+    [fault.healing_us, fault.healed_us, other_us].into_iter().flatten().min().unwrap_or(u64::MAX)
+}
+
+/// The only standby of the list of which a fault slows all WAL from the primary, and by how much.
+fn slow_standby<'f>(
+    plan: &Plan,
+    fault: &'f FaultRecord<'_>,
+    rule: &Rule<'_>,
+    primary: &'f str,
+) -> Option<(&'f str, u64)> {
+    let given = |name: &str| fault.injecting.parameters.get(name);
+    let port = plan.endpoint(primary)?.at.port;
+    let is_all = given("ports").is_none_or(|own| ports(own).is_some_and(|ports| ports.contains(&port)))
+        && given("share").is_none_or(|own| share(own) == Some(1.0))
+        && given("jitter").is_none_or(|own| duration(own).is_some_and(|jitter| jitter.is_zero()));
+    let ends = given("to").into_iter().flat_map(|to| to.split(',')).flat_map(|to| to.split(" and ")).map(str::trim);
+    let ends = ends.map(|end| if end.starts_with("the primary") { primary } else { end });
+    let ends: Vec<&str> = fault.injecting.hosts.iter().map(String::as_str).chain(ends).collect();
+    let mut slow = ends.iter().copied().filter(|end| *end != primary && rule.names.contains(end));
+    let only = slow.next().filter(|_| is_all && ends.contains(&primary))?;
+    let round_trip_us = u64::try_from(duration(given("round_trip")?)?.as_micros()).ok()?;
     slow.all(|other| other == only).then_some((only, round_trip_us))
 }
 
@@ -152,7 +180,8 @@ impl Slowed<'_> {
     fn finding(&self, evidence: &Evidence<'_>) -> Finding {
         let took = |tried: &Tried<'_>| tried.ended_us.saturating_sub(tried.started_us());
         let must_wait = self.rule.waits_for(self.standby);
-        let is_against = |tried: &&Tried<'_>| (took(tried) * 10 >= self.round_trip_us * WAITED_TENTHS) != must_wait;
+        let waited_us = self.round_trip_us.saturating_mul(WAITED_TENTHS) / 10;
+        let is_against = |tried: &&Tried<'_>| (took(tried) >= waited_us) != must_wait;
         let against: Vec<&Tried<'_>> = self.writes.iter().filter(is_against).collect();
         let (shortest, longest) = (self.writes.iter().map(took).min(), self.writes.iter().map(took).max());
         let (rule, standby) = (self.rule.words(), self.standby);
@@ -166,7 +195,7 @@ impl Slowed<'_> {
             took_words(shortest),
             took_words(longest)
         );
-        let late = latest_timer(evidence).is_some_and(|(late_us, _)| late_us * 2 > self.round_trip_us);
+        let late = latest_timer(evidence).is_some_and(|(late_us, _)| late_us.saturating_mul(2) > self.round_trip_us);
         let (outcome, summary) = match (against.len(), self.writes.len() < WRITES_AT_LEAST) {
             (0, false) => (Outcome::Pass, told),
             (0, true) => (Outcome::Inconclusive, format!("{told}; in {span} at least {WRITES_AT_LEAST} are needed")),

@@ -1,14 +1,14 @@
 //! When did the last client write to the cluster that clients were moved to?
 //!
 //! Clients are moved when a runbook points them at another cluster, or when the global name that they resolve is answered
-//! with a host of another cluster. Each client of that endpoint that tried to write afterwards is followed to its first
-//! write that a node of the new cluster acknowledged. Time counts from the move, or from the promotion of the new cluster if
-//! that came later: until then nobody could write there.
+//! with a host of another cluster. Each client of that endpoint that had written before or tried to write afterwards is
+//! followed to its first write that a node of the new cluster acknowledged. Time counts from the move, or from the promotion
+//! of the new cluster if that came later: until then nobody could write there.
 //!
 //! - `last_client_ms` is that of the client that came last. One that did not come by the end counts with the time for which it
-//!   tried, so a bound below that is missed for sure.
+//!   tried, also with an attempt that was under way at the move, so a bound below that is missed for sure.
 //! - It is a failure, whether anyone asked or not, if a client tried for [`NEVER_US`] longer than an answer may be kept, and
-//!   did not come. One that tried for less is in doubt.
+//!   did not come. One that tried for less, or not at all, is in doubt.
 //!
 //! Held sessions are not followed: the next session is another client.
 
@@ -126,17 +126,18 @@ struct Client {
 
 fn clients(evidence: &Evidence<'_>, own: &Move<'_>) -> Vec<Client> {
     let mut clients: BTreeMap<u32, Client> = BTreeMap::new();
+    let steady_us = Watched::of(evidence.events).steady_us.unwrap_or(own.at_us);
     let tried = evidence.attempts().iter().filter(|tried| {
         tried.is_write()
             && tried.attempt.endpoint == own.endpoint
             && tried.attempt.client_kind != ClientKind::Held
-            && (own.at_us..own.until_us).contains(&tried.started_us())
+            && (steady_us..own.until_us).contains(&tried.started_us())
     });
     for tried in tried {
         let number = tried.attempt.client;
         let client = clients.entry(number).or_insert(Client { number, came: None, last_us: 0 });
         client.last_us = client.last_us.max(tried.ended_us);
-        if is_there(own, tried) {
+        if is_there(own, tried) && tried.ended_us >= own.at_us {
             client.came = client.came.into_iter().chain([(tried.ended_us, tried.seq)]).min();
         }
     }

@@ -6,7 +6,8 @@
 //! - A host that is none of the name's is a failure.
 //! - Of a name by weight, whose clients ask for each connection, so that each is a draw of its own, a host whose share lies
 //!   further from its weight than [`DEVIATIONS`] standard deviations of as many draws is a failure. Fewer than
-//!   [`DRAWS_AT_LEAST`] draws are in doubt, where a scenario asks.
+//!   [`DRAWS_AT_LEAST`] draws are in doubt, where a scenario asks; so are a name by weight through which nobody connected,
+//!   and one whose clients keep their answers.
 //!
 //! Source of the bound: the normal approximation of the binomial distribution; 3.5 standard deviations are passed by chance
 //! once in about 2,000 times.
@@ -44,8 +45,31 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     // Where nobody asked for shares, that there are too few draws for them hides nothing.
     let asked = evidence.expectations(NAME).next().is_some();
     let counts = |finding: &Finding| asked || finding.outcome != Outcome::Inconclusive;
-    let findings = named.filter_map(|(endpoint, name)| judge_one(evidence, endpoint, name)).filter(counts).collect();
+    let mut findings: Vec<Finding> = Vec::new();
+    for (endpoint, name) in named {
+        let own = judge_one(evidence, endpoint, name);
+        findings.extend(own.into_iter().chain(undrawn(evidence, endpoint, name)).filter(counts));
+    }
     evidence.held(NAME, findings, "no client connected through a global name and told where that led it")
+}
+
+/// Why nothing is known of the shares of a name by weight, at an endpoint whose connections are no draws.
+fn undrawn(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint, name: &GlobalName) -> Option<Finding> {
+    let (called, clients) = (&name.name, &endpoint.name);
+    let why = if !asks_each_time(evidence, endpoint) {
+        format!(
+            "clients of {clients} keep the answer of {called}, so that their connections are no draws by its weights"
+        )
+    } else if led(evidence, endpoint).is_empty() {
+        format!("no client of {clients} recorded where {called} led it")
+    } else {
+        return None;
+    };
+    name.is_weighted().then(|| Finding::new(NAME, Outcome::Inconclusive, why))
+}
+
+fn asks_each_time(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint) -> bool {
+    evidence.plan.topology.endpoints.find(&endpoint.name).is_some_and(|own| own.asks_each_time)
 }
 
 /// Where clients of an endpoint were led, each connection once.
@@ -83,8 +107,7 @@ fn judge_one(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint, name: &GlobalN
         let summary = format!("{called} led clients to {host}, which is none of its hosts");
         return Some(finding(Outcome::Fail, summary, 1, 0.0));
     }
-    let each_time = evidence.plan.topology.endpoints.find(&endpoint.name).is_some_and(|own| own.asks_each_time);
-    if !name.is_weighted() || !each_time {
+    if !name.is_weighted() || !asks_each_time(evidence, endpoint) {
         let hosts: Vec<&str> = counts.iter().filter(|(_, count)| **count > 0).map(|(host, _)| *host).collect();
         let hosts = hosts.join(", ");
         let summary = format!("{called} led clients of {} to {hosts} alone, in {draws} connections", endpoint.name);
