@@ -181,10 +181,13 @@ fn kept_claims(folder: &Path) -> Result<Option<Claims>, SavedError> {
     Ok(Some(Claims::read(&path, &checks::measures())?))
 }
 
-/// Inputs that are not as the run recorded them. Without the claims a run can't be judged by what was asked of it; features
-/// and topologies are there to be read.
+/// Inputs that are not as the run recorded them. Without the claims a run can't be judged by what was asked of it, nor by
+/// claims that it did not record; features and topologies are there to be read.
 fn changed_inputs(folder: &Path, run: &RunStarted) -> Vec<String> {
     let mut doubts = Vec::new();
+    if !run.inputs.contains_key(CLAIMS_FILE) && folder.join(INPUTS).join(CLAIMS_FILE).is_file() {
+        doubts.push(format!("{INPUTS}/{CLAIMS_FILE} is there, and the run recorded none: it was put there afterwards"));
+    }
     for (name, digest) in &run.inputs {
         match std::fs::read(folder.join(INPUTS).join(name)) {
             Ok(bytes) if digest_of(&bytes) == *digest => {}

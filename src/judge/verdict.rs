@@ -215,7 +215,8 @@ pub struct ClaimTrial {
     /// The value is only known to be at least this.
     #[serde(default)]
     pub at_least: bool,
-    /// What the claim is about happened in it. If not, it is no trial of the claim.
+    /// What the claim is about happened in it, or nobody knows: it broke off, or proves nothing. If not, it is no trial of
+    /// the claim.
     pub about: bool,
     /// `None`: it proves nothing.
     pub kept: Option<bool>,

@@ -1,16 +1,17 @@
 //! What trials say of claims.
 
 use pgquake_judge::{
-    checks::Outcome,
+    checks::{Outcome, measures},
+    claims::Claims,
     history::{
         Event, Occurrence,
         event::{ClientKind, Operation, Role},
     },
-    verdict::{ClaimState, ClaimVerdict, RunVerdict},
+    verdict::{ClaimState, ClaimVerdict, RunVerdict, judge_by},
 };
 
 use super::{
-    course::{Course, lsn, number, run},
+    course::{Course, lsn, number, plan, run},
     edits::{primary, unserved, with, with_another_fault, with_states, without},
     verdict_of,
 };
@@ -299,4 +300,34 @@ fn a_total_of_outages_of_which_one_never_ended_is_a_least() {
     let verdict = verdict_of(&run(&[course]));
     let total = verdict.groups[0].statistics.iter().find(|own| own.measure == "total_outage_ms");
     assert!(total.is_some_and(|own| own.maximum_at_least), "{total:#?}");
+}
+
+/// Had it come to its fault, it might have missed.
+#[test]
+fn a_trial_that_broke_off_before_its_fault_counts_against_a_confirmation() {
+    let share = |share: f64| {
+        let target = "check: recovery_time, measure: write_outage_ms, bound: { at_most: 2000 }, about: [outage]";
+        let text = format!("- id: OURS\n  claim: back in 2 s\n  target: {{ {target}, share: {share} }}\n");
+        Claims::parse("claims.yaml", &text, &measures()).unwrap()
+    };
+    let all = trials(10, |_, course| course.claims = vec!["OURS"]);
+    let broken = |event: &Event| {
+        let is_kept = matches!(event.what, Occurrence::ScenarioStarted(_) | Occurrence::ScenarioEnded);
+        event.scenario == 10 && !is_kept
+    };
+    let mut cut: Vec<Event> = all.iter().filter(|event| !broken(event)).cloned().collect();
+    let message = "a port was taken".to_owned();
+    let at_us = all.iter().find(|event| broken(event)).unwrap().at_us;
+    let text = "the start".to_owned();
+    cut.push(Event { seq: 0, at_us, scenario: 10, what: Occurrence::StepFailed { text, line: 4, message } });
+    let plans = (1..=10).map(|number| (number, plan(false))).collect();
+    // Ten of ten prove 74 %, nine of nine would prove 71 %.
+    let state = |events: &[Event]| {
+        let verdict = judge_by(&share(0.7), &plans, events);
+        (verdict.claims[0].state, verdict.claims[0].summary.clone())
+    };
+    assert_eq!(state(&all).0, ClaimState::Confirmed);
+    let (found, summary) = state(&number(cut));
+    assert_eq!(found, ClaimState::Undecided, "{summary}");
+    assert!(summary.starts_with("kept in 9 of 10, and one proves nothing"), "{summary}");
 }

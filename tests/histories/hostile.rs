@@ -6,7 +6,7 @@ use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{AttemptOutcome, ClientKind, Milestone, Operation, RunStarted},
+        event::{AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation, RunStarted, RunbookStep},
     },
     report::{ReportInput, ScenarioRecord, write_all},
     verdict::{Judge, RunVerdict},
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     course::{Course, number, plan, run},
     edits::{clean, is_milestone, with},
+    regions::Regions,
     verdict_of,
 };
 
@@ -322,4 +323,103 @@ fn no_number_breaks_a_check() {
             }
         }
     }
+}
+
+#[test]
+fn names_that_the_plan_does_not_have_are_in_doubt() {
+    let (cluster, evidence) = ("north".to_owned(), "seen".to_owned());
+    let held = |member: &str, cluster: Option<&str>| Occurrence::LeaderKey {
+        member: member.to_owned(),
+        holder: Some("node1".to_owned()),
+        revision: 10,
+        initial: false,
+        cluster: cluster.map(str::to_owned),
+    };
+    for (what, why) in [
+        (Occurrence::Runbook { step: RunbookStep::GivenUp, cluster, evidence }, "the plan has no cluster north"),
+        (held("node2", Some("north")), "the plan has no cluster north"),
+        (held("node9", None), "the plan has no host node9"),
+        (Occurrence::SlotAbsent { node: "node9".to_owned(), slot: "s".to_owned() }, "the plan has no host node9"),
+        (Occurrence::NameAnswer { name: "db".to_owned(), hosts: None }, "the plan has no name db"),
+    ] {
+        is_unproven(&verdict_of(&with(clean(), 3500, what)), why);
+    }
+    let fault = |change: fn(&mut FaultInjecting)| {
+        changed(|event| {
+            if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+                change(injecting);
+            }
+        })
+    };
+    for events in [
+        fault(|own| own.hosts.push("node9".to_owned())),
+        fault(|own| own.services.push("node9/patroni".to_owned())),
+        fault(|own| own.primary_before = Some("node9".to_owned())),
+    ] {
+        is_unproven(&verdict_of(&events), "the plan has no host node9");
+    }
+    let elsewhere = changed(|event| {
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && attempt.endpoint == "node3"
+        {
+            attempt.endpoint = "node9".to_owned();
+        }
+    });
+    is_unproven(&verdict_of(&elsewhere), "the plan has no endpoint node9");
+}
+
+/// Of two clusters nobody knows whose key it was.
+#[test]
+fn a_leader_key_of_one_of_several_clusters_says_of_which() {
+    let course = Regions::in_region();
+    let mut events = course.events();
+    let own = events.iter_mut().rev().find_map(|event| match &mut event.what {
+        Occurrence::LeaderKey { cluster, .. } => Some(cluster),
+        _ => None,
+    });
+    *own.expect("a key") = None;
+    let verdict = pgquake_judge::verdict::judge(&BTreeMap::from([(1, course.plan())]), &events);
+    is_unproven(&verdict, "it does not say whose leader key changed");
+}
+
+#[test]
+fn a_fault_that_is_gone_neither_bites_nor_changes_any_more() {
+    let (evidence, parameters) = ("seen".to_owned(), BTreeMap::new());
+    let put_back = Occurrence::FaultResumed { fault: 1, evidence: evidence.clone() };
+    is_unproven(&verdict_of(&with(clean(), 3500, put_back)), "fault 1 was put back and had not been suspended");
+    let later = Occurrence::FaultChanged { fault: 1, parameters, evidence: evidence.clone() };
+    is_unproven(&verdict_of(&with(clean(), 5260, later)), "proven to bite after it had been healed");
+    let again = Occurrence::FaultHealed { fault: 1, evidence };
+    is_unproven(&verdict_of(&with(clean(), 5290, again)), "fault 1 had been gone before");
+    let late = changed(|event| {
+        if matches!(event.what, Occurrence::FaultConfirmed { .. }) {
+            event.at_us = 5_255_000;
+        }
+    });
+    is_unproven(&verdict_of(&number(late)), "proven to bite after it had been healed");
+}
+
+#[test]
+fn a_scenario_begins_with_its_beginning() {
+    let late = changed(|event| {
+        if matches!(event.what, Occurrence::ScenarioStarted(_)) {
+            event.at_us = 5_600_000;
+        }
+    });
+    is_unproven(&verdict_of(&number(late)), "it came before the scenario's beginning");
+}
+
+/// Somebody looks for claims that the run keeps.
+#[test]
+fn claims_that_a_run_did_not_record_are_no_part_of_it() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let lines = clean().iter().map(|event| json!(event).to_string() + "\n").collect::<String>();
+    std::fs::write(folder.path().join("history.jsonl"), lines).expect("a history");
+    std::fs::write(folder.path().join("plan.json"), json!({ "1": plan(false) }).to_string()).expect("plans");
+    let read = || pgquake_judge::saved::SavedRun::read(folder.path()).expect("a run").verdict;
+    assert_eq!(read().outcome, Outcome::Pass);
+    std::fs::create_dir(folder.path().join("inputs")).expect("inputs");
+    let claims = pgquake_judge::claims::Claims::documented().text();
+    std::fs::write(folder.path().join("inputs/claims.yaml"), claims).expect("claims");
+    is_unproven(&read(), "inputs/claims.yaml is there, and the run recorded none");
 }

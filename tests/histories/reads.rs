@@ -1,19 +1,31 @@
 //! Reads through the endpoint for them: their own outages, and whether they are stale.
 
+use std::collections::BTreeMap;
+
 use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
         event::{Bound, ClientKind, Operation},
     },
-    verdict::RunVerdict,
+    plan::Plan,
+    topology::{Endpoint, Endpoints},
+    verdict::{RunVerdict, judge},
 };
 
 use super::{
-    course::{Course, number, run},
+    course::{Course, number, plan, run},
     edits::{assert_fails, assert_unproven, is_attempt, with_reads},
-    finding, findings, value, verdict_of, with_outcome,
+    finding, findings, value, with_outcome,
 };
+
+/// The verdict by a plan that has an endpoint for reads.
+fn verdict_of(events: &[Event]) -> RunVerdict {
+    let mut topology = plan(false).topology;
+    let endpoint = |port| Endpoint { host: "proxy1".to_owned(), port, publish: None };
+    topology.endpoints = Endpoints::write_and_read(endpoint(5000), Some(endpoint(5001)));
+    judge(&BTreeMap::from([(1, Plan { schema: 1, ..Plan::new(topology) })]), events)
+}
 
 type Answer = Option<(&'static str, u32)>;
 

@@ -220,3 +220,16 @@ fn folders_of_shards_are_read_and_rendered_as_one() {
     assert_eq!(json["runs"].as_array().unwrap().len(), 2);
     assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("2 runs as one"));
 }
+
+/// A recipe stands for all that was tried and how it is judged.
+#[test]
+fn a_shard_with_other_claims_under_the_same_recipe_is_foreign() {
+    let whole = whole(4, &[]);
+    let with_claims = |index: u32, digest: &str| {
+        begins(shard(&whole, index, 2), |started| {
+            started.inputs = BTreeMap::from([("claims.yaml".to_owned(), digest.to_owned())]);
+        })
+    };
+    assert_eq!(together(&[with_claims(1, "a"), with_claims(2, "a")]).outcome, Outcome::Pass);
+    doubted(&together(&[with_claims(1, "a"), with_claims(2, "b")]), "its claims.yaml is another one");
+}

@@ -152,17 +152,20 @@ impl Tally {
 
 /// What one trial says of a claim, and its value for the figures: of trials that were about it and sound.
 pub(super) fn try_one(target: &ClaimTarget, verdict: &ScenarioVerdict) -> (ClaimTrial, Option<TrialValue>) {
-    let about = target.about.iter().any(|subject| verdict.happened.contains(subject));
+    let happened = target.about.iter().any(|subject| verdict.happened.contains(subject));
     let values = values(verdict, &target.check, &target.measure);
     let doubted = |check: &str| {
         verdict.findings.iter().any(|finding| finding.check == check && finding.outcome == Outcome::Inconclusive)
     };
-    let sound = about
-        && !verdict
-            .findings
-            .iter()
-            .any(|finding| sound::decides(&finding.check) && finding.outcome == Outcome::Inconclusive);
-    let whole = ![ran_to_the_end::CHECK.name, super::VERDICT, &target.check].into_iter().any(doubted);
+    let is_unsound = verdict
+        .findings
+        .iter()
+        .any(|finding| sound::decides(&finding.check) && finding.outcome == Outcome::Inconclusive);
+    let is_cut_off = [ran_to_the_end::CHECK.name, super::VERDICT].into_iter().any(doubted);
+    // Of one that broke off, or whose fault, load or harness is in doubt, nobody knows what would have happened.
+    let about = happened || is_unsound || is_cut_off;
+    let sound = happened && !is_unsound;
+    let whole = !is_cut_off && !doubted(&target.check);
     let error_ms = error_ms(target, verdict);
     let said: Vec<Option<bool>> = values.iter().map(|value| keeps(value, target.bound, error_ms)).collect();
     // Of several values one that misses the bound for sure is a miss, whatever the others are.

@@ -9,6 +9,7 @@ use crate::{
         BrokenLine, Event, Occurrence,
         event::{AttemptOutcome, Milestone},
     },
+    plan::Plan,
 };
 
 /// Why the run as a whole proves less than its scenarios say, gathered as its events are read. Of each kind of doubt
@@ -125,8 +126,10 @@ pub(super) fn contradictions(evidence: &Evidence<'_>) -> Vec<Finding> {
         attempt_ends_before_it_starts,
         attempt_after_the_load,
         answered_by_another_node,
+        before_its_beginning,
         effect_outside_of_its_proof,
         fault_out_of_order,
+        not_in_the_plan,
         timeline_of_a_later_one,
         trial_out_of_range,
     ];
@@ -154,30 +157,79 @@ fn older_than_its_plan(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// What events are held against.
 struct Known<'e> {
-    nodes: &'e [String],
+    plan: &'e Plan,
     stopped_us: u64,
-    /// The `seq` of each fault's injection, first confirmation and first healing.
+    /// The `seq` of the scenario's beginning; 0 if it is missing.
+    began: u64,
+    /// The `seq` of each fault's injection, first confirmation, first suspension, first healing and end.
     injected: BTreeMap<u32, u64>,
     confirmed: BTreeMap<u32, u64>,
+    suspended: BTreeMap<u32, u64>,
     healing: BTreeMap<u32, u64>,
+    healed: BTreeMap<u32, u64>,
 }
 
 impl<'e> Known<'e> {
     fn of(evidence: &Evidence<'e>) -> Self {
         let stopped_us = reached_us(evidence.events, Milestone::LoadStopped).unwrap_or(u64::MAX);
-        let [mut injected, mut confirmed, mut healing] = [const { BTreeMap::new() }; 3];
+        let began = evidence.events.iter().find(|event| matches!(event.what, Occurrence::ScenarioStarted(_)));
+        let [injected, confirmed, suspended, healing, healed] = [const { BTreeMap::new() }; 5];
+        let began = began.map_or(0, |event| event.seq);
+        let mut known =
+            Self { plan: evidence.plan, stopped_us, began, injected, confirmed, suspended, healing, healed };
         for event in evidence.events {
             let (of_kind, fault) = match &event.what {
-                Occurrence::FaultInjecting(injecting) => (&mut injected, injecting.fault),
-                Occurrence::FaultConfirmed { fault, .. } => (&mut confirmed, *fault),
-                Occurrence::FaultHealing { fault } => (&mut healing, *fault),
+                Occurrence::FaultInjecting(injecting) => (&mut known.injected, injecting.fault),
+                Occurrence::FaultConfirmed { fault, .. } => (&mut known.confirmed, *fault),
+                Occurrence::FaultSuspended { fault, .. } => (&mut known.suspended, *fault),
+                Occurrence::FaultHealing { fault } => (&mut known.healing, *fault),
+                Occurrence::FaultHealed { fault, .. } => (&mut known.healed, *fault),
                 _ => continue,
             };
             of_kind.entry(fault).or_insert(event.seq);
         }
-        Self { nodes: &evidence.plan.nodes, stopped_us, injected, confirmed, healing }
+        known
     }
 }
+
+/// A scenario begins with its beginning. What happens to all that run at the time may have begun before.
+fn before_its_beginning(event: &Event, known: &Known<'_>) -> Option<String> {
+    (event.scenario > 0 && event.seq < known.began).then(|| "it came before the scenario's beginning".to_owned())
+}
+
+/// Hosts, endpoints, clusters and names that the plan does not have: then it is not the plan of this history.
+fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
+    let plan = known.plan;
+    let is_host = |name: &str| plan.hosts().any(|host| host == name);
+    let is_cluster = |name: &str| plan.cluster(name).is_some();
+    let unknown = |kind: &str, name: &str| Some(format!("the plan has no {kind} {name}"));
+    let host = |name: &str| if is_host(name) { None } else { unknown("host", name) };
+    match &event.what {
+        Occurrence::Attempt(attempt) if plan.endpoint(&attempt.endpoint).is_none() => {
+            unknown("endpoint", &attempt.endpoint)
+        }
+        Occurrence::FaultInjecting(injecting) => {
+            let services = injecting.services.iter().filter_map(|own| own.split('/').next());
+            let before = injecting.primary_before.iter().chain(&injecting.dcs_leader_before).map(String::as_str);
+            let mut named = injecting.hosts.iter().map(String::as_str).chain(services).chain(before);
+            named.find(|own| *own != CLIENTS && !is_host(own)).and_then(host)
+        }
+        Occurrence::Runbook { cluster, .. } if !is_cluster(cluster) => unknown("cluster", cluster),
+        Occurrence::LeaderKey { member, cluster, .. } => match cluster {
+            Some(cluster) if !is_cluster(cluster) => unknown("cluster", cluster),
+            None if plan.dcs.len() > 1 => Some("it does not say whose leader key changed".to_owned()),
+            _ => host(member),
+        },
+        Occurrence::NameAnswer { name, .. } if plan.topology.global_name(name).is_none() => unknown("name", name),
+        Occurrence::SlotState { node, .. }
+        | Occurrence::SlotAbsent { node, .. }
+        | Occurrence::AgentState { node, .. } => host(node),
+        _ => None,
+    }
+}
+
+/// What clients are called among the hosts that a fault hits.
+const CLIENTS: &str = "clients";
 
 fn attempt_after_the_load(event: &Event, known: &Known<'_>) -> Option<String> {
     let Occurrence::Attempt(attempt) = &event.what else { return None };
@@ -191,10 +243,10 @@ fn answered_by_another_node(event: &Event, known: &Known<'_>) -> Option<String> 
     let Occurrence::Attempt(attempt) = &event.what else { return None };
     let AttemptOutcome::Acknowledged { node, .. } = &attempt.outcome else { return None };
     let endpoint = &attempt.endpoint;
-    (known.nodes.contains(endpoint) && endpoint != node).then(|| format!("{node} answered a client of {endpoint}"))
+    (known.plan.nodes.contains(endpoint) && endpoint != node).then(|| format!("{node} answered a client of {endpoint}"))
 }
 
-/// A fault is injected, confirmed once and healed, and its number stands for one.
+/// A fault is injected, confirmed once and healed once, and its number stands for one.
 fn fault_out_of_order(event: &Event, known: &Known<'_>) -> Option<String> {
     let first = |of_kind: &BTreeMap<u32, u64>, fault: u32| of_kind.get(&fault).copied().unwrap_or(u64::MAX);
     let fault = match &event.what {
@@ -211,6 +263,14 @@ fn fault_out_of_order(event: &Event, known: &Known<'_>) -> Option<String> {
         Occurrence::FaultHealed { fault, .. } if first(&known.healing, *fault) > event.seq => {
             return Some(format!("fault {fault} was gone and had not been healed"));
         }
+        Occurrence::FaultConfirmed { fault, .. } | Occurrence::FaultChanged { fault, .. }
+            if first(&known.healing, *fault) < event.seq =>
+        {
+            return Some(format!("fault {fault} was proven to bite after it had been healed"));
+        }
+        Occurrence::FaultResumed { fault, .. } if first(&known.suspended, *fault) > event.seq => {
+            return Some(format!("fault {fault} was put back and had not been suspended"));
+        }
         Occurrence::FaultConfirmed { fault, .. }
         | Occurrence::FaultUnconfirmed { fault, .. }
         | Occurrence::FaultChanged { fault, .. }
@@ -220,6 +280,9 @@ fn fault_out_of_order(event: &Event, known: &Known<'_>) -> Option<String> {
         | Occurrence::FaultHealed { fault, .. } => *fault,
         _ => return None,
     };
+    if first(&known.healed, fault) < event.seq {
+        return Some(format!("fault {fault} had been gone before"));
+    }
     (first(&known.injected, fault) > event.seq).then(|| format!("fault {fault} had not been injected"))
 }
 

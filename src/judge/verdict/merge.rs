@@ -73,7 +73,12 @@ fn foreign(first: &RunStarted, run: &RunStarted) -> Option<String> {
                 .to_owned(),
         ),
         _ if first.seed != run.seed => Some(format!("its seed is {}, and not {}", run.seed, first.seed)),
-        _ => None,
+        _ => {
+            let is_other =
+                |(name, digest): &(&String, &String)| first.inputs.get(*name).is_some_and(|own| own != *digest);
+            let (name, _) = run.inputs.iter().find(is_other)?;
+            Some(format!("its {name} is another one"))
+        }
     }
 }
 
