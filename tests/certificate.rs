@@ -7,6 +7,7 @@ use std::{
 };
 
 use assert_cmd::Command;
+use pgquake_judge::certificate::{Certified, html, markdown, statement};
 
 /// When the saved histories are from, and some days later.
 const SOON: &str = "2025-01-05T00:00:00Z";
@@ -166,7 +167,7 @@ fn a_changed_byte_anywhere_is_refused_by_the_file_s_name() {
     }
     bench.verify().gets(0, &[]);
     fs::write(bench.path("certificate/more.txt"), "more").unwrap();
-    bench.verify().gets(1, &["tampered: more.txt is not listed in SHA256SUMS"]);
+    bench.verify().gets(1, &["tampered: more.txt is none of the files that a certificate has"]);
     fs::remove_file(bench.path("certificate/more.txt")).unwrap();
     fs::remove_file(bench.path("certificate/evidence/one/plan.json")).unwrap();
     bench.verify().gets(1, &["tampered: evidence/one/plan.json is gone"]);
@@ -191,6 +192,102 @@ fn a_forged_verdict_is_found_by_judging_again() {
     bench
         .verify_unsigned()
         .gets(1, &["tampered: certificate.json is not what the evidence gives", "issued as pass, now fail"]);
+}
+
+/// Nobody signs the list of digests, so whoever changes a file can write it anew.
+#[test]
+fn what_the_statement_does_not_cover_is_neither_left_out_nor_added() {
+    let bench = Bench::new();
+    bench.signed();
+    let folder = bench.path("certificate");
+    let list = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    for made in ["certificate.html", "certificate.md"] {
+        let whole = fs::read(folder.join(made)).unwrap();
+        fs::remove_file(folder.join(made)).unwrap();
+        let without = list.lines().filter(|line| !line.ends_with(made)).map(|line| format!("{line}\n"));
+        fs::write(folder.join("SHA256SUMS"), without.collect::<String>()).unwrap();
+        bench.verify().gets(1, &[&format!("tampered: {made} is gone")]);
+        fs::write(folder.join(made), whole).unwrap();
+    }
+    for added in ["index.html", "evidence/one/summary.html", "evidence/note.txt", "inputs/note.txt"] {
+        fs::write(folder.join(added), "<h1>Passed</h1>").unwrap();
+        fs::write(folder.join("SHA256SUMS"), format!("{list}{:064}  {added}\n", 0)).unwrap();
+        with_new_sums(&folder);
+        bench.verify().gets(1, &[&format!("tampered: {added} is none of the files that a certificate has")]);
+        fs::remove_file(folder.join(added)).unwrap();
+    }
+    fs::write(folder.join("SHA256SUMS"), list).unwrap();
+    bench.verify().gets(0, &[]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_no_file_of_a_certificate() {
+    let bench = Bench::new();
+    bench.signed();
+    for file in files(&bench.path("certificate")) {
+        let elsewhere = bench.path("elsewhere");
+        fs::rename(&file, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+        bench.verify().gets(1, &["tampered: ", file.file_name().unwrap().to_str().unwrap(), "is a link, and no file"]);
+        fs::remove_file(&file).unwrap();
+        fs::rename(&elsewhere, &file).unwrap();
+    }
+    bench.verify().gets(0, &[]);
+}
+
+/// Makes everything of the folder's inputs and evidence anew, as somebody would who can build pgquake.
+fn with_new_statement(folder: &Path) {
+    let certified = Certified::read(folder).unwrap();
+    let text = statement(&certified);
+    fs::write(folder.join("certificate.json"), &text).unwrap();
+    fs::write(folder.join("certificate.html"), html::render(&certified, &text).unwrap()).unwrap();
+    fs::write(folder.join("certificate.md"), markdown::render(&certified, &text)).unwrap();
+    with_new_sums(folder);
+}
+
+#[test]
+fn a_report_of_a_run_is_what_its_history_gives() {
+    let bench = Bench::new();
+    bench.certified();
+    let folder = bench.path("certificate");
+    let report = folder.join("evidence/one/report.html");
+    let forged = fs::read_to_string(&report).unwrap().replace("FAIL", "PASS");
+    fs::write(&report, forged).unwrap();
+    with_new_statement(&folder);
+    bench.verify_unsigned().gets(1, &["tampered: report.html of the run one is not what its history gives"]);
+}
+
+#[test]
+fn the_list_of_attempts_agrees_with_the_runs_and_leaves_none_out_unexplained() {
+    let bench = Bench::new();
+    bench.certified();
+    let folder = bench.path("certificate");
+    let list = folder.join("inputs/attempts.json");
+    let whole = fs::read_to_string(&list).unwrap();
+    let forge = |text: String| {
+        fs::write(&list, text).unwrap();
+        with_new_statement(&folder);
+        bench.verify_unsigned()
+    };
+    let described = "tampered: inputs/attempts.json describes the run one otherwise than its evidence";
+    forge(whole.replace("\"fail\"", "\"pass\"")).gets(1, &[described]);
+    forge("[]".to_owned()).gets(1, &[described]);
+    forge(whole.replace("\"is_certified\": true", "\"is_certified\": false"))
+        .gets(1, &["leaves the run one out without a reason"]);
+    forge(whole.clone()).gets(3, &["unsigned"]);
+}
+
+#[test]
+fn nothing_is_certified_before_it_happened() {
+    let bench = Bench::new();
+    bench.signed();
+    let at = |instant: &str| bench.pgquake(&["verify", "certificate", "--signers", "allowed_signers", "--at", instant]);
+    // The saved runs began at the first instant of 2025. Clocks may be some minutes apart.
+    at("2024-12-31T23:58:00Z").gets(0, &[]);
+    at("2024-12-31T23:00:00Z").gets(1, &["not yet issued: its last event came at 2025-01-01T00:00:"]);
+    let sign = ["sign", "certificate", "--role", "operator", "--key", "ann", "--at", "2024-06-01T00:00:00Z"];
+    bench.pgquake(&sign).gets(2, &["failed to sign", "not yet issued"]);
 }
 
 #[test]

@@ -89,9 +89,9 @@ impl Role {
     fn person(self, certified: &Certified) -> Option<&str> {
         let people = &certified.drill.people;
         match self {
-            Role::Operator => Some(&people.operator),
+            Role::Operator => Some(people.operator()),
             Role::Reviewer => people.reviewer(),
-            Role::Owner => Some(&people.owner),
+            Role::Owner => Some(people.owner()),
         }
     }
 
@@ -105,7 +105,7 @@ impl Role {
 #[command(after_help = "\
 Exit codes:
   0  the certificate is what it says, whatever its verdict
-  1  tampered with, badly signed, expired, or void
+  1  tampered with, badly signed, not yet issued, expired, or void
   2  usage: the folder holds no certificate
   3  can't tell: unsigned, or another version of pgquake judges the same runs otherwise")]
 pub(super) struct VerifyArguments {
@@ -181,9 +181,14 @@ pub(super) fn sign(arguments: &SignArguments) -> Result<Exit, Failure> {
     let statement = folder.join(STATEMENT);
     let place = folder.join(signature_file(role.name()));
     let signature = signatures::sign(&statement, role.name(), key).map_err(Failure::wrong)?;
+    let before = fs::read(&place).ok();
     fs::write(&place, signature).map_err(Failure::harness)?;
     if let Some(text) = one_key(folder) {
-        fs::remove_file(&place).map_err(Failure::harness)?;
+        match before {
+            Some(before) => fs::write(&place, before),
+            None => fs::remove_file(&place),
+        }
+        .map_err(Failure::harness)?;
         return refuse(format!("failed to sign: {text}"));
     }
     print(&format!("signed as {} for {}: {}", principal(person), role.name(), place.display()));
@@ -244,7 +249,7 @@ fn told(certified: &Certified, signed: &[String]) -> String {
     let signed = if signed.is_empty() { "nobody".to_owned() } else { signed.join(", ") };
     format!(
         "{}: {}\njudged again: {}\nsigned by: {signed}\nvalid until: {}",
-        certified.drill.title,
+        certified.drill.title(),
         certified.conclusion().word(),
         runs.join(", "),
         certified.valid_until()

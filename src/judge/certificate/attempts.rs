@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence;
+use super::{ATTEMPTS, Certified, evidence};
 use crate::{
     checks::Outcome,
     history::{event::RunStarted, history_in},
@@ -103,6 +103,27 @@ fn is_same_plan(saved: &SavedRun, certified: &[SavedRun], wanted: &Tried) -> boo
         return true;
     }
     if own.is_empty() { certified.iter().any(same_command) } else { !own.is_disjoint(wanted) }
+}
+
+/// In what the list of attempts contradicts the runs of a certificate: each of them is there as its evidence shows it, no
+/// other is called certified, and none was left out without a reason.
+pub(super) fn contradictions(certified: &Certified) -> Vec<String> {
+    let mut own: BTreeMap<String, Attempt> = BTreeMap::new();
+    for saved in &certified.runs {
+        for (run, folder) in saved.runs.iter().zip(&saved.folders) {
+            own.extend(attempt(saved, run, folder, String::new()).ok().map(|own| (run.run.clone(), own)));
+        }
+    }
+    let listed: BTreeMap<&String, &Attempt> =
+        certified.attempts.iter().filter(|listed| listed.is_certified).map(|listed| (&listed.run, listed)).collect();
+    let names: BTreeSet<&String> = own.keys().chain(listed.keys().copied()).collect();
+    let other = names.into_iter().filter(|name| own.get(*name) != listed.get(name).copied());
+    let mut found: Vec<String> =
+        other.map(|name| format!("{ATTEMPTS} describes the run {name} otherwise than its evidence")).collect();
+    let is_unexplained = |own: &&Attempt| !own.is_certified && own.left_out_because.trim().is_empty();
+    let unexplained = certified.attempts.iter().filter(is_unexplained);
+    found.extend(unexplained.map(|own| format!("{ATTEMPTS} leaves the run {} out without a reason", own.run)));
+    found
 }
 
 fn attempt(saved: &SavedRun, run: &RunStarted, folder: &Path, left_out_because: String) -> io::Result<Attempt> {

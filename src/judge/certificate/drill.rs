@@ -1,16 +1,20 @@
 //! `drill.yaml`: what people supply to a certificate, because no harness knows it.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use jiff::{SignedDuration, civil};
 use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
-use serde_saphyr::{Error as YamlError, Location, Spanned};
+use serde_saphyr::{Location, Spanned};
 
-use crate::{
-    suggestion::did_you_mean,
-    yaml::{Mistake, position::Place},
+use crate::yaml::{
+    self, Mistake,
+    position::Place,
+    words::{Misreading, is_empty, misreading},
 };
+
+/// What a drill has to say.
+const WHAT_IT_HAS: &str = "a drill has a title, and people: an owner and an operator";
 
 /// How long a certificate is valid if `valid_for` says nothing: a quarter and some days.
 const VALID_FOR_DAYS: i64 = 100;
@@ -33,7 +37,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drill {
-    pub title: String,
+    title: Spanned<String>,
     #[serde(default)]
     pub kind: Option<Kind>,
     #[serde(default)]
@@ -89,8 +93,8 @@ pub struct Scope {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct People {
-    pub owner: String,
-    pub operator: String,
+    owner: Spanned<String>,
+    operator: Spanned<String>,
     #[serde(default)]
     reviewer: Option<Spanned<String>>,
     #[serde(default)]
@@ -142,9 +146,8 @@ impl Drill {
     /// none, a path of this machine.
     pub fn read(path: &Path) -> Result<Self, DrillError> {
         let name = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|cause| DrillError::Unreadable { path: name.clone(), cause })?;
-        Self::parse(&name, &text)
+        let bytes = std::fs::read(path).map_err(|cause| DrillError::Unreadable { path: name.clone(), cause })?;
+        Self::parse(&name, &yaml::text(&name, bytes).map_err(DrillError::Mistake)?)
     }
 
     /// Reads a drill from its text; `source_name` stands in messages.
@@ -153,13 +156,24 @@ impl Drill {
         let mistake = |at: &Location, message: String, help: Option<String>| {
             DrillError::Mistake(Box::new(Mistake::new(source_name, &shared, Place::new(text, at), message, help)))
         };
+        let misread = |place, message: String, help: Option<String>| {
+            DrillError::Mistake(Box::new(Mistake::new(source_name, &shared, place, message, help)))
+        };
+        if is_empty(text) {
+            return Err(misread(Place::start(text), "the file is empty".to_owned(), Some(WHAT_IT_HAS.to_owned())));
+        }
         let drill: Self = serde_saphyr::from_str(text).map_err(|error| {
-            let error = error.without_snippet();
-            let (message, help) = in_words(error);
-            mistake(&error.location().unwrap_or(Location::UNKNOWN), message, help)
+            let Misreading { place, message, help } = misreading(text, error.without_snippet(), "one drill");
+            let is_missing = message.ends_with("is missing");
+            misread(place, message, help.or_else(|| is_missing.then(|| WHAT_IT_HAS.to_owned())))
         })?;
+        for (name, value) in drill.stated() {
+            if value.value.trim().is_empty() {
+                return Err(mistake(&value.referenced, format!("`{name}` says nothing"), None));
+            }
+        }
         if let Some(reviewer) =
-            drill.people.reviewer.as_ref().filter(|reviewer| is_same(&reviewer.value, &drill.people.operator))
+            drill.people.reviewer.as_ref().filter(|reviewer| is_same(&reviewer.value, drill.people.operator()))
         {
             let help = "who ran a drill does not review it: name somebody else, or leave `reviewer` out";
             return Err(mistake(
@@ -189,6 +203,17 @@ impl Drill {
         Ok(drill)
     }
 
+    /// What has to say something where it stands.
+    fn stated(&self) -> impl Iterator<Item = (&'static str, &Spanned<String>)> {
+        let People { owner, operator, reviewer, .. } = &self.people;
+        let stated = [("title", &self.title), ("owner", owner), ("operator", operator)];
+        stated.into_iter().chain(reviewer.iter().map(|reviewer| ("reviewer", reviewer)))
+    }
+
+    pub fn title(&self) -> &str {
+        &self.title.value
+    }
+
     /// How long the certificate is valid after the last run.
     pub fn valid_for(&self) -> SignedDuration {
         let own = self.valid_for.as_ref().and_then(|valid_for| days(&valid_for.value));
@@ -202,6 +227,16 @@ impl Drill {
 }
 
 impl People {
+    /// Who answers for the system.
+    pub fn owner(&self) -> &str {
+        &self.owner.value
+    }
+
+    /// Who ran the drill.
+    pub fn operator(&self) -> &str {
+        &self.operator.value
+    }
+
     /// Who looked at the result; `None`: nobody is stated.
     pub fn reviewer(&self) -> Option<&str> {
         self.reviewer.as_ref().map(|reviewer| reviewer.value.as_str())
@@ -221,36 +256,19 @@ pub fn principal(person: &str) -> &str {
     address.filter(|address| !address.is_empty()).unwrap_or(person.trim())
 }
 
+/// Whether two texts name one person, by name or by address, in whichever place that stands.
 fn is_same(one: &str, other: &str) -> bool {
-    let name = |person: &str| person.split('<').next().unwrap_or_default().trim().to_lowercase();
-    let same_name = !name(one).is_empty() && name(one) == name(other);
-    same_name || principal(one).to_lowercase() == principal(other).to_lowercase()
+    let known_by = |person: &str| {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        let name = plain(person.split('<').next().unwrap_or_default());
+        [name, plain(principal(person))].into_iter().filter(|own| !own.is_empty()).collect::<BTreeSet<String>>()
+    };
+    !known_by(one).is_disjoint(&known_by(other))
 }
 
 fn days(text: &str) -> Option<SignedDuration> {
     let number: f64 = text.trim().strip_suffix('d')?.trim().parse().ok()?;
-    (number > 0.0 && number <= LONGEST_DAYS).then(|| SignedDuration::from_secs((number * 86_400.0) as i64))
-}
-
-/// What the parser did not understand, in our words.
-fn in_words(error: &YamlError) -> (String, Option<String>) {
-    match error {
-        YamlError::SerdeUnknownField { field, expected, .. } => {
-            (format!("unknown field `{field}`"), Some(did_you_mean(field, expected)))
-        }
-        YamlError::SerdeUnknownVariant { variant, expected, .. } => {
-            (format!("unknown value `{variant}`"), Some(did_you_mean(variant, expected)))
-        }
-        YamlError::SerdeMissingField { field, .. } => {
-            let help = "a drill has a title, and people: an owner and an operator";
-            (format!("the field `{field}` is missing"), Some(help.to_owned()))
-        }
-        other => {
-            let message = other.to_string();
-            let plain = message.lines().next().unwrap_or_default();
-            (plain.split(" at line ").next().unwrap_or(plain).to_owned(), None)
-        }
-    }
+    (1.0..=LONGEST_DAYS).contains(&number).then(|| SignedDuration::from_secs((number * 86_400.0) as i64))
 }
 
 #[cfg(test)]
@@ -271,13 +289,20 @@ mod tests {
     fn title_owner_and_operator_are_enough() {
         let drill = Drill::parse("drill.yaml", LEAST).expect("a drill");
         assert_eq!((drill.people.reviewer(), drill.valid_for().as_hours()), (None, 2_400));
-        assert_eq!(principal(&drill.people.operator), "ann@example.org");
-        assert_eq!(principal(&drill.people.owner), "Olga");
+        assert_eq!(principal(drill.people.operator()), "ann@example.org");
+        assert_eq!(principal(drill.people.owner()), "Olga");
     }
 
     #[test]
     fn the_reviewer_is_somebody_else() {
-        for reviewer in ["ann@example.org", "Ann", "ann <a.nn@example.org>", "ANN <ann@example.org>"] {
+        for reviewer in [
+            "ann@example.org",
+            "Ann",
+            "ann <a.nn@example.org>",
+            "ANN <ann@example.org>",
+            "\"  Ann\u{a0} <a.nn@example.org>\"",
+            "ann@example.org <ben@example.org>",
+        ] {
             let found = refused(&format!("{LEAST}  reviewer: {reviewer}\n"));
             assert!(found.starts_with("drill.yaml:5:13: the reviewer is the operator"), "{found}");
         }
@@ -304,6 +329,14 @@ mod tests {
                 ["drill.yaml:6:43: `soon` is no date", "`2027-01-31`"],
             ),
             ("title: Drill\npeople:\n  owner: Olga\n".to_owned(), ["the field `operator` is missing", "an operator"]),
+            (LEAST.replace("title: Drill", "title: \"\""), ["drill.yaml:1:8: `title` says nothing", ""]),
+            (LEAST.replace("owner: Olga", "owner: \" \""), ["drill.yaml:3:10: `owner` says nothing", ""]),
+            (format!("{LEAST}  reviewer: \"\"\n"), ["drill.yaml:5:13: `reviewer` says nothing", ""]),
+            (LEAST.replace("title: Drill", "title:"), ["drill.yaml:1:6: a text is missing", "a drill has a title"]),
+            (format!("{LEAST}title: Another\n"), ["drill.yaml:5:1: `title` stands twice", "given once"]),
+            (format!("{LEAST}valid_for: 0.00001 d\n"), ["drill.yaml:5:12: `0.00001 d` is no number of days", ""]),
+            (format!("{LEAST}---\n{LEAST}"), ["a second document begins", "one file holds one drill"]),
+            ("# nothing\n".to_owned(), ["drill.yaml:1:1: the file is empty", "a drill has a title"]),
         ] {
             let found = refused(&text);
             assert!(parts.iter().all(|part| found.contains(part)), "{found}");

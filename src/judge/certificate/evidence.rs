@@ -63,6 +63,19 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     })
 }
 
+/// The first of these texts that a file holds, compressed or not.
+pub(super) fn first_held<'t>(path: &Path, texts: &'t [String]) -> io::Result<Option<&'t String>> {
+    let (mut lines, mut line) = (open(path)?, Vec::new());
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let shown = String::from_utf8_lossy(&line);
+        if let Some(found) = texts.iter().find(|text| shown.contains(text.as_str())) {
+            return Ok(Some(found));
+        }
+        line.clear();
+    }
+    Ok(None)
+}
+
 /// The line without paths of the machine; `None`: it is to stay as it is.
 fn without_paths(line: &[u8]) -> Option<Vec<u8>> {
     // Only these two kinds hold what a user typed. Most lines need not be understood to know that they are none.

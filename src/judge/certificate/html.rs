@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::{Certified, page::Sheet};
+use crate::report::figures::visible;
 
 /// `templates/certificate.html`.
 #[derive(Template)]
@@ -21,5 +22,5 @@ struct Html {
 pub fn render(certified: &Certified, statement: &str) -> Result<String, askama::Error> {
     let css = include_str!("../templates/report.css");
     let own_css = include_str!("../templates/certificate.css");
-    Html { sheet: Sheet::new(certified, statement, true), css, own_css }.render()
+    Ok(visible(&Html { sheet: Sheet::new(certified, statement, true), css, own_css }.render()?))
 }

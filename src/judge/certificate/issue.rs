@@ -82,6 +82,10 @@ fn fill(request: &Request, drill: Drill, places: &BTreeMap<String, PathBuf>) -> 
     if !without_reason.is_empty() {
         return Err(CertificateError::LeftOut(without_reason));
     }
+    let is_left_out = |name: &&String| found.iter().any(|attempt| !attempt.is_certified && attempt.run == **name);
+    if let Some(name) = request.without.keys().find(|name| *name != "*" && !is_left_out(name)) {
+        return Err(CertificateError::NotLeftOut(name.clone()));
+    }
     write_json(out, ATTEMPTS, &found)?;
     if let Some(folder) = drill.previous() {
         let beside = request.drill.parent().unwrap_or(Path::new(".")).join(folder);
@@ -160,10 +164,9 @@ fn side(saved: &SavedRun) -> Side<'_> {
 /// Whatever people typed into inputs, and whatever stands in a history: no path of this machine leaves it.
 fn no_machine_path(out: &Path, paths: &[String]) -> Result<(), CertificateError> {
     let files = evidence::files_below(out).map_err(CertificateError::io(out))?;
-    for file in files.into_iter().filter(|file| !file.ends_with(".gz")) {
+    for file in files {
         let place = out.join(&file);
-        let text = String::from_utf8_lossy(&fs::read(&place).map_err(CertificateError::io(&place))?).into_owned();
-        if let Some(path) = paths.iter().find(|path| text.contains(path.as_str())) {
+        if let Some(path) = evidence::first_held(&place, paths).map_err(CertificateError::io(&place))? {
             return Err(CertificateError::MachinePath { file, path: path.clone() });
         }
     }

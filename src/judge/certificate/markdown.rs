@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{Certified, page::Sheet};
-use crate::report::markdown::{table, text};
+use crate::report::{
+    figures::visible,
+    markdown::{table, text},
+};
 
 /// The summary of a certificate with this statement.
 pub fn render(certified: &Certified, statement: &str) -> String {
@@ -52,5 +55,5 @@ pub fn render(certified: &Certified, statement: &str) -> String {
         "\n<sub>pgquake {}; `pgquake verify DIR --signers allowed_signers` judges every history again</sub>",
         sheet.version
     );
-    out
+    visible(&out)
 }

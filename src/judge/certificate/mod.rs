@@ -12,9 +12,9 @@ mod canonical;
 pub mod drill;
 mod evidence;
 pub mod frameworks;
-mod html;
+pub mod html;
 mod issue;
-mod markdown;
+pub mod markdown;
 mod page;
 mod statement;
 mod verify;
@@ -78,10 +78,14 @@ pub enum CertificateError {
         "certify them too, or say why not: --without 'RUN=reason', or --without '*=reason' for all of them"
     ))]
     LeftOut(Vec<String>),
+    #[error("failed to certify: --without names the run {0}, which is none of the same plan that was left out")]
+    #[diagnostic(help("the folders beside the certified runs have the others of the same plan, by their names"))]
+    NotLeftOut(String),
     #[error("failed to certify: {} exists and is not empty", .0.display())]
     #[diagnostic(help("choose another folder with --out, or remove it"))]
     Exists(PathBuf),
     #[error("failed to certify: {file} would name a path of this machine, {path}")]
+    #[diagnostic(help("a certificate is for others: write the path from the folder of the features, and run again"))]
     MachinePath { file: String, path: String },
     #[error("failed to read the last certificate, {}: {reason}", path.display())]
     Previous { path: PathBuf, reason: String },

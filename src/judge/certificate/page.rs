@@ -99,7 +99,7 @@ impl Sheet {
             .collect();
         let claims = claims(certified, &runs);
         Self {
-            title: certified.drill.title.clone(),
+            title: certified.drill.title().to_owned(),
             id: sha256[..ID_LENGTH].to_owned(),
             sha256,
             verdict: certified.conclusion().word(),
@@ -203,9 +203,9 @@ fn people(certified: &Certified) -> Vec<(&'static str, String)> {
         if more.is_empty() { approval.by.clone() } else { format!("{} ({})", approval.by, more.join(", ")) }
     });
     vec![
-        ("operator", signs(&drill.people.operator)),
+        ("operator", signs(drill.people.operator())),
         ("reviewer", drill.people.reviewer().map_or_else(|| NOT_STATED.to_owned(), signs)),
-        ("owner", drill.people.owner.clone()),
+        ("owner", drill.people.owner().to_owned()),
         ("observers", stated(&drill.people.observers.join(", "))),
         ("approved by", stated(&approvals.collect::<Vec<_>>().join("; "))),
     ]

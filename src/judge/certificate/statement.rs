@@ -130,13 +130,13 @@ fn drill(certified: &Certified) -> Value {
         })
     });
     json!({
-        "title": drill.title,
+        "title": drill.title(),
         "kind": drill.kind,
         "system": drill.system,
         "objectives": drill.objectives,
         "scope": drill.scope,
         "people": {
-            "owner": drill.people.owner, "operator": drill.people.operator, "reviewer": drill.people.reviewer(),
+            "owner": drill.people.owner(), "operator": drill.people.operator(), "reviewer": drill.people.reviewer(),
             "observers": drill.people.observers,
         },
         "approvals": drill.approvals,

@@ -6,17 +6,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Certified, PAGE, ROLES, STATEMENT, SUMMARY, SUMS, evidence, html, markdown, statement};
+use super::{
+    ATTEMPTS, Certified, DRILL, EVIDENCE, PAGE, PREVIOUS, ROLES, STATEMENT, SUMMARY, SUMS, attempts, evidence, html,
+    markdown, statement,
+};
 use crate::{
     claims::Claim,
+    report,
     topology::{self, Topology},
 };
 
 /// The number of differences that are named.
 const NAMED: usize = 5;
+
+/// The clocks of two machines may be this far apart.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 
 /// The folder holds no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +42,8 @@ pub enum DoubtKind {
     JudgedDifferently,
     /// It was valid until before now.
     Expired,
+    /// Its last event came after the instant that was asked for.
+    NotYetIssued,
     /// What it stands on has changed.
     Void,
     /// A signature is not what it should be.
@@ -50,6 +59,7 @@ impl DoubtKind {
             DoubtKind::Unsigned => "unsigned",
             DoubtKind::JudgedDifferently => "judged differently",
             DoubtKind::Expired => "expired",
+            DoubtKind::NotYetIssued => "not yet issued",
             DoubtKind::Void => "void",
             DoubtKind::BadSignature => "bad signature",
             DoubtKind::Tampered => "tampered",
@@ -106,10 +116,15 @@ pub fn examine(folder: &Path, now: Timestamp) -> Result<Examined, NotACertificat
     if now > certified.valid_until() {
         doubts.push(Doubt::new(DoubtKind::Expired, format!("it was valid until {}", certified.valid_until())));
     }
+    if now.saturating_add(CLOCKS_APART).is_ok_and(|latest| latest < certified.issued_at) {
+        let text = format!("its last event came at {}, and not before {now}", certified.issued_at);
+        doubts.push(Doubt::new(DoubtKind::NotYetIssued, text));
+    }
     Ok(Examined { doubts, certified: Some(certified) })
 }
 
-/// Files that are not what the list of digests says, are not there, or are not listed.
+/// Files that are not what the list of digests says, are not there, are not listed, or are none of a certificate's. The list
+/// is signed by nobody: what the statement does not cover is known by its name.
 fn sums(folder: &Path) -> Vec<Doubt> {
     let tampered = |text: String| Doubt::new(DoubtKind::Tampered, text);
     let text = match fs::read_to_string(folder.join(SUMS)) {
@@ -127,8 +142,19 @@ fn sums(folder: &Path) -> Vec<Doubt> {
         Ok(there) => there,
         Err(error) => return vec![tampered(format!("the folder can't be read: {error}"))],
     };
-    let signatures: Vec<String> = ROLES.iter().map(|role| signature_file(role)).collect();
-    let is_own = |file: &&String| file.as_str() != SUMS && !signatures.contains(file);
+    let is_own = |file: &&String| file.as_str() != SUMS && !is_signature(file);
+    // Its bytes are those of whatever it leads to, today.
+    let links = there.iter().filter(|file| folder.join(file).is_symlink());
+    let mut doubts: Vec<Doubt> = links.map(|file| tampered(format!("{file} is a link, and no file"))).collect();
+    doubts.extend(
+        there
+            .iter()
+            .filter(|file| !is_of_a_certificate(file))
+            .map(|file| tampered(format!("{file} is none of the files that a certificate has"))),
+    );
+    if !doubts.is_empty() {
+        return doubts;
+    }
     let mut doubts: Vec<Doubt> = there
         .iter()
         .filter(is_own)
@@ -140,8 +166,26 @@ fn sums(folder: &Path) -> Vec<Doubt> {
         })
         .collect();
     let there: BTreeSet<&str> = there.iter().map(String::as_str).collect();
-    doubts.extend(listed.keys().filter(|file| !there.contains(**file)).map(|file| tampered(format!("{file} is gone"))));
+    let expected: BTreeSet<&str> = listed.keys().copied().chain([PAGE, SUMMARY]).collect();
     doubts
+        .extend(expected.iter().filter(|file| !there.contains(**file)).map(|file| tampered(format!("{file} is gone"))));
+    doubts
+}
+
+/// Whether a certificate has a file of this name: what it is made from, what is made of it, and signatures.
+fn is_of_a_certificate(file: &str) -> bool {
+    let of_a_run = |file: &str| {
+        let is_report = report::ALL.iter().any(|format| format.file == file);
+        is_report || [evidence::COMPRESSED, "plan.json"].contains(&file) || file.starts_with("inputs/")
+    };
+    match file.strip_prefix(EVIDENCE).and_then(|rest| rest.strip_prefix('/')).and_then(|rest| rest.split_once('/')) {
+        Some((_, file)) => of_a_run(file),
+        None => [STATEMENT, PAGE, SUMMARY, SUMS, DRILL, ATTEMPTS, PREVIOUS].contains(&file) || is_signature(file),
+    }
+}
+
+fn is_signature(file: &str) -> bool {
+    ROLES.iter().any(|role| signature_file(role) == file)
 }
 
 /// The file of a role's signature.
@@ -183,9 +227,25 @@ fn rebuilt(folder: &Path, certified: &Certified, issued: &str, version: &str) ->
     }
     let page = html::render(certified, &text).unwrap_or_default();
     let made = [(PAGE, page), (SUMMARY, markdown::render(certified, &text))];
-    let is_other = |file: &str, text: &str| fs::read_to_string(folder.join(file)).is_ok_and(|own| own != *text);
-    let other = made.iter().filter(|(file, text)| is_other(file, text));
-    other.map(|(file, _)| differs(version, format!("{file} is not what the statement gives"))).collect()
+    let is_other = |path: &Path, text: &str| fs::read_to_string(path).is_ok_and(|own| own != *text);
+    let other = made.iter().filter(|(file, text)| is_other(&folder.join(file), text));
+    let mut doubts: Vec<Doubt> =
+        other.map(|(file, _)| differs(version, format!("{file} is not what the statement gives"))).collect();
+    // People look at these, too.
+    for saved in &certified.runs {
+        let [own] = &saved.folders[..] else { continue };
+        for format in report::ALL {
+            let text = (format.render)(&saved.input()).unwrap_or_default();
+            if is_other(&own.join(format.file), &text) {
+                doubts.push(differs(
+                    version,
+                    format!("{} of the run {} is not what its history gives", format.file, saved.id()),
+                ));
+            }
+        }
+    }
+    doubts.extend(attempts::contradictions(certified).into_iter().map(|what| differs(version, what)));
+    doubts
 }
 
 /// In what two statements differ: verdicts by their names, then other fields by their paths.
