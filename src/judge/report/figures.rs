@@ -51,11 +51,24 @@ pub fn escape(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            control if control.is_control() && !matches!(control, '\n' | '\t') => safe.push('\u{fffd}'),
+            unseen if is_unseen(unseen) => safe.push('\u{fffd}'),
             other => safe.push(other),
         }
     }
     safe
+}
+
+/// Whether a character shows nothing itself and changes what others show: a control character, or one that turns the
+/// direction of writing. With either a name could look like another one, or like an outcome.
+pub fn is_unseen(letter: char) -> bool {
+    let turns =
+        matches!(letter, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (letter.is_control() && !matches!(letter, '\n' | '\t'))
+}
+
+/// A text in which everything is seen: what is not shows as a mark.
+pub fn visible(text: &str) -> String {
+    text.chars().map(|letter| if is_unseen(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Format, RenderError, ReportInput, page::Page};
+use super::{Format, RenderError, ReportInput, figures::visible, page::Page};
 
 pub const FORMAT: Format = Format { name: "html", file: "report.html", render };
 
@@ -15,7 +15,7 @@ struct Html {
 }
 
 fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
-    Ok(Html { page: Page::new(input, true), css: include_str!("../templates/report.css") }.render()?)
+    Ok(visible(&Html { page: Page::new(input, true), css: include_str!("../templates/report.css") }.render()?))
 }
 
 #[cfg(test)]

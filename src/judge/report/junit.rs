@@ -33,7 +33,7 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
     }
     let mut report = Report::new(format!("pgquake {}", input.run().run));
     report.add_test_suites(suites);
-    Ok(report.to_string()?)
+    Ok(figures::visible(&report.to_string()?))
 }
 
 /// What the trials decide over all of them: a case for each claim of each scenario.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Format, RenderError, ReportInput,
+    figures::visible,
     page::{Page, ScenarioBlock, TrialBlock},
 };
 
@@ -48,7 +49,7 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
     let command = super::page::command(input.run());
     let repeat = if command.is_empty() { String::new() } else { format!(". To repeat: {}", code(&command)) };
     let _ = writeln!(out, "\n<sub>{}{repeat}</sub>", text(&page.subline));
-    Ok(out)
+    Ok(visible(&out))
 }
 
 fn scenario(out: &mut String, block: &ScenarioBlock) {

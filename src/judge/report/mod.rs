@@ -4,7 +4,7 @@
 //! and decides nothing, so a saved run can be rendered again at any time.
 
 mod drawing;
-mod figures;
+pub(crate) mod figures;
 pub mod html;
 pub mod json;
 pub mod junit;

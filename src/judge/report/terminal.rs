@@ -4,6 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use super::{
     ReportInput,
+    figures::visible,
     page::{NOT_MEASURED, Page, ScenarioBlock, TrialBlock},
 };
 
@@ -44,7 +45,7 @@ pub fn summary(input: &ReportInput<'_>, html: Option<&Path>, plain: bool) -> Str
     if let Some(html) = html {
         let _ = writeln!(out, "{:WORD$} {}", "report", html.display());
     }
-    if plain { ascii(&out) } else { out }
+    if plain { ascii(&out) } else { coloured(&out) }
 }
 
 fn scenario(out: &mut String, block: &ScenarioBlock, paint: Paint) {
@@ -132,6 +133,23 @@ impl Paint {
     }
 }
 
+/// The same with no other control than that of colours. Names of scenarios may hold anything, also what moves the cursor.
+fn coloured(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{1b}') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(&visible(before));
+        let colour = from.find('m').map(|end| &from[..=end]).filter(|own| {
+            let codes = own.strip_prefix("\u{1b}[").and_then(|own| own.strip_suffix('m'));
+            codes.is_some_and(|codes| codes.chars().all(|letter| letter.is_ascii_digit() || letter == ';'))
+        });
+        out.push_str(colour.unwrap_or("\u{fffd}"));
+        rest = &from[colour.map_or(1, str::len)..];
+    }
+    out + &visible(rest)
+}
+
 /// The same in ASCII. Names of scenarios may hold anything: what has no equivalent becomes `?`.
 fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -178,6 +196,14 @@ mod tests {
         assert!(text.contains("INCONCLUSIVE Nothing failed, but not everything was proven."), "{text}");
         assert!(text.contains("the observer of node2 was lost"), "{text}");
         assert!(!text.contains("\nreport "), "{text}");
+    }
+
+    #[test]
+    fn nothing_but_colours_moves_a_terminal() {
+        let text = "\u{1b}[1;32mPASS\u{1b}[0m a\u{1b}[2Jb\u{1b}]0;title\u{7}c\u{202e}d\u{1b}";
+        let mark = '\u{fffd}';
+        let clean = format!("\u{1b}[1;32mPASS\u{1b}[0m a{mark}[2Jb{mark}]0;title{mark}c{mark}d{mark}");
+        assert_eq!(coloured(text), clean);
     }
 
     #[test]
