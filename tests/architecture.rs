@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("waiting", &[]),
     ("quantity", &[]),
     ("credentials", &[]),
-    ("yaml", &[]),
+    ("yaml", &["suggestion"]),
     ("schema", &[]),
     ("statistics", &[]),
     ("history", &["schema", "statistics"]),

@@ -310,3 +310,21 @@ fn several_runs_are_judged_as_one_and_need_a_folder_for_their_report() {
     assert!(folder.path().join("both/report.html").exists() && !folder.path().join("one/report.html").exists());
     pgquake(folder.path()).arg("check").assert().code(2);
 }
+
+#[test]
+fn a_byte_that_is_no_text_is_shown_where_it_stands() {
+    let shown = "here is a byte that is no UTF-8 text";
+    let folder = claimed(CLAIMED, CLAIMS);
+    let spoilt = |text: &str| text.as_bytes().iter().copied().chain(*b"# \xff\n").collect::<Vec<u8>>();
+    fs::write(folder.path().join("features/own.feature"), spoilt(CLAIMED)).unwrap();
+    says(&refused(folder.path(), &[], 2), &["own.feature:6:3", shown, "save the file as UTF-8"]);
+    let folder = claimed(CLAIMED, CLAIMS);
+    fs::write(folder.path().join("features/claims.yaml"), spoilt(CLAIMS)).unwrap();
+    says(&refused(folder.path(), &[], 2), &["claims.yaml:4:3", shown]);
+    let folder = project(HEAD);
+    fs::create_dir(folder.path().join("topologies")).unwrap();
+    let topology = include_str!("../topologies/single-region.yaml");
+    fs::write(folder.path().join("topologies/single-region.yaml"), spoilt(topology)).unwrap();
+    let place = format!("single-region.yaml:{}:3", topology.lines().count() + 1);
+    says(&refused(folder.path(), &[], 2), &[&place, shown]);
+}

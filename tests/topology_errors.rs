@@ -703,7 +703,8 @@ fn a_file_that_does_not_exist_or_is_not_text() {
     let binary = folder.path().join("binary.yaml");
     fs::write(&binary, [0xff, 0xfe, 0x00]).expect("a file");
     let error = load(&binary.display().to_string(), &[]).expect_err("no text");
-    assert_eq!(help(&error), "a topology is UTF-8 text");
+    assert_eq!(help(&error), "save the file as UTF-8");
+    assert!(error.to_string().contains("binary.yaml:1:1: here is a byte that is no UTF-8 text"), "{error}");
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn answers_that_can_not_be() {
 #[test]
 fn weights_that_can_not_be() {
     check("weight: 30", "weight: ^0", "a weight must be at least 1", "leave a host out");
+    check("weight: 30", "weight: ^4294967295", "a weight of 4294967295; at most 1000000", "as 70 and 30");
     let message = "`west` has no weight, and other answers have one";
     check("west, weight: 30", "^west", message, "or none");
     let message = "the health-checked name `db-checked` has no weights";

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 
 use miette::Diagnostic;
 use schemars::schema_for;
-use serde_saphyr::{Error as YamlError, Location};
 use thiserror::Error;
 
 use super::{Claim, ClaimTarget, Claims};
@@ -12,8 +11,9 @@ use crate::{
     history::event::Bound,
     suggestion::did_you_mean,
     yaml::{
-        Mistake,
+        self, Mistake,
         position::{Path, Place, Positions, steps},
+        words::{is_empty, misreading},
     },
 };
 
@@ -64,14 +64,14 @@ impl Claims {
     pub fn parse(source_name: &str, text: &str, checks: &[CheckMeasures]) -> Result<Self, ClaimsError> {
         let shared: Arc<str> = Arc::from(text);
         let mistake = |place, message, help| Mistake::new(source_name, &shared, place, message, help);
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        if is_empty(text) {
             let help = "a claims file is a list; each claim has an id, the claim in a sentence and a target".to_owned();
             let empty = mistake(Place::start(text), "the file is empty".to_owned(), Some(help));
             return Err(ClaimsError::Mistake(Box::new(empty)));
         }
         let rows = serde_saphyr::from_str::<Vec<Claim>>(text).map_err(|error| {
-            let (place, message, help) = misread(text, error.without_snippet());
-            ClaimsError::Mistake(Box::new(mistake(place, message, help)))
+            let found = misreading(text, error.without_snippet(), "one list of claims");
+            ClaimsError::Mistake(Box::new(mistake(found.place, found.message, found.help)))
         })?;
         let positions = Positions::read(text).unwrap_or(Positions::Scalar);
         let mut mistakes: Vec<Mistake> = problems(&rows, checks)
@@ -91,29 +91,10 @@ impl Claims {
 
     /// Reads a file of claims; see [`Claims::parse`].
     pub fn read(path: &std::path::Path, checks: &[CheckMeasures]) -> Result<Self, ClaimsError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|cause| ClaimsError::Unreadable { path: path.to_owned(), cause })?;
-        Self::parse(&path.display().to_string(), &text, checks)
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|cause| ClaimsError::Unreadable { path: path.to_owned(), cause })?;
+        Self::parse(&name, &yaml::text(&name, bytes).map_err(ClaimsError::Mistake)?, checks)
     }
-}
-
-/// What the parser did not understand, in our words.
-fn misread(text: &str, error: &YamlError) -> (Place, String, Option<String>) {
-    let place = Place::new(text, &error.location().unwrap_or(Location::UNKNOWN));
-    let (message, help) = match error {
-        YamlError::SerdeUnknownField { field, expected, .. } => {
-            (format!("unknown field `{field}`"), Some(did_you_mean(field, expected)))
-        }
-        YamlError::SerdeUnknownVariant { variant, expected, .. } => {
-            (format!("unknown value `{variant}`"), Some(did_you_mean(variant, expected)))
-        }
-        YamlError::SerdeMissingField { field, .. } => (format!("the field `{field}` is missing"), None),
-        other => {
-            let said = other.to_string();
-            (said.split(" at line ").next().unwrap_or_default().to_owned(), None)
-        }
-    };
-    (place, message, help)
 }
 
 struct Problem {
@@ -158,9 +139,11 @@ fn of_target(target: &ClaimTarget, checks: &[CheckMeasures], mut at: impl FnMut(
         }
         Some(_) => {}
     }
+    // No measure is below 0.
     let is_bound = match target.bound {
-        Bound::AtMost(edge) | Bound::AtLeast(edge) | Bound::Exactly(edge) => edge.is_finite(),
-        Bound::Between(least, most) => least.is_finite() && most.is_finite() && least <= most,
+        Bound::AtMost(edge) | Bound::Exactly(edge) => edge.is_finite() && edge >= 0.0,
+        Bound::AtLeast(edge) => edge.is_finite() && edge > 0.0,
+        Bound::Between(least, most) => least.is_finite() && most.is_finite() && least <= most && most >= 0.0,
     };
     if !is_bound {
         at("bound", "no value keeps this bound, or every one does".to_owned(), None);
@@ -212,6 +195,18 @@ mod tests {
             ("[]", "[outage]", &["claims.yaml:3:", "about nothing"]),
             ("ORDERS RTO", "ORDERS-RTO", &["claims.yaml:1:7", "can't be the id"]),
             ("{ between: [9, 1] }", "{ at_most: 45000 }", &["claims.yaml:3:", "no value keeps this bound"]),
+            ("{ at_most: -1 }", "{ at_most: 45000 }", &["claims.yaml:3:", "no value keeps this bound"]),
+            ("{ at_least: 0 }", "{ at_most: 45000 }", &["claims.yaml:3:", "or every one does"]),
+            ("{ at_most: .nan }", "{ at_most: 45000 }", &["claims.yaml:3:61: no value keeps this bound"]),
+            ("{ at_most: 45 s }", "{ at_most: 45000 }", &["claims.yaml:3:79: `45` is not a number"]),
+            (
+                "{ at_most: 1, at_least: 2 }",
+                "{ at_most: 45000 }",
+                &["claims.yaml:3:", "exactly one field belongs here"],
+            ),
+            ("{}", "{ at_most: 45000 }", &["claims.yaml:3:", "exactly one field belongs here"]),
+            ("claim: x\n  claim: writes", "claim: writes", &["claims.yaml:3:3: `claim` stands twice"]),
+            ("[ORDERS", "ORDERS", &["this is not YAML"]),
         ] {
             let said = refused(&SOUND.replace(right, wrong));
             for part in parts {

@@ -10,6 +10,7 @@ use super::{Topology, TopologyError, parse::parse_with};
 use crate::{
     claims::Claims,
     suggestion::{did_you_mean, nearest},
+    yaml,
 };
 
 /// The built-in topologies, so that a user's own crate has them too: name and text.
@@ -71,8 +72,12 @@ fn is_path(name_or_path: &str) -> bool {
 fn text_of(file: &Path) -> Result<(String, String), TopologyError> {
     // A device may have no end, and a pipe no beginning.
     let is_other = fs::metadata(file).is_ok_and(|found| !found.is_file());
-    match if is_other { Err(io::Error::other("it is no file")) } else { fs::read_to_string(file) } {
-        Ok(text) => Ok((file.display().to_string(), text)),
+    match if is_other { Err(io::Error::other("it is no file")) } else { fs::read(file) } {
+        Ok(bytes) => {
+            let name = file.display().to_string();
+            let text = yaml::text(&name, bytes).map_err(TopologyError::Mistake)?;
+            Ok((name, text))
+        }
         Err(cause) => Err(TopologyError::Unreadable { help: unreadable_help(file, &cause), path: file.into(), cause }),
     }
 }
@@ -85,7 +90,6 @@ fn unreadable_help(file: &Path, cause: &io::Error) -> Option<String> {
             let meant = nearest(file.file_stem()?.to_str()?, beside.iter().map(String::as_str))?;
             Some(format!("did you mean `{}`?", file.with_file_name(format!("{meant}.yaml")).display()))
         }
-        io::ErrorKind::InvalidData => Some("a topology is UTF-8 text".to_owned()),
         _ => None,
     }
 }

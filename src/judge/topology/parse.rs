@@ -13,6 +13,7 @@ use super::{
 use crate::{
     claims::Claims,
     suggestion::{did_you_mean, nearest},
+    yaml::words::{Misreading, is_empty, shape, twice, unsound, without_place},
 };
 
 /// Reads a topology from YAML and checks it.
@@ -71,13 +72,6 @@ fn place_of(text: &str, positions: &Positions, problem: &Problem) -> Place {
     location.map_or_else(|| Place::start(text), |location| Place::new(text, location))
 }
 
-/// What the YAML parser or serde did not understand, in our words.
-struct Misreading {
-    place: Place,
-    message: String,
-    help: Option<String>,
-}
-
 /// The text as it is around an error: what stands there.
 struct Spot<'a> {
     word: &'a str,
@@ -103,14 +97,14 @@ impl<'a> Spot<'a> {
 }
 
 fn misreading(text: &str, error: &YamlError) -> Misreading {
-    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+    if is_empty(text) {
         let help = "a topology has a name, a description, what it follows, regions and endpoints".to_owned();
         return Misreading { place: Place::start(text), message: "the file is empty".to_owned(), help: Some(help) };
     }
     // Serde stops at the first thing that it does not want, which in a broken text is a mere consequence.
     match Positions::read(text) {
         Ok(positions) => misfit(text, &positions, error),
-        Err(syntax) => unsound(text, syntax.without_snippet()),
+        Err(syntax) => unsound(text, syntax.without_snippet(), "one topology"),
     }
 }
 
@@ -149,10 +143,7 @@ fn misfit(text: &str, positions: &Positions, error: &YamlError) -> Misreading {
         YamlError::SerdeInvalidType { .. } if is_service(&spot.value) => {
             (format!("{} must be a kind of service, alone or with a name and settings", subject(&spot.value)), None)
         }
-        YamlError::DuplicateMappingKey { key, .. } => {
-            let key = key.as_deref().unwrap_or(spot.word);
-            (format!("`{key}` stands twice"), Some("a field is given once; lists hold several of a thing".to_owned()))
-        }
+        YamlError::DuplicateMappingKey { key, .. } => twice(key.as_deref().unwrap_or(spot.word)),
         other => (without_place(other), None),
     };
     Misreading { place, message, help }
@@ -161,24 +152,6 @@ fn misfit(text: &str, positions: &Positions, error: &YamlError) -> Misreading {
 /// Whether an entry of a host's services stands there.
 fn is_service(path: &[Step]) -> bool {
     matches!(path, [.., above, Step::Index(_)] if *above == Step::from("services"))
-}
-
-/// The text is not YAML.
-fn unsound(text: &str, error: &YamlError) -> Misreading {
-    let indentation = |line: &str| line.chars().take_while(|letter| letter.is_whitespace()).collect::<String>();
-    let tab = text.lines().position(|line| indentation(line).contains('\t'));
-    let place = Place::new(text, &error.location().unwrap_or(Location::UNKNOWN));
-    let (place, message, help) = match (error, tab) {
-        (YamlError::MultipleDocuments { .. }, _) => {
-            (place, "a second document begins".to_owned(), Some("one file holds one topology: remove the `---`"))
-        }
-        (_, Some(before)) => {
-            let place = Place::of_line(text, before + 1);
-            (place, "a tab stands in the indentation".to_owned(), Some("YAML is indented with spaces"))
-        }
-        (other, None) => (place, format!("this is not YAML: {}", without_place(other)), None),
-    };
-    Misreading { place, message, help: help.map(str::to_owned) }
 }
 
 fn unknown_field(field: &str, expected: &[&'static str], path: &[Step]) -> (String, Option<String>) {
@@ -231,20 +204,4 @@ fn wanted(rust_type: &str, path: &[Step]) -> &'static str {
         "f32" | "f64" => "a number",
         _ => "a whole number",
     }
-}
-
-/// What the parser's word for a shape means.
-fn shape(expected: &str) -> &str {
-    match expected {
-        "mapping start" => "a block of fields, `name: value` on a line each",
-        "sequence start" => "a list, `[one, two]` or `- one` on a line each",
-        "string scalar" => "a single value",
-        other => other,
-    }
-}
-
-/// The parser's message without its place, which stands in front of ours.
-fn without_place(error: &YamlError) -> String {
-    let message = error.to_string();
-    message.split(" at line ").next().unwrap_or_default().to_owned()
 }

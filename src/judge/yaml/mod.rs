@@ -2,5 +2,8 @@
 
 mod mistake;
 pub(crate) mod position;
+mod text;
+pub(crate) mod words;
 
 pub use mistake::Mistake;
+pub(crate) use text::text;

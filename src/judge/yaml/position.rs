@@ -69,7 +69,11 @@ pub(crate) struct Place {
 impl Positions {
     /// Reads any text that is sound YAML, whatever it says. Of a field that stands twice, the second place counts.
     pub fn read(text: &str) -> Result<Self, serde_saphyr::Error> {
-        let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
+        // What a number is worth is not looked at here.
+        let options = serde_saphyr::options! {
+            duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+            non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
+        };
         serde_saphyr::from_str_with_options::<Spanned<Self>>(text, options).map(|read| read.value)
     }
 

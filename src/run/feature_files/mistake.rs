@@ -152,6 +152,20 @@ impl Source {
         Self { file: path.display().to_string(), text: text.into() }
     }
 
+    /// The text of a file's bytes; or where the first of them stands that is none.
+    pub(super) fn of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Box<Mistake>> {
+        String::from_utf8(bytes).map(|text| Self::new(path, text)).map_err(|error| {
+            let sound = error.utf8_error().valid_up_to();
+            let shown = Self::new(path, String::from_utf8_lossy(error.as_bytes()).into_owned());
+            let before = &error.as_bytes()[..sound];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let offset = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+            let place = Place { line, offset, length: char::REPLACEMENT_CHARACTER.len_utf8() };
+            let help = "save the file as UTF-8".to_owned();
+            Box::new(shown.mistake(place, "here is a byte that is no UTF-8 text", Some(help)))
+        })
+    }
+
     pub(super) fn text(&self) -> &str {
         &self.text
     }

@@ -87,9 +87,15 @@ pub fn select(
         Selection { numbered: 0, scenarios: Vec::new(), texts: BTreeMap::new(), topologies: BTreeSet::new() };
     let mut all_mistakes: Vec<Mistake> = Vec::new();
     for found in find::files(paths)? {
-        let text = std::fs::read_to_string(&found.path)
-            .map_err(|source| FeatureError::Io { path: found.path.clone(), source })?;
-        let source = Source::new(&found.path, text);
+        let bytes =
+            std::fs::read(&found.path).map_err(|source| FeatureError::Io { path: found.path.clone(), source })?;
+        let source = match Source::of_bytes(&found.path, bytes) {
+            Ok(source) => source,
+            Err(mistake) => {
+                all_mistakes.push(*mistake);
+                continue;
+            }
+        };
         let mut mistakes = Vec::new();
         let Some(mut feature) = parse(&source, &mut mistakes) else {
             all_mistakes.extend(mistakes);

@@ -100,6 +100,9 @@ fn serves(topology: &Topology, name: &GlobalName, host: &Host, path: Path, probl
     }
 }
 
+/// PowerDNS adds the weights of a name in 32 bits with a sign.
+const WEIGHT_MOST: u32 = 1_000_000;
+
 fn weight(name: &GlobalName, answer: &Answer, at: &impl Fn(&str) -> Path, problems: &mut Vec<Problem>) {
     match answer.weight {
         Some(_) if name.health_checked => {
@@ -110,6 +113,11 @@ fn weight(name: &GlobalName, answer: &Answer, at: &impl Fn(&str) -> Path, proble
         Some(0) => {
             let problem = Problem::at(at("weight"), "a weight must be at least 1".to_owned());
             problems.push(problem.help("leave a host out that is never to be answered"));
+        }
+        Some(weight) if weight > WEIGHT_MOST => {
+            let message = format!("a weight of {weight}; at most {WEIGHT_MOST}");
+            problems
+                .push(Problem::at(at("weight"), message).help("weights are shares against each other, as 70 and 30"));
         }
         None if name.is_weighted() && !name.health_checked => {
             let message = format!("`{}` has no weight, and other answers have one", answer.host);
