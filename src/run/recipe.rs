@@ -27,7 +27,12 @@ impl Inputs {
     pub(super) fn new(selection: &Selection, folders: &[PathBuf], claims: &Claims) -> Self {
         let mut files = BTreeMap::from([(CLAIMS_FILE.to_owned(), claims.text().to_owned())]);
         for (path, text) in &selection.texts {
-            files.insert(format!("features/{}", inside(path)), text.clone());
+            let mut name = format!("features/{}", inside(path));
+            // Two paths from the root may end alike.
+            while files.contains_key(&name) {
+                name = name.replacen("features/", "features/other/", 1);
+            }
+            files.insert(name, text.clone());
         }
         for named in &selection.topologies {
             // It was read a moment ago. A file that is gone since is no input that anybody could look at.
