@@ -202,10 +202,17 @@ impl Drill {
         self.inject_numbered(fault, target, parameters).await.map(|_| ())
     }
 
-    /// Ends the trial if the machine was starved since the steady state: its figures would prove nothing, and nothing is
-    /// known of its result yet, so that to begin again chooses among nothing.
-    fn held_up_before_the_fault(&mut self) -> Result<(), DrillError> {
-        let late_us = self.running.as_ref().map_or(0, |running| running.watch.latest_timer_us(self.steady_us));
+    /// Ends the trial if the machine was starved since its writes were steady: its figures would prove nothing, and nothing is
+    /// known of its result yet, so that to begin again chooses among nothing. `waited_late` is how late the last wait ended:
+    /// the timers of this second are told only at its end.
+    fn held_up_before_the_fault(&mut self, waited_late: Duration) -> Result<(), DrillError> {
+        let waited_late_us = u64::try_from(waited_late.as_micros()).unwrap_or(u64::MAX);
+        if waited_late_us > TIMER_LATE_US {
+            self.recorder.record(Occurrence::TimerLate { late_us: waited_late_us });
+        }
+        let since_us = self.steady_us.saturating_sub(as_ms(SETTLE) * 1000);
+        let told_us = self.running.as_ref().map_or(0, |running| running.watch.latest_timer_us(since_us));
+        let late_us = told_us.max(waited_late_us);
         if late_us <= TIMER_LATE_US || !self.may_begin_again {
             return Ok(());
         }
@@ -226,8 +233,9 @@ impl Drill {
             self.reach_steady_state().await?;
             let phase = self.lease_phase();
             notes.insert("lease_phase_ms".to_owned(), phase.as_millis().to_string());
+            let due = Instant::now() + phase;
             self.sleep(phase).await?;
-            self.held_up_before_the_fault()?;
+            self.held_up_before_the_fault(due.elapsed())?;
         }
         let (recorder, ground) = (self.recorder.clone(), self.ground.clone());
         let began_us = recorder.now_us();
