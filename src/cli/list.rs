@@ -6,7 +6,9 @@ use miette::MietteDiagnostic;
 use super::{Exit, exit::Failure, print};
 use crate::{
     checks::{self, Over},
-    claims, faults, observers, services, steps, topology,
+    claims, faults,
+    history::event::Worst,
+    observers, services, steps, topology,
 };
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,6 +49,7 @@ fn rows(table: Table) -> Vec<(String, String)> {
         Table::Topologies => topology::known(&super::topology_folders()).into_iter().map(known_topology).collect(),
         Table::Steps => steps::all()
             .map(|step| (format!("{} {}", step.keyword_text(), step.expression), step.help.to_owned()))
+            .chain(Worst::ALL.map(|worst| (format!("… {}", worst.words()), worst.help().to_owned())))
             .collect(),
         Table::Claims => claims::all().iter().map(claim).collect(),
     }

@@ -18,7 +18,6 @@ use crate::{
         Event, Occurrence, Recorder,
         event::{Role, RunbookStep},
     },
-    plan::Plan,
     topology::Cluster,
     waiting::NotReady,
 };
@@ -138,6 +137,15 @@ fn all_follow(clusters: &[Cluster], events: &[Event]) -> bool {
     matches!(primaries[..], [primary] if others.iter().all(|state| state.streams_on(primary.timeline)))
 }
 
+/// When the leader of a cluster last refreshed its lease, after an instant.
+fn last_refresh_us(events: &[Event], cluster: Option<&str>, after_us: u64) -> Option<u64> {
+    let refreshed = |event: &&Event| match &event.what {
+        Occurrence::LeaseRefreshed { cluster: of, .. } => of.as_deref() == cluster,
+        _ => false,
+    };
+    events.iter().rev().find(refreshed).map(|event| event.at_us).filter(|at_us| *at_us > after_us)
+}
+
 /// Nodes of clusters that are left as they are.
 fn given_up<'c>(clusters: &'c [Cluster], events: &[Event]) -> BTreeSet<&'c String> {
     let named: BTreeSet<&str> = events
@@ -176,7 +184,7 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    pub(super) fn start(recorder: &Recorder, plan: &Plan) -> Self {
+    pub(super) fn start(recorder: &Recorder, clusters: Vec<Cluster>) -> Self {
         let (scenario, mut events) = (recorder.scenario(), recorder.listen());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (grow, grown) = watch::channel(0);
@@ -197,7 +205,7 @@ impl Watch {
                 grow.send_replace(kept.len());
             }
         });
-        Self { clusters: plan.clusters.clone(), seen, grown, task }
+        Self { clusters, seen, grown, task }
     }
 
     /// How late the harness's own timers fired at worst since an instant, in microseconds.
@@ -210,18 +218,46 @@ impl Watch {
         late.max().unwrap_or(0)
     }
 
+    /// When the leader of a cluster last refreshed its lease, after an instant.
+    pub(super) fn last_refresh_us(&self, cluster: Option<&str>, after_us: u64) -> Option<u64> {
+        last_refresh_us(&self.seen.lock().unwrap_or_else(PoisonError::into_inner), cluster, after_us)
+    }
+
+    /// Waits until the leader of a cluster refreshes its lease, after an instant, and returns when it did.
+    pub(super) async fn next_refresh_us(
+        &self,
+        cluster: Option<&str>,
+        after_us: u64,
+        deadline: Duration,
+    ) -> Result<u64, NotReady> {
+        let of = cluster.map(|name| format!(" of {name}")).unwrap_or_default();
+        let what = format!("a refresh of the lease by the leader{of}");
+        self.find(&what, deadline, |events| last_refresh_us(events, cluster, after_us)).await
+    }
+
     /// Waits until the condition holds.
     pub(super) async fn wait(&self, condition: Condition, after_us: u64, deadline: Duration) -> Result<(), NotReady> {
+        let holds = |events: &[Event]| condition.holds(&self.clusters, events, after_us).then_some(());
+        self.find(&condition.to_string(), deadline, holds).await
+    }
+
+    /// Waits until something is found in the events.
+    async fn find<T>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        found: impl Fn(&[Event]) -> Option<T>,
+    ) -> Result<T, NotReady> {
         let begun = Instant::now();
         let mut grown = self.grown.clone();
         loop {
             grown.mark_unchanged();
-            if condition.holds(&self.clusters, &self.seen.lock().unwrap_or_else(PoisonError::into_inner), after_us) {
-                return Ok(());
+            if let Some(found) = found(&self.seen.lock().unwrap_or_else(PoisonError::into_inner)) {
+                return Ok(found);
             }
             let left = deadline.saturating_sub(begun.elapsed());
             if !matches!(tokio::time::timeout(left, grown.changed()).await, Ok(Ok(()))) {
-                return Err(NotReady::new(condition.to_string(), begun.elapsed(), "nothing in the history shows it"));
+                return Err(NotReady::new(what, begun.elapsed(), "nothing in the history shows it"));
             }
         }
     }
@@ -265,6 +301,26 @@ mod tests {
         assert!(!Condition::LeaderKeyGone.holds(&[], &events, 6));
         assert!(Condition::LeaderElected.holds(&[], &events, 2));
         assert!(!Condition::LeaderElected.holds(&[], &events, 11));
+    }
+
+    #[tokio::test]
+    async fn a_refresh_is_that_of_the_cluster_that_is_meant_and_its_deadline_names_what_did_not_come() {
+        let of = |at_us, cluster: Option<&str>| {
+            event(at_us, Occurrence::LeaseRefreshed { revision: 1, cluster: cluster.map(str::to_owned) })
+        };
+        let events = [of(3, None), of(7, None), of(9, Some("east"))];
+        assert_eq!(last_refresh_us(&events, None, 0), Some(7));
+        assert_eq!(last_refresh_us(&events, None, 7), None);
+        assert_eq!(last_refresh_us(&events, Some("east"), 0), Some(9));
+
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
+        let watch = Watch::start(&recorder, Vec::new());
+        let missed = watch.next_refresh_us(Some("east"), 0, Duration::from_millis(20)).await.unwrap_err().to_string();
+        assert!(missed.starts_with("a refresh of the lease by the leader of east did not come within"), "{missed}");
+        let waiting = watch.next_refresh_us(None, 0, Duration::from_secs(5));
+        let refreshed = async { recorder.record(Occurrence::LeaseRefreshed { revision: 1, cluster: None }) };
+        assert!(tokio::join!(waiting, refreshed).0.is_ok());
     }
 
     #[test]

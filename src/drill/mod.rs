@@ -4,23 +4,26 @@
 //! Steps call it, a run closes it. It decides nothing about right and wrong: that is the checks' work, on what it
 //! leaves in the history.
 
+mod cells;
 mod close;
 mod condition;
 mod context;
 mod ground;
+mod lease;
 mod runbook;
 mod schedule;
 mod setup;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
 
+pub use cells::Sharing;
 pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
 pub use runbook::{NodeOrder, PromotionWay, RunbookError, RunbookOrder};
@@ -31,14 +34,13 @@ use condition::Watch;
 use ground::{Ground, GroundWatch};
 
 use crate::{
-    checks::course::grouping::TIMER_LATE_US,
     faults::{Injector, Order, Target},
     history::{
         Occurrence, Recorder,
-        event::{Expectation, Milestone},
+        event::{Cell, Expectation, Milestone, Worst},
     },
     observers::Observers,
-    plan::{Plan, PlannedDcs},
+    plan::Plan,
     system::System,
     waiting::wait_until,
     workload::{LoadSpec, Workload},
@@ -55,6 +57,9 @@ pub struct Drill {
     setup: Setup,
     running: Option<Running>,
     ground: Ground,
+    sharing: Sharing,
+    /// How the first fault is to meet the lease; `None`: the system is not built yet, or no agent keeps a lease.
+    cell: Option<Cell>,
     /// When the steady state was reached before the first fault.
     steady_us: u64,
     /// When the last fault began to be injected.
@@ -81,14 +86,18 @@ pub struct Turn {
     pub scenario: u32,
     /// The number that its random choices come from: a trial that is begun again makes the same ones.
     pub draws: u32,
+    /// Its place among the trials that share out how a fault meets the lease.
+    pub sharing: Sharing,
     /// Whether it is ended, to be begun again, if the machine is starved before its first fault.
     pub may_begin_again: bool,
 }
 
-/// The source of a trial's random choices. Seed and number are hashed together: neighbouring seeds share nothing.
-fn random(seed: u64, number: u32) -> StdRng {
+/// A source of random choices, for a trial or for what several share. Seed and number are hashed together: neighbouring seeds
+/// share nothing.
+fn random(seed: u64, of: &str, number: u32) -> StdRng {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());
+    hash.update(of);
     hash.update(number.to_le_bytes());
     StdRng::from_seed(hash.finalize().into())
 }
@@ -110,7 +119,7 @@ impl Drill {
     #[doc(hidden)]
     pub fn new(context: Arc<DrillContext>, turn: Turn) -> Self {
         let recorder = context.recorder.for_scenario(turn.scenario);
-        let random = random(context.seed, turn.draws);
+        let random = random(context.seed, "", turn.draws);
         Self {
             context,
             recorder,
@@ -118,6 +127,8 @@ impl Drill {
             setup: Setup::default(),
             running: None,
             ground: Ground::new(),
+            sharing: turn.sharing,
+            cell: None,
             steady_us: 0,
             fault_began_us: None,
             last_fault_us: None,
@@ -199,26 +210,18 @@ impl Drill {
         target: &Target,
         parameters: BTreeMap<String, String>,
     ) -> Result<(), DrillError> {
-        self.inject_numbered(fault, target, parameters).await.map(|_| ())
+        self.inject_at_worst(fault, target, parameters, BTreeSet::new()).await
     }
 
-    /// Ends the trial if the machine was starved since its writes were steady: its figures would prove nothing, and nothing is
-    /// known of its result yet, so that to begin again chooses among nothing. `waited_late` is how late the last wait ended:
-    /// the timers of this second are told only at its end.
-    fn held_up_before_the_fault(&mut self, waited_late: Duration) -> Result<(), DrillError> {
-        let waited_late_us = u64::try_from(waited_late.as_micros()).unwrap_or(u64::MAX);
-        if waited_late_us > TIMER_LATE_US {
-            self.recorder.record(Occurrence::TimerLate { late_us: waited_late_us });
-        }
-        let since_us = self.steady_us.saturating_sub(as_ms(SETTLE) * 1000);
-        let told_us = self.running.as_ref().map_or(0, |running| running.watch.latest_timer_us(since_us));
-        let late_us = told_us.max(waited_late_us);
-        if late_us <= TIMER_LATE_US || !self.may_begin_again {
-            return Ok(());
-        }
-        self.starved = true;
-        self.recorder.record(Occurrence::StarvedBeforeFault { late_us });
-        Err(DrillError::Starved(Duration::from_micros(late_us)))
+    /// The same, in the circumstances in which it costs clients the most time.
+    pub async fn inject_at_worst(
+        &mut self,
+        fault: &str,
+        target: &Target,
+        parameters: BTreeMap<String, String>,
+        worst: BTreeSet<Worst>,
+    ) -> Result<(), DrillError> {
+        self.inject_numbered(fault, target, parameters, worst).await.map(|_| ())
     }
 
     /// The same; returns the fault's number.
@@ -227,23 +230,21 @@ impl Drill {
         fault: &str,
         target: &Target,
         parameters: BTreeMap<String, String>,
+        worst: BTreeSet<Worst>,
     ) -> Result<u32, DrillError> {
-        let mut notes = std::mem::take(&mut self.notes);
-        if self.running().await?.injector.injected().await == 0 {
+        let is_first = self.running().await?.injector.injected().await == 0;
+        if is_first {
             self.reach_steady_state().await?;
-            let phase = self.lease_phase();
-            notes.insert("lease_phase_ms".to_owned(), phase.as_millis().to_string());
-            let due = Instant::now() + phase;
-            self.sleep(phase).await?;
-            self.held_up_before_the_fault(due.elapsed())?;
         }
+        self.wait_for_the_lease(target, &worst, is_first).await?;
+        let notes = std::mem::take(&mut self.notes);
         let (recorder, ground) = (self.recorder.clone(), self.ground.clone());
         let began_us = recorder.now_us();
         let running = self.running().await?;
         if let Some(workload) = &running.workload {
             workload.measure_closely(true);
         }
-        let injected = ground.hold(running.injector.inject(Order { fault, target, parameters, notes })).await?;
+        let injected = ground.hold(running.injector.inject(Order { fault, target, parameters, notes, worst })).await?;
         self.primary_before = injected.primary_before;
         self.fault_began_us = Some(began_us);
         self.last_fault_us = Some(recorder.now_us());
@@ -330,24 +331,6 @@ impl Drill {
         healed
     }
 
-    /// Waits a random part of the agent's loop: a fault at a fixed moment would meet the lease in the same phase
-    /// each time, and measure only that one.
-    fn lease_phase(&mut self) -> Duration {
-        let leading = |running: &Running| {
-            let cluster = running.plan.leading().next().filter(|_| running.plan.fails_over_by_itself());
-            cluster.map_or(0, |cluster| running.plan.settings_of(cluster).patroni.loop_wait_s)
-        };
-        let loop_wait_s = self.running.as_ref().map_or(0, leading);
-        Duration::from_millis(self.random.random_range(0..=u64::from(loop_wait_s) * 1000))
-    }
-
-    /// The member that is to lead a DCS, drawn by lot: whether the DCS leader dies with the primary decides more than
-    /// anything else how long a failover takes, so chance must decide it, and not the order in which hosts start.
-    fn dcs_leader_by_lot(&mut self, dcs: &PlannedDcs) -> Option<String> {
-        let members = &dcs.members;
-        (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].clone())
-    }
-
     /// Sleeps, unless the ground is lost.
     async fn sleep(&self, time: Duration) -> Result<(), DrillError> {
         self.ground
@@ -388,14 +371,10 @@ impl Drill {
         let plan = Plan::new(topology);
         let scenario = self.recorder.scenario();
         self.context.keep_plan(scenario, &plan)?;
-        let watch = Watch::start(&self.recorder, &plan);
+        let watch = Watch::start(&self.recorder, plan.clusters.clone());
         let (system, took) = self.context.start(&plan, scenario).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
-        for dcs in &plan.dcs {
-            if let Some(member) = self.dcs_leader_by_lot(dcs) {
-                system.move_dcs_leader(dcs, &member).await?;
-            }
-        }
+        self.draw_cell(&plan, &system).await?;
         let (engine, labels) = (&self.context.engine, system.labels());
         let observers = Observers::start(&plan, system.access(), &self.recorder, engine, labels)?;
         let workload = Workload::start(&plan, system.access(), &self.recorder, self.setup.load().clone())?;

@@ -1,6 +1,9 @@
 //! When faults come: after conditions, after pauses that the seed draws, and again and again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rand::{Rng, rngs::StdRng};
 
@@ -53,7 +56,7 @@ impl Drill {
                 self.pause(repetition.least, repetition.most).await?;
             }
             self.notes.insert("turn".to_owned(), format!("{turn} of {}", repetition.times));
-            let number = self.inject_numbered(fault, target, parameters.clone()).await?;
+            let number = self.inject_numbered(fault, target, parameters.clone(), BTreeSet::new()).await?;
             let on_for = draw(&mut self.random, repetition.least, repetition.most);
             self.sleep(on_for).await?;
             // Another one of this name that is on is not meant.

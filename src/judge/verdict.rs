@@ -59,7 +59,7 @@ use crate::{
     claims::{Claim, Claims, Subject},
     history::{
         Event, Occurrence,
-        event::{RunStarted, ScenarioStarted},
+        event::{Cell, RunStarted, ScenarioStarted},
     },
     plan::Plan,
 };
@@ -112,6 +112,9 @@ pub struct ScenarioVerdict {
     /// Times in which two nodes that hold the same rows surely were writers both.
     #[serde(default)]
     pub two_writers_us: Vec<(u64, u64)>,
+    /// How its first fault was to meet the lease; `None`: no agent keeps one, or an older version recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<Cell>,
     /// How late the harness's timers fired, in microseconds, if the scenario was ended for that before any fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starved_before_fault_us: Option<u64>,
@@ -266,6 +269,10 @@ fn judge_scenario(
     ScenarioVerdict {
         number,
         run: String::new(),
+        cell: events.iter().find_map(|event| match &event.what {
+            Occurrence::CellDrawn(cell) => Some(cell.clone()),
+            _ => None,
+        }),
         starved_before_fault_us: again::starved_before_fault(events),
         topology: plan.map(|plan| plan.topology.name.clone()).unwrap_or_default(),
         outcome: control.as_ref().map_or(of_trial, |(_, outcome)| *outcome),

@@ -404,7 +404,8 @@ impl Harness {
                 (schedule, Some(Arc::new(Mutex::new(judge))))
             }
         };
-        Trials { context, steps: &steps, failures, under_way }.run(schedule, self.jobs).await;
+        let cells_whole_after = cells_whole_after(rule);
+        Trials { context, steps: &steps, failures, cells_whole_after, under_way }.run(schedule, self.jobs).await;
         Ok(())
     }
 
@@ -438,6 +439,18 @@ fn most_trials(rule: Rule) -> u32 {
         Rule::Trials(trials) => trials,
         Rule::Prove { level, decisions } => {
             u32::try_from(SamplingPlan::new(level, decisions).most_trials()).unwrap_or(u32::MAX)
+        }
+    }
+}
+
+/// After how many trials of a scenario something may be decided by them: until then each way to meet the lease must have had
+/// its turn.
+fn cells_whole_after(rule: Rule) -> Vec<u32> {
+    match rule {
+        Rule::Trials(trials) => vec![trials],
+        Rule::Prove { level, decisions } => {
+            let plan = SamplingPlan::new(level, decisions);
+            plan.confirming_looks().map(|trials| u32::try_from(trials).unwrap_or(u32::MAX)).collect()
         }
     }
 }

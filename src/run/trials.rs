@@ -14,13 +14,14 @@ use futures::{StreamExt as _, stream};
 use tokio::sync::Mutex;
 
 use super::{
+    feature_files::PlannedScenario,
     schedule::{Schedule, Trial},
     under_way::UnderWay,
     writer::Failures,
 };
 use crate::{
-    drill::{Drill, DrillContext, Turn},
-    history::Occurrence,
+    drill::{Drill, DrillContext, Sharing, Turn},
+    history::{Occurrence, event::ScenarioStarted},
     steps::{Recorded, World, panic_text},
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Trials<'r> {
     pub context: &'r Arc<DrillContext>,
     pub steps: &'r Collection<World>,
     pub failures: &'r Failures,
+    /// The numbers of trials after which every way to meet the lease was met equally often.
+    pub cells_whole_after: Vec<u32>,
     /// Judges each trial at its end, where the next one depends on that.
     pub under_way: Option<Arc<Mutex<UnderWay>>>,
 }
@@ -54,8 +57,10 @@ impl Trials<'_> {
 
     /// Runs one trial, and says whether it was starved before its fault.
     async fn one(&self, trial: Trial) -> (Trial, bool) {
-        let turn =
-            Turn { scenario: trial.number, draws: trial.planned.number, may_begin_again: trial.may_begin_again() };
+        let PlannedScenario { number: draws, started: ScenarioStarted { trial: own, .. }, .. } = trial.planned;
+        let first = draws.saturating_sub(own.saturating_sub(1));
+        let sharing = Sharing::of(own, first, &self.cells_whole_after);
+        let turn = Turn { scenario: trial.number, draws, sharing, may_begin_again: trial.may_begin_again() };
         let context = self.context.clone();
         let (planned, begins_again) = (trial.planned.clone(), trial.begins_again);
         let starved = Arc::new(std::sync::Mutex::new(false));
@@ -65,7 +70,7 @@ impl Trials<'_> {
                 let (context, planned) = (context.clone(), planned.clone());
                 Box::pin(async move {
                     let drill = Drill::new(context, turn);
-                    let started = crate::history::event::ScenarioStarted { begins_again, ..planned.started };
+                    let started = ScenarioStarted { begins_again, ..planned.started };
                     drill.recorder().record(Occurrence::ScenarioStarted(started));
                     // Before any step: one that fails must not hide that a target was missed.
                     planned.expectations.into_iter().for_each(|expectation| drill.expect(expectation));

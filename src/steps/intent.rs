@@ -1,13 +1,16 @@
 //! What a step asks for, as a value: read from its words before anything starts, checked by a walk through the scenario
 //! ([`super::rehearsal`]), and carried out in the run.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::StepError;
 use crate::{
     drill::{Condition, Drill, Repetition, RunbookOrder, ShapedLinks},
     faults::Target,
-    history::event::Expectation,
+    history::event::{Expectation, Worst},
     workload::LoadSpec,
 };
 
@@ -71,6 +74,8 @@ pub(crate) struct FaultOrder {
     pub fault: String,
     pub target: Target,
     pub parameters: BTreeMap<String, String>,
+    /// In which circumstances it is to come.
+    pub worst: BTreeSet<Worst>,
 }
 
 impl Intent {
@@ -85,7 +90,9 @@ impl Intent {
             Intent::PatroniSetting { name, value } => drill.set_patroni(&name, &value)?,
             Intent::EndpointHost { endpoint, host } => drill.set_endpoint_host(&endpoint, &host)?,
             Intent::Load(load) => drill.choose_load(load),
-            Intent::Inject(order) => drill.inject(&order.fault, &order.target, order.parameters).await?,
+            Intent::Inject(FaultOrder { fault, target, parameters, worst }) => {
+                drill.inject_at_worst(&fault, &target, parameters, worst).await?;
+            }
             Intent::Repeat(order, repetition) => {
                 drill.repeat(&order.fault, &order.target, &order.parameters, &repetition).await?;
             }

@@ -29,7 +29,7 @@ pub(crate) use words::Words;
 use crate::{
     checks::course::phases::PHASES,
     drill::{Drill, DrillError},
-    history::Occurrence,
+    history::{Occurrence, event::Worst},
 };
 
 /// The state of a scenario: its drill. `pgquake` puts the drill in before the first step.
@@ -125,10 +125,16 @@ pub(crate) fn add_to(collection: Collection<World>) -> Result<Collection<World>,
 }
 
 impl StepDefinition {
+    /// What its text must match. Behind a `When` may stand in which circumstances its fault is to come.
     fn regex(&self) -> Result<regex::Regex, String> {
         let parameters: HashMap<&str, &str> =
             PARAMETERS.iter().map(|(name, pattern)| (*name, pattern.as_str())).collect();
-        Expression::regex_with_parameters(self.expression, &parameters).map_err(|error| error.to_string())
+        let circumstances = Worst::ALL.map(|worst| format!("( {})", worst.words())).concat();
+        let expression = match self.keyword {
+            StepType::When => format!("{}{circumstances}", self.expression),
+            StepType::Given | StepType::Then => self.expression.to_owned(),
+        };
+        Expression::regex_with_parameters(&expression, &parameters).map_err(|error| error.to_string())
     }
 
     /// How the step begins in a feature file.
@@ -236,8 +242,14 @@ mod tests {
                 COMPILED.iter().filter(|(regex, known)| known.keyword == step.ty && regex.is_match(&step.value));
             let found: Vec<&str> = found.map(|(_, known)| known.expression).collect();
             assert_eq!(found, [definition.expression]);
-            let read = read(&step).unwrap();
-            assert!(read.is_ok() || example.contains("\"x\""), "{example}: {read:?}");
+            let told = read(&step).unwrap();
+            assert!(told.is_ok() || example.contains("\"x\""), "{example}: {told:?}");
+            if definition.keyword == StepType::When {
+                let worst = gherkin::Step { value: format!("{example} just after the lease was refreshed"), ..step };
+                let told = read(&worst).unwrap();
+                let is_fault = matches!(&told, Ok(Intent::Inject(order)) if order.worst.len() == 1);
+                assert!(is_fault || told.is_err(), "{example}: {told:?}");
+            }
         }
     }
 }

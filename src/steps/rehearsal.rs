@@ -3,6 +3,7 @@
 //! functions of the run itself.
 
 mod runbook;
+mod worst;
 
 use std::collections::BTreeMap;
 
@@ -189,6 +190,7 @@ impl<'a> Walk<'a> {
             }
             Intent::Inject(order) => {
                 self.begin();
+                self.circumstances(&order);
                 if let Some(kind) = self.order(step, &order) {
                     self.on.push((kind, order));
                 }

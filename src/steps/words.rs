@@ -1,13 +1,17 @@
 //! Reading the words of a step.
 
-use std::{cell::Cell, collections::BTreeMap, time::Duration};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use cucumber::gherkin::{Step, StepType};
 
 use super::{Intent, StepDefinition, intent::FaultOrder};
 use crate::{
     faults::Target,
-    history::event::{Bound, Expectation},
+    history::event::{Bound, Expectation, Worst},
     quantity,
 };
 
@@ -54,6 +58,9 @@ pub enum WordError {
     /// The step has a table that it can't take.
     #[error("this step takes no table")]
     NeedlessTable,
+    /// Words behind the step say in which circumstances its fault is to come, and it has none.
+    #[error("only a fault can come `{0}`, and this step injects none, or several times")]
+    NoFault(&'static str),
     /// The step has a text that it can't take.
     #[error("this step takes no text below it")]
     NeedlessText,
@@ -74,7 +81,7 @@ impl<'a> Words<'a> {
 
     /// What the step asks for by its definition, if all that stands there was understood.
     pub(super) fn read(&self, definition: &StepDefinition) -> Result<Intent, WordError> {
-        let intent = (definition.read)(self)?;
+        let intent = self.at_worst((definition.read)(self)?)?;
         if self.step.table.is_some() && !self.table_is_read.get() {
             return Err(WordError::NeedlessTable);
         }
@@ -82,6 +89,19 @@ impl<'a> Words<'a> {
             return Err(WordError::NeedlessText);
         }
         Ok(intent)
+    }
+
+    /// The same in the circumstances that stand at the end of the step.
+    fn at_worst(&self, intent: Intent) -> Result<Intent, WordError> {
+        let worst = match self.step.ty {
+            StepType::When => Worst::at_the_end_of(&self.step.value),
+            StepType::Given | StepType::Then => BTreeSet::new(),
+        };
+        match (intent, worst.first()) {
+            (Intent::Inject(order), _) => Ok(Intent::Inject(FaultOrder { worst, ..order })),
+            (_, Some(first)) => Err(WordError::NoFault(first.words())),
+            (intent, None) => Ok(intent),
+        }
     }
 
     pub(super) fn text(&self, place: usize) -> Result<&str, WordError> {
@@ -146,7 +166,7 @@ impl<'a> Words<'a> {
                 return Err(WordError::Said { name: (*name).to_owned(), row: self.row_of(name).unwrap_or_default() });
             }
         }
-        Ok(FaultOrder { fault: name.to_owned(), target, parameters })
+        Ok(FaultOrder { fault: name.to_owned(), target, parameters, worst: BTreeSet::new() })
     }
 
     /// What this step expects of a measure of a check.

@@ -98,7 +98,7 @@ impl Bench {
     ) -> Result<(), InjectorError> {
         let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let target = Target::parse(target);
-        let order = Order { fault, target: &target, parameters, notes: Default::default() };
+        let order = Order { fault, target: &target, parameters, notes: Default::default(), worst: Default::default() };
         self.injector.inject(order).await.map(|_| ())
     }
 

@@ -41,6 +41,7 @@ fn slowed(standby: &str, took_ms: impl Fn(u64) -> u64) -> Vec<Event> {
             ("round_trip".to_owned(), "500 ms".to_owned()),
         ]),
         hands_over: false,
+        worst: Default::default(),
         primary_before: Some("node1".to_owned()),
         dcs_leader_before: None,
     };

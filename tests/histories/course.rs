@@ -247,6 +247,7 @@ impl Happening<'_> {
                 services: services.iter().map(|service| (*service).to_owned()).collect(),
                 parameters,
                 hands_over: false,
+                worst: Default::default(),
                 primary_before: Some("node1".to_owned()),
                 dcs_leader_before: Some(course.dcs_leader.to_owned()),
             }),

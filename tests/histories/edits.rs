@@ -169,6 +169,7 @@ pub fn with_another_fault(events: Vec<Event>, injecting_ms: u64, effect_ms: u64)
         services: vec!["proxy1/haproxy".to_owned()],
         parameters: BTreeMap::new(),
         hands_over: false,
+        worst: Default::default(),
         primary_before: None,
         dcs_leader_before: None,
     };

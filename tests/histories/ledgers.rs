@@ -214,6 +214,7 @@ fn a_return_from_before_another_fault_proves_no_replay() {
         services: Vec::new(),
         parameters: BTreeMap::new(),
         hands_over: false,
+        worst: Default::default(),
         primary_before: Some("node2".to_owned()),
         dcs_leader_before: None,
     };

@@ -14,6 +14,7 @@ mod ground;
 mod hostile;
 mod instances;
 mod lag;
+mod lease;
 mod ledgers;
 mod loss;
 mod names;

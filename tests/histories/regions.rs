@@ -239,6 +239,7 @@ impl Happening<'_> {
                 services: Vec::new(),
                 parameters: BTreeMap::new(),
                 hands_over: false,
+                worst: Default::default(),
                 primary_before: primary_before.map(|own| own.0.to_owned()),
                 dcs_leader_before: Some("east3".to_owned()),
             };

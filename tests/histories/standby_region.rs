@@ -201,6 +201,7 @@ pub fn fault() -> Occurrence {
         services: Vec::new(),
         parameters: BTreeMap::new(),
         hands_over: false,
+        worst: Default::default(),
         primary_before: Some("east1".to_owned()),
         dcs_leader_before: None,
     })

@@ -27,6 +27,7 @@ fn with_a_slow_link(fate: &[(u64, Occurrence)]) -> Vec<Event> {
         services: Vec::new(),
         parameters: Default::default(),
         hands_over: false,
+        worst: Default::default(),
         primary_before: Some("node1".to_owned()),
         dcs_leader_before: Some("node2".to_owned()),
     });

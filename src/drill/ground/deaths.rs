@@ -111,6 +111,7 @@ mod tests {
                 services,
                 parameters: Default::default(),
                 hands_over: false,
+                worst: Default::default(),
                 primary_before: None,
                 dcs_leader_before: None,
             }),

@@ -122,6 +122,7 @@ impl Faults {
             services,
             parameters,
             hands_over: fault.hands_over(),
+            worst: order.worst,
             primary_before: primary_before.clone(),
             dcs_leader_before: self.dcs_leader_beside(primary_before.as_deref()).await,
         }));

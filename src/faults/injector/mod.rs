@@ -5,7 +5,7 @@ mod active;
 mod suspension;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -13,7 +13,11 @@ use std::{
 use tokio::{sync::Mutex, time::sleep};
 
 use super::{FaultError, Target};
-use crate::{history::Recorder, system::System, waiting::NotReady};
+use crate::{
+    history::{Recorder, event::Worst},
+    system::System,
+    waiting::NotReady,
+};
 use active::Faults;
 pub(super) use suspension::still_bites;
 
@@ -46,6 +50,8 @@ pub struct Order<'a> {
     pub parameters: BTreeMap<String, String>,
     /// What the history records beside the parameters: the drawn phase of the lease, a repetition's number.
     pub notes: BTreeMap<String, String>,
+    /// In which circumstances it is to come; the caller has seen to them.
+    pub worst: BTreeSet<Worst>,
 }
 
 /// What was so just before a fault.

@@ -2,29 +2,36 @@
 //!
 //! One that was suspended, because a later fault took away what it stands on, must be proven anew once the later one is
 //! healed. It need not be where it is healed by the same step as the later one, or was to be healed before that.
+//!
+//! One that was to come in the worst circumstances must have come in them: just after the lease of the leader key was
+//! refreshed, on a host that led the DCS.
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
-    course::{phases::milliseconds, record::FaultRecord},
+    course::{
+        phases::milliseconds,
+        record::{Effect, FaultRecord},
+    },
 };
-use crate::history::{Event, Occurrence};
+use crate::history::{Event, Occurrence, event::Worst};
 
 const NAME: &str = "faults_took_effect";
 
 pub const CHECK: Check = Check {
     name: NAME,
     question: "Did every fault provably take effect, and was every healed one provably gone?",
-    measures: &["confirmation_ms", "effect_bracket_ms"],
+    measures: &["confirmation_ms", "effect_bracket_ms", "lease_age_ms"],
     over: Over::Scenario,
     judge,
 };
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let faults = evidence.faults();
-    faults.iter().map(|fault| judge_one(fault, faults, evidence.events)).collect()
+    faults.iter().map(|fault| judge_one(fault, faults, evidence)).collect()
 }
 
-fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Event]) -> Finding {
+fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], evidence: &Evidence<'_>) -> Finding {
+    let events = evidence.events;
     let name = format!("{} of {}", fault.injecting.name, fault.injecting.target);
     let doubt = |why: String| {
         let seqs = [Some(fault.seq), fault.unconfirmed.map(|(_, seq)| seq)];
@@ -45,14 +52,61 @@ fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], events: &[Even
     if fault.healing_us.is_some() && fault.healed_us.is_none() {
         return doubt(format!("{name} was healed, but not provably gone"));
     }
+    let lease = lease_age(evidence, &effect);
+    if let Some(why) = not_at_worst(fault, lease.map(|(age_ms, _)| age_ms)) {
+        return doubt(format!("{name} {why}"))
+            .with_evidence([Some(fault.seq), lease.map(|(_, seq)| seq)].into_iter().flatten());
+    }
     let confirmation_ms = milliseconds(effect.confirmed_us.saturating_sub(fault.injecting_us));
     let bracket_ms = milliseconds(effect.to_us.saturating_sub(effect.from_us));
     let summary =
         format!("{name} took effect, proven after {confirmation_ms:.0} ms; its instant is known to {bracket_ms:.0} ms");
     Finding::new(NAME, Outcome::Pass, summary)
         .with_measure(Measure::new("confirmation_ms", confirmation_ms))
-        .with_details(vec![Measure::new("effect_bracket_ms", bracket_ms)])
-        .with_evidence([fault.seq, effect.seq])
+        .with_details(
+            [Measure::new("effect_bracket_ms", bracket_ms)]
+                .into_iter()
+                .chain(lease.map(|(age_ms, _)| Measure::new("lease_age_ms", age_ms)))
+                .collect(),
+        )
+        .with_evidence([Some(fault.seq), Some(effect.seq), lease.map(|(_, seq)| seq)].into_iter().flatten())
+}
+
+/// A fault that was to come just after the lease was refreshed came at most this long after it: a tenth of the agent's usual
+/// loop.
+const JUST_AFTER_MS: f64 = 1_000.0;
+
+/// How long before a fault's effect the leader had refreshed its lease, in milliseconds, with the event that shows it; `None`:
+/// nobody saw a refresh.
+fn lease_age(evidence: &Evidence<'_>, effect: &Effect) -> Option<(f64, u64)> {
+    let leading = evidence.leading().map(|cluster| cluster.name.as_str());
+    let refreshed = evidence.events.iter().filter(|event| match &event.what {
+        Occurrence::LeaseRefreshed { cluster, .. } => cluster.is_none() || cluster.as_deref() == leading,
+        _ => false,
+    });
+    let last = refreshed.take_while(|event| event.at_us <= effect.to_us).last()?;
+    Some((milliseconds(effect.to_us.saturating_sub(last.at_us)), last.seq))
+}
+
+/// Why a fault did not come in the worst circumstances, if it was to.
+fn not_at_worst(fault: &FaultRecord<'_>, lease_age_ms: Option<f64>) -> Option<String> {
+    let missed = |worst: &Worst| match worst {
+        Worst::JustAfterRefresh => match lease_age_ms {
+            None => Some("was to come just after the lease was refreshed, and nobody saw a refresh".to_owned()),
+            Some(age_ms) if age_ms > JUST_AFTER_MS => Some(format!(
+                "was to come just after the lease was refreshed, and came {age_ms:.0} ms after that, which is more than \
+                 {JUST_AFTER_MS:.0} ms"
+            )),
+            Some(_) => None,
+        },
+        Worst::TogetherWithDcsLeader => {
+            let leader = fault.injecting.dcs_leader_before.as_ref();
+            let is_hit = leader.is_some_and(|leader| fault.injecting.hosts.contains(leader));
+            let led = leader.map_or("nobody", String::as_str);
+            (!is_hit).then(|| format!("was to take the leader of the DCS with it, which was {led}"))
+        }
+    };
+    fault.injecting.worst.iter().find_map(missed)
 }
 
 /// Why a fault was off when it should have been on: what it stands on was back, and it was not put back. The event of

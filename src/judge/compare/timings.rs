@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     checks::course::phases::PHASES,
-    verdict::{RunVerdict, ScenarioGroup, Statistics},
+    verdict::{RunVerdict, ScenarioGroup, Statistics, TrialValue},
 };
 
 /// The measure of the whole outage, which comes before its phases.
@@ -140,19 +140,53 @@ fn scenario(old: (&RunVerdict, &ScenarioGroup), new: (&RunVerdict, &ScenarioGrou
     }
 }
 
-/// The values of both sides, apart by whether the DCS had lost its leader too.
+/// The values of both sides, apart by whether the DCS had lost its leader too, and by the part of the agent's loop in which
+/// the fault came, where every trial of both sides has a cell.
 fn strata(old: (&RunVerdict, &Statistics), new: (&RunVerdict, &Statistics)) -> Vec<Stratum> {
-    let mut strata: BTreeMap<bool, Stratum> = BTreeMap::new();
-    for (is_new, (verdict, statistics)) in [(false, old), (true, new)] {
-        for trial in &statistics.trials {
-            let own = verdict.scenarios.iter().find(|scenario| scenario.number == trial.scenario);
-            let lost = own.is_some_and(|own| own.failovers.iter().any(|failover| failover.dcs_leader_lost));
-            let stratum = strata.entry(lost).or_default();
-            let side = if is_new { &mut stratum.new } else { &mut stratum.old };
-            side.push(if trial.at_least { f64::INFINITY } else { trial.value });
-        }
+    let values: Vec<Value> = [(false, old), (true, new)].into_iter().flat_map(values).collect();
+    let mut by_loss: BTreeMap<bool, Vec<Value>> = BTreeMap::new();
+    for value in values {
+        by_loss.entry(value.dcs_leader_lost).or_default().push(value);
     }
-    strata.into_values().collect()
+    by_loss.into_values().flat_map(by_phase).collect()
+}
+
+/// One trial's value, and what it must be compared within.
+struct Value {
+    is_new: bool,
+    ms: f64,
+    dcs_leader_lost: bool,
+    /// The share of the agent's loop, from 0 to 1, after which the fault was to come.
+    phase: Option<f64>,
+}
+
+fn values((is_new, (verdict, statistics)): (bool, (&RunVerdict, &Statistics))) -> Vec<Value> {
+    let value = |trial: &TrialValue| {
+        let own = verdict.scenarios.iter().find(|scenario| scenario.number == trial.scenario);
+        let lost = own.is_some_and(|own| own.failovers.iter().any(|failover| failover.dcs_leader_lost));
+        let phase = own.and_then(|own| own.cell.as_ref()).map(|cell| cell.phase);
+        let ms = if trial.at_least { f64::INFINITY } else { trial.value };
+        Value { is_new, ms, dcs_leader_lost: lost, phase }
+    };
+    statistics.trials.iter().map(value).collect()
+}
+
+/// Splits the loop into as many equal parts as leave each side two trials a part on average, and at most this many: in a
+/// quarter of the loop the lease moves the outage by little more than what else does.
+const MOST_PARTS_OF_THE_LOOP: usize = 4;
+
+fn by_phase(values: Vec<Value>) -> Vec<Stratum> {
+    let new = values.iter().filter(|value| value.is_new).count();
+    let fewest = new.min(values.len() - new);
+    let knows_phases = values.iter().all(|value| value.phase.is_some());
+    let parts = if knows_phases { (fewest / 2).clamp(1, MOST_PARTS_OF_THE_LOOP) } else { 1 };
+    let mut strata = vec![Stratum::default(); parts];
+    for value in values {
+        let part = value.phase.map_or(0, |phase| (phase * parts as f64) as usize).min(parts - 1);
+        let side = if value.is_new { &mut strata[part].new } else { &mut strata[part].old };
+        side.push(value.ms);
+    }
+    strata
 }
 
 /// Holm's correction: the smallest p times the number of tests, the next times one less, never falling.
@@ -219,6 +253,41 @@ fn more_trials(shift: f64, (low, high): (f64, f64), margin_ms: f64, trials: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn side(is_new: bool, trials: usize, ms: impl Fn(f64) -> f64) -> Vec<Value> {
+        let phase = |place: usize| (place as f64 + 0.5) / trials as f64;
+        let value = |place| Value { is_new, ms: ms(phase(place)), dcs_leader_lost: false, phase: Some(phase(place)) };
+        (0..trials).map(value).collect()
+    }
+
+    #[test]
+    fn trials_are_compared_within_parts_of_the_loop_where_all_of_them_have_a_cell() {
+        // The lease moves an outage by 10 s; what is new costs half a second more.
+        let both = || {
+            let mut values = side(false, 8, |phase| 30_000.0 - 10_000.0 * phase);
+            values.extend(side(true, 8, |phase| 30_500.0 - 10_000.0 * phase));
+            values
+        };
+        let within = by_phase(both());
+        assert_eq!(
+            within.iter().map(|stratum| (stratum.old.len(), stratum.new.len())).collect::<Vec<_>>(),
+            [(2, 2); 4]
+        );
+        let mut unknown = both();
+        unknown[3].phase = None;
+        assert_eq!(by_phase(unknown).len(), 1);
+        let p = |strata: &[Stratum]| rank::compare(strata, CONFIDENCE).unwrap().p;
+        let mut blurred = both();
+        blurred.iter_mut().for_each(|value| value.phase = None);
+        assert!(p(&within) < 0.15 && p(&by_phase(blurred)) > 0.5, "{} {}", p(&within), p(&by_phase(both())));
+    }
+
+    #[test]
+    fn few_trials_are_not_split() {
+        let mut values = side(false, 3, |_| 1.0);
+        values.extend(side(true, 9, |_| 2.0));
+        assert_eq!(by_phase(values).len(), 1);
+    }
 
     fn test(shift: f64, interval: Option<(f64, f64)>) -> RankTest {
         RankTest { p: 0.01, shift, interval }

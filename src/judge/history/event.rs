@@ -1,11 +1,12 @@
 //! What can happen in a run. Each line of `history.jsonl` is one [`Event`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
+pub use super::lease::{Cell, Worst};
 pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
 pub use super::runbook::RunbookStep;
 pub use crate::schema::SCHEMA;
@@ -63,6 +64,8 @@ pub enum Occurrence {
         /// How late the harness's own timers fired at worst since the steady state.
         late_us: u64,
     },
+    /// Which cell the trial takes; recorded before its first fault, where an agent keeps a lease.
+    CellDrawn(Cell),
     /// A step of the scenario began; the report shows the text beside the events.
     StepStarted {
         text: String,
@@ -188,6 +191,15 @@ pub enum Occurrence {
         /// What was already so when the watch began, not a change.
         initial: bool,
         /// The cluster whose key it is; `None`: the plan has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cluster: Option<String>,
+    },
+    /// The leader of a cluster wrote its WAL position into the DCS. Patroni's does so in each loop, right after it has
+    /// refreshed the lease of its key, if the position has changed.
+    LeaseRefreshed {
+        /// etcd's revision of that.
+        revision: i64,
+        /// The cluster; `None`: the plan has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cluster: Option<String>,
     },
@@ -347,6 +359,9 @@ pub struct FaultInjecting {
     /// It makes a primary give its leader key up in order, so that no lease has to run out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hands_over: bool,
+    /// In which circumstances it was to come.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub worst: BTreeSet<Worst>,
     /// The node that was primary (held the leader key and accepted writes) just before.
     pub primary_before: Option<String>,
     /// The etcd member that was the raft leader just before.

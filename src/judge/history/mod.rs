@@ -5,6 +5,7 @@
 
 mod attempt;
 pub mod event;
+mod lease;
 mod line;
 pub mod reader;
 pub mod rows;

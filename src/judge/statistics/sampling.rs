@@ -88,6 +88,11 @@ impl SamplingPlan {
         self.confirming.last().map_or(0, |look| look.trials)
     }
 
+    /// The numbers of trials after which it can confirm, ascending.
+    pub fn confirming_looks(&self) -> impl Iterator<Item = u64> {
+        self.confirming.iter().map(|look| look.trials)
+    }
+
     /// What these trials, in the order of their numbers, decide.
     ///
     /// Trials beyond a confirming look have begun before it decided. They count too: a miss among them that the look would

@@ -353,6 +353,7 @@ mod tests {
             services: vec!["node1/patroni".to_owned()],
             parameters: Default::default(),
             hands_over: false,
+            worst: Default::default(),
             primary_before: None,
             dcs_leader_before: None,
         };

@@ -81,6 +81,8 @@ pub struct TrialBlock {
     pub outcome: &'static str,
     /// The outage, or else why it has its outcome.
     pub gist: String,
+    /// How the first fault was to meet the lease; empty where that is not known.
+    pub cell: String,
     /// Shown unfolded: the worst of the trials.
     pub shown: bool,
     /// Values under the scenario's `trial_columns`.
@@ -284,6 +286,7 @@ fn trial(scenario: &ScenarioVerdict, record: &ScenarioRecord, with_drawings: boo
         trial: scenario.scenario.as_ref().map_or(scenario.number, |started| started.trial),
         outcome: outcome_word(scenario.outcome),
         gist: if sums.is_empty() { prose::line(&reason(scenario)) } else { sums.join("; ") },
+        cell: scenario.cell.as_ref().map(|cell| sentence(&cell.in_words())).unwrap_or_default(),
         shown: false,
         cells: Vec::new(),
         failed_steps: failed_steps(scenario, record),

@@ -246,6 +246,7 @@ fn inject(history: &mut History, fault: u64, dead: bool) {
             services: vec!["node1/etcd".to_owned(), "node1/patroni".to_owned()],
             parameters: BTreeMap::new(),
             hands_over: false,
+            worst: Default::default(),
             primary_before: Some("node1".to_owned()),
             dcs_leader_before: Some("node3".to_owned()),
         }),

@@ -241,6 +241,7 @@ fn judged(number: u32, started: ScenarioStarted, failover: Failover) -> (Scenari
         two_writers_us: overlaps(&reigns),
         reigns,
         run: String::new(),
+        cell: None,
         starved_before_fault_us: None,
     };
     (verdict, events)

@@ -1,0 +1,26 @@
+//! Whether a fault can come in the circumstances that its step names.
+
+use super::Walk;
+use crate::{faults::Roles, history::event::Worst, steps::intent::FaultOrder};
+
+impl Walk<'_> {
+    /// They must be possible whichever host has which role by then.
+    pub(super) fn circumstances(&mut self, order: &FaultOrder) {
+        let Some(plan) = self.plan().filter(|_| !self.lost && !order.worst.is_empty()) else { return };
+        let keeps_a_lease = plan.fails_over_by_itself() && plan.leading().any(|cluster| plan.dcs_of(cluster).is_some());
+        if !keeps_a_lease {
+            self.add_here("no agent of this topology keeps a lease in a DCS, so there is no worst moment of it");
+        } else if order.worst.contains(&Worst::TogetherWithDcsLeader) {
+            let has_member = |hosts: Vec<String>| hosts.iter().any(|host| plan.dcs_at(host).is_some());
+            let all = Roles::possible(&plan)
+                .iter()
+                .all(|roles| order.target.resolve(&plan, roles, &[]).is_ok_and(has_member));
+            if !all {
+                let words = order.target.to_string();
+                self.add_here(format!(
+                    "{words} may have no member of the DCS beside it, and so can't take its leader along"
+                ));
+            }
+        }
+    }
+}
