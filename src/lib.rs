@@ -120,7 +120,8 @@ pub mod workload;
 
 #[doc(hidden)]
 pub use pgquake_judge::{
-    certificate, checks, claims, compare, plan, quantity, report, services, statistics, suggestion, topology, verdict,
+    certificate, checks, claims, compare, plan, predict, quantity, report, services, statistics, suggestion, topology,
+    verdict,
 };
 
 pub use checks::Outcome;
@@ -129,7 +130,7 @@ pub use faults::Target;
 pub use history::event::Shard;
 pub use history::event::{Bound, Expectation};
 pub use plan::Plan;
-pub use run::{Harness, RunError, RunResult};
+pub use run::{Harness, Jobs, RunError, RunResult};
 pub use statistics::Level;
 pub use steps::{StepError, World};
 pub use system::System;

@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "statistics", "topology"]),
     ("report", &["checks", "claims", "history", "plan", "quantity", "statistics", "topology", "verdict"]),
     ("saved", &["checks", "claims", "history", "plan", "report", "schema", "verdict"]),
+    ("predict", &["checks", "claims", "history", "plan", "quantity", "report", "span", "verdict"]),
     ("compare", &["checks", "history", "plan", "quantity", "verdict"]),
     (
         "certificate",

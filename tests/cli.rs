@@ -327,4 +327,29 @@ fn a_byte_that_is_no_text_is_shown_where_it_stands() {
     fs::write(folder.path().join("topologies/single-region.yaml"), spoilt(topology)).unwrap();
     let place = format!("single-region.yaml:{}:3", topology.lines().count() + 1);
     says(&refused(folder.path(), &[], 2), &[&place, shown]);
+
+fn a_prediction_needs_no_engine_and_a_misspelt_setting_says_what_was_meant() {
+    let folder = project("Feature: None\n");
+    let predict = |more: &[&str]| {
+        let mut command = pgquake(folder.path());
+        command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").args(["predict", "single-region"]).args(more);
+        command
+    };
+    let told = predict(&["--svg", "outage.svg"]).assert().code(0).get_output().clone();
+    says(&folded(&told.stdout), &["A prediction", "RTO-30"]);
+    assert!(std::fs::read_to_string(folder.path().join("outage.svg")).unwrap().starts_with("<svg"));
+    for (set, parts) in [
+        ("patroni.tll_s=20", ["Patroni has no setting `tll_s`", "did you mean `ttl_s`"]),
+        ("patrnoi.ttl_s=20", ["there are no settings `patrnoi`", "did you mean `patroni`"]),
+        ("patroni.ttl_s", ["invalid value", "a setting is written as `patroni.ttl_s=20`"]),
+        // What goes together is asked when all are set.
+        ("patroni.ttl_s=20", ["the settings do not go together", "exceeds ttl_s"]),
+    ] {
+        let told = predict(&["--set", set]).assert().code(2).get_output().clone();
+        says(&folded(&told.stderr), &parts);
+    }
+    let wrong = pgquake(folder.path()).args(["predict", "single-regoin"]).assert().code(2).get_output().clone();
+    says(&folded(&wrong.stderr), &["did you mean `single-region`"]);
+    let by_hand = pgquake(folder.path()).args(["predict", "async-manual"]).assert().code(2).get_output().clone();
+    says(&folded(&by_hand.stderr), &["an operator promotes one"]);
 }

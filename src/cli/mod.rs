@@ -5,6 +5,7 @@ mod certificate;
 mod compare;
 mod exit;
 mod list;
+mod predict;
 mod run;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
@@ -63,6 +64,8 @@ enum Command {
     Verify(certificate::VerifyArguments),
     /// Compare two saved runs by phase: what became slower or faster, and what can't be told
     Compare(compare::CompareArguments),
+    /// Predict from settings how long clients can't write when the primary's host is lost; nothing is run
+    Predict(predict::PredictArguments),
     /// List what there is
     List {
         #[arg(value_enum)]
@@ -127,6 +130,7 @@ async fn carry_out(command: Command) -> Result<Exit, exit::Failure> {
         Command::Sign(arguments) => certificate::sign(&arguments),
         Command::Verify(arguments) => certificate::verify(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
         Command::List { what, markdown } => list::list(what, markdown),
         Command::Doctor => by_hand::doctor().await,
         Command::Compose { topology } => by_hand::compose(&topology),

@@ -10,6 +10,7 @@ pub mod compare;
 pub mod credentials;
 pub mod history;
 pub mod plan;
+pub mod predict;
 pub mod quantity;
 pub mod report;
 pub mod saved;

@@ -21,7 +21,7 @@ use crate::{
 };
 pub use clusters::PlannedDcs;
 pub use links::{RegionDelay, ShapedLink};
-pub use predicted::PredictedFailover;
+pub use predicted::{FailoverParts, PredictedFailover};
 
 /// A topology, worked out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

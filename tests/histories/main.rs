@@ -21,6 +21,7 @@ mod names;
 mod outages;
 mod phases;
 mod planned;
+mod predict;
 mod promotion;
 mod properties;
 mod prove;

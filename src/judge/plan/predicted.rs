@@ -43,30 +43,13 @@ impl PredictedFailover {
 
     /// What settings predict for a cluster of a plan.
     pub(super) fn of(plan: &Plan, cluster: &Cluster) -> Self {
-        let settings = plan.settings_of(cluster);
-        let kinds: BTreeSet<ServiceKind> = plan.services.iter().map(|planned| planned.kind).collect();
-        let mut nodes = kinds.iter().filter_map(|kind| service(*kind).node());
-        if !nodes.any(|node| node.agent.is_some()) {
-            return Self::NONE;
-        }
-        let ttl_ms = u64::from(settings.patroni.ttl_s) * 1000;
-        let loop_wait_ms = u64::from(settings.patroni.loop_wait_s) * 1000;
-        let expiry = kinds.iter().find_map(|kind| service(*kind).dcs()).map(|dcs| (dcs.expiry)(settings));
-        let (expiry, expiry_with_loss) = expiry.unwrap_or((Span::NONE, Span::NONE));
-        let lease = Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms };
-        let whole_lease = Span { least_ms: ttl_ms, most_ms: ttl_ms };
-        let routes = plan
-            .balancers_of(cluster)
-            .into_iter()
-            .filter_map(|planned| Some((service(planned.kind).balancer()?.route)(&plan.settings_for(planned))));
+        let Some(parts) = FailoverParts::of(plan, cluster) else { return Self::NONE };
         Self {
-            detect: lease.plus(expiry),
-            detect_with_dcs_leader: whole_lease.plus(expiry_with_loss),
-            // A candidate asks every member's REST API first; a dead host answers nothing for up to 2 s
-            // (Patroni's timeout for that request).
-            elect: Span { least_ms: 0, most_ms: 2500 },
-            promote: Span { least_ms: 50, most_ms: 2000 },
-            route: routes.reduce(Span::later).unwrap_or(Span::NONE),
+            detect: parts.lease.plus(parts.expiry),
+            detect_with_dcs_leader: parts.whole_lease.plus(parts.expiry_with_loss),
+            elect: parts.elect,
+            promote: parts.promote,
+            route: parts.route,
         }
     }
 
@@ -74,5 +57,53 @@ impl PredictedFailover {
     pub fn outage(&self, dcs_leader_lost: bool) -> Span {
         let detect = if dcs_leader_lost { self.detect_with_dcs_leader } else { self.detect };
         detect.plus(self.elect).plus(self.promote).plus(self.route)
+    }
+}
+
+/// The times of which a failover is the sum, each apart: in every one, any time is as likely as any other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct FailoverParts {
+    /// What is left of the lease when its holder dies.
+    pub lease: Span,
+    /// How long after its lease a key is gone.
+    pub expiry: Span,
+    /// The lease when the leader of the DCS is lost with its holder.
+    pub whole_lease: Span,
+    /// How much longer the key lives then.
+    pub expiry_with_loss: Span,
+    /// Key gone to key held.
+    pub elect: Span,
+    /// Key held to a direct write on the new primary.
+    pub promote: Span,
+    /// Direct write possible to the balancer leading clients there.
+    pub route: Span,
+}
+
+impl FailoverParts {
+    /// Of a cluster of a plan; `None`: no agent keeps its nodes.
+    pub fn of(plan: &Plan, cluster: &Cluster) -> Option<Self> {
+        let settings = plan.settings_of(cluster);
+        let kinds: BTreeSet<ServiceKind> = plan.services.iter().map(|planned| planned.kind).collect();
+        let mut nodes = kinds.iter().filter_map(|kind| service(*kind).node());
+        nodes.any(|node| node.agent.is_some()).then_some(())?;
+        let ttl_ms = u64::from(settings.patroni.ttl_s) * 1000;
+        let loop_wait_ms = u64::from(settings.patroni.loop_wait_s) * 1000;
+        let expiry = kinds.iter().find_map(|kind| service(*kind).dcs()).map(|dcs| (dcs.expiry)(settings));
+        let (expiry, expiry_with_loss) = expiry.unwrap_or((Span::NONE, Span::NONE));
+        let routes = plan
+            .balancers_of(cluster)
+            .into_iter()
+            .filter_map(|planned| Some((service(planned.kind).balancer()?.route)(&plan.settings_for(planned))));
+        Some(Self {
+            lease: Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms },
+            expiry,
+            whole_lease: Span { least_ms: ttl_ms, most_ms: ttl_ms },
+            expiry_with_loss,
+            // A candidate asks every member's REST API first; a dead host answers nothing for up to 2 s
+            // (Patroni's timeout for that request).
+            elect: Span { least_ms: 0, most_ms: 2500 },
+            promote: Span { least_ms: 50, most_ms: 2000 },
+            route: routes.reduce(Span::later).unwrap_or(Span::NONE),
+        })
     }
 }

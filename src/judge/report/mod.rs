@@ -16,7 +16,7 @@ mod sample;
 mod strip;
 pub mod terminal;
 
-pub use figures::bound as bound_in_words;
+pub use figures::{bound as bound_in_words, escape};
 pub use record::ScenarioRecord;
 
 use std::{

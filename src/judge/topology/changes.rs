@@ -12,10 +12,14 @@ use crate::suggestion::did_you_mean;
 /// A setting that a scenario can't have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    #[error("Patroni has no setting `{name}` here: {hint}")]
-    Unknown { name: String, hint: String },
-    #[error("`{text}` can't be the Patroni setting `{name}`: {reason}")]
-    Value { name: String, text: String, reason: String },
+    #[error("{of} has no setting `{name}` here: {hint}")]
+    Unknown { of: String, name: String, hint: String },
+    #[error("`{text}` can't be the {of} setting `{name}`: {reason}")]
+    Value { of: String, name: String, text: String, reason: String },
+    #[error("there are no settings `{name}`: {hint}")]
+    NoSection { name: String, hint: String },
+    #[error("`{0}` is no setting: write it with its section, as `patroni.ttl_s`")]
+    NoPath(String),
     #[error(transparent)]
     Parameter(#[from] ParameterProblem),
     #[error("`{text}` can't be the PostgreSQL parameter `{name}`: {reason}")]
@@ -42,7 +46,8 @@ impl SettingError {
         match self {
             SettingError::Unknown { name, .. } | SettingError::Postgresql { name, .. } => name,
             SettingError::Value { text, .. } => text,
-            SettingError::NoEndpoint { name, .. } => name,
+            SettingError::NoEndpoint { name, .. } | SettingError::NoSection { name, .. } => name,
+            SettingError::NoPath(path) => path,
             SettingError::Endpoint { host, .. } => host,
             SettingError::Parameter(problem) => problem.text(),
             SettingError::Together(_) => "",
@@ -52,7 +57,10 @@ impl SettingError {
     /// Whether it is the value that can't be, and not the name; `None`: neither by itself.
     pub fn is_of_value(&self) -> Option<bool> {
         match self {
-            SettingError::Unknown { .. } | SettingError::NoEndpoint { .. } => Some(false),
+            SettingError::Unknown { .. }
+            | SettingError::NoEndpoint { .. }
+            | SettingError::NoSection { .. }
+            | SettingError::NoPath(_) => Some(false),
             SettingError::Value { .. } | SettingError::Endpoint { .. } => Some(true),
             SettingError::Parameter(problem) => Some(problem.is_of_value()),
             SettingError::Postgresql { .. } => Some(false),
@@ -62,33 +70,61 @@ impl SettingError {
 }
 
 impl Topology {
+    /// Gives a setting another value, under its section and name in topology files, as `patroni.ttl_s`; of `postgresql` it is
+    /// a parameter. Services and clusters with a value of their own keep it, but for Patroni's. The topology stays as it was
+    /// when the value can't be used.
+    pub fn set(&mut self, path: &str, text: &str) -> Result<(), SettingError> {
+        let (section, name) = path.split_once('.').ok_or_else(|| SettingError::NoPath(path.to_owned()))?;
+        match section {
+            "patroni" => self.set_patroni(name, text),
+            "postgresql" => self.set_postgresql(name, text),
+            _ => self.set_in(section, section, name, text),
+        }
+    }
+
     /// Gives a Patroni setting another value, under its name in topology files (`failsafe_mode`, `ttl_s`) or in Patroni
     /// (`ttl`). The topology stays as it was when the value can't be used.
     pub fn set_patroni(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
-        let wrong = |reason: String| SettingError::Value { name: name.to_owned(), text: text.to_owned(), reason };
-        let settings = serde_json::to_value(&self.settings.patroni).map_err(|error| wrong(error.to_string()))?;
-        let known: Vec<String> = settings.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect();
-        let key =
-            [name.to_owned(), format!("{name}_s"), format!("{name}_bytes")].into_iter().find(|key| known.contains(key));
-        let Some(key) = key else {
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            return Err(SettingError::Unknown { name: name.to_owned(), hint: did_you_mean(name, &known) });
+        self.set_in("patroni", "Patroni", name, text)
+    }
+
+    /// Gives a field of a section another value, under its name or the one without the unit.
+    fn set_in(&mut self, section: &str, of: &str, name: &str, text: &str) -> Result<(), SettingError> {
+        let wrong = |reason: String| {
+            let [of, name, text] = [of, name, text].map(str::to_owned);
+            SettingError::Value { of, name, text, reason }
+        };
+        let settings = serde_json::to_value(&self.settings).map_err(|error| wrong(error.to_string()))?;
+        let keys =
+            |map: &Value| -> Vec<String> { map.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect() };
+        let hint =
+            |name: &str, known: &[String]| did_you_mean(name, &known.iter().map(String::as_str).collect::<Vec<_>>());
+        let sections = keys(&settings);
+        if !sections.iter().any(|known| known == section) {
+            return Err(SettingError::NoSection { name: section.to_owned(), hint: hint(section, &sections) });
+        }
+        let known = keys(&settings[section]);
+        let written = ["", "_s", "_ms", "_bytes"].map(|unit| format!("{name}{unit}"));
+        let Some(key) = written.into_iter().find(|key| known.contains(key)) else {
+            return Err(SettingError::Unknown { of: of.to_owned(), name: name.to_owned(), hint: hint(name, &known) });
         };
         let value = match text {
             "on" => Value::Bool(true),
             "off" => Value::Bool(false),
             _ => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         };
-        let takes = match &settings[&key] {
-            Value::Bool(_) => "it takes on or off",
-            _ if key.ends_with("_bytes") => "it takes a whole number of bytes",
-            _ => "it takes a whole number of seconds",
+        let takes = match (&settings[section][&key], key.rsplit('_').next()) {
+            (Value::Bool(_), _) => "it takes on or off",
+            (_, Some("bytes")) => "it takes a whole number of bytes",
+            (_, Some("s")) => "it takes a whole number of seconds",
+            (_, Some("ms")) => "it takes a whole number of milliseconds",
+            _ => "it takes a whole number",
         };
         let mut changed = self.clone();
         for own in changed.every_settings() {
-            let mut settings = serde_json::to_value(&own.patroni).map_err(|error| wrong(error.to_string()))?;
-            settings[&key] = value.clone();
-            own.patroni = serde_json::from_value(settings).map_err(|_| wrong(takes.to_owned()))?;
+            let mut settings = serde_json::to_value(&*own).map_err(|error| wrong(error.to_string()))?;
+            settings[section][&key] = value.clone();
+            *own = serde_json::from_value(settings).map_err(|_| wrong(takes.to_owned()))?;
         }
         changed.takes_each_setting().map_err(wrong)?;
         *self = changed;
@@ -161,6 +197,31 @@ mod tests {
         topology.set_patroni("loop_wait_s", "5").unwrap();
         let patroni = &topology.settings.patroni;
         assert_eq!((patroni.failsafe_mode, patroni.primary_start_timeout_s, patroni.loop_wait_s), (true, 0, 5));
+    }
+
+    #[test]
+    fn a_setting_is_named_with_its_section() {
+        let mut topology = load("single-region", &[]).unwrap();
+        for (path, value) in [("patroni.ttl", "40"), ("haproxy.inter_ms", "1000"), ("etcd.election_timeout", "2000")] {
+            topology.set(path, value).unwrap();
+        }
+        topology.set("postgresql.work_mem", "8MB").unwrap();
+        let settings = topology.settings.clone();
+        assert_eq!(
+            (settings.patroni.ttl_s, settings.haproxy.inter_ms, settings.etcd.election_timeout_ms),
+            (40, 1000, 2000)
+        );
+        for (path, value, told) in [
+            ("patrni.ttl_s", "20", "there are no settings `patrni`: did you mean `patroni`"),
+            ("haproxy.intr_ms", "20", "haproxy has no setting `intr_ms` here: did you mean `inter_ms`"),
+            ("haproxy.rise", "two", "`two` can't be the haproxy setting `rise`: it takes a whole number"),
+            ("haproxy.rise", "0", "rise must be at least 1"),
+            ("ttl_s", "20", "`ttl_s` is no setting: write it with its section, as `patroni.ttl_s`"),
+        ] {
+            let refused = topology.set(path, value).unwrap_err().to_string();
+            assert!(refused.contains(told), "{refused}");
+        }
+        assert_eq!(topology.settings, settings);
     }
 
     #[test]
