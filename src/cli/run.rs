@@ -9,7 +9,7 @@ use super::{Exit, exit::Failure, print};
 use crate::{
     checks::Outcome,
     history::event::Shard,
-    run::{Harness, SavedError, SavedRun},
+    run::{Harness, Jobs, SavedError, SavedRun},
     statistics::Level,
 };
 
@@ -26,9 +26,9 @@ pub(super) struct RunArguments {
     /// Only scenarios whose tags satisfy this, for example '@quick and not @sync'
     #[arg(long, value_name = "EXPRESSION")]
     tags: Option<String>,
-    /// How many scenarios run side by side; more than the machine bears distorts timings
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32))]
-    jobs: u16,
+    /// How many scenarios may run side by side, or `auto`: as many as keep the harness's own timers on time
+    #[arg(long, default_value = "1", value_parser = jobs)]
+    jobs: Jobs,
     /// How often each scenario is repeated, with the fault at a random phase of the lease
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     trials: u32,
@@ -56,12 +56,23 @@ pub(super) struct RunArguments {
     list: bool,
 }
 
+/// More trials than anybody's machine bears.
+const MOST_JOBS: usize = 32;
+
+fn jobs(text: &str) -> Result<Jobs, String> {
+    match text.parse() {
+        Ok(jobs @ 1..=MOST_JOBS) => Ok(Jobs::AtMost(jobs)),
+        _ if text == "auto" => Ok(Jobs::Auto),
+        _ => Err(format!("it takes a number from 1 to {MOST_JOBS}, or `auto`")),
+    }
+}
+
 pub(super) async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     let all = arguments.features.is_empty();
     let mut harness = Harness::new()
         .topology(arguments.topology)
         .trials(arguments.trials)
-        .jobs(usize::from(arguments.jobs))
+        .jobs(arguments.jobs)
         .seed(arguments.seed)
         .prove(arguments.prove)
         .jointly(arguments.jointly)

@@ -11,9 +11,10 @@ use crate::{
 };
 
 pub(super) const OBSERVER: Observer =
-    Observer { name: "patroni_api", watches: "each Patroni agent's REST API, every 200 ms", watch };
+    Observer { name: "patroni_api", watches: "each Patroni agent's REST API, every second", watch };
 
-const PERIOD: Duration = Duration::from_millis(200);
+/// Each answer costs the agent a query and some milliseconds of Python, and no check needs it to be younger.
+const PERIOD: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {

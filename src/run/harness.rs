@@ -11,6 +11,7 @@ use miette::Diagnostic;
 use tokio::sync::Mutex;
 
 use super::{
+    admission::{Admission, Jobs},
     asked::{self, AskedError},
     feature_files::{self, FeatureError, Narrow, PlannedScenario, Selection},
     folder::{FolderError, RunFolder},
@@ -61,7 +62,7 @@ pub struct Harness {
     steps: Collection<World>,
     out: PathBuf,
     seed: Option<u64>,
-    jobs: usize,
+    jobs: Jobs,
     arguments: Vec<String>,
     prove: Option<Level>,
     jointly: bool,
@@ -173,7 +174,7 @@ impl Harness {
             steps: Collection::new(),
             out: PathBuf::from("reports"),
             seed: None,
-            jobs: 1,
+            jobs: Jobs::AtMost(1),
             arguments: Vec::new(),
             prove: None,
             jointly: false,
@@ -236,9 +237,9 @@ impl Harness {
         self
     }
 
-    /// How many scenarios run side by side.
-    pub fn jobs(mut self, jobs: usize) -> Self {
-        self.jobs = jobs.max(1);
+    /// How many scenarios may run side by side; fewer do where the harness's own timers would be late.
+    pub fn jobs(mut self, jobs: Jobs) -> Self {
+        self.jobs = jobs;
         self
     }
 
@@ -404,8 +405,10 @@ impl Harness {
                 (schedule, Some(Arc::new(Mutex::new(judge))))
             }
         };
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let admission = Admission::new(self.jobs, cores);
         let cells_whole_after = cells_whole_after(rule);
-        Trials { context, steps: &steps, failures, cells_whole_after, under_way }.run(schedule, self.jobs).await;
+        Trials { context, steps: &steps, failures, cells_whole_after, under_way }.run(schedule, admission).await;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! A run: feature files in, a folder with evidence, verdict and report out. The only orchestrator.
 
+mod admission;
 mod as_test;
 mod asked;
 mod feature_files;
@@ -13,6 +14,7 @@ mod trials;
 mod under_way;
 mod writer;
 
+pub use admission::Jobs;
 pub use asked::AskedError;
 pub use feature_files::{FeatureError, Mistake, PlannedScenario};
 pub use folder::FolderError;

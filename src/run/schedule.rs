@@ -16,6 +16,9 @@ use crate::{
 /// How often a trial is begun at most. One that is starved even then goes on, and proves nothing.
 const MOST_ATTEMPTS: u32 = 3;
 
+/// The tag of a scenario beside which no other one may run, whatever `--jobs` says.
+const SERIAL: &str = "serial";
+
 /// One trial that is to begin.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
@@ -35,6 +38,13 @@ impl Trial {
     /// Whether it is begun again if it is starved.
     pub(super) fn may_begin_again(&self) -> bool {
         self.attempt < MOST_ATTEMPTS
+    }
+}
+
+impl Trial {
+    /// Whether no other one may run beside it: its scenario has the tag `@serial`.
+    pub(super) fn runs_alone(&self) -> bool {
+        self.planned.started.tags.iter().any(|tag| tag == SERIAL)
     }
 }
 
@@ -83,10 +93,11 @@ impl Schedule {
         Self { scenarios, plan: Some((rule, claims, verdicts)), beyond }
     }
 
-    /// The next trial; `None`: nothing is to begin before one that is under way has ended, if one is.
-    pub(super) fn next(&mut self) -> Option<Trial> {
+    /// The next trial, if it may begin now; `None`: nothing is to begin before one that is under way has ended, if one is.
+    pub(super) fn next(&mut self, may_begin: impl FnOnce(&Trial) -> bool) -> Option<Trial> {
         let plan = &self.plan;
         let own = self.scenarios.iter_mut().find(|own| own.needs_more(plan.as_ref()))?;
+        own.waiting.front().filter(|next| may_begin(next))?;
         let next = own.waiting.pop_front()?;
         own.begun.push(next.number);
         Some(next)

@@ -1,7 +1,10 @@
 //! Runs the trials of a schedule, as many side by side as are asked for. Each is a run of cucumber by itself, so that the
 //! next one can depend on those that have ended.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 use cucumber::{
     Cucumber, cli,
@@ -10,10 +13,11 @@ use cucumber::{
     parser::Parser,
     step::Collection,
 };
-use futures::{StreamExt as _, stream};
-use tokio::sync::Mutex;
+use futures::{Stream, StreamExt as _, stream};
+use tokio::sync::{Mutex, broadcast::Receiver};
 
 use super::{
+    admission::Admission,
     feature_files::PlannedScenario,
     schedule::{Schedule, Trial},
     under_way::UnderWay,
@@ -21,7 +25,7 @@ use super::{
 };
 use crate::{
     drill::{Drill, DrillContext, Sharing, Turn},
-    history::{Occurrence, event::ScenarioStarted},
+    history::{Event, Occurrence, event::ScenarioStarted},
     steps::{Recorded, World, panic_text},
 };
 
@@ -37,20 +41,31 @@ pub(super) struct Trials<'r> {
 }
 
 impl Trials<'_> {
-    /// Runs what the schedule has, `jobs` at a time, until it has no more.
-    pub(super) async fn run(&self, mut schedule: Schedule, jobs: usize) {
+    /// Runs what the schedule has, as many at a time as are admitted, until it has no more.
+    pub(super) async fn run(&self, mut schedule: Schedule, mut admission: Admission) {
         let _panics = QuietPanics::begin();
+        let mut events = self.context.recorder.listen();
         let mut running = stream::FuturesUnordered::new();
+        let mut alone = false;
         loop {
-            while running.len() < jobs
-                && let Some(trial) = schedule.next()
+            while !alone
+                && admission.admits(running.len(), Instant::now())
+                && let Some(trial) = schedule.next(|trial| running.is_empty() || !trial.runs_alone())
             {
+                alone = trial.runs_alone();
+                admission.begins(trial.number);
                 running.push(self.one(trial));
             }
-            match running.next().await {
-                None => return,
-                Some((trial, true)) => schedule.again(trial),
-                Some((_, false)) => {}
+            if running.is_empty() {
+                return;
+            }
+            if let Some((trial, was_starved)) = until_another_may_begin(&mut running, &mut events, &mut admission).await
+            {
+                alone = false;
+                admission.ended(trial.number);
+                if was_starved {
+                    schedule.again(trial);
+                }
             }
         }
     }
@@ -106,6 +121,27 @@ impl Trials<'_> {
         if let Err(why) = read.map_err(std::io::Error::other).and_then(|read| read) {
             let (text, message) = ("(the verdict on the trials so far)".to_owned(), why.to_string());
             self.context.recorder.record(Occurrence::StepFailed { text, line: 0, message });
+        }
+    }
+}
+
+/// Waits until another trial may perhaps begin: one has ended, which is returned, or what the history shows lets it.
+async fn until_another_may_begin(
+    running: &mut (impl Stream<Item = (Trial, bool)> + Unpin),
+    events: &mut Receiver<Arc<Event>>,
+    admission: &mut Admission,
+) -> Option<(Trial, bool)> {
+    let look_again = tokio::time::sleep(admission.look_again(Instant::now()));
+    tokio::pin!(look_again);
+    loop {
+        tokio::select! {
+            ended = running.next() => return ended,
+            event = events.recv() => match event {
+                Ok(event) if admission.take(&event, Instant::now()) => return None,
+                // What was missed is shown again by the next late timer.
+                _ => {}
+            },
+            () = &mut look_again => return None,
         }
     }
 }
