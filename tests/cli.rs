@@ -327,7 +327,9 @@ fn a_byte_that_is_no_text_is_shown_where_it_stands() {
     fs::write(folder.path().join("topologies/single-region.yaml"), spoilt(topology)).unwrap();
     let place = format!("single-region.yaml:{}:3", topology.lines().count() + 1);
     says(&refused(folder.path(), &[], 2), &[&place, shown]);
+}
 
+#[test]
 fn a_prediction_needs_no_engine_and_a_misspelt_setting_says_what_was_meant() {
     let folder = project("Feature: None\n");
     let predict = |more: &[&str]| {

@@ -140,7 +140,7 @@ impl Drill {
 
     /// Ends the trial if the machine was starved since its writes were steady: its figures would prove nothing, and nothing is
     /// known of its result yet, so that to begin again chooses among nothing. `waited_late` is how late the last wait ended:
-    /// the timers of this second are told only at its end.
+    /// the timers of this second are recorded only at its end.
     pub(super) fn held_up_before_the_fault(&mut self, waited_late: Duration) -> Result<(), DrillError> {
         let waited_late_us = as_us(waited_late);
         if waited_late_us > TIMER_LATE_US {

@@ -232,6 +232,14 @@ impl Plan {
         spans.reduce(Span::later)
     }
 
+    /// The same when the primary's whole host dies, and answers nothing any more.
+    pub fn predicted_mark_down_of_silent(&self, cluster: &Cluster) -> Option<Span> {
+        let of_silent = |planned: &PlannedService| {
+            Some((service(planned.kind).balancer()?.mark_down_of_silent)(&self.settings_for(planned)))
+        };
+        self.balancers_of(cluster).into_iter().filter_map(of_silent).reduce(Span::later)
+    }
+
     /// The host that answers global names, if there is one.
     pub fn name_server(&self) -> Option<&str> {
         let answers = self.services.iter().find(|planned| service(planned.kind).answers_names());

@@ -1,4 +1,4 @@
-//! How a fault met the lease: told where it was seen, and held against what the scenario asked for.
+//! How a fault met the lease: reported where it was seen, and held against what the scenario asked for.
 
 use std::collections::BTreeSet;
 

@@ -75,14 +75,17 @@ fn settings_move_the_outage_and_the_share_that_misses_a_target() {
     assert!(missed(&documented, "RTO-30-60") < 1e-9 && missed(&documented, "RTO-10-15") > 1.0 - 1e-9);
     // A proxy that takes longer to give the dead server up than a failover takes decides alone.
     let slow = predicted("haproxy-fall-30", &[]);
-    assert!(slow.outage.least_ms() >= slow.mark_down.unwrap().least_ms as f64);
+    let is_near = |found: f64, expected: f64| (found - expected).abs() <= 20.0;
+    assert!(is_near(slow.outage.least_ms(), 118_000.0) && is_near(slow.outage.most_ms(), 120_000.0));
 }
 
 #[test]
 fn a_saved_run_gives_the_rest_and_one_without_a_failover_none() {
     let failover = verdict_of(&super::course::run(&[Course::default()]));
     let rest = Rest::of_a_run("saved", &failover).unwrap();
-    assert_eq!((rest.each_ms, rest.source.as_str()), (vec![300.0], "one failover of the run saved"));
+    assert_eq!(rest.source, "one failover of the run saved");
+    // From the end of the key at 2600 ms to the first write that was acknowledged directly.
+    assert_eq!(rest.each_ms, [306.0]);
     let in_place = verdict_of(&super::course::run(&[Course { key: None, ..Course::default() }]));
     assert_eq!(Rest::of_a_run("saved", &in_place), Err(PredictError::NothingMeasured("saved".to_owned())));
 }

@@ -7,7 +7,7 @@ use pgquake_judge::{
     claims::Claims,
     history::{
         Event, Occurrence,
-        event::{Bound, Rule},
+        event::{Bound, Expectation, Rule},
     },
     report::{ReportInput, terminal, write_all},
     verdict::{ClaimState, RunVerdict, judge_by},
@@ -168,6 +168,24 @@ fn a_safety_check_stays_per_trial() {
     let verdict = verdict(0.75, &trials("75/80", 9, two_writers));
     assert_eq!((verdict.outcome, ours(&verdict).0), (Outcome::Fail, ClaimState::Confirmed));
     assert_eq!(verdict.scenarios[4].outcome, Outcome::Fail);
+}
+
+#[test]
+fn what_one_trial_leaves_unproven_is_no_doubt_of_the_run_unless_it_is_of_safety() {
+    let unproven = |events: Vec<Event>, check: &str, measure: &str| {
+        let text = format!("{check} is expected");
+        let (check, measure) = (check.to_owned(), measure.to_owned());
+        let expectation = Expectation { check, measure, bound: Bound::AtMost(1e9), text, line: 9 };
+        let at_us = (100 + 4 * 10_000 + 1) * 1000;
+        let what = Occurrence::Expected(expectation);
+        number([events, vec![Event { seq: 0, at_us, scenario: 4, what }]].concat())
+    };
+    let sound = || trials("75/80", 9, |_, _| {});
+    let rejoin = verdict(0.75, &unproven(sound(), "rejoin", "no_such_measure_ms"));
+    assert_eq!((rejoin.outcome, ours(&rejoin).0), (Outcome::Pass, ClaimState::Confirmed), "{:#?}", rejoin.scenarios[3]);
+    assert_eq!(rejoin.scenarios[3].worst_finding, Outcome::Inconclusive);
+    let loss = verdict(0.75, &unproven(sound(), "data_loss", "no_such_measure_ms"));
+    assert_eq!((loss.outcome, ours(&loss).0), (Outcome::Inconclusive, ClaimState::Confirmed));
 }
 
 /// Lets a timer of the harness fire late in a trial, this number of milliseconds after its beginning.

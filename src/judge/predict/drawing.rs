@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Prediction, Target,
-    words::{Bar, bars, percent},
+    words::{Bar, bars, percent, takes},
 };
 use crate::{quantity::written::seconds, report::escape};
 
@@ -13,6 +13,8 @@ const HEIGHT: f64 = 320.0;
 const SIDE: f64 = 24.0;
 const TOP: f64 = 84.0;
 const FLOOR: f64 = 262.0;
+/// The width of a label under the axis, with the space beside it.
+const LABEL: f64 = 64.0;
 
 /// Colours on a light and on a dark ground.
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1d2433}.quiet{fill:#5b6475}.head{font-size:16px;font-weight:600}\
@@ -21,7 +23,7 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1d2433}.quiet{fil
 .axis{stroke:#a5aec0}.target{stroke:#e6e9f0}.ground{fill:#161a22}}";
 
 /// The distribution of the outage as an SVG file: bars of equal width, the targets of claims as dashed lines. Bars beyond the
-/// smallest target have another colour.
+/// smallest target that some failover keeps have another colour.
 pub fn svg(prediction: &Prediction) -> String {
     let bars = bars(&prediction.outage);
     let furthest = prediction.targets.iter().map(|target| target.most_ms).fold(prediction.outage.most_ms(), f64::max);
@@ -29,7 +31,8 @@ pub fn svg(prediction: &Prediction) -> String {
     let (from_ms, to_ms) = (from_ms * 0.9, to_ms.max(furthest.min(to_ms * 1.6)) * 1.03);
     let x = |ms: f64| SIDE + ((ms - from_ms) / (to_ms - from_ms).max(1.0)).clamp(0.0, 1.0) * (WIDTH - 2.0 * SIDE);
     let mut body = String::new();
-    let smallest = prediction.targets.first().map_or(f64::INFINITY, |target| target.most_ms);
+    let is_kept = |target: &&Target| target.most_ms >= prediction.outage.least_ms();
+    let smallest = prediction.targets.iter().find(is_kept).map_or(f64::INFINITY, |target| target.most_ms);
     bars.iter().for_each(|bar| draw_bar(&mut body, bar, smallest, &x));
     axis(&mut body, &bars, &x);
     targets(&mut body, prediction, to_ms, &x);
@@ -64,7 +67,8 @@ fn draw_bar(body: &mut String, bar: &Bar, smallest_target_ms: f64, x: &impl Fn(f
 fn axis(body: &mut String, bars: &[Bar], x: &impl Fn(f64) -> f64) {
     let _ =
         write!(body, "<line class=\"axis\" x1=\"{SIDE}\" x2=\"{:.1}\" y1=\"{FLOOR}\" y2=\"{FLOOR}\"/>", WIDTH - SIDE);
-    let every = bars.len().div_ceil(8).max(1);
+    let width = bars.first().map_or(LABEL, |bar| x(bar.to_ms) - x(bar.from_ms));
+    let every = ((LABEL / width.max(1.0)).ceil() as usize).max(1);
     for bar in bars.iter().step_by(every) {
         let _ = write!(
             body,
@@ -83,7 +87,7 @@ fn targets(body: &mut String, prediction: &Prediction, to_ms: f64, x: &impl Fn(f
     for together in drawn.chunk_by(|one, other| one.most_ms == other.most_ms) {
         let Some(first) = together.first() else { continue };
         let names: Vec<&str> = together.iter().map(|target| target.claim.as_str()).collect();
-        let told = format!("{}: {} take longer", names.join(", "), percent(first.missed));
+        let told = format!("{}: {} longer", names.join(", "), takes(first.missed));
         let at = x(first.most_ms);
         let anchor = if at > WIDTH / 2.0 { "end" } else { "start" };
         let _ = write!(
@@ -96,7 +100,7 @@ fn targets(body: &mut String, prediction: &Prediction, to_ms: f64, x: &impl Fn(f
     }
     let told: Vec<String> = others
         .iter()
-        .map(|target| format!("{} ({}): {} take longer", target.claim, seconds(target.most_ms), percent(target.missed)))
+        .map(|target| format!("{} ({}): {} longer", target.claim, seconds(target.most_ms), takes(target.missed)))
         .collect();
     if !told.is_empty() {
         let _ = write!(

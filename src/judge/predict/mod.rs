@@ -149,7 +149,7 @@ impl Prediction {
         if is_member && 2 * (members - 1) <= members {
             return Err(PredictError::NoQuorum { primary, left: members - 1, members });
         }
-        let mark_down = plan.predicted_mark_down(cluster);
+        let mark_down = plan.predicted_mark_down_of_silent(cluster);
         let most_ms = plan.predicted.outage(true).most_ms + mark_down.map_or(0, |span| span.most_ms) + longest(&rest);
         let outage = |spans: &[Span]| {
             let begun = Distribution::of_no_time(most_ms);

@@ -30,7 +30,7 @@ pub fn text(prediction: &Prediction) -> String {
     }
     out.push('\n');
     for Target { claim, most_ms, missed } in &prediction.targets {
-        let _ = writeln!(out, "  {claim}: {} of failovers take more than {}", percent(*missed), seconds(*most_ms));
+        let _ = writeln!(out, "  {claim}: {} more than {}", takes(*missed), seconds(*most_ms));
     }
     out.push_str("\nThe phases that it is the sum of:\n\n");
     for (name, told) in phases(prediction) {
@@ -73,6 +73,15 @@ fn summary(out: &mut String, name: &str, of: &Distribution) {
 pub(super) fn range(span: Span) -> String {
     let (least, most) = (seconds(span.least_ms as f64), seconds(span.most_ms as f64));
     if span.least_ms == span.most_ms { most } else { format!("{least} to {most}") }
+}
+
+/// Which failovers take: `69 % of failovers take`.
+pub(super) fn takes(share: f64) -> String {
+    match share {
+        share if share <= 0.0 => "no failover takes".to_owned(),
+        share if share >= 1.0 - 1e-9 => "every failover takes".to_owned(),
+        share => format!("{} of failovers take", percent(share)),
+    }
 }
 
 pub(super) fn percent(share: f64) -> String {

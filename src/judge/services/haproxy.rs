@@ -27,7 +27,7 @@ pub(super) const SERVICE: Service = Service {
     starts: Starts::BehindAPrimary,
     stop_rank: 0,
     health: None,
-    role: Role::Balancer(Balancer { route, mark_down }),
+    role: Role::Balancer(Balancer { route, mark_down, mark_down_of_silent }),
     instances: Instances::Several,
     rules,
     render,
@@ -47,6 +47,16 @@ fn mark_down(settings: &Settings) -> Span {
     let (timeout_ms, first_ms) = (inter_ms, inter_ms);
     let least_ms = inter_ms.saturating_mul(fall.saturating_sub(1));
     Span { least_ms, most_ms: (inter_ms + timeout_ms).saturating_mul(fall).saturating_add(first_ms) }
+}
+
+/// The check under way when a host falls silent, or the next one, begins up to one interval later and waits for its timeout;
+/// each further one begins an interval after that. With `inter 2s fall 30` that is 118 to 120 s.
+fn mark_down_of_silent(settings: &Settings) -> Span {
+    let (inter_ms, fall) = (u64::from(settings.haproxy.inter_ms), u64::from(settings.haproxy.fall));
+    let timeout_ms = inter_ms;
+    let further_ms = (inter_ms + timeout_ms).saturating_mul(fall.saturating_sub(1));
+    let least_ms = timeout_ms.saturating_add(further_ms);
+    Span { least_ms, most_ms: least_ms.saturating_add(inter_ms) }
 }
 
 /// HAProxy's health checks.

@@ -255,6 +255,8 @@ pub struct Balancer {
     pub route: fn(&Settings) -> Span,
     /// From a node's death until no client is led there.
     pub mark_down: fn(&Settings) -> Span,
+    /// The same from the death of its whole host, which answers nothing any more.
+    pub mark_down_of_silent: fn(&Settings) -> Span,
 }
 
 /// A rule that settings break.

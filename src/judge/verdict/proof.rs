@@ -151,8 +151,8 @@ impl Proof {
     }
 }
 
-/// Marks the findings that are judged over the trials: the `Then`s that are a claim with a share, and what made the trial
-/// prove nothing, which the plan counts.
+/// Marks the findings that are judged over the trials: the `Then`s that are a claim with a share, and what a trial could not
+/// prove, for which the plan has its allowance. A safety check stays per trial.
 pub(super) fn mark(run: Option<&RunStarted>, scenario: &ScenarioStarted, claims: &Claims, findings: &mut [Finding]) {
     if !matches!(run.and_then(|run| run.rule), Some(Rule::Prove { .. })) {
         return;
@@ -163,7 +163,7 @@ pub(super) fn mark(run: Option<&RunStarted>, scenario: &ScenarioStarted, claims:
     }
     for finding in findings.iter_mut().filter(|finding| finding.check != VERDICT) {
         let is_then = asked.iter().any(|asked| is_of(asked.target, finding));
-        let is_counted = finding.outcome == Outcome::Inconclusive && sound::decides(&finding.check);
+        let is_counted = finding.outcome == Outcome::Inconclusive && !sound::is_of_safety(&finding.check);
         finding.over_trials = is_then || is_counted;
     }
 }
