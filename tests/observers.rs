@@ -62,7 +62,13 @@ async fn a_switchover_and_a_dead_node_are_seen() {
 async fn watch_a_system(engine: Engine, owner: String) {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::new(topology::load("single-region-fast", &["topologies".into()]).unwrap());
-    let made = images::ensure(engine.docker(), &ImageKind::all(), &|_| {}).await.unwrap();
+    let made = images::ensure(
+        engine.docker(),
+        &plan.images().map(ImageKind::made_by).chain([ImageKind::HOLDER]).collect::<Vec<_>>(),
+        &|_| {},
+    )
+    .await
+    .unwrap();
     let images = made.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect();
     let labels = RunLabels { run: RUN.to_owned(), scenario: 1, owner };
     let logs = folder.path().join("logs");
@@ -120,7 +126,7 @@ async fn first_sight(plan: &Plan, events: &mut Events) {
 
 async fn switchover(system: &System, events: &mut Events) {
     let rest = system.access().address("node1", REST_PORT).unwrap();
-    let request = reqwest::Client::builder().no_proxy().build().unwrap().post(format!("http://{rest}/switchover"));
+    let request = pgquake::http::client().build().unwrap().post(format!("http://{rest}/switchover"));
     let asked = request.json(&serde_json::json!({ "leader": "node1", "candidate": "node2" })).send();
     let wanted = [
         "key on node1: nobody",

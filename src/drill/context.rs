@@ -154,7 +154,7 @@ impl DrillContext {
 
     /// Makes sure that the images of a plan exist.
     pub async fn images(&self, plan: &Plan) -> Result<ImageTags, ImageError> {
-        let mut kinds: Vec<ImageKind> = plan.kinds().into_iter().map(ImageKind::of).collect();
+        let mut kinds: Vec<ImageKind> = plan.images().map(ImageKind::made_by).collect();
         kinds.push(ImageKind::HOLDER);
         if plan.topology.prepare.disks {
             kinds.push(ImageKind::DISK);

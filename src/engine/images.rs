@@ -151,29 +151,64 @@ async fn build_all(
         return Ok(BTreeMap::new());
     }
     let base = base::ensure(docker, progress).await?;
+    // What others are built on comes first, also where nothing runs in it.
+    let (layers, mut plain): (BTreeSet<ImageKind>, BTreeSet<ImageKind>) =
+        kinds.into_iter().partition(|kind| kind.below().is_some());
+    let below = layers.iter().filter_map(|kind| kind.below()).collect();
+    plain.extend(look_up(docker, &below).await?.1);
+    let mut images = build_side_by_side(docker, plain, &base, progress).await?;
+    images.extend(build_side_by_side(docker, layers, &base, progress).await?);
+    Ok(images)
+}
+
+async fn build_side_by_side(
+    docker: &Docker,
+    kinds: BTreeSet<ImageKind>,
+    base: &str,
+    progress: Progress<'_>,
+) -> Result<BTreeMap<ImageKind, Image>, ImageError> {
     futures::stream::iter(kinds)
-        .map(|kind| build_one(docker, kind, &base, progress))
+        .map(|kind| build_one(docker, kind, base, progress))
         .buffer_unordered(PARALLEL_BUILDS)
         .map_ok(|image| (image.kind, image))
         .try_collect()
         .await
 }
 
+/// The Dockerfile by which a kind is made here: the one that takes its program from an image, if the engine has that or
+/// can pull it.
+async fn dockerfile_of(docker: &Docker, kind: ImageKind, progress: Progress<'_>) -> Result<&'static str, ImageError> {
+    let Some(reference) = kind.pulled() else { return Ok(recipe::BUILT) };
+    if inspect(docker, reference).await?.is_some() {
+        return Ok(recipe::PULLED);
+    }
+    match base::pull(docker, kind.name(), reference, progress).await {
+        Ok(()) => Ok(recipe::PULLED),
+        Err(cause) => {
+            tracing::debug!("{reference} was not pulled, so it is built: {cause}");
+            Ok(recipe::BUILT)
+        }
+    }
+}
+
 /// Builds the image, reads its packages' versions, and only then gives it its tag and labels.
 async fn build_one(docker: &Docker, kind: ImageKind, base: &str, progress: Progress<'_>) -> Result<Image, ImageError> {
     let recipe = kind.recipe();
     let mut arguments = trust::proxy_arguments(|name| std::env::var(name).ok());
-    arguments.insert("BASE".into(), base.to_owned());
-    arguments.extend(recipe::build_args(recipe).into_iter().map(|(name, value)| (name.into(), value.into())));
+    let dockerfile = dockerfile_of(docker, kind, progress).await?;
+    arguments.insert("BASE".into(), kind.below().map_or_else(|| base.to_owned(), ImageKind::tag));
+    let versions = recipe::build_args(recipe, dockerfile);
+    arguments.extend(versions.into_iter().map(|(name, value)| (name.into(), value.into())));
     let order = build::Order {
         image: kind.name().into(),
+        dockerfile: dockerfile.into(),
         archive: context::archive(recipe, &[]).map_err(|error| failed_to_pack(kind, &error))?,
         arguments,
         ..Default::default()
     };
     let id = build::run(docker, order, progress).await?.id;
     let mut versions = read_versions(docker, kind, &id).await?;
-    versions.extend(kind.compiled_versions());
+    versions.extend(kind.other_versions(dockerfile));
 
     let json = serde_json::to_string(&versions).map_err(|error| ImageError::Engine {
         action: format!("record the versions in image {kind}"),

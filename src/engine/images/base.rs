@@ -48,7 +48,7 @@ pub(super) async fn ensure(docker: &Docker, progress: Progress<'_>) -> Result<St
         archive,
         arguments,
         labels,
-        fresh: false,
+        ..Default::default()
     };
     build::run(docker, order, progress).await?;
     progress(ImageProgress { image: recipe::BASE.name.into(), stage: Stage::Ready { built: true }, line: tag.clone() });
@@ -64,7 +64,7 @@ async fn rootfs(docker: &Docker, progress: Progress<'_>) -> Result<String, Image
             return Ok(tag.clone());
         }
     }
-    match pull(docker, &pulled, progress).await {
+    match pull(docker, recipe::BASE.name, &pulled, progress).await {
         Ok(()) => Ok(pulled),
         Err(cause) => {
             tracing::debug!("{pulled} was not pulled: {cause}");
@@ -78,10 +78,11 @@ fn tell(progress: Progress<'_>, stage: Stage, line: impl Into<String>) {
     progress(ImageProgress { image: recipe::BASE.name.into(), stage, line: line.into() });
 }
 
-/// Pulls an image; the error is the reason in words.
-async fn pull(docker: &Docker, reference: &str, progress: Progress<'_>) -> Result<(), String> {
+/// Pulls an image for another one; the error is the reason in words.
+pub(super) async fn pull(docker: &Docker, image: &str, reference: &str, progress: Progress<'_>) -> Result<(), String> {
     let options = CreateImageOptions { from_image: Some(reference.to_owned()), ..Default::default() };
-    tell(progress, Stage::Pulling, format!("asking for {reference}"));
+    let tell = |line: String| progress(ImageProgress { image: image.into(), stage: Stage::Pulling, line });
+    tell(format!("asking for {reference}"));
     let mut answers = docker.create_image(Some(options), None, None);
     let mut patience = REGISTRY_ANSWERS_WITHIN;
     loop {
@@ -89,7 +90,7 @@ async fn pull(docker: &Docker, reference: &str, progress: Progress<'_>) -> Resul
             Err(_) => return Err(format!("no answer within {} s", patience.as_secs())),
             Ok(None) => return Ok(()),
             Ok(Some(Err(error))) => return Err(innermost(&error)),
-            Ok(Some(Ok(info))) => tell(progress, Stage::Pulling, info.status.unwrap_or_default()),
+            Ok(Some(Ok(info))) => tell(info.status.unwrap_or_default()),
         }
         patience = PULL_SILENCE;
     }

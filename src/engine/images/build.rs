@@ -9,7 +9,7 @@ use bollard::query_parameters::BuildImageOptions;
 use futures::StreamExt;
 
 use super::error::ImageError;
-use super::{ImageProgress, Progress, Stage};
+use super::{ImageProgress, Progress, Stage, recipe};
 
 /// How many lines of output an error shows.
 const TAIL_LINES: usize = 20;
@@ -25,6 +25,8 @@ pub(super) struct Order {
     pub tag: Option<String>,
     /// The context, a tar archive.
     pub archive: Vec<u8>,
+    /// The file of the context that says how; empty: `Dockerfile`.
+    pub dockerfile: String,
     /// Build arguments.
     pub arguments: HashMap<String, String>,
     /// Labels of the image.
@@ -44,7 +46,9 @@ pub(super) struct Built {
 
 /// Builds `order`, reporting each line of output to `progress`.
 pub(super) async fn run(docker: &Docker, order: Order, progress: Progress<'_>) -> Result<Built, ImageError> {
+    let dockerfile = if order.dockerfile.is_empty() { recipe::BUILT.to_owned() } else { order.dockerfile };
     let options = BuildImageOptions {
+        dockerfile,
         t: order.tag,
         rm: true,
         forcerm: true,

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
 };
 
@@ -26,17 +26,27 @@ impl ImageKind {
     /// The disk that can be broken.
     pub const DISK: ImageKind = ImageKind(&DISK);
 
-    /// What a kind of service runs in.
+    /// What a kind of service runs in, where nothing else is asked of it.
     pub fn of(kind: ServiceKind) -> Self {
         Self(&service(kind).image)
     }
 
+    /// What a recipe gives.
+    pub const fn made_by(recipe: &'static Recipe) -> Self {
+        Self(recipe)
+    }
+
     /// Every kind there is, in their order.
     pub fn all() -> Vec<ImageKind> {
-        let mut all: Vec<_> =
-            ServiceKind::ALL.iter().copied().map(Self::of).chain([Self::HOLDER, Self::DISK]).collect();
-        all.sort();
-        all
+        let with_backups = |kind: &ServiceKind| service(*kind).node()?.with_backups.map(Self::made_by);
+        let of_services = ServiceKind::ALL.iter().copied().map(Self::of);
+        let all = of_services.chain(ServiceKind::ALL.iter().filter_map(with_backups));
+        all.chain([Self::HOLDER, Self::DISK]).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The kind that it is built on; `None`: the base.
+    pub fn below(self) -> Option<Self> {
+        self.recipe().on.map(Self)
     }
 
     /// What this kind is built from.
@@ -53,22 +63,29 @@ impl ImageKind {
     /// image is built from. It is the same on every machine: neither the host's CA bundle nor whether the base was
     /// pulled or made locally is part of it, because neither changes how a service behaves.
     pub fn tag(self) -> String {
-        tag_of(self.recipe(), &base_tag())
+        let below = self.below().map_or_else(base_tag, Self::tag);
+        tag_of(self.recipe(), &below)
     }
 
     /// The versions that its Dockerfile asks for as build arguments, beside the base.
     pub fn build_args(self) -> BTreeMap<&'static str, &'static str> {
-        build_args(self.recipe())
+        build_args(self.recipe(), BUILT)
     }
 
-    /// What it is built from by version and not as a Debian package: `TOXIPROXY_VERSION=2.12.0` gives `toxiproxy`,
-    /// `2.12.0`.
-    pub(super) fn compiled_versions(self) -> BTreeMap<String, String> {
-        let compiled = |(name, version): (&str, &str)| {
-            let name = name.strip_suffix("_VERSION")?;
+    /// What it is made of by version and not as a Debian package: `TOXIPROXY_VERSION=2.12.0` gives `toxiproxy`, `2.12.0`,
+    /// and an image that was pulled gives its tag.
+    pub(super) fn other_versions(self, dockerfile: &str) -> BTreeMap<String, String> {
+        let known = |(name, value): (&str, &str)| {
+            let of_image = || Some((name.strip_suffix("_IMAGE")?, value.rsplit_once(':')?.1));
+            let (name, version) = name.strip_suffix("_VERSION").map(|name| (name, value)).or_else(of_image)?;
             Some((name.to_lowercase(), version.to_owned()))
         };
-        self.build_args().into_iter().filter_map(compiled).collect()
+        build_args(self.recipe(), dockerfile).into_iter().filter_map(known).collect()
+    }
+
+    /// The image that has its program already, for those who can pull it.
+    pub(super) fn pulled(self) -> Option<&'static str> {
+        pinned_versions().get(self.recipe().pulled?).copied()
     }
 
     /// The packages whose versions belong in a report, with versions from `versions.env` filled in.
@@ -116,9 +133,13 @@ pub(super) fn debian_release() -> &'static str {
     pinned_versions().get("DEBIAN_RELEASE").copied().unwrap_or_default()
 }
 
-/// The versions that this recipe's Dockerfile declares as `ARG`: the engine warns about any other.
-pub(super) fn build_args(recipe: &Recipe) -> BTreeMap<&'static str, &'static str> {
-    let dockerfile = recipe.files.iter().find(|file| file.path == "Dockerfile");
+/// The file that builds an image, and the one that takes its program from an image that was pulled.
+pub(super) const BUILT: &str = "Dockerfile";
+pub(super) const PULLED: &str = "Dockerfile.pulled";
+
+/// The versions that one of this recipe's Dockerfiles declares as `ARG`: the engine warns about any other.
+pub(super) fn build_args(recipe: &Recipe, dockerfile: &str) -> BTreeMap<&'static str, &'static str> {
+    let dockerfile = recipe.files.iter().find(|file| file.path == dockerfile);
     let text = dockerfile.map(|file| String::from_utf8_lossy(file.bytes)).unwrap_or_default();
     let declared: Vec<&str> = text
         .lines()
@@ -161,7 +182,7 @@ fn tag_of(recipe: &Recipe, base: &str) -> String {
         hash.field(&file.mode().to_be_bytes());
         hash.field(file.bytes);
     }
-    for (name, value) in build_args(recipe) {
+    for (name, value) in [BUILT, PULLED].into_iter().flat_map(|dockerfile| build_args(recipe, dockerfile)) {
         hash.field(name.as_bytes());
         hash.field(value.as_bytes());
     }
@@ -195,11 +216,10 @@ fn fill_in(text: &str, versions: &BTreeMap<&str, &str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
     use std::path::Path;
 
     fn recipe(files: &'static [ContextFile]) -> Recipe {
-        Recipe { name: "probe", files, packages: &[], build_rank: 0 }
+        Recipe { name: "probe", files, pulled: None, on: None, packages: &[], build_rank: 0 }
     }
 
     const PLAIN: &[ContextFile] = &[ContextFile { path: "Dockerfile", bytes: b"FROM x\n" }];
@@ -240,9 +260,26 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_is_pulled_tells_its_tag_and_one_that_is_built_its_version() {
+        let minio = ImageKind::of(ServiceKind::Minio);
+        let pinned = pinned_versions();
+        assert_eq!(minio.other_versions(BUILT)["minio"], pinned["MINIO_VERSION"]);
+        let (_, release) = pinned["MINIO_IMAGE"].split_once(':').expect("a tag");
+        assert_eq!(minio.other_versions(PULLED)["minio"], release);
+        assert_eq!(minio.pulled(), Some(pinned["MINIO_IMAGE"]));
+    }
+
+    #[test]
+    fn what_is_built_on_another_kind_changes_with_it() {
+        let with_backups = ImageKind::all().into_iter().find(|kind| kind.below().is_some()).expect("one");
+        assert_eq!(with_backups.below(), Some(ImageKind::of(ServiceKind::Patroni)));
+        assert_ne!(with_backups.tag(), tag_of(with_backups.recipe(), &base_tag()));
+    }
+
+    #[test]
     fn a_dockerfile_gets_the_versions_it_declares() {
-        assert!(build_args(&recipe(PLAIN)).is_empty());
-        assert_eq!(build_args(&recipe(WITH_VERSION)).keys().copied().collect::<Vec<_>>(), ["POSTGRES_MAJOR"]);
+        assert!(build_args(&recipe(PLAIN), BUILT).is_empty());
+        assert_eq!(build_args(&recipe(WITH_VERSION), BUILT).keys().copied().collect::<Vec<_>>(), ["POSTGRES_MAJOR"]);
         let packages = ImageKind::of(ServiceKind::Patroni).packages();
         assert!(packages.contains(&format!("postgresql-{}", pinned_versions()["POSTGRES_MAJOR"])), "{packages:?}");
         assert!(!debian_release().is_empty());

@@ -18,7 +18,14 @@ pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Etcd,
     summary: "a member of the DCS: holds the leader key",
     placed_by_topologies: true,
-    image: Recipe { name: "etcd", files: context!("etcd": "Dockerfile"), packages: &["etcd-server"], build_rank: 3 },
+    image: Recipe {
+        name: "etcd",
+        files: context!("etcd": "Dockerfile"),
+        pulled: None,
+        on: None,
+        packages: &["etcd-server"],
+        build_rank: 3,
+    },
     ports: &[Port::watched(CLIENT_PORT, "clients"), Port::unwatched(PEER_PORT, "members")],
     processes: &[Process::main("etcd", "^/usr/bin/etcd ")],
     storage: Some(Storage {

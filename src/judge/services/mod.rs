@@ -5,14 +5,17 @@
 //! Compose file of a topology is made by the same functions. A service knows no plan: what it may know of its
 //! surroundings is its [`Site`].
 
+pub mod archive;
 pub mod etcd;
 pub mod haproxy;
 mod instance;
+pub mod minio;
 mod named;
 pub mod patroni;
 pub mod postgresql;
 pub mod powerdns;
 pub mod recipe;
+pub mod restore;
 mod row;
 mod site;
 pub mod toxiproxy;
@@ -112,6 +115,10 @@ services! {
     Powerdns: powerdns { powerdns: PowerdnsSettings }
     /// PostgreSQL that no agent keeps.
     Postgresql: postgresql {}
+    /// An S3 server.
+    Minio: minio {}
+    /// A machine on which backups are restored.
+    Restore: restore {}
 }
 
 impl ServiceKind {

@@ -36,19 +36,34 @@ pub const AGENT: Process = Process {
 pub const POSTMASTER: Process =
     server::postmaster("^/usr/lib/postgresql/[0-9]+/bin/postgres .*--listen_addresses", RevivedBy::Agent);
 
+/// The image of a node.
+const IMAGE: Recipe = Recipe {
+    name: "patroni",
+    files: context!(
+        "patroni":
+        "Dockerfile", "entrypoint.sh", "first-start/sitecustomize.py", "no-main-cluster.conf", "restore-prepared.sh"
+    ),
+    pulled: None,
+    on: None,
+    packages: &["patroni", "postgresql-${POSTGRES_MAJOR}"],
+    build_rank: 4,
+};
+
+/// The image of a node whose cluster has backups.
+pub(super) const WITH_BACKUPS: Recipe = Recipe {
+    name: "patroni-backups",
+    files: context!("patroni-backups": "Dockerfile", "with-backups.sh"),
+    pulled: None,
+    on: Some(&IMAGE),
+    packages: &["patroni", "pgbackrest", "postgresql-${POSTGRES_MAJOR}", "s3cmd"],
+    build_rank: 3,
+};
+
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Patroni,
     summary: "PostgreSQL under a Patroni agent",
     placed_by_topologies: true,
-    image: Recipe {
-        name: "patroni",
-        files: context!(
-            "patroni":
-            "Dockerfile", "entrypoint.sh", "first-start/sitecustomize.py", "no-main-cluster.conf", "restore-prepared.sh"
-        ),
-        packages: &["patroni", "postgresql-${POSTGRES_MAJOR}"],
-        build_rank: 4,
-    },
+    image: IMAGE,
     ports: &[Port::watched(POSTGRESQL_PORT, "PostgreSQL"), Port::watched(REST_PORT, "REST API")],
     processes: &[
         POSTMASTER,
@@ -67,7 +82,7 @@ pub(super) const SERVICE: Service = Service {
         let ask = format!("import urllib.request; urllib.request.urlopen('{url}', timeout=2)");
         vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
     }),
-    role: Role::Node(Node { agent: Some(Agent { rest_port: REST_PORT }) }),
+    role: Role::Node(Node { with_backups: Some(&WITH_BACKUPS), agent: Some(Agent { rest_port: REST_PORT }) }),
     instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules,
     render,
@@ -161,11 +176,13 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
 
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let first = site.nodes.first().is_some_and(|node| node == site.host);
+    let of_archive = site.archive.iter().flat_map(|archive| (archive.tool.row().files)(archive, credentials));
     let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(site, first, credentials))];
     // A standby cluster's roles, ledger and slots come with the WAL of the cluster that it follows.
     if first && site.upstream.is_none_or(|upstream| !upstream.is_dynamic) {
         files.push(("/etc/patroni/first-start.sql".to_owned(), server::first_start(site, credentials)));
     }
+    files.extend(of_archive);
     if site.clocks_are_prepared {
         // The entry point looks for it; the library reads it once a second.
         files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
@@ -258,8 +275,18 @@ pub fn dynamic(site: &Site<'_>) -> Value {
         "failsafe_mode": failsafe_mode,
         "postgresql": { "use_pg_rewind": true, "use_slots": true, "parameters": parameters },
     });
+    if let Some(archive) = site.archive.filter(|archive| archive.is_read) {
+        // Patroni knows it as one of recovery, and not as a parameter like any other.
+        let command = (archive.tool.row().restore_command)(&archive);
+        dynamic["postgresql"]["recovery_conf"] = json!({ "restore_command": command });
+    }
     if let Some(upstream) = site.upstream.filter(|upstream| upstream.is_dynamic) {
         dynamic["standby_cluster"] = standby_cluster(upstream);
+        if let Some(archive) = site.archive.filter(|archive| archive.is_read) {
+            // A standby leader takes it from here: where streaming breaks, the archive goes on.
+            let command = (archive.tool.row().restore_command)(&archive);
+            dynamic["standby_cluster"]["restore_command"] = json!(command);
+        }
     }
     for slot in &site.permanent_slots {
         dynamic["slots"][slot] = json!({ "type": "physical" });

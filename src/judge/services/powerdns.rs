@@ -23,6 +23,8 @@ pub(super) const SERVICE: Service = Service {
     image: Recipe {
         name: "powerdns",
         files: context!("powerdns": "Dockerfile"),
+        pulled: None,
+        on: None,
         packages: &["pdns-server"],
         build_rank: 1,
     },

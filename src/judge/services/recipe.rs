@@ -17,12 +17,17 @@ impl ContextFile {
 }
 
 /// What one image is built from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recipe {
     /// Its name: the folder in `images/` and the last part of the repository's name.
     pub name: &'static str,
     /// The build context.
     pub files: &'static [ContextFile],
+    /// The variable of `versions.env` with an image that has the program already. Where that is in the engine, or can be
+    /// pulled, `Dockerfile.pulled` takes the program from it; else `Dockerfile` builds it.
+    pub pulled: Option<&'static str>,
+    /// The image that it is built on; `None`: the base.
+    pub on: Option<&'static Recipe>,
     /// Debian packages whose versions a report shows; `${NAME}` stands for a version from `versions.env`.
     pub packages: &'static [&'static str],
     /// Its build begins before those of a lower rank, because it takes longer.
@@ -44,6 +49,8 @@ pub(super) use context;
 pub const BASE: Recipe = Recipe {
     name: "base",
     files: context!("base": "Dockerfile", "apt.conf", "dpkg.cfg"),
+    pulled: None,
+    on: None,
     packages: &[],
     build_rank: u8::MAX,
 };
@@ -52,6 +59,8 @@ pub const BASE: Recipe = Recipe {
 pub const HOLDER: Recipe = Recipe {
     name: "holder",
     files: context!("holder": "Dockerfile"),
+    pulled: None,
+    on: None,
     packages: &["iproute2", "nftables"],
     build_rank: 2,
 };
@@ -92,6 +101,8 @@ pub const DISK: Recipe = Recipe {
                     "tests/disk/mounted.rs",
                     "tests/disk/power_loss.rs",
     ),
+    pulled: None,
+    on: None,
     packages: &[],
     build_rank: 6,
 };

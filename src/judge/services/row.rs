@@ -52,6 +52,11 @@ impl Service {
         matches!(self.role, Role::Names)
     }
 
+    /// Whether it keeps objects in buckets.
+    pub fn keeps_buckets(&self) -> bool {
+        matches!(self.role, Role::Buckets)
+    }
+
     /// What the others ask of it as a DCS, if it is one.
     pub fn dcs(&self) -> Option<&Dcs> {
         if let Role::Dcs(dcs) = &self.role { Some(dcs) } else { None }
@@ -217,6 +222,8 @@ pub enum Role {
     Balancer(Balancer),
     /// Answers global names.
     Names,
+    /// Keeps objects in buckets.
+    Buckets,
     /// Nobody asks anything of it.
     None,
 }
@@ -224,6 +231,8 @@ pub enum Role {
 /// What others ask of a PostgreSQL node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
+    /// What it runs in where its cluster has backups; `None`: it can't have any.
+    pub with_backups: Option<&'static Recipe>,
     /// Who keeps it: starts it again, promotes it, and says at a port what it is. `None`: nobody does. Then a node is
     /// what it says of itself in SQL, an operator promotes it, and it holds no key in a DCS.
     pub agent: Option<Agent>,

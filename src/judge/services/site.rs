@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ServiceKind, Settings, service};
+use super::{ServiceKind, Settings, archive::Archive, service};
 
 /// The surroundings of the services of one host.
 pub struct Site<'a> {
@@ -26,6 +26,8 @@ pub struct Site<'a> {
     pub permanent_slots: Vec<&'a str>,
     /// What a balancer listens for.
     pub fronts: Vec<Front<'a>>,
+    /// Where the cluster's WAL is archived, if it is.
+    pub archive: Option<Archive<'a>>,
     pub settings: Cow<'a, Settings>,
     /// Whether the clocks of nodes can be set.
     pub clocks_are_prepared: bool,

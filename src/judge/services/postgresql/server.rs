@@ -61,6 +61,10 @@ pub(in crate::services) fn parameters(site: &Site<'_>) -> Value {
         "max_replication_slots": senders,
         "max_connections": MAX_CONNECTIONS,
     });
+    if let Some(archive) = &site.archive {
+        parameters["archive_mode"] = json!("on");
+        parameters["archive_command"] = json!((archive.tool.row().archive_command)(archive));
+    }
     for (name, value) in &site.settings.postgresql.parameters {
         // In the place of one above, however its name is written.
         let name = if parameters.get(name.to_lowercase()).is_some() { &name.to_lowercase() } else { name };
@@ -92,6 +96,10 @@ pub(in crate::services) fn first_start(site: &Site<'_>, credentials: &Credential
         replication = credentials.replication_password,
         client = credentials.client_password,
     );
+    if site.archive.is_some() {
+        // Whether everything is archived can be seen only of files that are complete.
+        let _ = writeln!(sql, "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {CLIENT_ROLE};");
+    }
     let standbys = site.nodes.iter().filter(|node| *node != site.host).map(|standby| slot_name(standby));
     for slot in standbys.chain(site.permanent_slots.iter().map(|slot| (*slot).to_owned())) {
         // Writing to a String can't fail.

@@ -22,6 +22,8 @@ pub(in crate::services) const SERVICE: Service = Service {
     image: Recipe {
         name: "postgresql",
         files: context!("postgresql": "Dockerfile", "entrypoint.sh", "no-main-cluster.conf"),
+        pulled: None,
+        on: None,
         packages: &["postgresql-${POSTGRES_MAJOR}"],
         build_rank: 4,
     },
@@ -39,7 +41,7 @@ pub(in crate::services) const SERVICE: Service = Service {
     starts: Starts::AtOnce,
     stop_rank: 1,
     health: Some(|| ["CMD", "pg_isready", "-q", "-h", "127.0.0.1"].map(str::to_owned).into()),
-    role: Role::Node(Node { agent: None }),
+    role: Role::Node(Node { with_backups: None, agent: None }),
     // Its settings are those of PostgreSQL under Patroni, which holds them to their rules.
     instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules: |_, _| Vec::new(),
@@ -110,6 +112,7 @@ mod tests {
             upstream: None,
             permanent_slots: Vec::new(),
             fronts: Vec::new(),
+            archive: None,
             settings: std::borrow::Cow::Borrowed(&settings),
             clocks_are_prepared: false,
         };

@@ -1,0 +1,37 @@
+//! A machine on which backups are restored: it has PostgreSQL's programs and waits for an operator.
+
+use super::{
+    Clock, Instances, Port, Process, Rendered, RevivedBy, Role, RunsOn, Service, ServiceKind, Site, Starts, patroni,
+};
+use crate::credentials::Credentials;
+
+/// Where the restored server listens. It is no node of a cluster, and has another port than those.
+pub const RESTORED_PORT: u16 = 5439;
+
+pub(super) const SERVICE: Service = Service {
+    kind: ServiceKind::Restore,
+    summary: "a machine on which backups are restored, and nothing runs until then",
+    placed_by_topologies: true,
+    image: patroni::WITH_BACKUPS,
+    ports: &[Port::watched(RESTORED_PORT, "the restored PostgreSQL")],
+    processes: &[Process {
+        word: "the restored PostgreSQL",
+        pattern: "^/usr/lib/postgresql/[0-9]+/bin/postgres .*-p 5439",
+        revived_by: RevivedBy::Engine,
+        runs_on: RunsOn::Every,
+    }],
+    storage: None,
+    clock: Clock::Kernel("the clock of restore is not prepared"),
+    starts: Starts::AtOnce,
+    stop_rank: 10,
+    health: None,
+    role: Role::None,
+    instances: Instances::OneOnAHost("there is one on a host, and it has no settings"),
+    rules: |_, _| Vec::new(),
+    render,
+};
+
+fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
+    let files = site.archive.as_ref().map(|archive| (archive.tool.row().files)(archive, credentials));
+    Rendered { command: vec!["restore".to_owned()], files: files.unwrap_or_default() }
+}
