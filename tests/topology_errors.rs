@@ -197,14 +197,14 @@ fn a_service_that_does_not_exist() {
             by: "[haprox]",
             at: (9, 35),
             message: "unknown service `haprox`",
-            help: "did you mean `haproxy`? known: etcd, patroni, haproxy, powerdns or postgresql",
+            help: "did you mean `haproxy`? known: etcd, patroni, haproxy, powerdns, postgresql, minio or restore",
         },
         Case {
             replace: "[haproxy]",
             by: "[mysql]",
             at: (9, 35),
             message: "unknown service `mysql`",
-            help: "known: etcd, patroni, haproxy, powerdns or postgresql",
+            help: "known: etcd, patroni, haproxy, powerdns, postgresql, minio or restore",
         },
         Case {
             replace: "[haproxy]",
@@ -685,9 +685,9 @@ fn help(error: &TopologyError) -> String {
 fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
-    let expected = "did you mean `single-region`? known: async-manual, haproxy-fall-30, single-region, \
-                    single-region-fast, single-region-sync, stretched, sync-az-async-dr, sync-manual, three-region-cascade, two-balancers, two-nodes, \
-                    two-region or two-region-as-written";
+    let expected = "did you mean `single-region`? known: archive-as-written, async-manual, haproxy-fall-30, single-region, \
+                    single-region-archive, single-region-fast, single-region-sync, stretched, sync-az-async-dr, sync-manual, three-region-cascade, two-balancers, two-nodes, \
+                    two-region, two-region-as-written or two-region-hybrid";
     assert_eq!(help(&error), expected);
 }
 

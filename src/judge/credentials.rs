@@ -1,6 +1,6 @@
 //! Roles and passwords of a cluster, and the names that clients use in it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// The role of writers, probers and observers. It owns the ledger, is a member of `pg_monitor` and `pg_checkpoint`, and
 /// may read files of the server (timeline history).
@@ -29,13 +29,63 @@ pub struct Credentials {
     pub client_password: String,
     /// The key to PowerDNS's HTTP API.
     pub names_api_key: String,
+    /// The name of the key to every bucket of the run's own servers.
+    pub bucket_key_id: String,
+    /// That key.
+    pub bucket_secret: String,
+    /// What opens the buckets of other servers, by the bucket's name.
+    pub other_buckets: BTreeMap<String, BucketAccess>,
+    /// The run's own authority, which certifies all of its servers.
+    pub authority: Certificate,
+    /// Of servers that speak TLS, by host.
+    pub certificates: BTreeMap<String, Certificate>,
+}
+
+/// What opens a bucket.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct BucketAccess {
+    pub key_id: String,
+    pub secret: String,
+    /// The certificate of the authority that the server is certified by, as PEM.
+    pub authority: String,
+}
+
+/// A certificate with its key, both as PEM.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// What anybody may see.
+    pub certificate: String,
+    /// What nobody but its server may.
+    pub key: String,
 }
 
 impl Credentials {
     /// Every password, for what must keep them out of logs.
     pub fn secrets(&self) -> Vec<String> {
-        let Self { superuser_password, replication_password, client_password, names_api_key } = self;
-        [superuser_password, replication_password, client_password, names_api_key].map(String::clone).into()
+        let passwords = [&self.superuser_password, &self.replication_password, &self.client_password];
+        let keys = [&self.names_api_key, &self.bucket_key_id, &self.bucket_secret];
+        let certificates = self.certificates.values().chain([&self.authority]);
+        // A log holds lines: each line of a key is kept out by itself.
+        let lines = certificates.flat_map(|known| known.key.lines().filter(|line| !line.starts_with("-----")));
+        let others = self.other_buckets.values().flat_map(|other| [&other.key_id, &other.secret]);
+        let known = passwords.into_iter().chain(keys).chain(others).map(String::as_str).chain(lines);
+        known.filter(|secret| !secret.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+impl Credentials {
+    /// What opens a bucket.
+    pub fn of_bucket(&self, name: &str) -> BucketAccess {
+        self.other_buckets.get(name).cloned().unwrap_or_else(|| BucketAccess {
+            key_id: self.bucket_key_id.clone(),
+            secret: self.bucket_secret.clone(),
+            authority: self.authority.certificate.clone(),
+        })
+    }
+
+    /// A text of some program's in which no secret of the run stands any more.
+    pub fn hide_in(&self, text: &str) -> String {
+        self.secrets().iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "(hidden)"))
     }
 }
 

@@ -8,6 +8,7 @@ mod clusters;
 mod links;
 mod nodes;
 mod predicted;
+mod storage;
 
 use std::{borrow::Cow, collections::BTreeMap};
 

@@ -419,6 +419,8 @@ mod tests {
             clusters: Vec::new(),
             region_links: Vec::new(),
             names: Vec::new(),
+            buckets: Vec::new(),
+            backups: Vec::new(),
             settings: Default::default(),
             prepare: Default::default(),
             claims: Vec::new(),

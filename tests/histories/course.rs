@@ -124,6 +124,8 @@ pub fn plan(synchronous: bool) -> Plan {
         clusters: Vec::new(),
         region_links: Vec::new(),
         names: Vec::new(),
+        buckets: Vec::new(),
+        backups: Vec::new(),
         prepare: Default::default(),
         settings,
         claims: Vec::new(),

@@ -122,6 +122,8 @@ pub fn plan(nodes: &[&str]) -> Plan {
         regions: vec![Region { name: "local".to_owned(), hosts }],
         links: vec![],
         endpoints: Endpoints::write_and_read(Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, None),
+        buckets: Vec::new(),
+        backups: Vec::new(),
         clusters: Vec::new(),
         region_links: Vec::new(),
         names: vec![],

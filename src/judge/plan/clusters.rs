@@ -214,6 +214,7 @@ impl Plan {
                 .filter_map(|f| f.slot.as_deref())
                 .collect(),
             fronts: Vec::new(),
+            archive: self.archive_at(host),
             settings: Cow::Borrowed(cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster))),
             clocks_are_prepared: self.topology.prepare.clocks,
         }

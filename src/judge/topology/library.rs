@@ -15,9 +15,11 @@ use crate::{
 
 /// The built-in topologies, so that a user's own crate has them too: name and text.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("archive-as-written", include_str!("../../../topologies/archive-as-written.yaml")),
     ("async-manual", include_str!("../../../topologies/async-manual.yaml")),
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("single-region", include_str!("../../../topologies/single-region.yaml")),
+    ("single-region-archive", include_str!("../../../topologies/single-region-archive.yaml")),
     ("single-region-fast", include_str!("../../../topologies/single-region-fast.yaml")),
     ("single-region-sync", include_str!("../../../topologies/single-region-sync.yaml")),
     ("stretched", include_str!("../../../topologies/stretched.yaml")),
@@ -28,6 +30,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("two-nodes", include_str!("../../../topologies/two-nodes.yaml")),
     ("two-region", include_str!("../../../topologies/two-region.yaml")),
     ("two-region-as-written", include_str!("../../../topologies/two-region-as-written.yaml")),
+    ("two-region-hybrid", include_str!("../../../topologies/two-region-hybrid.yaml")),
 ];
 
 /// Loads a topology by its name (from `NAME.yaml` in the folders, the first that has it, else a built-in one) or

@@ -15,6 +15,7 @@ mod parse;
 mod placed;
 pub use crate::services::postgresql;
 mod schema;
+mod storage;
 mod validate;
 mod warnings;
 
@@ -37,6 +38,7 @@ pub use names::{Answer, GlobalName};
 pub use parse::parse;
 pub use placed::PlacedService;
 pub use schema::schema;
+pub use storage::{Backups, Bucket, OtherServer};
 
 /// What a topology file says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +65,12 @@ pub struct Topology {
     /// Global names, which clients resolve to the address of a host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<GlobalName>,
+    /// Buckets of S3 servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<Bucket>,
+    /// Where clusters archive their WAL and keep their backups. Left out: nowhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<Backups>,
     #[serde(default)]
     pub settings: Settings,
     /// What services are started with so that a scenario can break it later.

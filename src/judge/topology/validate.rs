@@ -6,6 +6,7 @@ mod endpoints;
 mod links;
 mod names;
 mod services;
+mod storage;
 
 use std::collections::BTreeSet;
 
@@ -66,6 +67,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     endpoints::check(topology, &mut problems);
     services::ports_taken_twice(topology, &mut problems);
     names::check(topology, &mut problems);
+    storage::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
     if let Some(claims) = claims {

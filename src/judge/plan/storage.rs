@@ -1,0 +1,77 @@
+//! Where the WAL of a plan's clusters is archived, and which images its services run in.
+
+use super::Plan;
+use crate::{
+    services::{
+        Recipe, ServiceKind,
+        archive::{Archive, BucketAt},
+        service,
+    },
+    topology::{Backups, Host},
+};
+
+impl Plan {
+    /// The archive of the cluster of this name, if it has one.
+    pub fn archive_of(&self, cluster: &str) -> Option<Archive<'_>> {
+        self.archive(self.topology.backups_of(cluster)?)
+    }
+
+    /// The clusters whose WAL is archived, each with its archive.
+    pub fn archives(&self) -> impl Iterator<Item = (&str, Archive<'_>)> {
+        self.clusters.iter().filter_map(|cluster| Some((cluster.name.as_str(), self.archive_of(&cluster.name)?)))
+    }
+
+    /// The cluster whose backups are restored on a host.
+    pub fn restored_on(&self, host: &str) -> Option<&str> {
+        let on = |(_, archive): &(&str, Archive<'_>)| archive.restored_on == Some(host);
+        self.archives().find(on).map(|(cluster, _)| cluster)
+    }
+
+    /// The archive that the services of a host know: that of its own cluster, or the one that is restored there.
+    pub(super) fn archive_at(&self, host: &str) -> Option<Archive<'_>> {
+        let own = self.cluster_of(host).map(|cluster| cluster.name.as_str());
+        self.archive_of(own.or_else(|| self.restored_on(host))?)
+    }
+
+    fn archive<'a>(&'a self, backups: &'a Backups) -> Option<Archive<'a>> {
+        let bucket = self.topology.bucket(&backups.bucket)?;
+        Some(Archive {
+            tool: backups.tool,
+            bucket: BucketAt {
+                name: &bucket.name,
+                host: &bucket.host,
+                port: bucket.port,
+                region: &bucket.region,
+                style: bucket.style,
+            },
+            stanza: &backups.stanza,
+            is_asynchronous: backups.archive_async,
+            is_read: backups.restore_command,
+            restored_on: backups.restore_on.as_deref(),
+        })
+    }
+
+    /// What a service of a host runs in.
+    pub fn image_of(&self, host: &str, kind: ServiceKind) -> &'static Recipe {
+        let row = service(kind);
+        let with_backups = row.node().and_then(|node| node.with_backups).filter(|_| self.archive_at(host).is_some());
+        with_backups.unwrap_or(&row.image)
+    }
+
+    /// The images that the plan's services run in, some of them several times.
+    pub fn images(&self) -> impl Iterator<Item = &'static Recipe> {
+        self.services.iter().map(|planned| self.image_of(&planned.host, planned.kind))
+    }
+
+    /// The hosts whose servers speak TLS, each with every name that clients call it by.
+    pub fn speak_tls(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        let keeps = |host: &&Host| host.kinds().any(|kind| service(kind).keeps_buckets());
+        self.topology.hosts().filter(keeps).map(names)
+    }
+}
+
+/// The host's name, and every other name of it.
+fn names(host: &Host) -> (&str, Vec<&str>) {
+    let aliases = host.aliases.iter().map(String::as_str);
+    (&host.name, std::iter::once(host.name.as_str()).chain(aliases).collect())
+}

@@ -1,0 +1,101 @@
+//! What mistakes in buckets and backups get: a message and the place.
+
+use pgquake_judge::{plan::Plan, topology::parse};
+
+/// A sound topology, which each case breaks.
+const SOUND: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: main
+    hosts:
+      - { name: node1, services: [etcd, patroni] }
+      - { name: store, aliases: [s3.main], services: [minio] }
+      - { name: other, services: [minio] }
+      - { name: spare, services: [restore] }
+endpoints:
+  write: { host: node1, port: 5432 }
+buckets:
+  - { name: wal-of-main, host: store, versioned: true, replicates_to: copy-of-main }
+  - { name: copy-of-main, host: other, versioned: true }
+backups:
+  - { tool: pgbackrest, bucket: wal-of-main, stanza: main, archive_async: true, restore_on: spare }
+";
+
+/// Breaks it, and holds the one mistake to its message, a part of its help (empty: there must be none), and its place: where
+/// `by` has a `^`, which does not stand in the file.
+fn check(replace: &str, by: &str, message: &str, help: &str) {
+    assert!(SOUND.contains(replace), "the sound topology has no {replace:?}");
+    let marked = SOUND.replacen(replace, by, 1);
+    let (before, _) = marked.split_once('^').expect("a place");
+    let at = (before.lines().count(), before.lines().last().map_or(0, str::len) + 1);
+    let error = parse("broken.yaml", &marked.replacen('^', "", 1)).expect_err(by);
+    let [mistake] = error.mistakes() else { panic!("{by:?}: not one mistake: {error}") };
+    assert_eq!((mistake.message.as_str(), (mistake.line, mistake.column)), (message, at), "{by:?}");
+    let told = mistake.help.as_deref().unwrap_or_default();
+    assert!(told.contains(help) && told.is_empty() == help.is_empty(), "{by:?}: help: {told}");
+}
+
+#[test]
+fn the_unbroken_topology_is_sound_and_its_nodes_know_their_archive() {
+    let topology = parse("broken.yaml", SOUND).unwrap_or_else(|error| panic!("{error}"));
+    let plan = Plan::new(topology);
+    let archive = plan.archive_of("main").expect("an archive");
+    assert_eq!((archive.bucket.name, archive.bucket.host, archive.bucket.port), ("wal-of-main", "store", 9000));
+    assert_eq!(plan.site("node1").archive, Some(archive));
+    assert_eq!(plan.site("spare").archive, Some(archive));
+    assert_eq!(plan.site("store").archive, None);
+    assert_eq!(plan.speak_tls().next(), Some(("store", vec!["store", "s3.main"])));
+    let images: Vec<_> = plan.images().map(|image| image.name).collect();
+    assert_eq!(images, ["etcd", "patroni-backups", "minio", "minio", "patroni-backups"]);
+}
+
+#[test]
+fn without_backups_nodes_are_built_on_nothing_more() {
+    let text = SOUND.replace("bucket: wal-of-main, stanza: main, archive_async: true, restore_on: spare", "");
+    let without =
+        text.replace("backups:\n  - { tool: pgbackrest,  }\n", "").replace("services: [restore]", "services: [etcd]");
+    let plan = Plan::new(parse("broken.yaml", &without).unwrap_or_else(|error| panic!("{error}")));
+    assert!(plan.images().all(|image| image.name != "patroni-backups"));
+    assert!(plan.archive_of("main").is_none() && plan.site("node1").archive.is_none());
+}
+
+#[test]
+fn buckets_that_can_not_be() {
+    check("name: wal-of-main, host", "name: ^Wal, host", "`Wal` can't be the name of a bucket", "lower-case");
+    check("host: store,", "host: ^stor,", "no host is called `stor`", "did you mean `store`?");
+    check("host: store,", "host: ^node1,", "the host `node1` serves no buckets", "add `minio`");
+    check("name: copy-of-main", "name: ^wal-of-main", "two buckets are called `wal-of-main`", "");
+}
+
+#[test]
+fn copies_that_can_not_be() {
+    let message = "no bucket is called `copy`";
+    check("replicates_to: copy-of-main", "replicates_to: ^copy", message, "did you mean `copy-of-main`?");
+    let message = "`wal-of-main` is on the same server as its copy";
+    check("replicates_to: copy-of-main", "replicates_to: ^wal-of-main", message, "another server");
+    let message = "`wal-of-main` and `copy-of-main` do not both keep versions";
+    let by = "replicates_to: ^copy-of-main }\n  - { name: copy-of-main, host: other }\n";
+    check(
+        "replicates_to: copy-of-main }\n  - { name: copy-of-main, host: other, versioned: true }\n",
+        by,
+        message,
+        "versioned",
+    );
+}
+
+#[test]
+fn backups_that_can_not_be() {
+    check("bucket: wal-of-main", "bucket: ^wal", "no bucket is called `wal`", "did you mean `wal-of-main`?");
+    check("tool: pgbackrest", "tool: ^pgbackres", "unknown variant `pgbackres`", "did you mean `pgbackrest`?");
+    let message = "`s3cmd` sends one file at a time";
+    check(
+        "tool: pgbackrest, bucket: wal-of-main, stanza: main, archive_async: true",
+        "tool: s3cmd, bucket: wal-of-main, archive_async: ^true",
+        message,
+        "`pgbackrest` can",
+    );
+    check("restore_on: spare", "restore_on: ^store", "no backup is restored on the host `store`", "service `restore`");
+    check("{ tool: pgbackrest", "{ of: ^east, tool: pgbackrest", "no cluster is called `east`", "did you mean");
+}
