@@ -25,6 +25,11 @@ pub enum ComposeError {
     /// A service names an image that nothing builds.
     #[error("no image is called {0}")]
     NoImage(String),
+    /// The servers of buckets have certificates that a run makes.
+    #[error(
+        "no Compose file is made of a topology with buckets: the certificates of their servers belong to a run; `pgquake up {0}` starts it"
+    )]
+    Buckets(String),
 }
 
 /// The first port of 127.0.0.1 for endpoints, so that they are easy to remember: write 15432, read 15433.
@@ -132,6 +137,9 @@ struct Published {
 /// # Errors
 /// The renderers' results can't be written as YAML.
 pub fn compose(plan: &Plan) -> Result<String, ComposeError> {
+    if !plan.topology.buckets.is_empty() {
+        return Err(ComposeError::Buckets(plan.topology.name.clone()));
+    }
     let published = published_ports(plan);
     let mut file = ComposeFile {
         name: format!("pgquake-{}", plan.topology.name),
@@ -212,7 +220,7 @@ fn service(
         configs: mounts,
         healthcheck: healthcheck(planned.kind),
         depends_on: waits_for(plan, planned),
-        ..image(row.image.name)?
+        ..image(plan.image_of(&planned.host, planned.kind).name)?
     })
 }
 
@@ -267,6 +275,7 @@ fn placeholders() -> Credentials {
         replication_password: "@REPLICATION".to_owned(),
         client_password: "@CLIENT".to_owned(),
         names_api_key: "@POWERDNS".to_owned(),
+        ..Credentials::default()
     }
 }
 

@@ -96,8 +96,6 @@ pub mod cli;
 #[doc(hidden)]
 pub mod compose;
 #[doc(hidden)]
-pub mod credentials;
-#[doc(hidden)]
 pub mod dcs;
 #[doc(hidden)]
 pub mod engine;
@@ -106,11 +104,17 @@ pub mod faults;
 #[doc(hidden)]
 pub mod history;
 #[doc(hidden)]
+pub mod http;
+#[doc(hidden)]
 pub mod links;
 #[doc(hidden)]
 pub mod names;
 #[doc(hidden)]
 pub mod observers;
+#[doc(hidden)]
+pub mod s3;
+#[doc(hidden)]
+pub mod secrets;
 #[doc(hidden)]
 pub mod signatures;
 #[doc(hidden)]
@@ -120,8 +124,8 @@ pub mod workload;
 
 #[doc(hidden)]
 pub use pgquake_judge::{
-    certificate, checks, claims, compare, plan, predict, quantity, report, services, statistics, suggestion, topology,
-    verdict,
+    certificate, checks, claims, compare, credentials, plan, predict, quantity, report, services, statistics, suggestion,
+    topology, verdict,
 };
 
 pub use checks::Outcome;

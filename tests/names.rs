@@ -194,7 +194,7 @@ async fn leads_to(system: &System, name: &str, host: &str) {
 
 async fn a_wrong_key_is_told(system: &System) {
     let address = system.access().address("ns", API_PORT).unwrap();
-    let stranger = PowerDns::new("ns", address, "not the key", reqwest::Client::builder().no_proxy().build().unwrap());
+    let stranger = PowerDns::new("ns", address, "not the key", pgquake::http::client().build().unwrap());
     let error = stranger.answers().await.unwrap_err().to_string();
     assert_eq!(error, "failed to list the zones in the PowerDNS of ns: it answered 401: Unauthorized");
 }

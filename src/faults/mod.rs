@@ -23,6 +23,7 @@ mod parameter;
 mod place;
 mod process;
 mod starvation;
+mod storage;
 mod target;
 
 pub use documentation::markdown;
@@ -37,6 +38,7 @@ pub use target::{CLIENTS, Roles, Target};
 
 /// Every fault, by name.
 pub const ALL: &[FaultKind] = &[
+    storage::certificate_expired::KIND,
     clock::clock_jump::KIND,
     clock::clock_offset::KIND,
     clock::clock_rate::KIND,

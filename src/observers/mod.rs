@@ -6,6 +6,7 @@
 //!
 //! Architecture invariant: no observer uses another one, and none knows of faults or of the load.
 
+mod archive;
 mod dcs_leader;
 mod docker_events;
 mod haproxy;
@@ -29,6 +30,7 @@ use crate::{
     dcs,
     engine::{Engine, labels::RunLabels},
     history::{Occurrence, Recorder},
+    http,
     plan::{Plan, PlannedDcs},
     services::service,
     system::Access,
@@ -45,6 +47,7 @@ pub struct Observer {
 
 /// Every observer, by name.
 pub const ALL: &[Observer] = &[
+    archive::OBSERVER,
     dcs_leader::OBSERVER,
     docker_events::OBSERVER,
     haproxy::OBSERVER,
@@ -205,7 +208,7 @@ fn every(period: Duration) -> Interval {
 
 /// An HTTP client for published ports: never through a proxy of the environment.
 fn http_client(observer: &'static str, timeout: Duration) -> Result<reqwest::Client, ObserverError> {
-    let built = reqwest::Client::builder().no_proxy().timeout(timeout).build();
+    let built = http::client().timeout(timeout).build();
     built.map_err(|error| ObserverError::NoClient { observer, reason: error.to_string() })
 }
 

@@ -3,26 +3,30 @@
 use super::System;
 use crate::{
     engine::{EngineError, ShellOutput},
-    services::postgresql::START_FILE,
+    services::{ServiceKind, postgresql::START_FILE},
 };
 
 /// How long a command may take; one that hangs is ended.
 const COMMAND_WITHIN_S: u32 = 120;
 
+/// The home of the owner, where tools look for their configuration.
+const HOME: &str = "/var/lib/postgresql";
+
 /// What starts PostgreSQL on a node again: its service's main process takes a hang-up for that.
 const START: &str = "pkill -HUP --full /usr/local/bin/entrypoint.sh";
 
 impl System {
-    /// Runs a command on a node as the user `postgres`, and returns what it printed and how it ended.
+    /// Runs a command on a node, or on a machine that restores, as the user `postgres`, and returns what it printed and how it ended.
     pub async fn as_postgres(&self, node: &str, command: &str) -> Result<ShellOutput, EngineError> {
-        let service = self.postgresql_of(node).ok_or_else(|| EngineError::Command {
+        let restoring = || self.service(node, ServiceKind::Restore);
+        let service = self.postgresql_of(node).or_else(restoring).ok_or_else(|| EngineError::Command {
             host: node.to_owned(),
             command: command.to_owned(),
             status: -1,
             output: "no PostgreSQL runs there".to_owned(),
         })?;
         let quoted = command.replace('\'', r"'\''");
-        let script = format!("runuser -u postgres -- timeout {COMMAND_WITHIN_S} sh -c '{quoted}' 2>&1");
+        let script = format!("HOME={HOME} runuser -u postgres -- timeout {COMMAND_WITHIN_S} sh -c '{quoted}' 2>&1");
         self.engine().run_in_service(service, &script).await
     }
 

@@ -17,6 +17,7 @@ pub mod session;
 mod shaping;
 mod sql;
 mod start;
+mod storage;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,6 +39,9 @@ pub use sql::{NODE, NODE_TIMELINE, STREAMING_RECEIVER};
 pub use start::SystemError;
 #[doc(hidden)]
 pub use start::{ImageTags, Startup};
+pub use storage::StorageError;
+#[doc(hidden)]
+pub use storage::bucket_client;
 
 use crate::{
     engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, Shell, labels::RunLabels, leftovers::Sweep},

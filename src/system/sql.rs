@@ -99,7 +99,7 @@ impl System {
     }
 
     /// The first column of a query's rows, on a session of its own.
-    pub(super) async fn query(&self, host: &str, port: u16, sql: &str) -> Result<Vec<String>, String> {
+    pub async fn query(&self, host: &str, port: u16, sql: &str) -> Result<Vec<String>, String> {
         let address = self.access().address(host, port).ok_or_else(|| format!("{host}:{port} is not published"))?;
         self.query_at(address, sql).await
     }

@@ -8,14 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{join_all, try_join_all, try_join3};
+use futures::future::{join_all, try_join_all, try_join4};
 
-use super::{Access, DiskError, Entry, Inner, NamingError, RunningCluster, Services, ShapingError, System};
+use super::{
+    Access, DiskError, Entry, Inner, NamingError, RunningCluster, Services, ShapingError, StorageError, System,
+    storage::other_servers_answer,
+};
 use crate::{
-    credentials,
     credentials::Credentials,
     engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
     plan::{Plan, PlannedService},
+    secrets::{self, SecretsError},
     services::{self, Rendered, Starts},
     topology::{Follows, Host, Instance, ServiceKind, WRITE, Written},
     waiting::{NotReady, wait_until},
@@ -42,6 +45,12 @@ pub enum SystemError {
     /// Global names could not be made.
     #[error("failed to make global names: {0}")]
     Naming(#[from] NamingError),
+    /// The run's keys and certificates could not be made, or found.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// Buckets, or an archive in one, could not be made.
+    #[error("failed to prepare object storage: {0}")]
+    Storage(#[from] StorageError),
 }
 
 /// How long one attempt to write into the DCS may take. Without a quorum it would hang.
@@ -82,7 +91,8 @@ impl System {
 
     /// Hosts first: a service that begins must find every peer's address, and its own host's links shaped.
     async fn start_containers(startup: Startup<'_>, begun_at: Instant) -> Result<Self, SystemError> {
-        let credentials = credentials::generate();
+        let credentials = secrets::generate(&startup.plan)?;
+        other_servers_answer(&startup.plan, &Access::new(credentials.clone())).await?;
         let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
         let disk_program = disk_program(&startup).await?;
         let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, disk_program };
@@ -95,7 +105,7 @@ impl System {
             access,
             pods: pods.into_iter().map(|pod| (pod.host.clone(), pod)).collect(),
             logs: logs.clone(),
-            http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
+            http: crate::http::client().build().unwrap_or_default(),
             led_last: Mutex::default(),
             begun: begun_at,
             reached: Mutex::default(),
@@ -106,7 +116,9 @@ impl System {
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
         let clusters = begun.clusters().map(|cluster| begun.bring_up(&starter, cluster));
         let names = async { Ok(begun.make_names().await?) };
-        let (on_hosts, in_clusters, ()) = try_join3(try_join_all(hosts), try_join_all(clusters), names).await?;
+        let buckets = async { Ok(begun.make_buckets().await?) };
+        let (on_hosts, in_clusters, (), ()) =
+            try_join4(try_join_all(hosts), try_join_all(clusters), names, buckets).await?;
         let services = on_hosts.into_iter().chain(in_clusters).flatten().collect();
         Ok(Self { services: Arc::new(services), ..begun })
     }
@@ -199,13 +211,13 @@ impl System {
         Ok(written.map_err(|missed| self.with_logs(missed, &[dcs.kind]))?)
     }
 
-    async fn wait_ready(&self, begun: Instant) -> Result<(), NotReady> {
+    async fn wait_ready(&self, begun: Instant) -> Result<(), SystemError> {
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s).saturating_sub(begun.elapsed());
         let writable = async {
             let waited = wait_until("a writable endpoint", deadline, || self.one_write_transaction()).await;
             waited.map_err(|missed| self.with_logs(missed, &self.serving()))?;
             self.note_reached("clients write");
-            Ok(())
+            Ok::<_, SystemError>(())
         };
         let streaming = try_join_all(self.clusters().map(|cluster| async move {
             let standbys = cluster.plan().nodes.len().saturating_sub(1);
@@ -218,9 +230,14 @@ impl System {
             let waited = wait_until(&format!("{standbys} streaming standbys{of}"), deadline, look).await;
             waited.map_err(|missed| self.with_logs(missed, &self.plan().node_kinds()))?;
             self.note_reached(format!("the standbys of {} stream", cluster.plan().name));
-            Ok(())
+            Ok::<_, SystemError>(())
         }));
-        try_join3(writable, streaming, self.names_follow_health(deadline)).await?;
+        let names = async { Ok(self.names_follow_health(deadline).await?) };
+        let archiving = async {
+            self.replicate_buckets().await?;
+            Ok(self.start_archiving(deadline).await?)
+        };
+        try_join4(writable, streaming, names, archiving).await?;
         // Whether what follows another cluster really does. What a document writes where Patroni does not read it may not:
         // that is for a scenario to find out.
         let is_meant_to = |cluster: RunningCluster<'_>| {
@@ -329,7 +346,7 @@ impl Starter<'_> {
 
     async fn service(&self, pod: &Pod, planned: &PlannedService) -> Result<Started, SystemError> {
         let (row, which) = (services::service(planned.kind), planned.instance());
-        let image = self.image(row.image.name)?;
+        let image = self.image(self.startup.plan.image_of(&pod.host, planned.kind).name)?;
         let Rendered { command, files } = (row.render)(&self.startup.plan.site_of(planned), self.credentials);
         let image = image.split_once(':').unwrap_or((image, "latest"));
         let disk = row.storage.zip(self.disk_program.as_ref()).map(|(storage, program)| Disk {

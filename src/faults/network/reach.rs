@@ -52,6 +52,8 @@ pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(
         Role::Node(_) => (is_aimed_at(host) && is_cut(host)) || !has_dcs(host),
         Role::Balancer(_) => from_clients(host) || (is_aimed_at(host) && is_cut(host)),
         Role::Names => from_clients(host),
+        // Nodes archive there, as peers that are cut off from it.
+        Role::Buckets => from_clients(host) || cuts.iter().any(|cut| cut.from == host || cut.to == host),
         Role::None => false,
     };
     let hit = plan.services.iter().filter(|service| hit(&service.host, service.kind));

@@ -1,0 +1,70 @@
+//! `certificate_expired`: nobody has renewed the certificate of an S3 server.
+
+use async_trait::async_trait;
+
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place};
+use crate::{
+    plan::Plan,
+    s3::S3Error,
+    system::{StorageError, System},
+    topology::{Instance, ServiceKind},
+};
+
+pub(in crate::faults) const KIND: FaultKind = FaultKind {
+    name: "certificate_expired",
+    effect: "the S3 server shows a certificate that is no longer good to everybody who connects from then on; connections \
+             that are open stay open",
+    confirmed_by: "a new connection ends with an expired certificate; healed when one is answered",
+    limits: "the host must serve a bucket",
+    parameters: &[],
+    lasts: Lasts::UntilHealed,
+    hosts: Hosts::Each,
+    reaches_clients: false,
+    aim,
+};
+
+struct CertificateExpired {
+    host: String,
+}
+
+fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    let host = aim.one_host(KIND.name)?;
+    if !plan.topology.buckets.iter().any(|bucket| bucket.host == host) {
+        return Err(aim.refuse(KIND.name, format!("{host} serves no bucket")));
+    }
+    Ok(Box::new(CertificateExpired { host: host.to_owned() }))
+}
+
+#[async_trait]
+impl Fault for CertificateExpired {
+    fn services(&self) -> Vec<(String, Instance)> {
+        vec![(self.host.clone(), ServiceKind::Minio.into())]
+    }
+
+    fn stands_on(&self) -> Vec<Place> {
+        vec![Place::Service(self.host.clone(), ServiceKind::Minio.into())]
+    }
+
+    async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
+        Ok(system.expire_certificate(&self.host).await?)
+    }
+
+    async fn bites(&self, system: &System) -> Result<String, String> {
+        match system.s3_answers(&self.host).await {
+            Err(StorageError::S3(S3Error::Certificate { reason, .. })) => {
+                Ok(format!("a new connection to {} ends: {reason}", self.host))
+            }
+            Err(other) => Err(other.to_string()),
+            Ok(()) => Err(format!("{} answers a new connection", self.host)),
+        }
+    }
+
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        Ok(system.renew_certificate(&self.host).await?)
+    }
+
+    async fn gone(&self, system: &System) -> Result<String, String> {
+        system.s3_answers(&self.host).await.map_err(|error| error.to_string())?;
+        Ok(format!("{} answers a new connection", self.host))
+    }
+}

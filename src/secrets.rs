@@ -1,0 +1,224 @@
+//! Passwords and keys of a run, made by chance.
+
+use rand::{Rng, distr::Alphanumeric};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+use crate::{
+    credentials::{BucketAccess, Certificate, Credentials},
+    plan::Plan,
+    topology::{Bucket, OtherServer},
+};
+
+const PASSWORD_LENGTH: usize = 24;
+
+/// The name of the run's own authority.
+const AUTHORITY: &str = "pgquake, for one run";
+
+/// The keys of a run could not be made, or found.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// A certificate could not be made.
+    #[error("failed to make a certificate for {whom}: {source}")]
+    Certificate {
+        /// Its host, or the authority.
+        whom: String,
+        /// What was wrong.
+        source: rcgen::Error,
+    },
+    /// The environment has no key to a bucket of another server.
+    #[error(
+        "failed to find the key to the bucket {bucket}: the environment has no variable {variable}; set it to what the server at {host} knows"
+    )]
+    NoKey {
+        /// The bucket.
+        bucket: String,
+        /// Its server.
+        host: String,
+        /// What was looked for.
+        variable: String,
+    },
+    /// The certificate of an authority can't be read.
+    #[error("failed to read {path}, the authority of the server of the bucket {bucket}: {source}")]
+    Authority {
+        /// The bucket.
+        bucket: String,
+        /// The file that the topology names.
+        path: String,
+        /// What was wrong.
+        source: std::io::Error,
+    },
+}
+
+/// New random passwords and keys, a certificate for each server that speaks TLS, and the keys to other servers' buckets as
+/// the environment has them.
+///
+/// # Errors
+/// A host has a name that no certificate can have, or what opens a bucket of another server is not there.
+pub fn generate(plan: &Plan) -> Result<Credentials, SecretsError> {
+    let mut credentials = Credentials {
+        superuser_password: password(),
+        replication_password: password(),
+        client_password: password(),
+        names_api_key: password(),
+        bucket_key_id: password(),
+        bucket_secret: password(),
+        ..Credentials::default()
+    };
+    for bucket in &plan.topology.buckets {
+        if let Some(server) = &bucket.server {
+            credentials.other_buckets.insert(bucket.name.clone(), access(bucket, server)?);
+        }
+    }
+    if plan.speak_tls().next().is_some() {
+        let authority = Authority::new()?;
+        for (host, names) in plan.speak_tls() {
+            credentials.certificates.insert(host.to_owned(), authority.certify(&names, Valid::Always)?);
+        }
+        credentials.authority = authority.own;
+    }
+    Ok(credentials)
+}
+
+/// What opens a bucket of another server.
+fn access(bucket: &Bucket, server: &OtherServer) -> Result<BucketAccess, SecretsError> {
+    let variable = |end: &str| {
+        let variable = format!("{}_{end}", server.keys);
+        std::env::var(&variable).map_err(|_| SecretsError::NoKey {
+            bucket: bucket.name.clone(),
+            host: bucket.host.clone(),
+            variable,
+        })
+    };
+    let authority = std::fs::read_to_string(&server.authority).map_err(|source| SecretsError::Authority {
+        bucket: bucket.name.clone(),
+        path: server.authority.clone(),
+        source,
+    })?;
+    Ok(BucketAccess { key_id: variable("KEY_ID")?, secret: variable("SECRET")?, authority })
+}
+
+fn password() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect()
+}
+
+/// A certificate for a host with these names that is no longer good: it was for a day, long ago.
+///
+/// # Errors
+/// The authority's key can't be read.
+pub fn expired(authority: &Certificate, names: &[&str]) -> Result<Certificate, SecretsError> {
+    Authority::known(authority)?.certify(names, Valid::LongAgo)
+}
+
+/// When a certificate is good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Valid {
+    Always,
+    LongAgo,
+}
+
+/// Who certifies the servers of a run.
+struct Authority {
+    own: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Result<Self, SecretsError> {
+        let key = KeyPair::generate().map_err(of_authority)?;
+        let parameters = authority_parameters()?;
+        let certificate = parameters.self_signed(&key).map_err(of_authority)?;
+        let own = Certificate { certificate: certificate.pem(), key: key.serialize_pem() };
+        Ok(Self { own, issuer: Issuer::new(parameters, key) })
+    }
+
+    /// The one that made this certificate of its own.
+    fn known(own: &Certificate) -> Result<Self, SecretsError> {
+        let key = KeyPair::from_pem(&own.key).map_err(of_authority)?;
+        Ok(Self { own: own.clone(), issuer: Issuer::new(authority_parameters()?, key) })
+    }
+
+    /// A certificate for a server with these names.
+    fn certify(&self, names: &[&str], valid: Valid) -> Result<Certificate, SecretsError> {
+        let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
+        let key = KeyPair::generate().map_err(failed)?;
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = CertificateParams::new(names.clone()).map_err(failed)?;
+        if let Some(name) = names.first() {
+            parameters.distinguished_name.push(DnType::CommonName, name.as_str());
+        }
+        // Python refuses a certificate without it.
+        parameters.use_authority_key_identifier_extension = true;
+        if valid == Valid::LongAgo {
+            parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            parameters.not_after = rcgen::date_time_ymd(2020, 1, 2);
+        }
+        let certificate = parameters.signed_by(&key, &self.issuer).map_err(failed)?;
+        Ok(Certificate { certificate: certificate.pem(), key: key.serialize_pem() })
+    }
+}
+
+/// What the authority says of itself: the same each time, so that it is known again by its key.
+fn authority_parameters() -> Result<CertificateParams, SecretsError> {
+    let mut parameters = CertificateParams::new(Vec::new()).map_err(of_authority)?;
+    parameters.distinguished_name.push(DnType::CommonName, AUTHORITY);
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    Ok(parameters)
+}
+
+fn of_authority(source: rcgen::Error) -> SecretsError {
+    SecretsError::Certificate { whom: "the authority".to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::load;
+
+    fn plan(change: impl Fn(&mut crate::topology::Topology)) -> Plan {
+        let mut topology = load("single-region-archive", &[]).unwrap();
+        change(&mut topology);
+        Plan::new(topology)
+    }
+
+    #[test]
+    fn passwords_differ_and_do_not_print() {
+        let credentials = generate(&plan(|_| {})).unwrap();
+        assert_ne!(credentials.superuser_password, credentials.client_password);
+        assert_ne!(credentials, generate(&plan(|_| {})).unwrap());
+        assert!(!format!("{credentials:?}").contains(&credentials.client_password));
+    }
+
+    #[test]
+    fn each_server_has_a_certificate_and_every_line_of_a_key_is_a_secret() {
+        let credentials = generate(&plan(|_| {})).unwrap();
+        assert_eq!(credentials.certificates.keys().collect::<Vec<_>>(), ["storage"]);
+        assert!(credentials.authority.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
+        let secrets = credentials.secrets();
+        for known in credentials.certificates.values().chain([&credentials.authority]) {
+            let line = known.key.lines().nth(1).unwrap();
+            assert!(secrets.iter().any(|secret| secret == line), "a line of a key is no secret");
+            assert!(!secrets.iter().any(|secret| known.certificate.contains(secret.as_str())));
+        }
+        let expired = expired(&credentials.authority, &["storage"]).unwrap();
+        assert_ne!(expired.certificate, credentials.certificates["storage"].certificate);
+    }
+
+    #[test]
+    fn what_opens_a_bucket_of_another_server_must_be_there() {
+        let elsewhere = |authority: &str| {
+            let server = OtherServer { authority: authority.to_owned(), keys: "PGQUAKE_TEST_NOBODY".to_owned() };
+            plan(|topology| {
+                let bucket = &mut topology.buckets[0];
+                (bucket.host, bucket.server) = ("s3.example.org".to_owned(), Some(server.clone()));
+            })
+        };
+        let told = |plan: &Plan| generate(plan).err().map(|error| error.to_string()).unwrap_or_default();
+        let missing = told(&elsewhere("no-such-file.pem"));
+        assert!(missing.contains("no-such-file.pem") && missing.contains("bucket pgquake-backups"), "{missing}");
+        let folder = tempfile::tempdir().unwrap();
+        let authority = folder.path().join("ca.pem");
+        std::fs::write(&authority, "PEM").unwrap();
+        let missing = told(&elsewhere(&authority.display().to_string()));
+        assert!(missing.contains("PGQUAKE_TEST_NOBODY_KEY_ID") && missing.contains("s3.example.org"), "{missing}");
+    }
+}

@@ -1,0 +1,156 @@
+//! Object storage on a real system: buckets, an archive, a backup that is restored, and that no key of a run is left behind.
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use pgquake::{
+    drill::{BackupOrder, Drill, DrillContext, RestorePoint, RunbookOrder},
+    engine::{
+        Engine,
+        leftovers::{Ownership, Sweep},
+    },
+    faults::{Injector, Order, Target},
+    history::{Occurrence, Recorder, event::RestoreOutcome, read_history},
+    s3::{At, S3, S3Error, Server},
+    services::minio::S3_PORT,
+    system::{Access, System, bucket_client},
+    topology::OtherServer,
+    waiting::wait_until,
+};
+
+const RUN: &str = "test-storage";
+const BUCKET: &str = "pgquake-backups";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_is_kept_and_restored() {
+    let engine = Engine::connect().await.unwrap();
+    let ownership = Ownership::of(RUN).unwrap();
+    let tried = tokio::spawn(drill_with_backups(engine.clone(), ownership.label())).await;
+    engine.sweep(Sweep::Run(RUN)).await.unwrap();
+    if let Err(failed) = tried {
+        std::panic::resume_unwind(failed.into_panic());
+    }
+}
+
+async fn drill_with_backups(engine: Engine, owner: String) {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
+    let context = DrillContext::new(engine, recorder.clone(), RUN, owner, folder.path());
+    let mut drill = Drill::new(context.into(), 1);
+    drill.choose_topology("single-region-archive").unwrap();
+    let system = drill.system().await.unwrap().clone();
+    for (what, after) in system.startup_steps() {
+        println!("{:6.1} s  {what}", after.as_secs_f64());
+    }
+
+    what_is_wrong_with_a_server_is_told_by_name(&system).await;
+    a_certificate_expires_and_is_renewed(&system, &recorder).await;
+    for order in [BackupOrder::Take("main".to_owned()), BackupOrder::Restore("main".to_owned(), RestorePoint::Latest)] {
+        drill.follow_runbook(&RunbookOrder::WithBackups(order)).await.unwrap();
+    }
+    drill.close().await;
+
+    let events = read_history(recorder.path()).unwrap();
+    let restored = events.iter().find_map(|event| match &event.what {
+        Occurrence::Restored(restored) => Some(restored),
+        _ => None,
+    });
+    let outcome = &restored.expect("a restore").outcome;
+    let RestoreOutcome::Open { took_ms, accepts_writes, found, .. } = outcome else { panic!("{outcome:?}") };
+    println!("restored within {took_ms} ms");
+    assert!(*accepts_writes && !found.is_empty());
+    assert!(events.iter().any(|event| matches!(event.what, Occurrence::ArchiveObject(_))), "nothing was archived");
+    no_key_is_left_behind(&system, folder.path());
+}
+
+fn server<'a>(system: &'a System, address: SocketAddr) -> Server<'a> {
+    let credentials = &system.access().credentials;
+    Server {
+        host: "storage",
+        at: At::Address(address),
+        region: "us-east-1",
+        key_id: &credentials.bucket_key_id,
+        secret: &credentials.bucket_secret,
+        authority: &credentials.authority.certificate,
+    }
+}
+
+async fn what_is_wrong_with_a_server_is_told_by_name(system: &System) {
+    let address = system.access().address("storage", S3_PORT).unwrap();
+    let known = server(system, address);
+    let ask = |server: Server<'_>| {
+        let client = S3::new(&server).unwrap();
+        async move { client.list(BUCKET, "archive/").await }
+    };
+    let listed = wait_until("an object in the archive", Duration::from_secs(10), || async {
+        ask(known.clone()).await.map_err(|error| error.to_string())?.pop().ok_or_else(|| "none".to_owned())
+    });
+    assert!(listed.await.unwrap().key.starts_with("archive/main/"));
+
+    let other_authority = pgquake::secrets::generate(system.plan()).unwrap().authority.certificate;
+    let error = ask(Server { authority: &other_authority, ..known.clone() }).await.unwrap_err();
+    assert!(matches!(error, S3Error::Certificate { .. }), "{error}");
+    let error = ask(Server { secret: "of another server", ..known.clone() }).await.unwrap_err();
+    assert!(matches!(error, S3Error::Keys { .. }), "{error}");
+    let error = ask(Server { key_id: "nobody", ..known.clone() }).await.unwrap_err();
+    assert!(matches!(error, S3Error::Keys { .. }), "{error}");
+    let error = S3::new(&known).unwrap().list("no-such-bucket", "").await.unwrap_err();
+    assert!(matches!(error, S3Error::NoBucket { .. }), "{error}");
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+    let error = ask(Server { at: At::Address(nobody), ..known.clone() }).await.unwrap_err();
+    assert!(matches!(error, S3Error::Unreachable { .. }), "{error}");
+    another_server_is_reached_by_its_name(system, address).await;
+    for secret in system.access().credentials.secrets() {
+        assert!(!format!("{error} {error:?}").contains(&secret));
+    }
+}
+
+/// A bucket of a server that is none of the topology's: here the system's own, under an address that its certificate does not
+/// name.
+async fn another_server_is_reached_by_its_name(system: &System, address: SocketAddr) {
+    let mut bucket = system.plan().topology.buckets[0].clone();
+    let server = OtherServer { authority: "ca.pem".to_owned(), keys: "ELSEWHERE".to_owned() };
+    (bucket.host, bucket.port, bucket.server) = (address.ip().to_string(), address.port(), Some(server));
+    let mut credentials = system.access().credentials.clone();
+    let access = credentials.of_bucket(&bucket.name);
+    credentials.other_buckets.insert(bucket.name.clone(), access);
+    let client = bucket_client(&Access::new(credentials), &bucket).unwrap();
+    let error = client.list(&bucket.name, "archive/").await.unwrap_err();
+    assert!(matches!(error, S3Error::Certificate { .. }), "{error}");
+}
+
+fn expiry(target: &Target) -> Order<'_> {
+    Order { fault: "certificate_expired", target, parameters: Default::default(), notes: Default::default() }
+}
+
+async fn a_certificate_expires_and_is_renewed(system: &System, recorder: &Recorder) {
+    let injector = Injector::new(system.clone(), recorder.for_scenario(2));
+    let [storage, node] = ["storage", "node1"].map(Target::parse);
+    injector.inject(expiry(&storage)).await.unwrap();
+    let error = system.s3_answers("storage").await.unwrap_err().to_string();
+    assert!(error.contains("expired"), "{error}");
+    injector.heal_all().await.unwrap();
+    system.s3_answers("storage").await.unwrap();
+    let refused = injector.inject(expiry(&node)).await.err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|reason| reason.contains("node1 serves no bucket")));
+}
+
+/// Neither history, plan nor log of a run shows a password, a key or a line of a certificate's key.
+fn no_key_is_left_behind(system: &System, folder: &Path) {
+    let secrets = system.access().credentials.secrets();
+    assert!(secrets.len() > 6, "there are keys of certificates, too");
+    let mut looked_at = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
+            let shown = secrets.iter().any(|secret| text.contains(secret.as_str()));
+            assert!(!shown, "{} shows a secret", entry.path().display());
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 8, "{looked_at} files are not all of a run");
+}
