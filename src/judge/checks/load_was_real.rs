@@ -262,7 +262,10 @@ impl Prober {
         });
         let starts: Vec<u64> = fresh().map(Tried::started_us).filter(|at_us| *at_us >= from_us).collect();
         let spans = close_spans(events);
-        let is_close = |from_us: u64| spans.is_empty() || spans.iter().any(|span| (span.0..span.1).contains(&from_us));
+        // Without a fault there is no outage to measure.
+        let is_close = |from_us: u64| {
+            fault_us.is_some() && (spans.is_empty() || spans.iter().any(|span| (span.0..span.1).contains(&from_us)))
+        };
         let edges = std::iter::once(from_us).chain(starts.iter().copied()).zip(starts.iter().copied());
         let (close, calm): (Vec<_>, Vec<_>) = edges.partition(|(from, _)| is_close(*from));
         let gaps = |pairs: Vec<(u64, u64)>| pairs.into_iter().map(|(from, to)| to.saturating_sub(from)).collect();

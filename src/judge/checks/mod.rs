@@ -3,6 +3,7 @@
 //! Architecture invariant: no clock, no network, no Docker, no randomness. A check that runs on a saved history
 //! gives the same findings.
 
+pub mod archive;
 pub mod cascade;
 pub mod commit_wait;
 pub mod course;
@@ -21,6 +22,7 @@ pub mod recovery_time;
 pub mod rejoin;
 pub mod replica_reads;
 pub mod replication_lag;
+pub mod restore;
 pub mod single_writer;
 pub mod slot;
 pub mod timelines;
@@ -73,6 +75,8 @@ pub const ALL: &[Check] = &[
     replication_lag::CHECK,
     replica_reads::CHECK,
     slot::CHECK,
+    archive::CHECK,
+    restore::CHECK,
     write_blocked::CHECK,
     cascade::CHECK,
     commit_wait::CHECK,

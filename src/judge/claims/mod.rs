@@ -119,6 +119,10 @@ pub enum Subject {
     StandbySlowed,
     /// A follower's slot was needed: nobody used it for a while, or another node of the cluster became primary.
     SlotNeeded,
+    /// A backup was taken, and restored afterwards.
+    BackupRestored,
+    /// A cluster was restored to a time, to before a change that nobody wanted.
+    RestoredToATime,
 }
 
 impl Subject {
@@ -141,6 +145,8 @@ impl Subject {
             Subject::MiddleLost => "the loss of a cluster between two others",
             Subject::NameMoved => "a global name that led clients to another cluster",
             Subject::StandbySlowed => "a synchronous standby that was slower than the others",
+            Subject::BackupRestored => "a restore of a backup that was taken meanwhile",
+            Subject::RestoredToATime => "a restore to a time",
             Subject::SlotNeeded => {
                 "a follower's slot that was unused for a while, or a new primary that had to have it"
             }

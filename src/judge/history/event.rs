@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::archive::{
+    ArchiveDue, ArchiveListed, ArchiveObject, BackupTaken, RestoreOutcome, RestoreTarget, Restored,
+};
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
 pub use super::lease::{Cell, Worst};
 pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
@@ -178,6 +181,15 @@ pub enum Occurrence {
         node: String,
         reason: String,
     },
+
+    // ---- archives and backups
+    /// A version of an object of an archive; recorded when it is seen for the first time.
+    ArchiveObject(ArchiveObject),
+    /// An archive was looked at; recorded on each change and at least once a second.
+    ArchiveListed(ArchiveListed),
+    ArchiveDue(ArchiveDue),
+    BackupTaken(BackupTaken),
+    Restored(Restored),
 
     // ---- observers
     /// The leader key changed, as one etcd member told it.

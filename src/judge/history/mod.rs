@@ -3,6 +3,7 @@
 //! The acting half of pgquake (faults, workload, observers) writes it, the judging half (checks, verdict,
 //! report) reads it; they meet nowhere else. That is why a saved run can be judged again, offline.
 
+mod archive;
 mod attempt;
 pub mod event;
 mod lease;

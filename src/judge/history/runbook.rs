@@ -26,6 +26,8 @@ pub enum RunbookStep {
     KeptDown,
     /// PostgreSQL on a node got another parameter.
     Reconfigured,
+    /// A change was made in the database that nobody wanted.
+    BadChange,
     /// The cluster is left as it is: what hit it is not healed, and its nodes are not waited for.
     GivenUp,
 }
@@ -43,6 +45,7 @@ impl RunbookStep {
             RunbookStep::FollowOrdered => "told to follow",
             RunbookStep::KeptDown => "kept from starting",
             RunbookStep::Reconfigured => "reconfigured",
+            RunbookStep::BadChange => "bad change",
             RunbookStep::GivenUp => "given up",
         }
     }

@@ -43,7 +43,9 @@ pub fn value(measure: &str, value: f64) -> String {
         Some("s") => seconds(value * 1e3),
         Some("bytes") => bytes(value),
         Some("percent") => format!("{} %", number(value)),
-        Some(unit @ ("rows" | "writes" | "nodes" | "attempts" | "events")) if measure.contains('_') => {
+        Some(unit @ ("rows" | "writes" | "nodes" | "attempts" | "events" | "files" | "defects"))
+            if measure.contains('_') =>
+        {
             let unit = if value == 1.0 { &unit[..unit.len() - 1] } else { unit };
             format!("{} {unit}", number(value))
         }

@@ -16,7 +16,7 @@ use crate::{
     claims::Subject,
     history::{
         Occurrence,
-        event::{NodeState, RunbookStep},
+        event::{NodeState, RestoreTarget, RunbookStep},
     },
     topology::Cluster,
 };
@@ -61,6 +61,9 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::MiddleLost, middle(evidence).any(|cluster| cluster.nodes.iter().all(hit)));
     when(Subject::StandbySlowed, commit_wait::was_slowed(evidence));
     when(Subject::NameMoved, name_convergence::names_moved(evidence));
+    let (fresh, to_a_time) = restores(evidence);
+    when(Subject::BackupRestored, fresh);
+    when(Subject::RestoredToATime, to_a_time);
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
 }
@@ -83,6 +86,22 @@ fn was_promoted_after(evidence: &Evidence<'_>, step: RunbookStep) -> bool {
 fn middle<'a>(evidence: &Evidence<'a>) -> impl Iterator<Item = &'a Cluster> {
     let plan = evidence.plan;
     plan.clusters.iter().filter(|cluster| cluster.follows.is_some() && plan.followers(&cluster.name).next().is_some())
+}
+
+/// Whether a backup was restored that had been taken before, and whether anything was restored to a time.
+fn restores(evidence: &Evidence<'_>) -> (bool, bool) {
+    let (mut taken, mut fresh, mut to_a_time) = (false, false, false);
+    for event in evidence.events {
+        match &event.what {
+            Occurrence::BackupTaken(_) => taken = true,
+            Occurrence::Restored(restored) => {
+                fresh |= taken;
+                to_a_time |= matches!(restored.target, RestoreTarget::Time { .. });
+            }
+            _ => {}
+        }
+    }
+    (fresh, to_a_time)
 }
 
 fn was_promoted(findings: &[Finding]) -> bool {

@@ -33,6 +33,7 @@ const SEVERAL_CLUSTERS: u32 = 3;
 
 /// Every observer, by name. A test of the acting half holds that these are the ones that it starts.
 pub const ALL: &[Watcher] = &[
+    Watcher { observer: "archive", targets: each_archive, since: Since::SeveralClusters },
     Watcher { observer: "dcs_leader", targets: each_dcs, since: Since::TheFirstRelease },
     Watcher { observer: "docker_events", targets: |_| one("engine"), since: Since::TheFirstRelease },
     Watcher { observer: "haproxy", targets: |plan| called(plan, ServiceKind::Haproxy), since: Since::TheFirstRelease },
@@ -63,6 +64,11 @@ fn called(plan: &Plan, kind: ServiceKind) -> Vec<String> {
 /// All members of a DCS are asked by one observer.
 fn each_dcs(plan: &Plan) -> Vec<String> {
     plan.dcs.iter().map(|dcs| plan.words_for(dcs)).collect()
+}
+
+/// Each cluster with an archive.
+fn each_archive(plan: &Plan) -> Vec<String> {
+    plan.archives().map(|(cluster, _)| cluster.to_owned()).collect()
 }
 
 /// Every name is asked for at the one server by one observer.

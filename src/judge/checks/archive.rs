@@ -1,0 +1,190 @@
+//! Is all that the primary wrote in the archive, and is each file there what it was?
+//!
+//! Read from what the archive's bucket lists, not from what the tool says of itself:
+//!
+//! - **A file that is missing is a failure.** On the line of timelines that the primary has in the end, the archive must hold
+//!   every segment of WAL, from the first that it has, or that was being written when the archive began, to the place that
+//!   the primary was told to archive last ([`ArchiveDue`]). A timeline begins in the middle of a segment: that segment
+//!   counts under the new timeline, and what its parent had of it need not be there. Each timeline that was begun
+//!   meanwhile needs its history, without which nobody finds the way to it.
+//! - **A file of two contents is a failure**, on any timeline: what was there first is gone for those who ask by the file's
+//!   name. Contents are told apart by the checksum in the object's name, or else by the server's tag. The same content
+//!   archived twice is none.
+//! - It passes if the archive was listed whole after the last place was due, and never unseen for more than
+//!   [`UNSEEN_US`] before: a bucket that keeps no versions shows what was overwritten only to those who saw it before.
+//!
+//! `archive_lag_ms` is the longest time from the end of a segment, as the primary's observer saw it passed, until the
+//! segment was seen in the archive; its resolution is that of both observers.
+
+mod contents;
+mod expected;
+
+use super::{Check, Evidence, Finding, Measure, Outcome, Over, course::phases::milliseconds};
+use crate::{
+    history::{
+        Event, Occurrence,
+        event::{ArchiveDue, ArchiveListed},
+    },
+    plan::Plan,
+};
+use contents::Contents;
+use expected::Expected;
+
+const NAME: &str = "archive";
+pub const ARCHIVE_MISSING_FILES: &str = "archive_missing_files";
+pub const ARCHIVE_OVERWRITTEN_FILES: &str = "archive_overwritten_files";
+pub const ARCHIVE_LAG_MS: &str = "archive_lag_ms";
+const ARCHIVE_FILES: &str = "archive_files";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Does the archive hold every file of the WAL, and each as it was archived first?",
+    measures: &[ARCHIVE_MISSING_FILES, ARCHIVE_OVERWRITTEN_FILES, ARCHIVE_LAG_MS, ARCHIVE_FILES],
+    over: Over::Cluster,
+    judge,
+};
+
+/// The longest time for which an archive may not be seen. It is listed once a second.
+const UNSEEN_US: u64 = 5_000_000;
+/// So many files, or events, show enough.
+const SHOWN: usize = 8;
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let expectations: Vec<_> = evidence.expectations(NAME).collect();
+    let [cluster] = evidence.plan.clusters.as_slice() else { return Vec::new() };
+    let Some(archive) = evidence.plan.archive_of(&cluster.name) else {
+        let unasked = || Finding::new(NAME, Outcome::Inconclusive, "the topology archives no WAL");
+        return if expectations.is_empty() || evidence.is_part() { Vec::new() } else { vec![unasked()] };
+    };
+    let is_first_leader = cluster.follows.is_none();
+    let due = last_due(evidence.events, &cluster.name);
+    // A cluster that only followed has archived nothing that is asked of it.
+    if due.is_none() && !is_first_leader {
+        return Vec::new();
+    }
+    let contents = Contents::of(evidence.events, &cluster.name, archive.tool.row().archived);
+    let finding = Course { evidence, cluster: &cluster.name, contents, due }.finding();
+    if expectations.is_empty() {
+        return vec![finding];
+    }
+    expectations.iter().map(|own| finding.clone().held_against(own)).collect()
+}
+
+/// The last place that the primary of a cluster was told to archive, with its event.
+fn last_due<'a>(events: &'a [Event], cluster: &str) -> Option<(&'a Event, &'a ArchiveDue)> {
+    events.iter().rev().find_map(|event| match &event.what {
+        Occurrence::ArchiveDue(due) if due.cluster == cluster => Some((event, due)),
+        _ => None,
+    })
+}
+
+struct Course<'e, 'a> {
+    evidence: &'e Evidence<'a>,
+    cluster: &'e str,
+    contents: Contents<'a>,
+    due: Option<(&'a Event, &'a ArchiveDue)>,
+}
+
+impl Course<'_, '_> {
+    fn finding(&self) -> Finding {
+        let expected = self.due.map(|(_, due)| Expected::of(self.evidence, due, &self.contents));
+        let (files, doubt) = match expected {
+            None => (Vec::new(), Some("the primary was never told to archive what it had".to_owned())),
+            Some(Err(reason)) => (Vec::new(), Some(reason)),
+            Some(Ok(expected)) => (expected.files, None),
+        };
+        let doubt = doubt.or_else(|| self.unseen());
+        let missing: Vec<&str> = files.iter().map(String::as_str).filter(|file| !self.contents.holds(file)).collect();
+        let overwritten = self.contents.overwritten();
+        let outcome = match (&doubt, missing.is_empty(), overwritten.is_empty()) {
+            (_, _, false) => Outcome::Fail,
+            // What nobody listed in the end may have arrived.
+            (None, false, _) => Outcome::Fail,
+            (Some(_), ..) => Outcome::Inconclusive,
+            (None, true, true) => Outcome::Pass,
+        };
+        let mut details = vec![
+            Measure::new(ARCHIVE_OVERWRITTEN_FILES, overwritten.len() as f64),
+            Measure::new(ARCHIVE_FILES, self.contents.count() as f64),
+        ];
+        details.extend(self.lag_us(&files).map(|lag_us| Measure::new(ARCHIVE_LAG_MS, milliseconds(lag_us))));
+        let summary = self.summary(&files, &missing, &overwritten, doubt.as_deref());
+        let finding = Finding::new(NAME, outcome, summary).with_details(details);
+        // A count of what is missing says nothing while it is in doubt.
+        let finding = match &doubt {
+            None => finding.with_measure(Measure::new(ARCHIVE_MISSING_FILES, missing.len() as f64)),
+            Some(_) => finding,
+        };
+        // What is not there has no event of its own: the one that made it due stands for it.
+        let due = self.due.map(|(event, _)| event.seq);
+        finding.with_evidence(overwritten.iter().flat_map(|file| self.contents.seqs(file)).take(SHOWN).chain(due))
+    }
+
+    fn summary(&self, files: &[String], missing: &[&str], overwritten: &[&str], doubt: Option<&str>) -> String {
+        let cluster = self.cluster;
+        let some = |files: &[&str]| {
+            let more = files.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more}", files.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "))
+        };
+        let mut said = Vec::new();
+        if !overwritten.is_empty() {
+            said.push(format!("it holds two contents of {}", some(overwritten)));
+        }
+        match doubt {
+            Some(doubt) => said.push(format!("whether it is whole is not known: {doubt}")),
+            None if !missing.is_empty() => said.push(format!("it lacks {}", some(missing))),
+            None => {}
+        }
+        if said.is_empty() {
+            let (first, last) = (files.first().map_or("", String::as_str), files.last().map_or("", String::as_str));
+            return format!(
+                "the archive of {cluster} holds every file from {first} to {last}, and none of two contents"
+            );
+        }
+        format!("the archive of {cluster}: {}", said.join("; "))
+    }
+
+    /// Why the archive is not known well enough.
+    fn unseen(&self) -> Option<String> {
+        let due_us = self.due?.0.at_us;
+        let looks: Vec<(u64, &ArchiveListed)> = self.looks().collect();
+        let answered = |(_, look): &&(u64, &ArchiveListed)| look.versions.is_some();
+        let Some((last_us, _)) = looks.iter().rev().find(|look| answered(look) && look.1.asked_us >= due_us) else {
+            let problem = looks.last().and_then(|(_, look)| look.problem.as_deref());
+            let problem = problem.map_or_else(String::new, |problem| format!(": {problem}"));
+            return Some(format!("it was not listed after the last file was due{problem}"));
+        };
+        let seen: Vec<u64> =
+            looks.iter().filter(answered).map(|(at_us, _)| *at_us).filter(|at| at <= last_us).collect();
+        let pause_us = seen.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default();
+        // What is overwritten in a bucket with versions is seen later, too.
+        let keeps_versions = keeps_versions(self.evidence.plan, self.cluster);
+        (pause_us > UNSEEN_US && !keeps_versions).then(|| {
+            let pause_s = milliseconds(pause_us) / 1000.0;
+            format!("it was not listed for {pause_s:.1} s, and its bucket keeps no versions")
+        })
+    }
+
+    fn looks(&self) -> impl Iterator<Item = (u64, &ArchiveListed)> {
+        self.evidence.events.iter().filter_map(|event| match &event.what {
+            Occurrence::ArchiveListed(look) if look.cluster == self.cluster => Some((event.at_us, look)),
+            _ => None,
+        })
+    }
+
+    /// The longest that a segment took into the archive after the primary had filled it.
+    fn lag_us(&self, files: &[String]) -> Option<u64> {
+        let passed = expected::Passed::of(self.evidence);
+        let lag = |file: &String| {
+            let archived_us = self.contents.first_seen_us(file)?;
+            Some(archived_us.saturating_sub(passed.before_end_of(file)?))
+        };
+        files.iter().filter_map(lag).max()
+    }
+}
+
+fn keeps_versions(plan: &Plan, cluster: &str) -> bool {
+    let bucket = plan.archive_of(cluster).and_then(|archive| plan.topology.bucket(archive.bucket.name));
+    bucket.is_some_and(|bucket| bucket.versioned)
+}

@@ -1,0 +1,169 @@
+//! The files that an archive must hold: those of the line of timelines that leads to the primary.
+
+use std::collections::BTreeMap;
+
+use super::contents::Contents;
+use crate::{
+    checks::Evidence,
+    history::{
+        Event, Occurrence,
+        event::{ArchiveDue, NodeState},
+    },
+    services::postgresql::server::WAL_SEGMENT_BYTES,
+};
+
+/// How many segments have one number above theirs in a file's name.
+const SEGMENTS_BELOW: u64 = (1 << 32) / WAL_SEGMENT_BYTES;
+
+/// The name of the file with a segment of a timeline (`XLogFileName`).
+fn segment_name(timeline: u32, segment: u64) -> String {
+    format!("{timeline:08X}{:08X}{:08X}", segment / SEGMENTS_BELOW, segment % SEGMENTS_BELOW)
+}
+
+/// Timeline and segment of a file; `None`: it is none of a whole segment.
+fn segment_of(file: &str) -> Option<(u32, u64)> {
+    let part = |from: usize| u64::from_str_radix(file.get(from..from + 8)?, 16).ok();
+    let whole = file.len() == 24;
+    let (timeline, above, below) = (part(0)?, part(8)?, part(16)?);
+    whole.then_some((u32::try_from(timeline).ok()?, above * SEGMENTS_BELOW + below))
+}
+
+/// The segment that a position lies in.
+fn segment_at(lsn: u64) -> u64 {
+    lsn / WAL_SEGMENT_BYTES
+}
+
+/// The files that must be there, in the order in which they were written.
+pub(super) struct Expected {
+    pub files: Vec<String>,
+}
+
+impl Expected {
+    /// What must be there when the primary has been told to archive all before a place; the error says why that is not
+    /// known.
+    pub fn of(evidence: &Evidence<'_>, due: &ArchiveDue, contents: &Contents<'_>) -> Result<Self, String> {
+        let line = line_to(evidence, due)?;
+        let Some(first) = first_segment(evidence, &line, contents) else {
+            return Err("no position of a primary was seen".to_owned());
+        };
+        let mut files = Vec::new();
+        for stretch in &line {
+            if stretch.begun_in.is_some_and(|begun| begun >= first) {
+                files.push(format!("{:08X}.history", stretch.timeline));
+            }
+            let from = stretch.begun_in.unwrap_or(0).max(first);
+            files.extend((from..stretch.until).map(|segment| segment_name(stretch.timeline, segment)));
+        }
+        Ok(Self { files })
+    }
+}
+
+/// A timeline of the primary's line.
+struct Stretch {
+    timeline: u32,
+    /// The segment in which it was begun; `None`: it is the first.
+    begun_in: Option<u64>,
+    /// Its segments end before this one.
+    until: u64,
+}
+
+/// The timelines that lead to a place, the first one first.
+fn line_to(evidence: &Evidence<'_>, due: &ArchiveDue) -> Result<Vec<Stretch>, String> {
+    let begun = beginnings(evidence, due);
+    let mut line = Vec::new();
+    // A place at the very end of a segment is in no other one.
+    let (mut timeline, mut until) = (due.timeline, segment_at(due.lsn.saturating_sub(1)) + 1);
+    loop {
+        if timeline <= 1 {
+            line.push(Stretch { timeline, begun_in: None, until });
+            break;
+        }
+        let Some((parent, switch_lsn)) = begun.get(&timeline).copied().filter(|(parent, _)| *parent < timeline) else {
+            return Err(format!("where timeline {timeline} was begun was not seen"));
+        };
+        line.push(Stretch { timeline, begun_in: Some(segment_at(switch_lsn)), until });
+        (timeline, until) = (parent, segment_at(switch_lsn));
+    }
+    line.reverse();
+    Ok(line)
+}
+
+/// Where each timeline was begun, by the word of the primary, or else of any node of its cluster.
+fn beginnings(evidence: &Evidence<'_>, due: &ArchiveDue) -> BTreeMap<u32, (u32, u64)> {
+    let told = |by_primary: bool| {
+        evidence.events.iter().filter_map(move |event| match &event.what {
+            Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn }
+                if evidence.plan.cluster_of(node).is_some() && (*node == due.node) == by_primary =>
+            {
+                Some((*timeline, (*parent, *switch_lsn)))
+            }
+            _ => None,
+        })
+    };
+    told(false).chain(told(true)).collect()
+}
+
+/// The segment from which on everything must be there: the first of the line that the archive has, or the one that the
+/// primary was in when it was seen for the first time.
+fn first_segment(evidence: &Evidence<'_>, line: &[Stretch], contents: &Contents<'_>) -> Option<u64> {
+    let of_line = |file: &str| {
+        let (timeline, segment) = segment_of(file)?;
+        line.iter().any(|stretch| stretch.timeline == timeline && segment < stretch.until).then_some(segment)
+    };
+    let archived = contents.names().filter_map(of_line).min();
+    let written = states(evidence.events).find_map(|(_, state)| state.lsn.filter(|_| state.is_primary()));
+    archived.into_iter().chain(written.map(segment_at)).min()
+}
+
+fn states(events: &[Event]) -> impl Iterator<Item = (u64, &NodeState)> {
+    events.iter().filter_map(|event| match &event.what {
+        Occurrence::NodeState(state) => Some((event.at_us, state)),
+        _ => None,
+    })
+}
+
+/// When primaries had filled which segments.
+pub(super) struct Passed {
+    /// Of each timeline: instants with the position that the primary was seen at.
+    seen: BTreeMap<u32, Vec<(u64, u64)>>,
+}
+
+impl Passed {
+    pub fn of(evidence: &Evidence<'_>) -> Self {
+        let mut seen: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+        let own = states(evidence.events).filter(|(_, state)| evidence.plan.cluster_of(&state.node).is_some());
+        for (at_us, state) in own.filter(|(_, state)| state.is_primary()) {
+            if let (Some(timeline), Some(lsn)) = (state.timeline, state.lsn) {
+                seen.entry(timeline).or_default().push((at_us, lsn));
+            }
+        }
+        Self { seen }
+    }
+
+    /// The last instant at which the primary was seen before the end of a file, if it was seen after that, too.
+    pub fn before_end_of(&self, file: &str) -> Option<u64> {
+        let (timeline, segment) = segment_of(file)?;
+        let seen = self.seen.get(&timeline)?;
+        let end = (segment + 1) * WAL_SEGMENT_BYTES;
+        seen.iter().find(|(_, lsn)| *lsn >= end)?;
+        seen.iter().take_while(|(_, lsn)| *lsn < end).last().map(|(at_us, _)| *at_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_and_segments_are_the_same_either_way() {
+        for (name, timeline, segment) in
+            [("000000010000000000000003", 1, 3), ("0000000A00000002000000FF", 10, 2 * 256 + 255)]
+        {
+            assert_eq!(segment_name(timeline, segment), name);
+            assert_eq!(segment_of(name), Some((timeline, segment)));
+        }
+        assert_eq!(segment_of("00000002.history"), None);
+        assert_eq!(segment_of("000000010000000000000003.partial"), None);
+        assert_eq!((segment_at(WAL_SEGMENT_BYTES - 1), segment_at(WAL_SEGMENT_BYTES)), (0, 1));
+    }
+}

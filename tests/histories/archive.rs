@@ -1,0 +1,226 @@
+//! What the archive of a cluster holds, as its bucket lists it.
+
+use pgquake_judge::{
+    checks::{Evidence, Finding, Outcome, find},
+    history::{
+        Event, Occurrence,
+        event::{ArchiveDue, ArchiveListed, ArchiveObject, Bound, Expectation},
+    },
+    plan::Plan,
+    topology::{Topology, load},
+};
+
+use super::{
+    edits::{primary, without},
+    value,
+};
+
+const NAME: &str = "archive";
+/// The size of a file of the WAL.
+const SEGMENT: u64 = 16 << 20;
+
+fn plan_of(topology: &str, change: impl Fn(&mut Topology)) -> Plan {
+    let mut topology = load(topology, &[]).expect("a built-in topology");
+    change(&mut topology);
+    Plan::new(topology)
+}
+
+fn pgbackrest() -> Plan {
+    plan_of("single-region-archive", |_| {})
+}
+
+fn judged_by(plan: &Plan, events: &[Event]) -> Finding {
+    let check = find(NAME).expect("the check");
+    let mut own = (check.judge)(&Evidence::new(plan, None, events));
+    assert_eq!(own.len(), 1, "{own:#?}");
+    own.remove(0)
+}
+
+fn judged(events: &[Event]) -> Finding {
+    judged_by(&pgbackrest(), events)
+}
+
+/// An object of pgBackRest's with a file of the WAL.
+fn object(file: &str, checksum: &str) -> Occurrence {
+    let key = match checksum {
+        "" => format!("archive/main/17-1/{file}"),
+        _ => format!("archive/main/17-1/{}/{file}-{checksum}.lz4", &file[..16]),
+    };
+    stored(&key, "v1", "tag")
+}
+
+fn stored(key: &str, version: &str, tag: &str) -> Occurrence {
+    let (key, version, tag) = (key.to_owned(), version.to_owned(), tag.to_owned());
+    Occurrence::ArchiveObject(ArchiveObject { cluster: "main".to_owned(), key, version, tag, bytes: 100_000 })
+}
+
+fn listed(asked_us: u64) -> Occurrence {
+    let cluster = "main".to_owned();
+    Occurrence::ArchiveListed(ArchiveListed { cluster, asked_us, versions: Some(3), problem: None })
+}
+
+fn unlisted(asked_us: u64) -> Occurrence {
+    let (cluster, problem) = ("main".to_owned(), Some("no S3 server answers".to_owned()));
+    Occurrence::ArchiveListed(ArchiveListed { cluster, asked_us, versions: None, problem })
+}
+
+fn numbered(mut events: Vec<(u64, Occurrence)>) -> Vec<Event> {
+    events.sort_by_key(|(at_s, _)| *at_s);
+    let event = |(index, (at_s, what)): (usize, (u64, Occurrence))| Event {
+        seq: index as u64 + 1,
+        at_us: at_s * 1_000_000,
+        scenario: 1,
+        what,
+    };
+    events.into_iter().enumerate().map(event).collect()
+}
+
+/// The primary writes segments 3, 4 and a part of 5; then another node is promoted in the middle of 5, and goes on to 6.
+fn course() -> Vec<(u64, Occurrence)> {
+    let switch =
+        Occurrence::TimelineSwitch { node: "node2".to_owned(), parent: 1, timeline: 2, switch_lsn: 5 * SEGMENT + 700 };
+    let due = ArchiveDue { cluster: "main".to_owned(), node: "node2".to_owned(), timeline: 2, lsn: 7 * SEGMENT };
+    let mut events = vec![
+        (1, primary("node1", 1, 3 * SEGMENT + 100)),
+        (3, primary("node1", 1, 4 * SEGMENT + 100)),
+        (4, object("000000010000000000000003", "aa")),
+        (5, primary("node1", 1, 5 * SEGMENT + 100)),
+        (6, object("000000010000000000000004", "bb")),
+        (10, switch),
+        (11, primary("node2", 2, 5 * SEGMENT + 800)),
+        (12, object("00000002.history", "")),
+        (12, object("000000010000000000000005.partial", "cc")),
+        (14, primary("node2", 2, 6 * SEGMENT + 800)),
+        (17, object("000000020000000000000005", "dd")),
+        (20, Occurrence::ArchiveDue(due)),
+        (21, object("000000020000000000000006", "ee")),
+    ];
+    events.extend((1..=23).map(|second| (second, listed(second * 1_000_000))));
+    events
+}
+
+fn is_of(what: &Occurrence, file: &str) -> bool {
+    matches!(what, Occurrence::ArchiveObject(object) if object.key.contains(file))
+}
+
+#[test]
+fn an_archive_that_leads_from_one_timeline_to_the_next_passes() {
+    let found = judged(&numbered(course()));
+    assert_eq!(found.outcome, Outcome::Pass, "{found:#?}");
+    let summary = "holds every file from 000000010000000000000003 to 000000020000000000000006";
+    assert!(found.summary.contains(summary), "{}", found.summary);
+    assert_eq!((value(&found, "archive_missing_files"), value(&found, "archive_overwritten_files")), (0.0, 0.0));
+    // Segment 5 of the second timeline: the primary was seen before its end at 11 s, and the file in the archive at 17 s.
+    assert_eq!(value(&found, "archive_lag_ms"), 6_000.0);
+}
+
+#[test]
+fn a_file_that_is_missing_fails_wherever_it_is() {
+    for file in [
+        "000000010000000000000003",
+        "000000010000000000000004",
+        "00000002.history",
+        "000000020000000000000005",
+        "000000020000000000000006",
+    ] {
+        let found = judged(&without(numbered(course()), |what| is_of(what, file) && !is_of(what, "partial")));
+        assert_eq!(found.outcome, Outcome::Fail, "{file}: {found:#?}");
+        assert!(found.summary.contains(&format!("it lacks {file}")), "{}", found.summary);
+        assert_eq!(value(&found, "archive_missing_files"), 1.0);
+    }
+    // What the new timeline has in its place need not be there under the old one.
+    let found = judged(&without(numbered(course()), |what| is_of(what, "partial")));
+    assert_eq!(found.outcome, Outcome::Pass, "{found:#?}");
+}
+
+#[test]
+fn a_file_of_two_contents_fails_and_the_same_content_twice_passes() {
+    let mut events = course();
+    events.push((18, object("000000020000000000000005", "dd")));
+    assert_eq!(judged(&numbered(events.clone())).outcome, Outcome::Pass);
+    events.push((19, object("000000020000000000000005", "00")));
+    let found = judged(&numbered(events));
+    assert_eq!(found.outcome, Outcome::Fail, "{found:#?}");
+    assert_eq!((value(&found, "archive_overwritten_files"), found.evidence.len()), (1.0, 4));
+    // A name without a checksum is told apart by the server's tag; the history of another timeline 2, for example.
+    let mut events = course();
+    events.push((19, stored("archive/main/17-1/00000002.history", "v2", "another tag")));
+    let found = judged(&numbered(events));
+    assert_eq!(found.outcome, Outcome::Fail);
+    assert!(found.summary.contains("two contents of 00000002.history"), "{}", found.summary);
+}
+
+#[test]
+fn what_s3cmd_overwrites_is_seen_by_its_tag() {
+    let plan = plan_of("archive-as-written", |_| {});
+    let in_words_of_s3cmd = |events: Vec<(u64, Occurrence)>| {
+        let renamed = events.into_iter().map(|(at_s, what)| match what {
+            Occurrence::ArchiveObject(mut object) => {
+                let name = object.key.rsplit('/').next().unwrap_or_default().to_owned();
+                let name = name.split('-').next().unwrap_or_default().to_owned();
+                object.key = format!("wal/{name}");
+                (at_s, Occurrence::ArchiveObject(object))
+            }
+            what => (at_s, what),
+        });
+        numbered(renamed.collect())
+    };
+    assert_eq!(judged_by(&plan, &in_words_of_s3cmd(course())).outcome, Outcome::Pass);
+    let mut events = course();
+    events.push((22, stored("wal/000000020000000000000005", "v2", "of another primary")));
+    let found = judged_by(&plan, &in_words_of_s3cmd(events));
+    assert_eq!(found.outcome, Outcome::Fail, "{found:#?}");
+}
+
+#[test]
+fn what_was_not_looked_at_is_in_doubt() {
+    // Nobody told the primary to archive the rest; nobody looked after that; or the look had no answer.
+    let not_due = without(numbered(course()), |what| matches!(what, Occurrence::ArchiveDue(_)));
+    let mut not_listed = course();
+    not_listed.retain(|(at_s, what)| !(matches!(what, Occurrence::ArchiveListed(_)) && *at_s >= 20));
+    let mut no_answer = not_listed.clone();
+    no_answer.extend((20..=23).map(|second| (second, unlisted(second * 1_000_000))));
+    let unknown_line = without(numbered(course()), |what| matches!(what, Occurrence::TimelineSwitch { .. }));
+    for (events, why) in [
+        (not_due, "was never told to archive"),
+        (numbered(not_listed), "was not listed after the last file was due"),
+        (numbered(no_answer), "no S3 server answers"),
+        (unknown_line, "where timeline 2 was begun was not seen"),
+    ] {
+        let found = judged(&events);
+        assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+        assert!(found.summary.contains(why), "{}", found.summary);
+        assert_eq!(found.value_of("archive_missing_files"), None);
+    }
+}
+
+#[test]
+fn a_bucket_without_versions_must_be_seen_all_the_time() {
+    let mut events = course();
+    events.retain(|(at_s, what)| !(matches!(what, Occurrence::ArchiveListed(_)) && (7..14).contains(at_s)));
+    assert_eq!(judged(&numbered(events.clone())).outcome, Outcome::Pass);
+    let without_versions = plan_of("single-region-archive", |topology| topology.buckets[0].versioned = false);
+    let found = judged_by(&without_versions, &numbered(events));
+    assert_eq!(found.outcome, Outcome::Inconclusive);
+    assert!(found.summary.contains("was not listed for 8.0 s"), "{}", found.summary);
+}
+
+#[test]
+fn a_bound_is_held_against_the_lag_and_without_an_archive_nothing_is_known() {
+    let expected = |most: f64| {
+        Occurrence::Expected(Expectation {
+            check: NAME.to_owned(),
+            measure: "archive_lag_ms".to_owned(),
+            bound: Bound::AtMost(most),
+            text: "a file of the WAL is in the archive in time".to_owned(),
+            line: 1,
+        })
+    };
+    for (most, outcome) in [(6_000.0, Outcome::Pass), (5_999.0, Outcome::Fail)] {
+        let mut events = course();
+        events.push((0, expected(most)));
+        assert_eq!(judged(&numbered(events)).outcome, outcome);
+    }
+    let found = judged_by(&plan_of("single-region", |_| {}), &numbered(vec![(0, expected(1.0))]));
+    assert_eq!(found.outcome, Outcome::Inconclusive);
+}
