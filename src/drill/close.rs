@@ -5,9 +5,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Condition, Drill, DrillError, Running, as_ms, until};
+use super::{
+    Condition, Drill, DrillError, Running, as_ms,
+    runbook::{due, sent},
+    until,
+};
 use crate::{
-    history::{Occurrence, event::Milestone},
+    history::{
+        Occurrence,
+        event::{ArchiveListed, Milestone},
+    },
     system::System,
     waiting::{NotReady, wait_until},
     workload::read_ledgers,
@@ -103,12 +110,40 @@ impl Drill {
                 self.note("the replay of all WAL", &missed.into());
             }
         }
+        self.complete_archives(running, deadline).await;
         let given_up = running.system.given_up();
         read_ledgers(&running.plan, running.system.access(), &self.recorder, &given_up).await;
         // A look that timed out just now proves nothing: each node is looked at once more. If one is not in its place
         // even then, the checks say so.
         let _ = running.watch.wait(Condition::AllSeenFollowing, self.recorder.now_us(), OBSERVED_WITHIN).await;
         Ok(())
+    }
+
+    /// Has every archive take what its cluster wrote, and waits until it was looked at after that. Whether it should have
+    /// taken it is for the checks to say.
+    async fn complete_archives(&self, running: &Running, deadline: Instant) {
+        let clusters: Vec<&str> = running.plan.archives().map(|(cluster, _)| cluster).collect();
+        for name in clusters {
+            let Some(cluster) = running.system.cluster(name) else { continue };
+            let Some(due) = due(cluster).await else { continue };
+            self.recorder.record(Occurrence::ArchiveDue(due));
+            let what = format!("the archive of {name} to have what the primary has");
+            if let Err(missed) = wait_until(&what, until(deadline), || sent(running, name)).await {
+                tracing::debug!("{missed}");
+            }
+            let (mut events, since_us) = (self.recorder.listen(), self.recorder.now_us());
+            let seen = async {
+                while let Ok(event) = events.recv().await {
+                    let looked = |look: &ArchiveListed| look.cluster == name && look.asked_us >= since_us;
+                    if matches!(&event.what, Occurrence::ArchiveListed(look) if looked(look) && look.versions.is_some())
+                    {
+                        return;
+                    }
+                }
+            };
+            // An archive that can't be looked at is told by its observer.
+            let _ = tokio::time::timeout(OBSERVED_WITHIN, seen).await;
+        }
     }
 
     /// Records what went wrong outside a step; the checks take it for a step that failed.

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 pub use cells::Sharing;
 pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
-pub use runbook::{NodeOrder, PromotionWay, RunbookError, RunbookOrder};
+pub use runbook::{BackupOrder, NodeOrder, PromotionWay, RestorePoint, RunbookError, RunbookOrder};
 pub use schedule::Repetition;
 pub use setup::{Setup, ShapedLinks, TopologySources};
 
@@ -70,7 +70,11 @@ pub struct Drill {
     notes: BTreeMap<String, String>,
     /// The node that led before the last fault.
     primary_before: Option<String>,
+    /// When the last bad change was about to be made.
+    before_bad_change: Option<runbook::Before>,
     recovered: bool,
+    /// Whether the steady state was reached once.
+    is_steady: bool,
     /// Whether every node was seen back after the last fault; `None`: nobody has waited for it.
     rejoined: Option<bool>,
     /// Whether it is ended, to be begun again, if the machine is starved before its first fault.
@@ -134,7 +138,9 @@ impl Drill {
             last_fault_us: None,
             notes: BTreeMap::new(),
             primary_before: None,
+            before_bad_change: None,
             recovered: false,
+            is_steady: false,
             rejoined: None,
             may_begin_again: turn.may_begin_again,
             starved: false,
@@ -234,7 +240,7 @@ impl Drill {
     ) -> Result<u32, DrillError> {
         let is_first = self.running().await?.injector.injected().await == 0;
         if is_first {
-            self.reach_steady_state().await?;
+            self.begin_load().await?;
         }
         self.wait_for_the_lease(target, &worst, is_first).await?;
         let notes = std::mem::take(&mut self.notes);
@@ -341,12 +347,21 @@ impl Drill {
             .await
     }
 
+    /// Makes sure that the system runs under its load, before something other than a fault happens to it.
+    async fn begin_load(&mut self) -> Result<(), DrillError> {
+        if !self.is_steady {
+            self.reach_steady_state().await?;
+        }
+        Ok(())
+    }
+
     async fn reach_steady_state(&mut self) -> Result<(), DrillError> {
         let ground = self.ground.clone();
         let running = self.running().await?;
         ground.hold(steady_state(running)).await?;
         self.steady_us = self.recorder.now_us();
         self.recorder.record(Occurrence::Reached { milestone: Milestone::SteadyState });
+        self.is_steady = true;
         Ok(())
     }
 

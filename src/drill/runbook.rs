@@ -4,6 +4,7 @@
 //! Steps are those of document 000: the loss is confirmed, the lag read, `standby_cluster` removed, the promotion awaited,
 //! and clients are pointed at the other region.
 
+mod backups;
 mod nodes;
 
 use std::{fmt, time::Duration};
@@ -19,6 +20,8 @@ use crate::{
     waiting::wait_until,
 };
 
+pub use backups::{BackupOrder, RestorePoint};
+pub(super) use backups::{Before, due, sent};
 pub use nodes::{NodeOrder, PromotionWay};
 
 /// How long the loss of a cluster may take to be seen: its hosts answer nothing, so each question waits for its limit.
@@ -44,6 +47,8 @@ pub enum RunbookOrder {
     GiveUp(String),
     /// What is done on one node.
     OnNode(NodeOrder),
+    /// What is done with backups.
+    WithBackups(BackupOrder),
 }
 
 impl RunbookOrder {
@@ -56,6 +61,7 @@ impl RunbookOrder {
             | RunbookOrder::PointClients(cluster)
             | RunbookOrder::CatchUp(cluster)
             | RunbookOrder::GiveUp(cluster) => vec![cluster],
+            RunbookOrder::WithBackups(order) => vec![order.cluster()],
             RunbookOrder::OnNode(_) => Vec::new(),
         }
     }
@@ -90,6 +96,23 @@ pub enum RunbookError {
         /// What it printed.
         output: String,
     },
+    /// The topology archives nothing of a cluster.
+    #[error("the cluster `{0}` has no backups: name them in its topology, under `backups`")]
+    NoBackups(String),
+    /// A cluster's backups name no machine to restore them on.
+    #[error("the backups of `{0}` name no host to restore them on: give them `restore_on`")]
+    NoPlaceToRestore(String),
+    /// A restore was ordered to just before a change that nobody made.
+    #[error("there was no bad change yet to restore to")]
+    NoBadChange,
+    /// A node's database did not do what it was asked.
+    #[error("failed to ask {node}: {reason}")]
+    Database {
+        /// The node.
+        node: String,
+        /// What stood in the way.
+        reason: String,
+    },
     /// Patroni, or the DCS, did not take a change of the configuration.
     #[error("failed to change the configuration of the cluster `{cluster}`: {reason}")]
     Configuration {
@@ -114,6 +137,7 @@ impl Drill {
             RunbookOrder::Follow(cluster, upstream) => self.make_follow(cluster, upstream).await,
             RunbookOrder::GiveUp(cluster) => self.give_up(cluster).await,
             RunbookOrder::OnNode(order) => self.on_node(order).await,
+            RunbookOrder::WithBackups(order) => self.with_backups(order).await,
         }
     }
 

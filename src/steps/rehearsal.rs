@@ -113,6 +113,8 @@ struct Walk<'a> {
     own_steps: bool,
     /// Whether Patroni's configuration is changed while it runs.
     reconfigured: bool,
+    /// Whether a change was made that can be regretted.
+    bad_change: bool,
     /// Whether the topology is unknown, because a mistake in it has been reported already.
     lost: bool,
     faulted: bool,
@@ -134,6 +136,7 @@ impl<'a> Walk<'a> {
             runs: false,
             own_steps: false,
             reconfigured: false,
+            bad_change: false,
             lost: false,
             faulted: false,
             on: Vec::new(),

@@ -6,9 +6,9 @@ use cucumber::gherkin::StepType::Then;
 use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
-        Check, cascade, commit_wait, course::phases::PHASES, data_loss, dcs_isolation, name_convergence, name_shares,
-        promotion, recovery_time, rejoin, replica_reads, replication_lag, replication_lag::Hop, single_writer, slot,
-        write_blocked,
+        Check, archive, cascade, commit_wait, course::phases::PHASES, data_loss, dcs_isolation, name_convergence,
+        name_shares, promotion, recovery_time, rejoin, replica_reads, replication_lag, replication_lag::Hop, restore,
+        single_writer, slot, write_blocked,
     },
     history::event::Bound,
 };
@@ -54,6 +54,12 @@ const LEADER_GAP: Measured = measured(&cascade::CHECK, cascade::STANDBY_LEADER_G
 const FOREIGN_LEADERS: Measured = measured(&dcs_isolation::CHECK, dcs_isolation::FOREIGN_LEADERS);
 const LAST_CLIENT: Measured = measured(&name_convergence::CHECK, name_convergence::LAST_CLIENT_MS);
 const MISDRAWN: Measured = measured(&name_shares::CHECK, name_shares::MISDRAWN_HOSTS);
+const ARCHIVE_MISSING: Measured = measured(&archive::CHECK, archive::ARCHIVE_MISSING_FILES);
+const ARCHIVE_OVERWRITTEN: Measured = measured(&archive::CHECK, archive::ARCHIVE_OVERWRITTEN_FILES);
+const ARCHIVE_LAG: Measured = measured(&archive::CHECK, archive::ARCHIVE_LAG_MS);
+const RESTORE: Measured = measured(&restore::CHECK, restore::RESTORE_MS);
+const RESTORE_MISSING: Measured = measured(&restore::CHECK, restore::RESTORE_MISSING_ROWS);
+const RESTORE_SURPLUS: Measured = measured(&restore::CHECK, restore::RESTORE_SURPLUS_ROWS);
 const BLOCKED_WRITES: Measured = measured(&write_blocked::CHECK, write_blocked::BLOCKED_REGION_WRITES);
 
 /// The measure of this name. One that the check does not have does not compile.
@@ -274,6 +280,36 @@ pub(super) const ALL: &[StepDefinition] = &[
         "the region that follows accepts no write",
         "no node and no endpoint of a cluster acknowledges a write until its promotion is ordered",
         |words| BLOCKED_WRITES.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "the archive has no gap",
+        "it holds every file of the WAL that the primary wrote, and the history of each timeline",
+        |words| ARCHIVE_MISSING.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(Then, "nothing in the archive is overwritten", "no file of the WAL has two contents there", |words| {
+        ARCHIVE_OVERWRITTEN.bounded(words, Bound::Exactly(0.0))
+    }),
+    step(
+        Then,
+        "a file of the WAL is in the archive after at most {duration}",
+        "from the time when the primary has filled it",
+        |words| ARCHIVE_LAG.at_most_duration(words),
+    ),
+    step(Then, "a restore takes at most {duration}", "from the first command until its target is reached", |words| {
+        RESTORE.at_most_duration(words)
+    }),
+    step(
+        Then,
+        "what was restored holds every write up to its target",
+        "each that was acknowledged before the target, and counts in the end",
+        |words| RESTORE_MISSING.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "what was restored holds no write from after its target",
+        "none that was sent after the target was read",
+        |words| RESTORE_SURPLUS.bounded(words, Bound::Exactly(0.0)),
     ),
     step(
         Then,

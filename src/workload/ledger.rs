@@ -161,10 +161,29 @@ fn look_again_within(read: &[Result<Ledger, LedgerError>]) -> Duration {
     unread.unwrap_or_default().max(if differ { SETTLED_WITHIN } else { Duration::ZERO })
 }
 
+/// What a restored server holds.
+pub struct RestoredLedger {
+    pub timeline: u32,
+    pub found: Vec<SequenceRange>,
+    pub counts: LedgerCounts,
+}
+
+/// Reads the ledger of a server that was restored on a host, and is no node of a cluster; the error is the reason in words.
+pub async fn read_restored(host: &str, port: u16, access: &Access) -> Result<RestoredLedger, String> {
+    let read = timeout(LOOK_TIMEOUT, read_at(host, port, access))
+        .await
+        .unwrap_or(Err(LedgerError::Timeout(LOOK_TIMEOUT.as_secs())));
+    let Ledger { state, found, counts } = read.map_err(|error| error.to_string())?;
+    Ok(RestoredLedger { timeline: state.timeline, found, counts })
+}
+
 async fn read(node: &PlannedEndpoint, access: &Access) -> Result<Ledger, LedgerError> {
-    let (host, port) = (&node.at.host, node.at.port);
+    read_at(&node.at.host, node.at.port, access).await
+}
+
+async fn read_at(host: &str, port: u16, access: &Access) -> Result<Ledger, LedgerError> {
     let address: SocketAddr =
-        access.address(host, port).ok_or_else(|| LedgerError::Unpublished { host: host.clone(), port })?;
+        access.address(host, port).ok_or_else(|| LedgerError::Unpublished { host: host.to_owned(), port })?;
     let session = Session::open(address, &access.credentials.client_password, "pgquake-ledger").await?;
     // A standby has replayed at least what it had before its rows were read, and a primary has written at most what it had
     // after: so a standby that is not behind lacks nothing by lag.

@@ -33,7 +33,7 @@ use crate::{
     waiting::NotReady,
 };
 use client::{Client, Load, Target};
-pub use ledger::read_ledgers;
+pub use ledger::{RestoredLedger, read_ledgers, read_restored};
 use prober::Schedule;
 
 /// How much load there is, beside probers and held sessions, which are always the same.

@@ -2,7 +2,7 @@
 
 use super::{At, Walk};
 use crate::{
-    drill::{NodeOrder, RunbookOrder},
+    drill::{BackupOrder, NodeOrder, RestorePoint, RunbookOrder},
     suggestion::did_you_mean,
     topology::{Topology, postgresql},
 };
@@ -11,8 +11,10 @@ impl Walk<'_> {
     /// A step of a runbook names clusters of the topology, and promotes one that follows.
     pub(super) fn runbook(&mut self, order: &RunbookOrder) {
         let Some(topology) = self.setup.topology().ok().filter(|_| !self.lost).cloned() else { return };
-        if let RunbookOrder::OnNode(order) = order {
-            return self.on_node(&topology, order);
+        match order {
+            RunbookOrder::OnNode(order) => return self.on_node(&topology, order),
+            RunbookOrder::WithBackups(order) => self.with_backups(&topology, order),
+            _ => {}
         }
         let clusters = topology.all_clusters();
         let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
@@ -26,6 +28,29 @@ impl Walk<'_> {
         let stays = order.follower().filter(|name| known.contains(name) && !follows(name) && !self.own_steps);
         if let Some(name) = stays {
             self.add(At::Step, format!("the cluster `{name}` follows none: it accepts writes already"), None);
+        }
+    }
+
+    /// Backups must be kept, and there must be somewhere to restore them, and something to restore to.
+    fn with_backups(&mut self, topology: &Topology, order: &BackupOrder) {
+        let name = order.cluster();
+        if !topology.all_clusters().iter().any(|cluster| cluster.name == name) {
+            return;
+        }
+        match (order, topology.backups_of(name)) {
+            (BackupOrder::BadChange(_), _) => self.bad_change = true,
+            (_, None) => {
+                let help = "name them in the topology, under `backups`".to_owned();
+                self.add(At::Step, format!("the cluster `{name}` has no backups"), Some(help));
+            }
+            (BackupOrder::Restore(..), Some(backups)) if backups.restore_on.is_none() => {
+                let help = "give them `restore_on`, with a host that has the service `restore`".to_owned();
+                self.add(At::Step, format!("the backups of `{name}` name no host to restore them on"), Some(help));
+            }
+            _ => {}
+        }
+        if matches!(order, BackupOrder::Restore(_, RestorePoint::BeforeTheBadChange)) && !self.bad_change {
+            self.add(At::Step, "there was no bad change yet to restore to".to_owned(), None);
         }
     }
 

@@ -1,5 +1,6 @@
 //! `When`: faults, and waiting for what must come after them. One file a plane.
 
+mod backups;
 mod by_hand;
 mod clock;
 mod container;
@@ -12,11 +13,13 @@ mod operator;
 mod process;
 mod runbook;
 mod starvation;
+mod storage;
 
 use super::StepDefinition;
 
 /// Every plane's table.
 pub(super) const TABLES: &[&[StepDefinition]] = &[
+    backups::ALL,
     by_hand::ALL,
     clock::ALL,
     container::ALL,
@@ -28,5 +31,6 @@ pub(super) const TABLES: &[&[StepDefinition]] = &[
     process::ALL,
     runbook::ALL,
     starvation::ALL,
+    storage::ALL,
     course::ALL,
 ];
