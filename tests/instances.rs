@@ -61,6 +61,7 @@ fn configuration(plan: &Plan, balancer: &PlannedService) -> String {
         replication_password: secret(),
         client_password: secret(),
         names_api_key: secret(),
+        ..Credentials::default()
     };
     let rendered = (service(balancer.kind).render)(&plan.site_of(balancer), &credentials);
     rendered.files.into_iter().next().expect("it has a configuration").1

@@ -23,7 +23,7 @@ pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Echo,
     summary: "answers with what it is sent",
     placed_by_topologies: true,
-    image: Recipe { name: "echo", files: context!("echo": "Dockerfile"), packages: &[], build_rank: 1 },
+    image: Recipe { name: "echo", files: context!("echo": "Dockerfile"), pulled: None, on: None, packages: &[], build_rank: 1 },
     ports: &[Port::watched(7007, "clients").set_by("port", |settings| settings.echo.port)],
     processes: &[Process::main("echo", "^/usr/bin/socat ")],
     storage: None,
