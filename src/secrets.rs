@@ -1,7 +1,7 @@
 //! Passwords and keys of a run, made by chance.
 
 use rand::{Rng, distr::Alphanumeric};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use crate::{
     credentials::{BucketAccess, Certificate, Credentials},
@@ -146,7 +146,6 @@ impl Authority {
         if let Some(name) = names.first() {
             parameters.distinguished_name.push(DnType::CommonName, name.as_str());
         }
-        // Python refuses a certificate without it.
         parameters.use_authority_key_identifier_extension = true;
         if valid == Valid::LongAgo {
             parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -162,6 +161,8 @@ fn authority_parameters() -> Result<CertificateParams, SecretsError> {
     let mut parameters = CertificateParams::new(Vec::new()).map_err(of_authority)?;
     parameters.distinguished_name.push(DnType::CommonName, AUTHORITY);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Python asks an authority what its key is for, and a server which authority it has.
+    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(parameters)
 }
 
