@@ -4,7 +4,7 @@ use pgquake_judge::{
     checks::{Evidence, Finding, Outcome, find},
     history::{
         Event, Occurrence,
-        event::{ArchiveDue, ArchiveListed, ArchiveObject, Bound, Expectation},
+        event::{ArchiveDue, ArchiveListed, ArchiveObject, Bound, Expectation, RunbookStep},
     },
     plan::Plan,
     topology::{Topology, load},
@@ -223,4 +223,18 @@ fn a_bound_is_held_against_the_lag_and_without_an_archive_nothing_is_known() {
     }
     let found = judged_by(&plan_of("single-region", |_| {}), &numbered(vec![(0, expected(1.0))]));
     assert_eq!(found.outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn a_cluster_that_was_given_up_is_not_asked_for_its_archive() {
+    let plan = plan_of("two-region-hybrid", |_| {});
+    let plan = plan.part(&[plan.cluster("east").expect("a cluster")]);
+    let judged = |events: Vec<(u64, Occurrence)>| {
+        (find(NAME).expect("the check").judge)(&Evidence::new(&plan, None, &numbered(events)))
+    };
+    let seen = vec![(1, primary("east1", 1, 3 * SEGMENT + 100))];
+    assert_eq!(judged(seen.clone()).first().map(|found| found.outcome), Some(Outcome::Inconclusive));
+    let (step, cluster, evidence) = (RunbookStep::GivenUp, "east".to_owned(), "the operator's word".to_owned());
+    let given_up = Occurrence::Runbook { step, cluster, evidence };
+    assert!(judged(seen.into_iter().chain([(5, given_up)]).collect()).is_empty());
 }

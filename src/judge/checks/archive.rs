@@ -46,28 +46,32 @@ pub const CHECK: Check = Check {
 
 /// The longest time for which an archive may not be seen. It is listed once a second.
 const UNSEEN_US: u64 = 5_000_000;
-/// So many files, or events, show enough.
+/// Why nothing is known of an archive that is not there.
+const UNARCHIVED: &str = "the topology archives no WAL";
+/// How many files, or events, are named at most.
 const SHOWN: usize = 8;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let expectations: Vec<_> = evidence.expectations(NAME).collect();
     let [cluster] = evidence.plan.clusters.as_slice() else { return Vec::new() };
     let Some(archive) = evidence.plan.archive_of(&cluster.name) else {
-        let unasked = || Finding::new(NAME, Outcome::Inconclusive, "the topology archives no WAL");
-        return if expectations.is_empty() || evidence.is_part() { Vec::new() } else { vec![unasked()] };
+        return if evidence.is_part() { Vec::new() } else { evidence.held(NAME, Vec::new(), UNARCHIVED) };
     };
     let is_first_leader = cluster.follows.is_none();
     let due = last_due(evidence.events, &cluster.name);
-    // A cluster that only followed has archived nothing that is asked of it.
-    if due.is_none() && !is_first_leader {
+    // A cluster that only followed has archived nothing that is asked of it, and one that was given up can't any more.
+    let given_up = evidence.given_up().contains(cluster.name.as_str());
+    if due.is_none() && (!is_first_leader || given_up) {
         return Vec::new();
     }
     let contents = Contents::of(evidence.events, &cluster.name, archive.tool.row().archived);
     let finding = Course { evidence, cluster: &cluster.name, contents, due }.finding();
-    if expectations.is_empty() {
-        return vec![finding];
-    }
-    expectations.iter().map(|own| finding.clone().held_against(own)).collect()
+    evidence.held(NAME, vec![finding], UNARCHIVED)
+}
+
+/// Whether an archive lacks files, and is otherwise as it should be.
+pub fn lacks_files_alone(finding: &Finding) -> bool {
+    let value = |measure: &str| finding.value_of(measure).unwrap_or_default();
+    finding.check == NAME && value(ARCHIVE_MISSING_FILES) > 0.0 && value(ARCHIVE_OVERWRITTEN_FILES) == 0.0
 }
 
 /// The last place that the primary of a cluster was told to archive, with its event.

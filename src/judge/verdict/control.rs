@@ -1,12 +1,14 @@
 //! Negative controls: a system that is known to be bad, which one check must catch.
 
 use super::ControlVerdict;
-use crate::checks::{Check, Finding, Outcome, data_loss, single_writer};
+use crate::checks::{Check, Finding, Outcome, archive, data_loss, restore, single_writer};
 
 /// Whether a failure follows by itself from the defect that the control means, and from nothing else: where two nodes
 /// write, what the superseded one acknowledged is rewound away, or stays behind on it. Any other row is a defect of its own.
+/// A restore that lacks rows goes with an archive that lacks files.
 fn follows_from(check: &str, finding: &Finding) -> bool {
-    check == single_writer::CHECK.name && data_loss::follows_from_two_writers(finding)
+    (check == single_writer::CHECK.name && data_loss::follows_from_two_writers(finding))
+        || (check == restore::CHECK.name && archive::lacks_files_alone(finding))
 }
 
 /// Judges a scenario with a `@control:CHECK` tag by its findings.
@@ -51,6 +53,20 @@ mod tests {
 
     fn finding(check: &str, outcome: Outcome) -> Finding {
         Finding::new(check, outcome, "summary").with_evidence([1])
+    }
+
+    #[test]
+    fn a_restore_that_lacks_rows_goes_with_an_archive_that_lacks_files() {
+        let of_archive = |missing: f64, overwritten: f64| {
+            finding("archive", Outcome::Fail)
+                .with_measure(Measure::new("archive_missing_files", missing))
+                .with_details(vec![Measure::new("archive_overwritten_files", overwritten)])
+        };
+        let caught = |check: &str, other: Finding| judge(check, &[finding(check, Outcome::Fail), other], ALL).0.caught;
+        assert!(caught("restore", of_archive(3.0, 0.0)));
+        assert!(!caught("restore", of_archive(3.0, 1.0)), "files that were overwritten are a defect of their own");
+        assert!(!caught("slot", of_archive(3.0, 0.0)));
+        assert!(!caught("archive", finding("restore", Outcome::Fail)));
     }
 
     /// A failure of data_loss by this many rows, of which a superseded writer had acknowledged some.
