@@ -37,7 +37,7 @@ mod proof;
 mod sound;
 
 pub use again::BegunAgain;
-pub use happened::MEMBER_REMOVED;
+pub use happened::{DISK_FULL, MEMBER_REMOVED, PAGE_CORRUPTED, REINITIALIZE};
 pub use judge::{Judge, JudgedRun, combine, judge, judge_by};
 pub use proof::{Proof, need_more, proofs};
 

@@ -6,9 +6,9 @@ use cucumber::gherkin::StepType::Then;
 use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
-        Check, archive, cascade, commit_wait, course::phases::PHASES, data_loss, dcs_isolation, name_convergence,
-        name_shares, promotion, recovery_time, rejoin, replica_reads, replication_lag, replication_lag::Hop, restore,
-        single_writer, slot, write_blocked,
+        Check, archive, archive_fallback, cascade, commit_wait, course::phases::PHASES, data_loss, dcs_isolation,
+        name_convergence, name_shares, promotion, recovery_time, rejoin, replica_reads, replication_lag,
+        replication_lag::Hop, restore, single_writer, slot, write_blocked,
     },
     history::event::Bound,
 };
@@ -42,6 +42,7 @@ const REGION_LAG_P95: Measured = measured(&replication_lag::CHECK, replication_l
 const REGION_LAG_BYTES: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Region).max_bytes);
 const REGION_LAG_BEFORE_FAULT: Measured =
     measured(&replication_lag::CHECK, replication_lag::names(Hop::Region).before_fault_p95_ms);
+const SHIPPING_LAG_P95: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Shipping).p95_ms);
 const CASCADE_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Cascade).max_ms);
 const STALENESS: Measured = measured(&replica_reads::CHECK, replica_reads::REPLICA_STALENESS_MAX_MS);
 const STALENESS_P95: Measured = measured(&replica_reads::CHECK, replica_reads::REPLICA_STALENESS_P95_MS);
@@ -57,6 +58,7 @@ const MISDRAWN: Measured = measured(&name_shares::CHECK, name_shares::MISDRAWN_H
 const ARCHIVE_MISSING: Measured = measured(&archive::CHECK, archive::ARCHIVE_MISSING_FILES);
 const ARCHIVE_OVERWRITTEN: Measured = measured(&archive::CHECK, archive::ARCHIVE_OVERWRITTEN_FILES);
 const ARCHIVE_LAG: Measured = measured(&archive::CHECK, archive::ARCHIVE_LAG_MS);
+const FALLBACKS_MISSED: Measured = measured(&archive_fallback::CHECK, archive_fallback::FALLBACKS_MISSED);
 const RESTORE: Measured = measured(&restore::CHECK, restore::RESTORE_MS);
 const RESTORE_MISSING: Measured = measured(&restore::CHECK, restore::RESTORE_MISSING_ROWS);
 const RESTORE_SURPLUS: Measured = measured(&restore::CHECK, restore::RESTORE_SURPLUS_ROWS);
@@ -238,6 +240,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         Then,
+        "by its archive the other region is at most {duration} behind the primary in 95 of 100 looks",
+        "the 95th percentile while nobody streams to it, from the first file that it takes from there",
+        |words| SHIPPING_LAG_P95.at_most_duration(words),
+    ),
+    step(
+        Then,
         "the other region was between {duration} and {duration} behind the primary before the fault",
         "the 95th percentile of the looks before the first fault, with a lower bound",
         |words| {
@@ -295,6 +303,12 @@ pub(super) const ALL: &[StepDefinition] = &[
         "a file of the WAL is in the archive after at most {duration}",
         "from the time when the primary has filled it",
         |words| ARCHIVE_LAG.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "the archive takes over where streaming breaks, and streaming comes back",
+        "the cluster that follows replays from its archive while nobody streams to it, and streams again in the end",
+        |words| FALLBACKS_MISSED.bounded(words, Bound::Exactly(0.0)),
     ),
     step(Then, "a restore takes at most {duration}", "from the first command until its target is reached", |words| {
         RESTORE.at_most_duration(words)

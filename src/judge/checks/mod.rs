@@ -4,6 +4,7 @@
 //! gives the same findings.
 
 pub mod archive;
+pub mod archive_fallback;
 pub mod cascade;
 pub mod commit_wait;
 pub mod course;
@@ -79,6 +80,7 @@ pub const ALL: &[Check] = &[
     restore::CHECK,
     write_blocked::CHECK,
     cascade::CHECK,
+    archive_fallback::CHECK,
     commit_wait::CHECK,
     dcs_isolation::CHECK,
     name_convergence::CHECK,

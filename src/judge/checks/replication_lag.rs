@@ -21,7 +21,8 @@
 //!
 //! Every lag is behind the primary that is written to, also that of a standby that streams from another one (`cascade`): what
 //! its own hop adds is the difference from the hop before. A standby that streams from nobody belongs to the hop that it
-//! was on last.
+//! was on last; a leader of a cluster that follows is on a hop of its own (`shipping`) once it has replayed more than it had
+//! when it was first seen to receive nothing, which its archive has given it.
 //!
 //! The distribution (median, 95th percentile, maximum) is that of all looks at nodes of a hop, from the steady state to the end
 //! of the load, and once more of those before the first fault (`before_fault`; without a fault, of all). With fewer than

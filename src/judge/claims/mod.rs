@@ -123,6 +123,14 @@ pub enum Subject {
     BackupRestored,
     /// A cluster was restored to a time, to before a change that nobody wanted.
     RestoredToATime,
+    /// A cluster that a runbook had promoted was restored.
+    PromotedRestored,
+    /// A node's data was corrupted, and the node rebuilt from another one afterwards.
+    CorruptedRebuilt,
+    /// Streaming to a cluster that reads an archive was broken for a while.
+    StreamingBroken,
+    /// The disk of a standby was full.
+    StandbyDiskFull,
 }
 
 impl Subject {
@@ -147,6 +155,10 @@ impl Subject {
             Subject::StandbySlowed => "a synchronous standby that was slower than the others",
             Subject::BackupRestored => "a restore of a backup that was taken meanwhile",
             Subject::RestoredToATime => "a restore to a time",
+            Subject::PromotedRestored => "a restore of a cluster that a runbook had promoted",
+            Subject::CorruptedRebuilt => "a node whose data was corrupted and which was rebuilt",
+            Subject::StreamingBroken => "a cluster that reads an archive, to which streaming was broken",
+            Subject::StandbyDiskFull => "a standby whose disk was full",
             Subject::SlotNeeded => {
                 "a follower's slot that was unused for a while, or a new primary that had to have it"
             }

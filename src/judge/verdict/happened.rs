@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Failover, Finding};
 use crate::{
     checks::{
-        Evidence, cascade, commit_wait,
+        Evidence, archive_fallback, cascade, commit_wait,
         course::{
             following,
             phases::Course,
@@ -23,6 +23,12 @@ use crate::{
 
 /// The name of the fault that takes a node out of the cluster.
 pub const MEMBER_REMOVED: &str = "member_removed";
+/// The fault that corrupts a node's data.
+pub const PAGE_CORRUPTED: &str = "page_corrupted";
+/// The fault that has a node rebuilt.
+pub const REINITIALIZE: &str = "reinitialize";
+/// The fault that fills a disk.
+pub const DISK_FULL: &str = "disk_full";
 
 /// Every [`Subject`] of a trial.
 pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings: &[Finding]) -> BTreeSet<Subject> {
@@ -57,6 +63,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::SlotNeeded, slot::was_tested(evidence));
     when(Subject::RegionLost, was_promoted_after(evidence, RunbookStep::Decided));
     when(Subject::RegionHandedOver, was_promoted_after(evidence, RunbookStep::CaughtUp));
+    when(Subject::StreamingBroken, archive_fallback::was_broken(evidence));
     when(Subject::StandbyLeaderChanged, cascade::leader_changed(evidence));
     when(Subject::MiddleLost, middle(evidence).any(|cluster| cluster.nodes.iter().all(hit)));
     when(Subject::StandbySlowed, commit_wait::was_slowed(evidence));
@@ -64,6 +71,9 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     let (fresh, to_a_time) = restores(evidence);
     when(Subject::BackupRestored, fresh);
     when(Subject::RestoredToATime, to_a_time);
+    when(Subject::PromotedRestored, was_restored_once_promoted(evidence));
+    when(Subject::CorruptedRebuilt, was_rebuilt_once_corrupted(&faults));
+    when(Subject::StandbyDiskFull, faults.iter().any(|fault| filled_a_standby(evidence, fault)));
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
 }
@@ -102,6 +112,41 @@ fn restores(evidence: &Evidence<'_>) -> (bool, bool) {
         }
     }
     (fresh, to_a_time)
+}
+
+/// Whether a cluster was restored that a runbook had promoted before.
+fn was_restored_once_promoted(evidence: &Evidence<'_>) -> bool {
+    let restored = evidence.events.iter().filter_map(|event| match &event.what {
+        Occurrence::Restored(restored) => Some((event.at_us, restored.cluster.as_str())),
+        _ => None,
+    });
+    restored.into_iter().any(|(at_us, cluster)| {
+        runbook(evidence.events)
+            .any(|done| done.step == RunbookStep::Promoted && done.cluster == cluster && done.at_us < at_us)
+    })
+}
+
+/// Whether a node was rebuilt, to the end of that, after its data had been corrupted.
+fn was_rebuilt_once_corrupted(faults: &[FaultRecord<'_>]) -> bool {
+    let corrupted = faults.iter().filter(|fault| fault.injecting.name == PAGE_CORRUPTED);
+    corrupted.into_iter().any(|corrupted| {
+        let rebuilt = |fault: &FaultRecord<'_>| {
+            fault.injecting.name == REINITIALIZE
+                && fault.healed_us.is_some()
+                && fault.injecting_us > corrupted.injecting_us
+                && fault.injecting.hosts.iter().any(|host| corrupted.injecting.hosts.contains(host))
+        };
+        faults.iter().any(rebuilt)
+    })
+}
+
+/// Whether a fault filled the disk of a node that was no primary then.
+fn filled_a_standby(evidence: &Evidence<'_>, fault: &FaultRecord<'_>) -> bool {
+    fault.injecting.name == DISK_FULL
+        && fault.injecting.hosts.iter().any(|host| {
+            let before = states_of(evidence, host).take_while(|(at_us, _)| *at_us < fault.injecting_us);
+            before.filter(|(_, state)| state.reachable).last().is_some_and(|(_, state)| !state.is_primary())
+        })
 }
 
 fn was_promoted(findings: &[Finding]) -> bool {

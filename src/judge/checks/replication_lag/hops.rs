@@ -20,16 +20,19 @@ pub enum Hop {
     Region,
     /// From that leader to a standby of its own cluster.
     Cascade,
+    /// From the primary's archive to the leader of a cluster that follows, to which nobody streams.
+    Shipping,
 }
 
 impl Hop {
-    pub(super) const ALL: [Hop; 3] = [Hop::Standby, Hop::Region, Hop::Cascade];
+    pub(super) const ALL: [Hop; 4] = [Hop::Standby, Hop::Region, Hop::Cascade, Hop::Shipping];
 
     pub(super) fn words(self) -> &'static str {
         match self {
             Hop::Standby => "standbys of the primary",
             Hop::Region => "leaders of clusters that follow",
             Hop::Cascade => "standbys of clusters that follow",
+            Hop::Shipping => "leaders of clusters that follow by their archive",
         }
     }
 }
@@ -77,7 +80,7 @@ macro_rules! names {
 }
 
 /// The names of each hop, in the order of [`Hop::ALL`].
-pub(super) const HOPS: [Names; 3] = [names!("standby"), names!("region"), names!("cascade")];
+pub(super) const HOPS: [Names; 4] = [names!("standby"), names!("region"), names!("cascade"), names!("shipping")];
 
 /// Every measure of the check.
 pub(super) const MEASURES: [&str; HOPS.len() * OF_A_HOP + 1] = {
@@ -132,6 +135,8 @@ pub(super) struct Look<'a> {
 struct Known<'a> {
     source: Option<&'a str>,
     timeline: Option<u32>,
+    /// What it had replayed when it was first seen to receive nothing.
+    stopped_at: Option<u64>,
 }
 
 /// Every look at a standby that has a position, with the hop that the standby is on.
@@ -150,10 +155,14 @@ pub(super) fn looks<'a>(evidence: &Evidence<'a>) -> Vec<Look<'a>> {
         let own = known.entry(node).or_default();
         own.source = state.streaming_from.as_deref().or(own.source);
         own.timeline = state.timeline.or(own.timeline);
+        own.stopped_at = state.lsn.filter(|_| state.streaming_from.is_none()).map(|lsn| own.stopped_at.unwrap_or(lsn));
+        // What it replays from then on came from its archive.
+        let is_shipped = own.stopped_at.is_some_and(|stopped_at| state.lsn.is_some_and(|lsn| lsn > stopped_at));
         let (Some(cluster), Some(source)) = (evidence.plan.cluster_of(node), own.source) else { continue };
         let within = cluster.nodes.iter().any(|other| other == source);
         let hop = match (follows(&spans, &cluster.name, event.at_us), within) {
             (false, _) => Hop::Standby,
+            (true, false) if is_shipped => Hop::Shipping,
             (true, false) => Hop::Region,
             (true, true) => Hop::Cascade,
         };

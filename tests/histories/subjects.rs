@@ -1,0 +1,96 @@
+//! What a trial is about, where faults and runbooks that no course has say so.
+
+use std::collections::BTreeMap;
+
+use pgquake_judge::history::{
+    Event, Occurrence,
+    event::{FaultInjecting, LedgerCounts, RestoreOutcome, RestoreTarget, Restored, RunbookStep},
+};
+
+use super::{
+    course::{Course, run},
+    edits::with,
+    verdict_of,
+};
+
+/// A fault of a node that is proven, and healed.
+fn with_fault(events: Vec<Event>, fault: u32, name: &str, node: &str, at_ms: u64) -> Vec<Event> {
+    let injecting = FaultInjecting {
+        fault,
+        name: name.to_owned(),
+        target: node.to_owned(),
+        hosts: vec![node.to_owned()],
+        services: vec![format!("{node}/patroni")],
+        parameters: BTreeMap::new(),
+        hands_over: false,
+        primary_before: None,
+        dcs_leader_before: None,
+    };
+    let (effect_from_us, effect_to_us) = ((at_ms + 101) * 1000, (at_ms + 102) * 1000);
+    let evidence = || "seen".to_owned();
+    let confirmed = Occurrence::FaultConfirmed { fault, effect_from_us, effect_to_us, evidence: evidence() };
+    let course = [
+        (0, Occurrence::FaultInjecting(injecting)),
+        (5, confirmed),
+        (10, Occurrence::FaultHealing { fault }),
+        (20, Occurrence::FaultHealed { fault, evidence: evidence() }),
+    ];
+    course.into_iter().fold(events, |events, (after_ms, what)| with(events, at_ms + after_ms, what))
+}
+
+/// Whether the only trial is about a claim.
+fn is_about(claim: &'static str, change: impl Fn(Vec<Event>) -> Vec<Event>) -> bool {
+    let events = run(&[Course { claims: vec![claim], ..Course::default() }]);
+    let verdict = verdict_of(&change(events));
+    let own = verdict.claims.iter().find(|own| own.claim.id == claim).expect("the claim");
+    own.trials[0].about
+}
+
+#[test]
+fn a_node_is_rebuilt_after_it_was_corrupted_and_not_before() {
+    let rebuilt = |corrupted: &'static str, first_ms: u64, then_ms: u64| {
+        is_about("CORRUPTION", move |events| {
+            let events = with_fault(events, 2, "page_corrupted", corrupted, first_ms);
+            with_fault(events, 3, "reinitialize", "node2", then_ms)
+        })
+    };
+    assert!(rebuilt("node2", 2_000, 2_500));
+    assert!(!rebuilt("node3", 2_000, 2_500), "another node was corrupted");
+    assert!(!rebuilt("node2", 2_500, 2_000), "it was rebuilt before");
+}
+
+#[test]
+fn the_full_disk_is_that_of_a_standby() {
+    let full = |node: &'static str| is_about("DISK", move |events| with_fault(events, 2, "disk_full", node, 500));
+    assert_eq!((full("node1"), full("node3")), (false, true));
+}
+
+#[test]
+fn what_is_restored_was_promoted_before() {
+    let promoted = |cluster: &str| Occurrence::Runbook {
+        step: RunbookStep::Promoted,
+        cluster: cluster.to_owned(),
+        evidence: "it accepts writes".to_owned(),
+    };
+    let outcome = RestoreOutcome::Open {
+        took_ms: 4_000,
+        accepts_writes: true,
+        timeline: 2,
+        found: Vec::new(),
+        counts: LedgerCounts::default(),
+        bad_changes: 0,
+    };
+    let restored = Occurrence::Restored(Restored {
+        cluster: "main".to_owned(),
+        host: "spare".to_owned(),
+        target: RestoreTarget::Latest { archived_us: 1 },
+        began_us: 2,
+        outcome,
+    });
+    let about = |promoted: Occurrence, at_ms: u64| {
+        is_about("ARCHIVE-NEW", |events| with(with(events, at_ms, promoted.clone()), 3_000, restored.clone()))
+    };
+    assert!(about(promoted("main"), 2_500));
+    assert!(!about(promoted("main"), 3_500), "it was promoted afterwards");
+    assert!(!about(promoted("other"), 2_500), "another one was promoted");
+}
