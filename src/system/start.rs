@@ -356,7 +356,9 @@ impl Starter<'_> {
             entry_point: storage.entry_point,
             control_port: storage.control_port,
         });
-        let spec = ServiceSpec { labels: &self.startup.labels, pod, name: which.name(), image, command, files, disk };
+        let yields = planned.kind == ServiceKind::Restore;
+        let (labels, name) = (&self.startup.labels, which.name());
+        let spec = ServiceSpec { labels, pod, name, image, command, files, disk, yields };
         let container = self.startup.engine.start_service(spec).await?;
         self.logs.follow(self.startup.engine, &container.id, &pod.host, which.name());
         Ok(((pod.host.clone(), which), container))
