@@ -352,5 +352,7 @@ fn the_judging_half_expects_the_observers_that_run() {
 
 #[test]
 fn the_fault_that_claims_on_members_name_exists() {
-    assert!(faults::ALL.iter().any(|kind| kind.name == verdict::MEMBER_REMOVED));
+    for known in [verdict::DISK_FULL, verdict::MEMBER_REMOVED, verdict::PAGE_CORRUPTED, verdict::REINITIALIZE] {
+        assert!(faults::ALL.iter().any(|kind| kind.name == known), "no fault is called {known}");
+    }
 }

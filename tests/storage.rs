@@ -3,17 +3,18 @@
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use pgquake::{
-    drill::{BackupOrder, Drill, DrillContext, RestorePoint, RunbookOrder},
+    drill::{BackupOrder, Drill, DrillContext, RestorePoint, RunbookOrder, Turn},
     engine::{
         Engine,
         leftovers::{Ownership, Sweep},
     },
     faults::{Injector, Order, Target},
-    history::{Occurrence, Recorder, event::RestoreOutcome, read_history},
+    history::{Event, Occurrence, Recorder, event::RestoreOutcome, read_history},
+    plan::Plan,
     s3::{At, S3, S3Error, Server},
     services::minio::S3_PORT,
     system::{Access, System, bucket_client},
-    topology::OtherServer,
+    topology::{self, OtherServer},
     waiting::wait_until,
 };
 
@@ -21,6 +22,7 @@ const RUN: &str = "test-storage";
 const BUCKET: &str = "pgquake-backups";
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "MinIO is compiled for minutes where it can't be pulled; .ci/nightly runs this"]
 async fn an_archive_is_kept_and_restored() {
     let engine = Engine::connect().await.unwrap();
     let ownership = Ownership::of(RUN).unwrap();
@@ -31,11 +33,32 @@ async fn an_archive_is_kept_and_restored() {
     }
 }
 
+/// PostgreSQL archives under a stanza that nobody has made.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "MinIO is compiled for minutes where it can't be pulled; .ci/nightly runs this"]
+async fn a_stanza_that_is_missing_is_told_before_anything_is_broken() {
+    const RUN: &str = "test-stanza";
+    let engine = Engine::connect().await.unwrap();
+    let ownership = Ownership::of(RUN).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
+    let context = DrillContext::new(engine.clone(), recorder, RUN, ownership.label(), folder.path());
+    let mut topology = topology::load("single-region-archive", &[]).unwrap();
+    let command = "pgbackrest --stanza=nobodys archive-push %p".to_owned();
+    topology.settings.postgresql.parameters.insert("archive_command".to_owned(), command);
+    let started = context.start(&Plan::new(topology), 1).await;
+    engine.sweep(Sweep::Run(RUN)).await.unwrap();
+    let error = started.err().expect("no file can be archived").to_string();
+    for told in ["the first file in the archive of main", "nobodys", "has a stanza-create been performed?"] {
+        assert!(error.contains(told), "{told} is missing in: {error}");
+    }
+}
+
 async fn drill_with_backups(engine: Engine, owner: String) {
     let folder = tempfile::tempdir().unwrap();
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
     let context = DrillContext::new(engine, recorder.clone(), RUN, owner, folder.path());
-    let mut drill = Drill::new(context.into(), 1);
+    let mut drill = Drill::new(context.into(), Turn { scenario: 1, draws: 1, may_begin_again: false });
     drill.choose_topology("single-region-archive").unwrap();
     let system = drill.system().await.unwrap().clone();
     for (what, after) in system.startup_steps() {
@@ -43,7 +66,8 @@ async fn drill_with_backups(engine: Engine, owner: String) {
     }
 
     what_is_wrong_with_a_server_is_told_by_name(&system).await;
-    a_certificate_expires_and_is_renewed(&system, &recorder).await;
+    the_server_breaks_and_is_mended(&system, &recorder).await;
+    an_archive_command_dies(&system, &recorder).await;
     for order in [BackupOrder::Take("main".to_owned()), BackupOrder::Restore("main".to_owned(), RestorePoint::Latest)] {
         drill.follow_runbook(&RunbookOrder::WithBackups(order)).await.unwrap();
     }
@@ -118,20 +142,55 @@ async fn another_server_is_reached_by_its_name(system: &System, address: SocketA
     assert!(matches!(error, S3Error::Certificate { .. }), "{error}");
 }
 
-fn expiry(target: &Target) -> Order<'_> {
-    Order { fault: "certificate_expired", target, parameters: Default::default(), notes: Default::default() }
+fn order<'a>(fault: &'static str, target: &'a Target) -> Order<'a> {
+    Order { fault, target, parameters: Default::default(), notes: Default::default() }
 }
 
-async fn a_certificate_expires_and_is_renewed(system: &System, recorder: &Recorder) {
+/// Each fault of the server bites, leaves alone what it does not touch, and is gone when it is healed.
+async fn the_server_breaks_and_is_mended(system: &System, recorder: &Recorder) {
     let injector = Injector::new(system.clone(), recorder.for_scenario(2));
     let [storage, node] = ["storage", "node1"].map(Target::parse);
-    injector.inject(expiry(&storage)).await.unwrap();
-    let error = system.s3_answers("storage").await.unwrap_err().to_string();
-    assert!(error.contains("expired"), "{error}");
+    for (fault, reason) in [("certificate_expired", "expired"), ("bucket_full", "Quota"), ("drive_gone", "503")] {
+        let before = listed(system).await.unwrap();
+        injector.inject(order(fault, &storage)).await.unwrap();
+        let error = system.s3_stores("storage").await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{fault}: {error}");
+        match fault {
+            "bucket_full" => assert!(listed(system).await.unwrap() >= before, "what it holds can't be listed"),
+            "drive_gone" => drop(listed(system).await.unwrap_err()),
+            _ => {}
+        }
+        injector.heal_all().await.unwrap();
+        system.s3_stores("storage").await.unwrap();
+        assert!(listed(system).await.unwrap() >= before, "{fault} has lost objects");
+        let refused = injector.inject(order(fault, &node)).await.err().map(|error| error.to_string());
+        assert!(refused.is_some_and(|reason| reason.contains("node1 serves no bucket")));
+    }
+}
+
+/// How many versions of objects the bucket lists.
+async fn listed(system: &System) -> Result<usize, String> {
+    let bucket = &system.plan().topology.buckets[0];
+    let client = bucket_client(system.access(), bucket).map_err(|error| error.to_string())?;
+    Ok(client.list(&bucket.name, "").await.map_err(|error| error.to_string())?.len())
+}
+
+/// The archive command of the primary dies, and what it was to send is archived all the same.
+async fn an_archive_command_dies(system: &System, recorder: &Recorder) {
+    let injector = Injector::new(system.clone(), recorder.for_scenario(3));
+    let [primary, standby, storage] = ["the primary", "a standby", "storage"].map(Target::parse);
+    injector.inject(order("archive_push_killed", &primary)).await.unwrap();
     injector.heal_all().await.unwrap();
-    system.s3_answers("storage").await.unwrap();
-    let refused = injector.inject(expiry(&node)).await.err().map(|error| error.to_string());
-    assert!(refused.is_some_and(|reason| reason.contains("node1 serves no bucket")));
+    let events = read_history(recorder.path()).unwrap();
+    let shown = |said: &str| {
+        let told = |event: &Event| serde_json::to_string(&event.what).is_ok_and(|text| text.contains(said));
+        events.iter().any(told)
+    };
+    assert!(shown("waits to be archived") && shown("was archived since"), "the file is named in the proofs");
+    for (other, why) in [(&standby, "is not the primary"), (&storage, "runs no PostgreSQL")] {
+        let refused = injector.inject(order("archive_push_killed", other)).await.err().map(|error| error.to_string());
+        assert!(refused.as_ref().is_some_and(|reason| reason.contains(why)), "{refused:?}");
+    }
 }
 
 /// Neither history, plan nor log of a run shows a password, a key or a line of a certificate's key.

@@ -38,6 +38,8 @@ pub use target::{CLIENTS, Roles, Target};
 
 /// Every fault, by name.
 pub const ALL: &[FaultKind] = &[
+    storage::archive_push_killed::KIND,
+    storage::bucket_full::KIND,
     storage::certificate_expired::KIND,
     clock::clock_jump::KIND,
     clock::clock_offset::KIND,
@@ -53,6 +55,7 @@ pub const ALL: &[FaultKind] = &[
     disk::disk_full::KIND,
     disk::disk_slow::KIND,
     disk::disk_stall::KIND,
+    storage::drive_gone::KIND,
     operator::failover::KIND,
     host::host_crash::KIND,
     host::host_freeze::KIND,

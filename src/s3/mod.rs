@@ -1,6 +1,7 @@
 //! A client of S3 servers: buckets, and what they hold with every version of it. Requests are signed by rusty-s3.
 //!
-//! Architecture invariant: it changes nothing but the buckets that it makes, and what an observer asks changes nothing.
+//! Architecture invariant: it changes nothing but the buckets that it makes and one object of its own ([`TRIED`]), by which
+//! the faults of storage are proven. What an observer asks changes nothing.
 
 mod listing;
 
@@ -11,8 +12,10 @@ use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::
 
 pub use listing::{Listing, Stored};
 
-/// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long an answer may take. An observer that asks shows a sign of life with each, at least every five seconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// The object that is stored to see whether a bucket takes one. No tool looks for anything under this name.
+const TRIED: &str = "pgquake-tried";
 /// How long a signed request is good for.
 const GOOD_FOR_S: u64 = 60;
 
@@ -158,6 +161,12 @@ impl S3 {
             self.ask(Method::PUT, name, &[("versioning", "")], Some(body), &doing).await?;
         }
         Ok(())
+    }
+
+    /// Whether a bucket takes an object: stores a small one.
+    pub async fn try_to_store(&self, bucket: &str) -> Result<(), S3Error> {
+        let doing = format!("store an object in the bucket {bucket}");
+        self.ask(Method::PUT, &format!("{bucket}/{TRIED}"), &[], Some("tried"), &doing).await.map(|_| ())
     }
 
     /// Every version of every object below a prefix, in the order of their names.

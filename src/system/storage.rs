@@ -1,21 +1,20 @@
 //! Buckets of a running system, and the archives that clusters keep in them.
 
+mod breaking;
+
 use std::time::Duration;
 
 use super::{Access, RunningCluster, System};
 use crate::{
-    credentials::{BucketAccess, Certificate},
+    credentials::BucketAccess,
     engine::EngineError,
     plan::Plan,
     s3::{At, S3, S3Error, Server},
-    secrets::{self, SecretsError},
+    secrets::SecretsError,
     services::{archive::Archive, minio::CERTIFICATES},
     topology::{Bucket, ServiceKind},
     waiting::{NotReady, wait_until},
 };
-
-/// What has MinIO read its certificate again.
-const RELOAD: &str = "pkill -HUP --full '^/usr/local/bin/minio server '";
 
 /// Buckets, or an archive in one, could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -102,69 +101,44 @@ impl System {
         let pairs =
             topology.buckets.iter().filter_map(|from| Some((from, topology.bucket(from.replicates_to.as_ref()?)?)));
         for (from, to) in pairs {
-            let Some(service) = self.service(&from.host, ServiceKind::Minio) else { continue };
-            let credentials = &self.access().credentials;
-            let keys = format!("{}:{}", credentials.bucket_key_id, credentials.bucket_secret);
-            // Its configuration is thrown away: it would hold the keys.
-            let script = format!(
-                "d=$(mktemp -d) && mkdir -p $d/certs/CAs && cp {CERTIFICATES}/CAs/ca.crt $d/certs/CAs/ && \
-                 MC_HOST_own=https://{keys}@{}:{} mc --config-dir $d --quiet replicate add own/{} \
-                 --remote-bucket https://{keys}@{}:{}/{} --replicate existing-objects,delete,delete-marker; \
-                 status=$?; rm -rf $d; exit $status",
-                from.host, from.port, from.name, to.host, to.port, to.name,
+            let keys = self.bucket_keys();
+            let (host, port, copy) = (&to.host, to.port, &to.name);
+            let ask = format!(
+                "replicate add own/{} --remote-bucket https://{keys}@{host}:{port}/{copy} \
+                 --replicate existing-objects,delete,delete-marker",
+                from.name
             );
-            let done = self.engine().run_in_service(service, &script).await?;
-            if done.status != 0 {
-                let (host, command) = (from.host.clone(), format!("mc replicate add own/{}", from.name));
-                let output = credentials.hide_in(&done.text);
-                return Err(EngineError::Command { host, command, status: done.status, output }.into());
-            }
+            self.ask_minio(from, &ask).await?;
             self.note_reached(format!("{} is copied to {}", from.name, to.name));
         }
         Ok(())
     }
 
-    /// Gives the S3 server of a host a certificate that is no longer good, and has it read that.
-    #[doc(hidden)]
-    pub async fn expire_certificate(&self, host: &str) -> Result<(), StorageError> {
-        let names = self.plan().speak_tls().find(|(name, _)| *name == host).map(|(_, names)| names);
-        let names = names.unwrap_or_else(|| vec![host]);
-        let expired = secrets::expired(&self.access().credentials.authority, &names)?;
-        self.give_certificate(host, &expired).await
-    }
-
-    /// Gives it back the one that it began with.
-    #[doc(hidden)]
-    pub async fn renew_certificate(&self, host: &str) -> Result<(), StorageError> {
-        let own = self.access().credentials.certificates.get(host).cloned().unwrap_or_default();
-        self.give_certificate(host, &own).await
-    }
-
-    async fn give_certificate(&self, host: &str, new: &Certificate) -> Result<(), StorageError> {
-        let Some(service) = self.service(host, ServiceKind::Minio) else { return Ok(()) };
-        let Certificate { certificate, key } = new;
+    /// Has MinIO's own client ask the server of a bucket, in its container, for what the API of S3 has no word for. The
+    /// server is called `own` there.
+    async fn ask_minio(&self, bucket: &Bucket, ask: &str) -> Result<(), StorageError> {
+        let Some(service) = self.service(&bucket.host, ServiceKind::Minio) else { return Ok(()) };
+        // The client's configuration is thrown away: it would hold the keys.
         let script = format!(
-            "cat > {CERTIFICATES}/private.key <<'end'\n{key}\nend\ncat > {CERTIFICATES}/public.crt <<'end'\n{certificate}\nend"
+            "d=$(mktemp -d) && mkdir -p $d/certs/CAs && cp {CERTIFICATES}/CAs/ca.crt $d/certs/CAs/ && \
+             MC_HOST_own=https://{}@{}:{} mc --config-dir $d --quiet {ask}; status=$?; rm -rf $d; exit $status",
+            self.bucket_keys(),
+            bucket.host,
+            bucket.port,
         );
         let done = self.engine().run_in_service(service, &script).await?;
         if done.status == 0 {
-            if let Some(pod) = self.pod(host) {
-                pod.shell.must(RELOAD).await?;
-            }
             return Ok(());
         }
-        // The script holds a key, which no error shows.
-        let command = format!("write {CERTIFICATES}/public.crt, and have MinIO read it");
-        Err(EngineError::Command { host: host.to_owned(), command, status: done.status, output: done.text }.into())
+        let credentials = &self.access().credentials;
+        let (host, command) = (bucket.host.clone(), credentials.hide_in(&format!("mc {ask}")));
+        Err(EngineError::Command { host, command, status: done.status, output: credentials.hide_in(&done.text) }.into())
     }
 
-    /// Whether the S3 server of a host answers a new connection.
-    #[doc(hidden)]
-    pub async fn s3_answers(&self, host: &str) -> Result<(), StorageError> {
-        for bucket in self.plan().topology.buckets.iter().filter(|bucket| bucket.host == host) {
-            bucket_client(self.access(), bucket)?.answers().await?;
-        }
-        Ok(())
+    /// Name and secret of the key to the system's own buckets, as they stand in an address.
+    fn bucket_keys(&self) -> String {
+        let credentials = &self.access().credentials;
+        format!("{}:{}", credentials.bucket_key_id, credentials.bucket_secret)
     }
 
     /// Makes the archive of every cluster that leads, and waits until a file of its WAL has arrived there.

@@ -97,6 +97,8 @@ pub(super) enum Shows {
     Takes(Duration),
     /// It does not end.
     Hangs,
+    /// It is refused by the disk, whoever makes it, once the volume has filled up by itself.
+    Fills,
 }
 
 impl Shows {
@@ -104,12 +106,22 @@ impl Shows {
     fn within(&self) -> Duration {
         match self {
             Shows::Takes(at_least) => *at_least * 4 + Duration::from_secs(1),
-            Shows::Error(_) => Duration::from_secs(2),
+            Shows::Error(_) | Shows::Fills => Duration::from_secs(2),
             Shows::Hangs => Duration::from_millis(200),
+        }
+    }
+
+    /// How long its proof may take.
+    fn proven_within(&self) -> Duration {
+        match self {
+            Shows::Fills => FILLS_WITHIN,
+            _ => MARGIN + 2 * self.within(),
         }
     }
 }
 
+/// How long a volume may take to fill up.
+const FILLS_WITHIN: Duration = Duration::from_secs(180);
 /// What the machine may take beside a write.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -121,12 +133,21 @@ pub(super) struct DiskFault {
     shows: Shows,
     /// In the service's own container, which alone sees the disk.
     shell: Option<Shell>,
+    /// How many writes had been refused for want of room before.
+    refused_before: u64,
 }
 
 impl DiskFault {
     /// `on` and `off` are commands of the disk.
     pub fn new(volume: Volume, on: String, off: &'static str, shows: Shows) -> Self {
-        Self { volume, on, off, shows, shell: None }
+        Self { volume, on, off, shows, shell: None, refused_before: 0 }
+    }
+
+    /// How many writes the disk has refused so far for want of room.
+    async fn refused(&self, system: &System) -> Result<u64, String> {
+        let told = self.volume.tell(system, "status").await.map_err(|error| error.to_string())?;
+        let count = told.split_whitespace().find_map(|word| word.strip_prefix("enospc_returned="));
+        count.and_then(|count| count.parse().ok()).ok_or(told)
     }
 
     /// A write to the volume: its outcome and how long it took; `None`: it had not ended after the time.
@@ -164,11 +185,14 @@ impl Fault for DiskFault {
     }
 
     fn confirmed_within(&self) -> Duration {
-        MARGIN + 2 * self.shows.within()
+        self.shows.proven_within()
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
         self.shell = system.shell_in(&self.volume.host, self.volume.kind).await?;
+        if self.shows == Shows::Fills {
+            self.refused_before = self.refused(system).await.unwrap_or_default();
+        }
         Ok(())
     }
 
@@ -177,9 +201,15 @@ impl Fault for DiskFault {
         Ok(())
     }
 
-    async fn bites(&self, _system: &System) -> Result<String, String> {
-        let wrote = self.try_a_write(self.shows.within()).await?;
+    async fn bites(&self, system: &System) -> Result<String, String> {
         let words = self.volume.words();
+        if self.shows == Shows::Fills {
+            return match self.refused(system).await?.saturating_sub(self.refused_before) {
+                0 => Err(format!("nothing was refused on {words}: it has room")),
+                refused => Ok(format!("{refused} writes to {words} were refused: no space left on device")),
+            };
+        }
+        let wrote = self.try_a_write(self.shows.within()).await?;
         match (&self.shows, &wrote) {
             (Shows::Error(kernel), Some((output, _))) if output.status != 0 && output.text.contains(kernel) => {
                 Ok(format!("a write to {words} fails: {kernel}"))

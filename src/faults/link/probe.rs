@@ -14,6 +14,8 @@ use crate::{faults::hosts, links::TOXIPROXY_USER_ID, plan::Plan, services, syste
 const DRAWN_BYTES: u64 = 500;
 /// The longest path: etcd takes a first line of 4096 bytes.
 const MOST_PATH_BYTES: u64 = 3000;
+/// The longest record of TLS.
+const MOST_RECORD_BYTES: u64 = 16_384;
 /// Reads an answer after which the far service hangs up.
 const WHOLE: &str = "cat";
 
@@ -93,6 +95,9 @@ impl Request {
         if speaks_postgresql(plan, way) {
             return Self::of_postgresql(padding_bytes, look.answer == Answer::End);
         }
+        if way.port == services::minio::S3_PORT {
+            return Self::of_tls(padding_bytes.min(MOST_RECORD_BYTES - 1));
+        }
         if way.port == services::patroni::REST_PORT {
             // Python's server of HTTP repeats a line that it does not understand.
             let (first, wait) = ("X%s%.0s".to_owned(), WHOLE.to_owned());
@@ -103,6 +108,15 @@ impl Request {
         let path_bytes = padding_bytes.min(MOST_PATH_BYTES);
         let first_bytes = "GET // HTTP/1.0..X-Padding: ".len() as u64 + path_bytes + padding_bytes;
         Self { first, first_bytes, padding_bytes, rest: r"\r\n\r\n", wait: WHOLE.to_owned() }
+    }
+
+    /// A record of a handshake that is none: whoever speaks TLS reads it to its end, answers with an alert, and hangs up.
+    fn of_tls(padding_bytes: u64) -> Self {
+        let record = u16::try_from(padding_bytes + 1).unwrap_or(u16::MAX);
+        let length: String = record.to_be_bytes().iter().map(|byte| format!("\\{byte:03o}")).collect();
+        // Its kind, the version, and how long it is.
+        let first = format!(r"\026\003\001{length}%s%.0s");
+        Self { first, first_bytes: 1 + 2 + 2 + padding_bytes, padding_bytes, rest: "x", wait: WHOLE.to_owned() }
     }
 
     /// A startup packet with a protocol option that PostgreSQL does not know: it repeats its name in the answer. The user
@@ -246,5 +260,11 @@ mod tests {
         let request = Request::of_postgresql(8000, false);
         assert_eq!(request.first_bytes, 8016);
         assert!(request.first.starts_with(r"\000\000\037\130\000\003"), "{}", request.first);
+    }
+
+    #[test]
+    fn a_record_of_tls_says_its_length() {
+        let request = Request::of_tls(700);
+        assert_eq!((request.first_bytes, request.first.as_str()), (705, r"\026\003\001\002\275%s%.0s"));
     }
 }

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, minio, on_minio, server};
 use crate::{
     plan::Plan,
     s3::S3Error,
     system::{StorageError, System},
-    topology::{Instance, ServiceKind},
+    topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -28,21 +28,17 @@ struct CertificateExpired {
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
-    let host = aim.one_host(KIND.name)?;
-    if !plan.topology.buckets.iter().any(|bucket| bucket.host == host) {
-        return Err(aim.refuse(KIND.name, format!("{host} serves no bucket")));
-    }
-    Ok(Box::new(CertificateExpired { host: host.to_owned() }))
+    Ok(Box::new(CertificateExpired { host: server(KIND.name, plan, aim)? }))
 }
 
 #[async_trait]
 impl Fault for CertificateExpired {
     fn services(&self) -> Vec<(String, Instance)> {
-        vec![(self.host.clone(), ServiceKind::Minio.into())]
+        vec![minio(&self.host)]
     }
 
     fn stands_on(&self) -> Vec<Place> {
-        vec![Place::Service(self.host.clone(), ServiceKind::Minio.into())]
+        on_minio(&self.host)
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {

@@ -6,7 +6,7 @@ use crate::credentials::Credentials;
 /// Where it serves S3, with TLS alone.
 pub const S3_PORT: u16 = 9000;
 /// Where its data is, in the service's container.
-const DATA: &str = "/var/lib/minio/data";
+pub const DATA: &str = "/var/lib/minio/data";
 /// Where it looks for its certificate and its key.
 pub const CERTIFICATES: &str = "/etc/minio/certificates";
 

@@ -14,6 +14,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(When, "the {volume} volume of {target} is full", "every write that needs room fails with ENOSPC", |words| {
         words.fault("disk_full", 1, &[("volume", words.text(0)?)])
     }),
+    step(
+        When,
+        "the {volume} volume of {target} fills up to {size}",
+        "it holds no more than this, and the scenario goes on when it is full",
+        |words| words.fault("disk_full", 1, &[("volume", words.text(0)?), ("size", words.text(2)?)]),
+    ),
     step(When, "the {volume} volume of {target} stalls", "reads, writes and syncs hang", |words| {
         words.fault("disk_stall", 1, &[("volume", words.text(0)?)])
     }),
