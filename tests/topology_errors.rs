@@ -686,7 +686,7 @@ fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
     let expected = "did you mean `single-region`? known: archive-as-written, async-manual, haproxy-fall-30, single-region, \
-                    single-region-archive, single-region-fast, single-region-sync, stretched, sync-az-async-dr, sync-manual, three-region-cascade, two-balancers, two-nodes, \
+                    single-region-archive, single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, sync-manual, three-region-cascade, two-balancers, two-nodes, \
                     two-region, two-region-as-written or two-region-hybrid";
     assert_eq!(help(&error), expected);
 }

@@ -20,6 +20,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("single-region", include_str!("../../../topologies/single-region.yaml")),
     ("single-region-archive", include_str!("../../../topologies/single-region-archive.yaml")),
+    ("single-region-archive-unread", include_str!("../../../topologies/single-region-archive-unread.yaml")),
     ("single-region-fast", include_str!("../../../topologies/single-region-fast.yaml")),
     ("single-region-sync", include_str!("../../../topologies/single-region-sync.yaml")),
     ("stretched", include_str!("../../../topologies/stretched.yaml")),
