@@ -30,15 +30,28 @@ async fn an_image_is_built_once_and_then_found() {
 }
 
 #[tokio::test]
-async fn every_kind_builds_and_tells_its_versions() {
+async fn every_kind_but_minio_builds_and_tells_its_versions() {
+    let minio = ImageKind::of(ServiceKind::Minio);
+    build(&ImageKind::all().into_iter().filter(|kind| *kind != minio).collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+#[ignore = "MinIO is compiled for minutes where it can't be pulled; .ci/nightly runs this"]
+async fn minio_builds_and_tells_its_versions() {
+    build(&[ImageKind::of(ServiceKind::Minio)]).await;
+}
+
+async fn build(kinds: &[ImageKind]) {
     let docker = Docker::connect_with_defaults().expect("client of the Docker engine");
     let began = Instant::now();
     let show = |progress: ImageProgress| println!("{:6.1?} {progress:?}", began.elapsed());
-    let images = images::ensure(&docker, &ImageKind::all(), &show).await.expect("all images");
-    assert_eq!(images.keys().copied().collect::<Vec<_>>(), ImageKind::all());
-    let major = images::pinned_versions()["POSTGRES_MAJOR"];
-    let server = &images[&ImageKind::of(ServiceKind::Patroni)].versions[&format!("postgresql-{major}")];
-    assert!(server.starts_with(&format!("{major}.")), "{server}");
+    let images = images::ensure(&docker, kinds, &show).await.expect("all images");
+    assert_eq!(images.keys().copied().collect::<Vec<_>>(), kinds);
+    if let Some(patroni) = images.get(&ImageKind::of(ServiceKind::Patroni)) {
+        let major = images::pinned_versions()["POSTGRES_MAJOR"];
+        let server = &patroni.versions[&format!("postgresql-{major}")];
+        assert!(server.starts_with(&format!("{major}.")), "{server}");
+    }
     // The disk is pgquake's own: its version is pgquake's.
     for image in images.values().filter(|image| image.kind != ImageKind::DISK) {
         assert!(image.versions.len() >= 2, "{image:?} names no package beside Debian's release");
