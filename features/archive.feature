@@ -1,6 +1,6 @@
 Feature: Backups and the archive
   Documents 000 to 004 rest their disaster recovery on WAL and backups in object storage. The archive is read here from its
-  bucket, and what is restored is compared with what clients were told.
+  bucket, and what is restored is compared with the writes that were acknowledged.
 
   # The checklist of document 004: a backup is taken, restored and verified, and the time is measured.
   @documented @backups
@@ -70,7 +70,7 @@ Feature: Backups and the archive
     And every node has rejoined
     Then nothing in the archive is overwritten
 
-  # An archive command that says that it has done what it has not: a fourth of the files is lost, and nobody is told.
+  # An archive command that says that it has done what it has not: a fourth of the files is lost, and nobody hears of it.
   @documented @backups @control:archive
   Scenario: An archive command loses a file
     Given the topology "single-region-archive"
@@ -84,7 +84,7 @@ Feature: Backups and the archive
     Then the archive has no gap
 
   # Somebody has "switched archiving off" by a command that does nothing. What is restored ends where the first file is
-  # missing, and looks whole to everybody who does not compare it with what clients were told.
+  # missing, and looks whole to everybody who does not compare it with the writes that were acknowledged.
   @documented @backups @control:restore
   Scenario: A restore from an archive that lacks files
     Given the topology "single-region-archive"

@@ -141,7 +141,7 @@ impl Drill {
                     }
                 }
             };
-            // An archive that can't be looked at is told by its observer.
+            // An archive that can't be looked at is recorded by its observer.
             let _ = tokio::time::timeout(OBSERVED_WITHIN, seen).await;
         }
     }

@@ -142,7 +142,7 @@ fn a_file_of_two_contents_fails_and_the_same_content_twice_passes() {
     let found = judged(&numbered(events));
     assert_eq!(found.outcome, Outcome::Fail, "{found:#?}");
     assert_eq!((value(&found, "archive_overwritten_files"), found.evidence.len()), (1.0, 4));
-    // A name without a checksum is told apart by the server's tag; the history of another timeline 2, for example.
+    // A name without a checksum is distinguished by the server's tag; the history of another timeline 2, for example.
     let mut events = course();
     events.push((19, stored("archive/main/17-1/00000002.history", "v2", "another tag")));
     let found = judged(&numbered(events));
@@ -174,7 +174,7 @@ fn what_s3cmd_overwrites_is_seen_by_its_tag() {
 
 #[test]
 fn what_was_not_looked_at_is_in_doubt() {
-    // Nobody told the primary to archive the rest; nobody looked after that; or the look had no answer.
+    // Nobody ordered the primary to archive the rest; nobody looked after that; or the look had no answer.
     let not_due = without(numbered(course()), |what| matches!(what, Occurrence::ArchiveDue(_)));
     let mut not_listed = course();
     not_listed.retain(|(at_s, what)| !(matches!(what, Occurrence::ArchiveListed(_)) && *at_s >= 20));
@@ -182,7 +182,7 @@ fn what_was_not_looked_at_is_in_doubt() {
     no_answer.extend((20..=23).map(|second| (second, unlisted(second * 1_000_000))));
     let unknown_line = without(numbered(course()), |what| matches!(what, Occurrence::TimelineSwitch { .. }));
     for (events, why) in [
-        (not_due, "was never told to archive"),
+        (not_due, "was never ordered to archive"),
         (numbered(not_listed), "was not listed after the last file was due"),
         (numbered(no_answer), "no S3 server answers"),
         (unknown_line, "where timeline 2 was begun was not seen"),

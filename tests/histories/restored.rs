@@ -1,4 +1,4 @@
-//! What was restored from a backup, against what clients were told.
+//! What was restored from a backup, against the writes that were acknowledged.
 
 use pgquake_judge::{
     checks::{Evidence, Finding, Outcome, find},

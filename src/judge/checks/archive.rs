@@ -4,11 +4,11 @@
 //!
 //! - **A file that is missing is a failure.** On the line of timelines that the primary has in the end, the archive must hold
 //!   every segment of WAL, from the first that it has, or that was being written when the archive began, to the place that
-//!   the primary was told to archive last ([`ArchiveDue`]). A timeline begins in the middle of a segment: that segment
+//!   the primary was ordered to archive last ([`ArchiveDue`]). A timeline begins in the middle of a segment: that segment
 //!   counts under the new timeline, and what its parent had of it need not be there. Each timeline that was begun
 //!   meanwhile needs its history, without which nobody finds the way to it.
 //! - **A file of two contents is a failure**, on any timeline: what was there first is gone for those who ask by the file's
-//!   name. Contents are told apart by the checksum in the object's name, or else by the server's tag. The same content
+//!   name. Contents are distinguished by the checksum in the object's name, or else by the server's tag. The same content
 //!   archived twice is none.
 //! - It passes if the archive was listed whole after the last place was due, and never unseen for more than
 //!   [`UNSEEN_US`] before: a bucket that keeps no versions shows what was overwritten only to those who saw it before.
@@ -74,7 +74,7 @@ pub fn lacks_files_alone(finding: &Finding) -> bool {
     finding.check == NAME && value(ARCHIVE_MISSING_FILES) > 0.0 && value(ARCHIVE_OVERWRITTEN_FILES) == 0.0
 }
 
-/// The last place that the primary of a cluster was told to archive, with its event.
+/// The last place that the primary of a cluster was ordered to archive, with its event.
 fn last_due<'a>(events: &'a [Event], cluster: &str) -> Option<(&'a Event, &'a ArchiveDue)> {
     events.iter().rev().find_map(|event| match &event.what {
         Occurrence::ArchiveDue(due) if due.cluster == cluster => Some((event, due)),
@@ -93,7 +93,7 @@ impl Course<'_, '_> {
     fn finding(&self) -> Finding {
         let expected = self.due.map(|(_, due)| Expected::of(self.evidence, due, &self.contents));
         let (files, doubt) = match expected {
-            None => (Vec::new(), Some("the primary was never told to archive what it had".to_owned())),
+            None => (Vec::new(), Some("the primary was never ordered to archive what it had".to_owned())),
             Some(Err(reason)) => (Vec::new(), Some(reason)),
             Some(Ok(expected)) => (expected.files, None),
         };

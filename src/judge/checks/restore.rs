@@ -92,7 +92,7 @@ fn finding(evidence: &Evidence<'_>, restored: &Restored) -> Finding {
     }
 }
 
-/// What was restored, against what clients were told.
+/// What was restored, against the writes that were acknowledged to clients.
 struct Compared {
     /// How many rows must be there, and how many of them are not; `None`: which those are is not known.
     asked: Option<(usize, u64)>,

@@ -1,4 +1,4 @@
-//! What archives hold, and what was restored from them, as the history tells it.
+//! What archives hold, and what was restored from them, as the history has it.
 
 use serde::{Deserialize, Serialize};
 

@@ -16,7 +16,7 @@ pub(super) struct Contents<'a> {
 struct Seen<'a> {
     seq: u64,
     at_us: u64,
-    /// What tells its content from another one.
+    /// What distinguishes its content from another one.
     content: Content<'a>,
 }
 

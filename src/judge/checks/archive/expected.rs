@@ -39,7 +39,7 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// What must be there when the primary has been told to archive all before a place; the error says why that is not
+    /// What must be there when the primary has been ordered to archive all before a place; the error says why that is not
     /// known.
     pub fn of(evidence: &Evidence<'_>, due: &ArchiveDue, contents: &Contents<'_>) -> Result<Self, String> {
         let line = line_to(evidence, due)?;
@@ -88,9 +88,9 @@ fn line_to(evidence: &Evidence<'_>, due: &ArchiveDue) -> Result<Vec<Stretch>, St
     Ok(line)
 }
 
-/// Where each timeline was begun, by the word of the primary, or else of any node of its cluster.
+/// Where each timeline was begun, as the primary says, or else any node of its cluster.
 fn beginnings(evidence: &Evidence<'_>, due: &ArchiveDue) -> BTreeMap<u32, (u32, u64)> {
-    let told = |by_primary: bool| {
+    let said = |by_primary: bool| {
         evidence.events.iter().filter_map(move |event| match &event.what {
             Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn }
                 if evidence.plan.cluster_of(node).is_some() && (*node == due.node) == by_primary =>
@@ -100,7 +100,7 @@ fn beginnings(evidence: &Evidence<'_>, due: &ArchiveDue) -> BTreeMap<u32, (u32, 
             _ => None,
         })
     };
-    told(false).chain(told(true)).collect()
+    said(false).chain(said(true)).collect()
 }
 
 /// The segment from which on everything must be there: the first of the line that the archive has, or the one that the

@@ -52,7 +52,7 @@ pub enum BackupOn {
     TheRestoringHost,
 }
 
-/// A file of WAL, as the name of an object tells it.
+/// A file of WAL, as the name of an object says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedName {
     /// The name that PostgreSQL gave it.
