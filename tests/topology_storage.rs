@@ -63,10 +63,13 @@ fn without_backups_nodes_are_built_on_nothing_more() {
 
 #[test]
 fn buckets_that_can_not_be() {
-    check("name: wal-of-main, host", "name: ^Wal, host", "`Wal` can't be the name of a bucket", "lower-case");
+    let first = "buckets:\n  - { name: ^Wal, host: store }\n";
+    check("buckets:\n", first, "`Wal` can't be the name of a bucket", "lower-case");
     check("host: store,", "host: ^stor,", "no host is called `stor`", "did you mean `store`?");
     check("host: store,", "host: ^node1,", "the host `node1` serves no buckets", "add `minio`");
-    check("name: copy-of-main", "name: ^wal-of-main", "two buckets are called `wal-of-main`", "");
+    let twice = "backups:\n  - { tool";
+    let by = "  - { name: ^copy-of-main, host: other }\nbackups:\n  - { tool";
+    check(twice, by, "two buckets are called `copy-of-main`", "");
 }
 
 #[test]
@@ -88,7 +91,7 @@ fn copies_that_can_not_be() {
 #[test]
 fn backups_that_can_not_be() {
     check("bucket: wal-of-main", "bucket: ^wal", "no bucket is called `wal`", "did you mean `wal-of-main`?");
-    check("tool: pgbackrest", "tool: ^pgbackres", "unknown variant `pgbackres`", "did you mean `pgbackrest`?");
+    check("tool: pgbackrest", "tool: ^pgbackres", "unknown value `pgbackres`", "did you mean `pgbackrest`?");
     let message = "`s3cmd` sends one file at a time";
     check(
         "tool: pgbackrest, bucket: wal-of-main, stanza: main, archive_async: true",

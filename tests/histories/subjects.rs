@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pgquake_judge::history::{
-    Event, Occurrence,
-    event::{FaultInjecting, LedgerCounts, RestoreOutcome, RestoreTarget, Restored, RunbookStep},
+use pgquake_judge::{
+    claims::Subject,
+    history::{
+        Event, Occurrence,
+        event::{FaultInjecting, LedgerCounts, RestoreOutcome, RestoreTarget, Restored, RunbookStep},
+    },
 };
 
 use super::{
@@ -38,18 +41,16 @@ fn with_fault(events: Vec<Event>, fault: u32, name: &str, node: &str, at_ms: u64
     course.into_iter().fold(events, |events, (after_ms, what)| with(events, at_ms + after_ms, what))
 }
 
-/// Whether the only trial is about a claim.
-fn is_about(claim: &'static str, change: impl Fn(Vec<Event>) -> Vec<Event>) -> bool {
-    let events = run(&[Course { claims: vec![claim], ..Course::default() }]);
-    let verdict = verdict_of(&change(events));
-    let own = verdict.claims.iter().find(|own| own.claim.id == claim).expect("the claim");
-    own.trials[0].about
+/// Whether this happened in the only trial.
+fn happened(subject: Subject, change: impl Fn(Vec<Event>) -> Vec<Event>) -> bool {
+    let verdict = verdict_of(&change(run(&[Course::default()])));
+    verdict.scenarios[0].happened.contains(&subject)
 }
 
 #[test]
 fn a_node_is_rebuilt_after_it_was_corrupted_and_not_before() {
     let rebuilt = |corrupted: &'static str, first_ms: u64, then_ms: u64| {
-        is_about("CORRUPTION", move |events| {
+        happened(Subject::CorruptedRebuilt, move |events| {
             let events = with_fault(events, 2, "page_corrupted", corrupted, first_ms);
             with_fault(events, 3, "reinitialize", "node2", then_ms)
         })
@@ -61,17 +62,16 @@ fn a_node_is_rebuilt_after_it_was_corrupted_and_not_before() {
 
 #[test]
 fn the_full_disk_is_that_of_a_standby() {
-    let full = |node: &'static str| is_about("DISK", move |events| with_fault(events, 2, "disk_full", node, 500));
+    let full = |node: &'static str| {
+        happened(Subject::StandbyDiskFull, move |events| with_fault(events, 2, "disk_full", node, 500))
+    };
     assert_eq!((full("node1"), full("node3")), (false, true));
 }
 
 #[test]
 fn what_is_restored_was_promoted_before() {
-    let promoted = |cluster: &str| Occurrence::Runbook {
-        step: RunbookStep::Promoted,
-        cluster: cluster.to_owned(),
-        evidence: "it accepts writes".to_owned(),
-    };
+    let (step, cluster, evidence) = (RunbookStep::Promoted, "main".to_owned(), "it accepts writes".to_owned());
+    let promoted = Occurrence::Runbook { step, cluster, evidence };
     let outcome = RestoreOutcome::Open {
         took_ms: 4_000,
         accepts_writes: true,
@@ -87,10 +87,11 @@ fn what_is_restored_was_promoted_before() {
         began_us: 2,
         outcome,
     });
-    let about = |promoted: Occurrence, at_ms: u64| {
-        is_about("ARCHIVE-NEW", |events| with(with(events, at_ms, promoted.clone()), 3_000, restored.clone()))
+    let about = |at_ms: u64| {
+        happened(Subject::PromotedRestored, |events| {
+            with(with(events, at_ms, promoted.clone()), 3_000, restored.clone())
+        })
     };
-    assert!(about(promoted("main"), 2_500));
-    assert!(!about(promoted("main"), 3_500), "it was promoted afterwards");
-    assert!(!about(promoted("other"), 2_500), "another one was promoted");
+    assert!(about(2_500));
+    assert!(!about(3_500), "it was promoted afterwards");
 }

@@ -46,6 +46,8 @@ pub const CHECK: Check = Check {
 
 /// Looks come once a second at least: streaming that was not seen for longer was broken.
 const BROKEN_US: u64 = 5_000_000;
+/// What is replayed in the first time of a break had been received before.
+const SETTLES_US: u64 = 2_000_000;
 /// How long a node may take to find a file in its archive: PostgreSQL asks every 5 s (`wal_retrieve_retry_interval`).
 const MAY_TAKE_US: u64 = 12_000_000;
 
@@ -191,7 +193,8 @@ fn breaks(own: &[Look<'_>], span: &Following<'_>, from_us: u64, until_us: u64, f
             let end_us = next.unwrap_or(until_us);
             let seen = |to_us: u64| own.iter().filter(move |look| look.at_us <= to_us);
             let position = |to_us: u64| seen(to_us).filter_map(|look| look.state.lsn).max();
-            let replayed = position(end_us.saturating_sub(1)).zip(position(from_us));
+            let settled_us = from_us.saturating_add(SETTLES_US);
+            let replayed = position(end_us.saturating_sub(1)).zip(position(settled_us));
             Break {
                 seq,
                 from_us,
