@@ -99,6 +99,14 @@ fn backups_that_can_not_be() {
         message,
         "`pgbackrest` can",
     );
-    check("restore_on: spare", "restore_on: ^store", "no backup is restored on the host `store`", "service `restore`");
     check("{ tool: pgbackrest", "{ of: ^east, tool: pgbackrest", "no cluster is called `east`", "did you mean");
+}
+
+/// The backups' machine is another one than the one that waits for them: both places are named.
+#[test]
+fn a_machine_that_restores_nothing_and_one_that_can_not() {
+    let text = SOUND.replace("restore_on: spare", "restore_on: store");
+    let error = parse("broken.yaml", &text).expect_err("nothing can be restored on it");
+    let messages: Vec<&str> = error.mistakes().iter().map(|mistake| mistake.message.as_str()).collect();
+    assert_eq!(messages, ["no backups are restored on `spare`", "no backup is restored on the host `store`"]);
 }
