@@ -124,8 +124,8 @@ pub mod workload;
 
 #[doc(hidden)]
 pub use pgquake_judge::{
-    certificate, checks, claims, compare, credentials, plan, predict, quantity, report, services, statistics, suggestion,
-    topology, verdict,
+    certificate, checks, claims, compare, credentials, plan, predict, quantity, report, services, statistics,
+    suggestion, topology, verdict,
 };
 
 pub use checks::Outcome;

@@ -143,7 +143,7 @@ async fn another_server_is_reached_by_its_name(system: &System, address: SocketA
 }
 
 fn order<'a>(fault: &'static str, target: &'a Target) -> Order<'a> {
-    Order { fault, target, parameters: Default::default(), notes: Default::default() }
+    Order { fault, target, parameters: Default::default(), notes: Default::default(), worst: Default::default() }
 }
 
 /// Each fault of the server bites, leaves alone what it does not touch, and is gone when it is healed.

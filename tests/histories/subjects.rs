@@ -28,6 +28,7 @@ fn with_fault(events: Vec<Event>, fault: u32, name: &str, node: &str, at_ms: u64
         hands_over: false,
         primary_before: None,
         dcs_leader_before: None,
+        worst: Default::default(),
     };
     let (effect_from_us, effect_to_us) = ((at_ms + 101) * 1000, (at_ms + 102) * 1000);
     let evidence = || "seen".to_owned();
