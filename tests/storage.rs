@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use pgquake::{
-    drill::{BackupOrder, Drill, DrillContext, RestorePoint, RunbookOrder, Turn},
+    drill::{BackupOrder, Drill, DrillContext, RestorePoint, RunbookOrder, Sharing, Turn},
     engine::{
         Engine,
         leftovers::{Ownership, Sweep},
@@ -58,7 +58,9 @@ async fn drill_with_backups(engine: Engine, owner: String) {
     let folder = tempfile::tempdir().unwrap();
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
     let context = DrillContext::new(engine, recorder.clone(), RUN, owner, folder.path());
-    let mut drill = Drill::new(context.into(), Turn { scenario: 1, draws: 1, may_begin_again: false });
+    let sharing = Sharing { first: 1, before: 0, trials: 1 };
+    let turn = Turn { scenario: 1, draws: 1, sharing, may_begin_again: false };
+    let mut drill = Drill::new(context.into(), turn);
     drill.choose_topology("single-region-archive").unwrap();
     let system = drill.system().await.unwrap().clone();
     for (what, after) in system.startup_steps() {
