@@ -303,7 +303,7 @@ fn several_runs_are_judged_as_one_and_need_a_folder_for_their_report() {
         fs::write(folder.path().join(name).join("history.jsonl"), format!("{started}\n{RUN_ENDED}")).unwrap();
     }
     let output = pgquake(folder.path()).args(["check", "one", "two"]).assert().code(3).get_output().clone();
-    says(&String::from_utf8_lossy(&output.stdout), &["run two does not belong to the run one", "never pooled"]);
+    says(&String::from_utf8_lossy(&output.stdout), &["the run two is no shard: it is whole by itself", "never pooled"]);
     let output = pgquake(folder.path()).args(["report", "one", "two"]).assert().code(2).get_output().clone();
     says(&folded(&output.stderr), &["--out DIR"]);
     pgquake(folder.path()).args(["report", "one", "two", "--out", "both"]).assert().code(3);

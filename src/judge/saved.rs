@@ -40,6 +40,8 @@ pub enum SavedError {
     NoRun(PathBuf),
     #[error("failed to judge: no run was named")]
     NoFolder,
+    #[error("failed to read the run {}: it holds history.jsonl and history.jsonl.gz, which may differ: leave one", .0.display())]
+    TwoHistories(PathBuf),
     #[error(transparent)]
     History(#[from] HistoryError),
     #[error("failed to read the claims that the run kept: {0}")]
@@ -150,6 +152,9 @@ struct Kept {
 impl Kept {
     fn read(folder: &Path, claims: &Claims) -> Result<(Self, JudgedRun), SavedError> {
         let history = history_in(folder).ok_or_else(|| SavedError::NoRun(folder.to_owned()))?;
+        if folder.join("history.jsonl").is_file() && folder.join("history.jsonl.gz").is_file() {
+            return Err(SavedError::TwoHistories(folder.to_owned()));
+        }
         let plans = read_plans(&folder.join("plan.json"))?;
         let mut reader = HistoryReader::open(&history)?;
         let mut records = BTreeMap::new();

@@ -423,3 +423,42 @@ fn claims_that_a_run_did_not_record_are_no_part_of_it() {
     std::fs::write(folder.path().join("inputs/claims.yaml"), claims).expect("claims");
     is_unproven(&read(), "inputs/claims.yaml is there, and the run recorded none");
 }
+
+#[test]
+fn a_read_that_saw_what_nobody_had_begun_to_write_is_in_doubt() {
+    let writes: Vec<(u32, u64)> = clean()
+        .iter()
+        .filter_map(|event| match &event.what {
+            Occurrence::Attempt(own) if own.client_kind == ClientKind::Writer && event.at_us < 1_000_000 => {
+                Some((own.client, own.sequence))
+            }
+            _ => None,
+        })
+        .collect();
+    let (client, newest) = writes.into_iter().max().expect("a write");
+    let read = |saw: u64| {
+        let mut events = clean();
+        let mut read = events
+            .iter()
+            .find(|event| matches!(&event.what, Occurrence::Attempt(own) if own.endpoint == "node3" && event.at_us > 1_000_000))
+            .expect("an attempt")
+            .clone();
+        if let Occurrence::Attempt(own) = &mut read.what {
+            (own.client, own.operation, own.saw) = (91, Operation::Read, Some(BTreeMap::from([(client, saw)])));
+        }
+        events.push(read);
+        verdict_of(&number(events))
+    };
+    assert_eq!(read(newest).outcome, Outcome::Pass);
+    is_unproven(&read(newest + 1_000), "which had not begun to write it");
+}
+
+#[test]
+fn a_run_has_one_history() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    for name in ["history.jsonl", "history.jsonl.gz"] {
+        std::fs::write(folder.path().join(name), "").expect("a history");
+    }
+    let Err(error) = pgquake_judge::saved::SavedRun::read(folder.path()) else { panic!("it was read") };
+    assert!(error.to_string().contains("it holds history.jsonl and history.jsonl.gz"), "{error}");
+}

@@ -170,7 +170,7 @@ fn a_foreign_run_is_named_and_left_out() {
         (with(&|started| started.recipe = "another".to_owned()), "its recipe is another one"),
         (with(&|started| started.seed = 99), "its seed is 99, and not 1"),
         (with(&|started| started.shard = Some(Shard { index: 2, of: 3 })), "it is shard 2 of 3, and not of 2"),
-        (with(&|started| started.shard = None), "a run that is no shard is whole by itself"),
+        (with(&|started| started.shard = None), "is no shard: it is whole by itself"),
     ] {
         doubted(&verdict, why);
         doubted(&verdict, "shard 2 of 2 is missing");
@@ -178,6 +178,18 @@ fn a_foreign_run_is_named_and_left_out() {
     }
     let of_two = [begins(whole.clone(), |_| {}), begins(whole, |started| started.run = "other".to_owned())];
     doubted(&together(&of_two), "never pooled");
+}
+
+#[test]
+fn billions_of_missing_shards_are_counted_and_not_listed() {
+    let own = |index: u32| {
+        begins(shard(&whole(4, &[]), index, 2), |started| {
+            started.shard = Some(Shard { index, of: u32::MAX });
+        })
+    };
+    let verdict = together(&[own(1), own(2)]);
+    doubted(&verdict, "shard 3 of 4294967295 is missing");
+    doubted(&verdict, "4294967283 more shards of 4294967295 are missing");
 }
 
 #[test]

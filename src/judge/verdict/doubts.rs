@@ -130,6 +130,7 @@ pub(super) fn contradictions(evidence: &Evidence<'_>) -> Vec<Finding> {
         effect_outside_of_its_proof,
         fault_out_of_order,
         not_in_the_plan,
+        saw_what_nobody_had_begun,
         timeline_of_a_later_one,
         trial_out_of_range,
     ];
@@ -167,6 +168,8 @@ struct Known<'e> {
     suspended: BTreeMap<u32, u64>,
     healing: BTreeMap<u32, u64>,
     healed: BTreeMap<u32, u64>,
+    /// Of each client the writes that it began, in their order: when, and the highest number by then.
+    begun: BTreeMap<u32, Vec<(u64, u64)>>,
 }
 
 impl<'e> Known<'e> {
@@ -175,8 +178,9 @@ impl<'e> Known<'e> {
         let began = evidence.events.iter().find(|event| matches!(event.what, Occurrence::ScenarioStarted(_)));
         let [injected, confirmed, suspended, healing, healed] = [const { BTreeMap::new() }; 5];
         let began = began.map_or(0, |event| event.seq);
+        let begun = begun(evidence);
         let mut known =
-            Self { plan: evidence.plan, stopped_us, began, injected, confirmed, suspended, healing, healed };
+            Self { plan: evidence.plan, stopped_us, began, injected, confirmed, suspended, healing, healed, begun };
         for event in evidence.events {
             let (of_kind, fault) = match &event.what {
                 Occurrence::FaultInjecting(injecting) => (&mut known.injected, injecting.fault),
@@ -190,6 +194,28 @@ impl<'e> Known<'e> {
         }
         known
     }
+}
+
+/// The writes that each client began, in their order: when, and the highest number by then.
+fn begun(evidence: &Evidence<'_>) -> BTreeMap<u32, Vec<(u64, u64)>> {
+    let mut begun: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+    for tried in evidence.attempts().iter().filter(|tried| tried.is_write()) {
+        let own = begun.entry(tried.attempt.client).or_default();
+        let highest = own.last().map_or(0, |(_, highest)| *highest);
+        own.push((tried.started_us(), highest.max(tried.attempt.sequence)));
+    }
+    begun
+}
+
+/// A read sees no row of a write that begins after it.
+fn saw_what_nobody_had_begun(event: &Event, known: &Known<'_>) -> Option<String> {
+    let Occurrence::Attempt(attempt) = &event.what else { return None };
+    let (writer, newest) = attempt.saw.iter().flatten().find(|(writer, newest)| {
+        let own = known.begun.get(writer).map(Vec::as_slice).unwrap_or_default();
+        let until = own.partition_point(|(started_us, _)| *started_us <= event.at_us);
+        **newest > until.checked_sub(1).map_or(0, |last| own[last].1)
+    })?;
+    Some(format!("a read saw row {newest} of client {writer}, which had not begun to write it"))
 }
 
 /// A scenario begins with its beginning. What happens to all that run at the time may have begun before.

@@ -9,14 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{JudgedRun, ScenarioVerdict};
 use crate::history::event::RunStarted;
 
+/// The most missing shards that are named.
+const NAMED: usize = 10;
+
 /// The scenarios of runs that are one together, by their number, and what is to be doubted of that.
 pub(super) fn merge(runs: Vec<JudgedRun>) -> (Vec<ScenarioVerdict>, Vec<String>) {
     let mut doubts = Vec::new();
-    let first = runs.iter().find_map(|judged| judged.run.clone());
+    let first = runs.iter().filter_map(|judged| judged.run.clone()).find(|run| run.shard.is_some());
     let (mut ids, mut shards) = (BTreeSet::new(), BTreeMap::new());
     let mut scenarios: BTreeMap<u32, ScenarioVerdict> = BTreeMap::new();
     for judged in runs {
-        let (Some(run), Some(first)) = (judged.run, &first) else {
+        let Some(run) = judged.run else {
             doubts.push("a run without a beginning was given: it was left out".to_owned());
             doubts.extend(judged.doubts);
             continue;
@@ -26,6 +29,11 @@ pub(super) fn merge(runs: Vec<JudgedRun>) -> (Vec<ScenarioVerdict>, Vec<String>)
             continue;
         }
         doubts.extend(judged.doubts.into_iter().map(|doubt| format!("run {}: {doubt}", run.run)));
+        let Some(first) = first.as_ref().filter(|_| run.shard.is_some()) else {
+            let alone = "is no shard: it is whole by itself, and is never pooled with another; it was left out";
+            doubts.push(format!("the run {} {alone}", run.run));
+            continue;
+        };
         if let Some(why) = foreign(first, &run) {
             doubts
                 .push(format!("the run {} does not belong to the run {}: {why}; it was left out", run.run, first.run));
@@ -54,17 +62,19 @@ pub(super) fn merge(runs: Vec<JudgedRun>) -> (Vec<ScenarioVerdict>, Vec<String>)
         }
     }
     let of = first.and_then(|first| first.shard).map_or(0, |shard| shard.of);
-    let missing = (1..=of).filter(|index| !shards.contains_key(index));
-    doubts.extend(missing.map(|index| format!("shard {index} of {of} is missing")));
+    // A history may claim billions of shards: the first that are missing are named, and the others counted.
+    let missing = (1..=of).filter(|index| !shards.contains_key(index)).take(NAMED);
+    let named: Vec<String> = missing.map(|index| format!("shard {index} of {of} is missing")).collect();
+    let there = shards.range(1..=of.max(1)).count().min(of as usize);
+    let more = (of as usize).saturating_sub(there).saturating_sub(named.len());
+    doubts.extend(named);
+    doubts.extend((more > 0).then(|| format!("{more} more shards of {of} are missing")));
     (scenarios.into_values().collect(), doubts)
 }
 
 /// Why a run is no part of what another one is a part of.
 fn foreign(first: &RunStarted, run: &RunStarted) -> Option<String> {
     match (first.shard, run.shard) {
-        (_, None) | (None, _) => {
-            Some("a run that is no shard is whole by itself, and is never pooled with another".to_owned())
-        }
         (Some(first), Some(own)) if first.of != own.of => {
             Some(format!("it is shard {} of {}, and not of {}", own.index, own.of, first.of))
         }
