@@ -3,9 +3,10 @@
 use super::ControlVerdict;
 use crate::checks::{Check, Finding, Outcome, archive, data_loss, restore, single_writer};
 
-/// Whether a failure follows by itself from the defect that the control means, and from nothing else: where two nodes
+/// Whether what was found follows by itself from the defect that the control means, and from nothing else: where two nodes
 /// write, what the superseded one acknowledged is rewound away, or stays behind on it. Any other row is a defect of its own.
-/// A restore that lacks rows goes with an archive that lacks files.
+/// A restore that lacks rows goes with an archive that lacks files. Whether such a loss misses its own bound, keeps it, or
+/// lies too near to it to say is of no account.
 fn follows_from(check: &str, finding: &Finding) -> bool {
     (check == single_writer::CHECK.name && data_loss::follows_from_two_writers(finding))
         || (check == restore::CHECK.name && archive::lacks_files_alone(finding))
@@ -17,7 +18,7 @@ fn follows_from(check: &str, finding: &Finding) -> bool {
 /// in doubt. In doubt, the control is inconclusive: a check that fails on a run that went wrong has shown nothing.
 pub(super) fn judge(check: &str, findings: &[Finding], table: &[Check]) -> (ControlVerdict, Outcome) {
     let failed = |name: &str| findings.iter().any(|finding| finding.check == name && finding.outcome == Outcome::Fail);
-    let is_consequence = |finding: &&Finding| finding.outcome == Outcome::Fail && follows_from(check, finding);
+    let is_consequence = |finding: &&Finding| finding.outcome != Outcome::Pass && follows_from(check, finding);
     let allowed = |finding: &&Finding| finding.check == check || is_consequence(finding);
     let others: Vec<&Finding> = findings.iter().filter(|finding| !allowed(finding)).collect();
     let of_others = |outcome: Outcome| others.iter().find(move |finding| finding.outcome == outcome);
@@ -91,6 +92,11 @@ mod tests {
             (outcome, control.caught, control.consequences),
             (Outcome::Pass, true, vec!["data_loss".to_owned()])
         );
+        // So near to its bound that nobody can say whether it is missed.
+        let near = |rows: f64| Finding { outcome: Outcome::Inconclusive, ..gone("lost_rows", 7.0, Some(rows)) };
+        assert_eq!(outcome_of(&[caught.clone(), near(7.0)]), Outcome::Pass);
+        assert_eq!(outcome_of(&[caught.clone(), near(6.0)]), Outcome::Inconclusive);
+        assert_eq!(outcome_of(&[caught.clone(), finding("data_loss", Outcome::Inconclusive)]), Outcome::Inconclusive);
         assert_eq!(outcome_of(&[caught.clone(), finding("rejoin", Outcome::Fail)]), Outcome::Fail);
         assert_eq!(outcome_of(&[caught, finding("load_was_real", Outcome::Inconclusive)]), Outcome::Inconclusive);
     }
