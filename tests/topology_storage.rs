@@ -99,7 +99,7 @@ fn backups_that_can_not_be() {
         message,
         "`pgbackrest` can",
     );
-    check("{ tool: pgbackrest", "{ of: ^east, tool: pgbackrest", "no cluster is called `east`", "did you mean");
+    check("{ tool: pgbackrest", "{ of: ^east, tool: pgbackrest", "no cluster is called `east`", "known: main");
 }
 
 /// The backups' machine is another one than the one that waits for them: both places are named.
