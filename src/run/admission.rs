@@ -3,7 +3,7 @@
 //! What a trial measures is wrong as soon as the machine is starved, and a trial that is starved after its fault proves
 //! nothing. So trials are admitted by what the timers of those that run show:
 //!
-//! - Systems start one after the other: nothing else takes so much of a machine.
+//! - Systems start one after the other: a start takes more of a machine than anything else in a trial.
 //! - None begins while a timer was late in the last [`CALM`].
 //! - A timer that was late enough to cost a trial its proof lowers the number admitted by one; as many trials in a row as are
 //!   admitted, all of them on time, raise it by one again.
@@ -18,7 +18,7 @@ use crate::{
     history::{Event, Occurrence},
 };
 
-/// So long no timer may have been late before another trial begins.
+/// The time without a late timer that must pass before another trial begins.
 const CALM: Duration = Duration::from_secs(5);
 /// A timer that is this late, in microseconds, shows that the machine is near its limit.
 const NEARLY_LATE_US: u64 = TIMER_LATE_US / 2;

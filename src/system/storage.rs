@@ -117,7 +117,6 @@ impl System {
     /// Has MinIO's own client ask the server of a bucket, in its container, for what the API of S3 has no word for. The
     /// server is called `own` there.
     async fn ask_minio(&self, bucket: &Bucket, ask: &str) -> Result<(), StorageError> {
-        let Some(service) = self.service(&bucket.host, ServiceKind::Minio) else { return Ok(()) };
         // The client's configuration is thrown away: it would hold the keys.
         let script = format!(
             "d=$(mktemp -d) && mkdir -p $d/certs/CAs && cp {CERTIFICATES}/CAs/ca.crt $d/certs/CAs/ && \
@@ -126,13 +125,20 @@ impl System {
             bucket.host,
             bucket.port,
         );
-        let done = self.engine().run_in_service(service, &script).await?;
+        self.in_minio(&bucket.host, &script, &format!("mc {ask}")).await
+    }
+
+    /// Runs a script, which must succeed, in the container of the S3 server of a host. An error shows it as `shown`, without
+    /// the system's secrets.
+    async fn in_minio(&self, host: &str, script: &str, shown: &str) -> Result<(), StorageError> {
+        let Some(service) = self.service(host, ServiceKind::Minio) else { return Ok(()) };
+        let done = self.engine().run_in_service(service, script).await?;
         if done.status == 0 {
             return Ok(());
         }
         let credentials = &self.access().credentials;
-        let (host, command) = (bucket.host.clone(), credentials.hide_in(&format!("mc {ask}")));
-        Err(EngineError::Command { host, command, status: done.status, output: credentials.hide_in(&done.text) }.into())
+        let (command, output) = (credentials.hide_in(shown), credentials.hide_in(&done.text));
+        Err(EngineError::Command { host: host.to_owned(), command, status: done.status, output }.into())
     }
 
     /// Name and secret of the key to the system's own buckets, as they stand in an address.

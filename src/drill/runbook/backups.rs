@@ -134,7 +134,7 @@ impl Drill {
         let running = self.running().await?;
         let archive = archive(running, name)?;
         let host = archive.restored_on.ok_or_else(|| no_place(name))?.to_owned();
-        // What is asked back must be there first; a primary that writes little sends it only when it is told to.
+        // What is asked back must be in the archive first, and a primary that writes little sends it only on request.
         let archived_us = recorder.now_us();
         if let Some(due) = due(cluster(running, name)?).await {
             recorder.record(Occurrence::ArchiveDue(due));

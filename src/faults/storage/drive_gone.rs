@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, minio, on_minio, server};
+use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, minio, on_minio, server, stores};
 use crate::{
     plan::Plan,
     s3::S3Error,
@@ -63,7 +63,6 @@ impl Fault for DriveGone {
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        system.s3_stores(&self.host).await.map_err(|error| error.to_string())?;
-        Ok(format!("{} stores an object", self.host))
+        stores(system, &self.host).await
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod drive_gone;
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place};
 use crate::{
     plan::Plan,
+    system::System,
     topology::{Instance, ServiceKind},
 };
 
@@ -27,4 +28,10 @@ fn minio(host: &str) -> (String, Instance) {
 /// What such a fault stands on.
 fn on_minio(host: &str) -> Vec<Place> {
     vec![Place::Service(host.to_owned(), ServiceKind::Minio.into())]
+}
+
+/// Shows that every bucket of a host takes a small object.
+async fn stores(system: &System, host: &str) -> Result<String, String> {
+    system.s3_stores(host).await.map_err(|error| error.to_string())?;
+    Ok(format!("{host} stores an object"))
 }

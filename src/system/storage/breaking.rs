@@ -3,11 +3,10 @@
 use super::{StorageError, bucket_client};
 use crate::{
     credentials::Certificate,
-    engine::EngineError,
     secrets,
     services::minio::{CERTIFICATES, DATA},
     system::System,
-    topology::{Bucket, ServiceKind},
+    topology::Bucket,
 };
 
 /// What has MinIO read its certificate again.
@@ -37,22 +36,17 @@ impl System {
     }
 
     async fn give_certificate(&self, host: &str, new: &Certificate) -> Result<(), StorageError> {
-        let Some(service) = self.service(host, ServiceKind::Minio) else { return Ok(()) };
         // MinIO takes no key with anything behind it, be it an empty line.
         let [certificate, key] = [&new.certificate, &new.key].map(|text| text.trim_end());
         let script = format!(
             "cat > {CERTIFICATES}/private.key <<'end'\n{key}\nend\ncat > {CERTIFICATES}/public.crt <<'end'\n{certificate}\nend"
         );
-        let done = self.engine().run_in_service(service, &script).await?;
-        if done.status == 0 {
-            if let Some(pod) = self.pod(host) {
-                pod.shell.must(RELOAD).await?;
-            }
-            return Ok(());
-        }
         // The script holds a key, which no error shows.
-        let command = format!("write {CERTIFICATES}/public.crt, and have MinIO read it");
-        Err(EngineError::Command { host: host.to_owned(), command, status: done.status, output: done.text }.into())
+        self.in_minio(host, &script, &format!("write {CERTIFICATES}/public.crt, and have MinIO read it")).await?;
+        if let Some(pod) = self.pod(host) {
+            pod.shell.must(RELOAD).await?;
+        }
+        Ok(())
     }
 
     /// Whether the S3 server of a host answers a new connection.
@@ -80,23 +74,15 @@ impl System {
     /// Takes the drive away from the S3 server of a host, as one that is no longer mounted.
     #[doc(hidden)]
     pub async fn take_drive(&self, host: &str) -> Result<(), StorageError> {
-        self.in_minio(host, &format!("test -e {GONE} || mv {DATA} {GONE}")).await
+        let script = format!("test -e {GONE} || mv {DATA} {GONE}");
+        self.in_minio(host, &script, &script).await
     }
 
     /// Gives it back with all that it held. What the server has made in its place goes.
     #[doc(hidden)]
     pub async fn give_drive_back(&self, host: &str) -> Result<(), StorageError> {
-        self.in_minio(host, &format!("! test -e {GONE} || {{ rm -rf {DATA} && mv {GONE} {DATA}; }}")).await
-    }
-
-    async fn in_minio(&self, host: &str, script: &str) -> Result<(), StorageError> {
-        let Some(service) = self.service(host, ServiceKind::Minio) else { return Ok(()) };
-        let done = self.engine().run_in_service(service, script).await?;
-        let (host, command, status) = (host.to_owned(), script.to_owned(), done.status);
-        match status {
-            0 => Ok(()),
-            _ => Err(EngineError::Command { host, command, status, output: done.text }.into()),
-        }
+        let script = format!("! test -e {GONE} || {{ rm -rf {DATA} && mv {GONE} {DATA}; }}");
+        self.in_minio(host, &script, &script).await
     }
 
     /// Whether every bucket of a host takes a small object.
