@@ -72,9 +72,9 @@ impl Eye {
     /// What was not seen before. Of a bucket that keeps no versions, another tag under the same key is news.
     fn new_among(&mut self, stored: Vec<Stored>) -> Vec<ArchiveObject> {
         let mut new = Vec::new();
-        for Stored { key, version, tag, bytes, .. } in stored.into_iter().filter(|stored| !stored.is_deletion) {
+        for Stored { key, version, tag, bytes, is_deletion } in stored {
             if self.known.insert((key.clone(), version.clone(), tag.clone())) {
-                new.push(ArchiveObject { cluster: self.cluster.clone(), key, version, tag, bytes });
+                new.push(ArchiveObject { cluster: self.cluster.clone(), key, version, tag, bytes, is_deletion });
             }
         }
         new

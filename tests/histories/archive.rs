@@ -16,6 +16,8 @@ use super::{
 };
 
 const NAME: &str = "archive";
+/// How many objects every listing has: more than any history here shows.
+const LISTED: u64 = 100;
 /// The size of a file of the WAL.
 const SEGMENT: u64 = 16 << 20;
 
@@ -51,12 +53,13 @@ fn object(file: &str, checksum: &str) -> Occurrence {
 
 fn stored(key: &str, version: &str, tag: &str) -> Occurrence {
     let (key, version, tag) = (key.to_owned(), version.to_owned(), tag.to_owned());
-    Occurrence::ArchiveObject(ArchiveObject { cluster: "main".to_owned(), key, version, tag, bytes: 100_000 })
+    let cluster = "main".to_owned();
+    Occurrence::ArchiveObject(ArchiveObject { cluster, key, version, tag, bytes: 100_000, is_deletion: false })
 }
 
 fn listed(asked_us: u64) -> Occurrence {
     let cluster = "main".to_owned();
-    Occurrence::ArchiveListed(ArchiveListed { cluster, asked_us, versions: Some(3), problem: None })
+    Occurrence::ArchiveListed(ArchiveListed { cluster, asked_us, versions: Some(LISTED), problem: None })
 }
 
 fn unlisted(asked_us: u64) -> Occurrence {
@@ -150,6 +153,45 @@ fn a_file_of_two_contents_fails_and_the_same_content_twice_passes() {
     assert!(found.summary.contains("two contents of 00000002.history"), "{}", found.summary);
 }
 
+/// The archive gives up an object that it had, as its listing says.
+fn deleted(object: Occurrence) -> Occurrence {
+    match object {
+        Occurrence::ArchiveObject(mut object) => {
+            (object.version, object.tag, object.bytes, object.is_deletion) = ("marker".to_owned(), String::new(), 0, true);
+            Occurrence::ArchiveObject(object)
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn a_file_that_was_deleted_is_missing_until_it_is_there_again() {
+    let file = "000000010000000000000004";
+    let mut events = course();
+    events.push((18, deleted(object(file, "bb"))));
+    let found = judged(&numbered(events.clone()));
+    assert_eq!(found.outcome, Outcome::Fail, "{found:#?}");
+    assert!(found.summary.contains(&format!("it lacks {file}")), "{}", found.summary);
+    assert_eq!((value(&found, "archive_missing_files"), value(&found, "archive_overwritten_files")), (1.0, 0.0));
+    events.push((19, object(file, "bb")));
+    assert_eq!(judged(&numbered(events)).outcome, Outcome::Pass);
+}
+
+#[test]
+fn an_archive_that_has_fewer_objects_than_before_is_in_doubt() {
+    let objects = course().iter().filter(|(_, what)| matches!(what, Occurrence::ArchiveObject(_))).count() as u64;
+    for (versions, outcome) in [(objects, Outcome::Pass), (objects - 1, Outcome::Inconclusive)] {
+        let mut events = course();
+        for (_, what) in &mut events {
+            if let Occurrence::ArchiveListed(look) = what {
+                look.versions = Some(versions);
+            }
+        }
+        let found = judged(&numbered(events));
+        assert_eq!(found.outcome, outcome, "{found:#?}");
+    }
+}
+
 #[test]
 fn what_s3cmd_overwrites_is_seen_by_its_tag() {
     let plan = plan_of("archive-as-written", |_| {});
@@ -237,4 +279,38 @@ fn a_cluster_that_was_given_up_is_not_asked_for_its_archive() {
     let (step, cluster, evidence) = (RunbookStep::GivenUp, "east".to_owned(), "the operator's word".to_owned());
     let given_up = Occurrence::Runbook { step, cluster, evidence };
     assert!(judged(seen.into_iter().chain([(5, given_up)]).collect()).is_empty());
+}
+
+/// Places that nobody writes: the files up to there are neither listed nor counted.
+#[test]
+fn a_place_that_was_made_up_is_in_doubt() {
+    for (lsn, archived) in [
+        (u64::MAX, "000000020000000000000005"),
+        (1 << 62, "000000020000000000000005"),
+        // The archive begins close to the last place that there is.
+        (u64::MAX, "00000002FFFFFFFF000000FF"),
+    ] {
+        let mut events = course();
+        for (_, what) in &mut events {
+            match what {
+                Occurrence::ArchiveDue(due) => due.lsn = lsn,
+                Occurrence::ArchiveObject(object) if object.key.contains("000000020000000000000005") => {
+                    object.key = object.key.replace("000000020000000000000005", archived);
+                }
+                _ => {}
+            }
+        }
+        let found = judged(&numbered(events));
+        assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+        assert!(found.summary.contains("more than any run writes"), "{}", found.summary);
+    }
+    let mut events = course();
+    for (_, what) in &mut events {
+        if let Occurrence::TimelineSwitch { switch_lsn, .. } = what {
+            *switch_lsn = u64::MAX;
+        }
+    }
+    let found = judged(&numbered(events));
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+    assert!(found.summary.contains("timeline 2 was begun behind its own end"), "{}", found.summary);
 }

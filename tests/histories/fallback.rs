@@ -48,7 +48,8 @@ fn broken(mut events: Vec<Event>, (from_ms, until_ms): (u64, u64)) -> Vec<Event>
 fn with_a_file(events: Vec<Event>, at_ms: u64) -> Vec<Event> {
     let key = "archive/main/17-1/0000000100000000/000000010000000000000003-9f2f.lz4".to_owned();
     let (cluster, version, tag) = ("west".to_owned(), "v1".to_owned(), "tag".to_owned());
-    and(events, at_ms, Occurrence::ArchiveObject(ArchiveObject { cluster, key, version, tag, bytes: 9 }))
+    let object = ArchiveObject { cluster, key, version, tag, bytes: 9, is_deletion: false };
+    and(events, at_ms, Occurrence::ArchiveObject(object))
 }
 
 /// How far behind a node of the west is that stands still from the break on, until the archive has it go on.

@@ -100,7 +100,12 @@ fn a_row_that_is_missing_or_from_later_or_damaged_fails() {
     if let RestoreOutcome::Open { counts, .. } = &mut damaged {
         counts.changed_rows = 2;
     }
-    assert_eq!(judged(&restored(clean(), latest(), damaged)).outcome, Outcome::Fail);
+    assert_eq!(judged(&restored(clean(), latest(), damaged.clone())).outcome, Outcome::Fail);
+    // More than can be added up.
+    if let RestoreOutcome::Open { counts, bad_changes, .. } = &mut damaged {
+        (counts.changed_rows, counts.missing_in_index, *bad_changes) = (u64::MAX, u64::MAX, u64::MAX);
+    }
+    assert_eq!(judged(&restored(clean(), to_the_time(), damaged)).outcome, Outcome::Fail);
 
     let mut with_the_mistake = open(up_to_the_target());
     if let RestoreOutcome::Open { bad_changes, .. } = &mut with_the_mistake {
@@ -124,6 +129,28 @@ fn a_restore_that_fails_or_pauses_fails() {
     let found = judged(&restored(clean(), to_the_time(), paused));
     assert_eq!((found.outcome, value(&found, "restore_missing_rows")), (Outcome::Fail, 0.0));
     assert!(found.summary.contains("its recovery has paused"), "{}", found.summary);
+}
+
+/// A target that had not come, and one behind which nobody wrote: "none behind it" says nothing then.
+#[test]
+fn a_target_that_leaves_nothing_out_proves_nothing() {
+    let to_come = RestoreTarget::Time { from_us: TARGET_US, to_us: 60_000_000 };
+    let backwards = RestoreTarget::Time { from_us: TARGET_US, to_us: TARGET_US - 1 };
+    let later = RestoreTarget::Latest { archived_us: 60_000_000 };
+    let all = rows(&clean(), |_, _| true);
+    for (target, held) in [(to_come, all.clone()), (backwards, up_to_the_target()), (later, all)] {
+        let found = judged(&restored(clean(), target, open(held)));
+        assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+        assert!(found.summary.contains("had not come"), "{}", found.summary);
+    }
+    let mut silent = clean();
+    silent.retain(|event| match &event.what {
+        Occurrence::Attempt(attempt) => attempt.started_us <= TARGET_US + 2_000,
+        _ => true,
+    });
+    let found = judged(&restored(silent, to_the_time(), open(up_to_the_target())));
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+    assert!(found.summary.contains("nobody wrote between its target and its beginning"), "{}", found.summary);
 }
 
 #[test]

@@ -11,13 +11,16 @@
 //!   name. Contents are distinguished by the checksum in the object's name, or else by the server's tag. The same content
 //!   archived twice is none.
 //! - It passes if the archive was listed whole after the last place was due, and never unseen for more than
-//!   [`UNSEEN_US`] before: a bucket that keeps no versions shows what was overwritten only to those who saw it before.
+//!   [`UNSEEN_US`] before: a bucket that keeps no versions shows what was overwritten only to those who saw it before. A file
+//!   that was deleted is missing; where the last listing had fewer objects than were seen before, which of them is unknown.
 //!
 //! `archive_lag_ms` is the longest time from the end of a segment, as the primary's observer saw it passed, until the
 //! segment was seen in the archive; its resolution is that of both observers.
 
 mod contents;
 mod expected;
+
+use std::collections::BTreeSet;
 
 use super::{Check, Evidence, Finding, Measure, Outcome, Over, course::phases::milliseconds};
 use crate::{
@@ -153,12 +156,17 @@ impl Course<'_, '_> {
     fn unseen(&self) -> Option<String> {
         let due_us = self.due?.0.at_us;
         let looks: Vec<(u64, &ArchiveListed)> = self.looks().collect();
-        let answered = |(_, look): &&(u64, &ArchiveListed)| look.versions.is_some();
-        let Some((last_us, _)) = looks.iter().rev().find(|look| answered(look) && look.1.asked_us >= due_us) else {
+        let answered = |(at_us, look): &&(u64, &ArchiveListed)| look.versions.is_some() && look.asked_us <= *at_us;
+        let last = looks.iter().rev().find(|look| answered(look) && look.1.asked_us >= due_us);
+        let Some((last_us, last)) = last else {
             let problem = looks.last().and_then(|(_, look)| look.problem.as_deref());
             let problem = problem.map_or_else(String::new, |problem| format!(": {problem}"));
             return Some(format!("it was not listed after the last file was due{problem}"));
         };
+        let (listed, known) = (last.versions.unwrap_or_default(), self.objects_until(*last_us));
+        if listed < known {
+            return Some(format!("its last listing had {listed} objects, and {known} had been seen there"));
+        }
         let seen: Vec<u64> =
             looks.iter().filter(answered).map(|(at_us, _)| *at_us).filter(|at| at <= last_us).collect();
         let pause_us = seen.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default();
@@ -168,6 +176,17 @@ impl Course<'_, '_> {
             let pause_s = milliseconds(pause_us) / 1000.0;
             format!("it was not listed for {pause_s:.1} s, and its bucket keeps no versions")
         })
+    }
+
+    /// How many versions of objects were seen until an instant.
+    fn objects_until(&self, until_us: u64) -> u64 {
+        let objects = self.evidence.events.iter().filter_map(|event| match &event.what {
+            Occurrence::ArchiveObject(object) if object.cluster == self.cluster && event.at_us <= until_us => {
+                Some((object.key.as_str(), object.version.as_str()))
+            }
+            _ => None,
+        });
+        objects.collect::<BTreeSet<_>>().len() as u64
     }
 
     fn looks(&self) -> impl Iterator<Item = (u64, &ArchiveListed)> {

@@ -171,7 +171,7 @@ impl<'a> Course<'a> {
 fn files_of<'e>(evidence: &'e Evidence<'_>, cluster: &'e str) -> impl Iterator<Item = u64> + 'e {
     let is_wal = evidence.plan.archive_of(cluster).map(|archive| archive.tool.row().archived);
     evidence.events.iter().filter_map(move |event| match &event.what {
-        Occurrence::ArchiveObject(ArchiveObject { cluster: of, key, .. })
+        Occurrence::ArchiveObject(ArchiveObject { cluster: of, key, is_deletion: false, .. })
             if of == cluster && is_wal?(key).is_some() =>
         {
             Some(event.at_us)

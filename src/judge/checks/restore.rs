@@ -11,16 +11,20 @@
 //! - each row says what it was written with, in the table and in its index.
 //!
 //! A restore that did not end is a failure, and so is one that has reached its target and accepts no write there. Where
-//! nothing had been acknowledged before the target, or no ledger was read in the end, nothing is proven.
+//! nothing had been acknowledged before the target, or no ledger was read in the end, nothing is proven. Nor is it where the
+//! target is a time behind which nobody wrote before the restore began, or one that had not come by then.
 //!
 //! `restore_defects` counts all of these: rows, changes, and 1 for a server that is not there or accepts no write.
 //! `restore_ms` is the time from the operator's first command until the restored server has reached its target.
 
-use super::{Check, Evidence, Finding, Measure, Outcome, Over, course::kept::kept};
+use super::{
+    Check, Evidence, Finding, Measure, Outcome, Over,
+    course::{kept::kept, record::Tried},
+};
 use crate::{
     history::{
         Occurrence,
-        event::{LedgerCounts, RestoreOutcome, RestoreTarget, Restored},
+        event::{AttemptOutcome, LedgerCounts, RestoreOutcome, RestoreTarget, Restored},
         rows::Rows,
     },
     quantity::written::value,
@@ -96,6 +100,8 @@ fn finding(evidence: &Evidence<'_>, restored: &Restored) -> Finding {
 struct Compared {
     /// How many rows must be there, and how many of them are not; `None`: which those are is not known.
     asked: Option<(usize, u64)>,
+    /// Why the target can prove nothing.
+    empty_target: Option<&'static str>,
     surplus: u64,
     damaged: u64,
     bad_changes: u64,
@@ -105,7 +111,8 @@ struct Compared {
 impl Compared {
     fn new(evidence: &Evidence<'_>, restored: &Restored, outcome: &RestoreOutcome) -> Self {
         let RestoreOutcome::Open { found, counts, bad_changes, accepts_writes, .. } = outcome else {
-            return Self { asked: None, surplus: 0, damaged: 0, bad_changes: 0, paused: false };
+            let empty_target = Some("nothing was restored");
+            return Self { asked: None, empty_target, surplus: 0, damaged: 0, bad_changes: 0, paused: false };
         };
         let rows = Rows::new(found);
         let asked = must_be_there(evidence, restored).map(|must| {
@@ -115,6 +122,7 @@ impl Compared {
         let is_to_a_time = matches!(restored.target, RestoreTarget::Time { .. });
         Self {
             asked,
+            empty_target: empty_target(evidence, restored),
             surplus: surplus(evidence, restored.target, &rows),
             damaged: damaged(counts),
             bad_changes: if is_to_a_time { *bad_changes } else { 0 },
@@ -127,7 +135,8 @@ impl Compared {
     }
 
     fn defects(&self) -> u64 {
-        self.missing() + self.surplus + self.damaged + self.bad_changes + u64::from(self.paused)
+        let parts = [self.missing(), self.surplus, self.damaged, self.bad_changes, u64::from(self.paused)];
+        parts.into_iter().fold(0, u64::saturating_add)
     }
 
     fn details(&self) -> Vec<Measure> {
@@ -157,6 +166,7 @@ impl Compared {
             }
             None => doubt("no ledger of the cluster was read in the end"),
             Some((0, _)) => doubt("nothing had been acknowledged before its target"),
+            Some(_) if self.empty_target.is_some() => doubt(self.empty_target.unwrap_or_default()),
             Some((asked, _)) => {
                 (Outcome::Pass, format!("holds all {asked} acknowledged rows up to its target, and none behind it"))
             }
@@ -166,7 +176,7 @@ impl Compared {
 
 /// Rows that are not as they were written, or that table and index do not both have.
 fn damaged(counts: &LedgerCounts) -> u64 {
-    counts.changed_rows + counts.missing_in_index + counts.missing_in_table
+    counts.changed_rows.saturating_add(counts.missing_in_index).saturating_add(counts.missing_in_table)
 }
 
 /// Client and sequence of each write that was acknowledged before the target, and counts in the end; `None`: which those
@@ -179,6 +189,26 @@ fn must_be_there(evidence: &Evidence<'_>, restored: &Restored) -> Option<Vec<(u3
     let writes = kept(evidence, evidence.plan.cluster(&restored.cluster)?)?;
     let early = writes.iter().filter(|write| write.ended_us < before_us);
     Some(early.map(|write| (write.client, write.sequence)).collect())
+}
+
+/// Why a target can prove nothing; `None`: it can.
+fn empty_target(evidence: &Evidence<'_>, restored: &Restored) -> Option<&'static str> {
+    let (from_us, to_us) = match restored.target {
+        RestoreTarget::Latest { archived_us } => (archived_us, archived_us),
+        RestoreTarget::Time { from_us, to_us } => (from_us, to_us),
+    };
+    if from_us > to_us || to_us > restored.began_us {
+        return Some("its target had not come when it began");
+    }
+    if matches!(restored.target, RestoreTarget::Latest { .. }) {
+        return None;
+    }
+    let written = |tried: &Tried<'_>| {
+        let acknowledged = matches!(tried.attempt.outcome, AttemptOutcome::Acknowledged { .. });
+        acknowledged && tried.is_write() && tried.started_us() > to_us && tried.ended_us <= restored.began_us
+    };
+    let nobody_wrote = !evidence.attempts().iter().any(written);
+    nobody_wrote.then_some("nobody wrote between its target and its beginning")
 }
 
 /// How many rows there are of writes that were sent after the target was read.

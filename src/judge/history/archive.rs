@@ -16,6 +16,9 @@ pub struct ArchiveObject {
     /// The server's entity tag: contents that were sent in the same way differ by it.
     pub tag: String,
     pub bytes: u64,
+    /// Whether this version says that the object was deleted, and holds nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_deletion: bool,
 }
 
 /// An archive was listed whole, or could not be.

@@ -12,12 +12,13 @@ pub(super) struct Contents<'a> {
     files: BTreeMap<String, Vec<Seen<'a>>>,
 }
 
-/// An object that has a file of WAL.
+/// An object that has a file of WAL, or had one.
 struct Seen<'a> {
     seq: u64,
     at_us: u64,
-    /// What distinguishes its content from another one.
-    content: Content<'a>,
+    key: &'a str,
+    /// What distinguishes its content from another one; `None`: it was deleted.
+    content: Option<Content<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,13 +39,17 @@ impl<'a> Contents<'a> {
                 continue;
             };
             let content = checksum.map_or(Content::Tag(&object.tag), Content::Checksum);
-            files.entry(file).or_default().push(Seen { seq: event.seq, at_us: event.at_us, content });
+            let content = Some(content).filter(|_| !object.is_deletion);
+            files.entry(file).or_default().push(Seen { seq: event.seq, at_us: event.at_us, key: &object.key, content });
         }
         Self { files }
     }
 
+    /// Whether an object has the file that was not deleted since.
     pub fn holds(&self, file: &str) -> bool {
-        self.files.contains_key(file)
+        let seen = self.files.get(file).into_iter().flatten();
+        let last: BTreeMap<&str, bool> = seen.map(|seen| (seen.key, seen.content.is_some())).collect();
+        last.into_values().any(|is_there| is_there)
     }
 
     /// How many files there are.
@@ -59,7 +64,8 @@ impl<'a> Contents<'a> {
 
     /// The files of which several contents were archived.
     pub fn overwritten(&self) -> Vec<&str> {
-        let several = |seen: &[Seen<'_>]| seen.iter().map(|seen| &seen.content).collect::<BTreeSet<_>>().len() > 1;
+        let several =
+            |seen: &[Seen<'_>]| seen.iter().filter_map(|seen| seen.content.as_ref()).collect::<BTreeSet<_>>().len() > 1;
         self.files.iter().filter(|(_, seen)| several(seen)).map(|(file, _)| file.as_str()).collect()
     }
 

@@ -14,6 +14,8 @@ use crate::{
 
 /// How many segments have one number above theirs in a file's name.
 const SEGMENTS_BELOW: u64 = (1 << 32) / WAL_SEGMENT_BYTES;
+/// No run writes more segments than this (a tebibyte of WAL): a place further away was made up.
+const MOST_SEGMENTS: u64 = 1 << 16;
 
 /// The name of the file with a segment of a timeline (`XLogFileName`).
 fn segment_name(timeline: u32, segment: u64) -> String {
@@ -46,6 +48,11 @@ impl Expected {
         let Some(first) = first_segment(evidence, &line, contents) else {
             return Err("no position of a primary was seen".to_owned());
         };
+        let last = line.last().map_or(first, |stretch| stretch.until);
+        if last.saturating_sub(first) > MOST_SEGMENTS {
+            let (from, to) = (segment_name(due.timeline, first), segment_name(due.timeline, last));
+            return Err(format!("it was to be whole from {from} to {to}, which is more than any run writes"));
+        }
         let mut files = Vec::new();
         for stretch in &line {
             if stretch.begun_in.is_some_and(|begun| begun >= first) {
@@ -81,8 +88,12 @@ fn line_to(evidence: &Evidence<'_>, due: &ArchiveDue) -> Result<Vec<Stretch>, St
         let Some((parent, switch_lsn)) = begun.get(&timeline).copied().filter(|(parent, _)| *parent < timeline) else {
             return Err(format!("where timeline {timeline} was begun was not seen"));
         };
-        line.push(Stretch { timeline, begun_in: Some(segment_at(switch_lsn)), until });
-        (timeline, until) = (parent, segment_at(switch_lsn));
+        let begun_in = segment_at(switch_lsn);
+        if begun_in >= until {
+            return Err(format!("timeline {timeline} was begun behind its own end"));
+        }
+        line.push(Stretch { timeline, begun_in: Some(begun_in), until });
+        (timeline, until) = (parent, begun_in);
     }
     line.reverse();
     Ok(line)
@@ -144,7 +155,7 @@ impl Passed {
     pub fn before_end_of(&self, file: &str) -> Option<u64> {
         let (timeline, segment) = segment_of(file)?;
         let seen = self.seen.get(&timeline)?;
-        let end = (segment + 1) * WAL_SEGMENT_BYTES;
+        let end = segment.checked_add(1)?.checked_mul(WAL_SEGMENT_BYTES)?;
         seen.iter().find(|(_, lsn)| *lsn >= end)?;
         seen.iter().take_while(|(_, lsn)| *lsn < end).last().map(|(at_us, _)| *at_us)
     }
