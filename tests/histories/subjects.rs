@@ -70,6 +70,18 @@ fn the_full_disk_is_that_of_a_standby() {
 }
 
 #[test]
+fn both_disks_are_full_by_a_fault_of_each() {
+    let both = |one: &'static str, other: &'static str| {
+        happened(Subject::BothDisksFull, move |events| {
+            let events = with_fault(events, 2, "disk_full", one, 500);
+            with_fault(events, 3, "disk_full", other, 600)
+        })
+    };
+    assert!(both("node3", "node1"));
+    assert!(!both("node3", "node2") && !both("node1", "node1"), "one kind of disk alone");
+}
+
+#[test]
 fn what_is_restored_was_promoted_before() {
     let (step, cluster, evidence) = (RunbookStep::Promoted, "main".to_owned(), "it accepts writes".to_owned());
     let promoted = Occurrence::Runbook { step, cluster, evidence };

@@ -131,6 +131,8 @@ pub enum Subject {
     StreamingBroken,
     /// The disk of a standby was full.
     StandbyDiskFull,
+    /// The disk of a standby was full, and that of the primary by another fault of the same trial.
+    BothDisksFull,
 }
 
 impl Subject {
@@ -159,6 +161,7 @@ impl Subject {
             Subject::CorruptedRebuilt => "a node whose data was corrupted and which was rebuilt",
             Subject::StreamingBroken => "a cluster that reads an archive, to which streaming was broken",
             Subject::StandbyDiskFull => "a standby whose disk was full",
+            Subject::BothDisksFull => "a standby whose disk was full, and a primary whose disk was",
             Subject::SlotNeeded => {
                 "a follower's slot that was unused for a while, or a new primary that had to have it"
             }

@@ -73,7 +73,9 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::RestoredToATime, to_a_time);
     when(Subject::PromotedRestored, was_restored_once_promoted(evidence));
     when(Subject::CorruptedRebuilt, was_rebuilt_once_corrupted(&faults));
-    when(Subject::StandbyDiskFull, faults.iter().any(|fault| filled_a_standby(evidence, fault)));
+    let filled = |primary: bool| faults.iter().any(|fault| filled_a_disk(evidence, fault, primary));
+    when(Subject::StandbyDiskFull, filled(false));
+    when(Subject::BothDisksFull, filled(false) && filled(true));
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
 }
@@ -140,12 +142,12 @@ fn was_rebuilt_once_corrupted(faults: &[FaultRecord<'_>]) -> bool {
     })
 }
 
-/// Whether a fault filled the disk of a node that was no primary then.
-fn filled_a_standby(evidence: &Evidence<'_>, fault: &FaultRecord<'_>) -> bool {
+/// Whether a fault filled the disk of a node that was primary then, or of one that was none.
+fn filled_a_disk(evidence: &Evidence<'_>, fault: &FaultRecord<'_>, primary: bool) -> bool {
     fault.injecting.name == DISK_FULL
         && fault.injecting.hosts.iter().any(|host| {
             let before = states_of(evidence, host).take_while(|(at_us, _)| *at_us < fault.injecting_us);
-            before.filter(|(_, state)| state.reachable).last().is_some_and(|(_, state)| !state.is_primary())
+            before.filter(|(_, state)| state.reachable).last().is_some_and(|(_, state)| state.is_primary() == primary)
         })
 }
 
