@@ -97,6 +97,24 @@ Feature: Backups and the archive
     And an operator restores the latest state of the cluster "main"
     Then what was restored holds every write up to its target
 
+  # Two of pgBackRest's choices: files are sent in the background, several at a time, and the backup copies a standby. What was
+  # sent and not yet confirmed when the primary's host dies is sent by its successor.
+  @documented @backups
+  @claim:FRESH-BACKUP @claim:NO-SPLIT-BRAIN
+  Scenario: Files are sent in the background, and a standby is backed up
+    Given the topology "single-region-archive-async"
+    And the PostgreSQL parameter "archive_timeout" is "2"
+    And 4 clients writing 25 rows per second each, with 40 kB of WAL beside each row
+    When an operator takes a backup of the cluster "main"
+    And the host of the primary dies
+    And clients can write again
+    And the fault is healed
+    And every node has rejoined
+    And an operator restores the latest state of the cluster "main"
+    Then the archive has no gap
+    And nothing in the archive is overwritten
+    And what was restored holds every write up to its target
+
   # Nodes archive nothing for a while, and clients feel nothing of it. What waited is sent when the store is back.
   @documented @backups
   @claim:NO-SPLIT-BRAIN
@@ -197,10 +215,12 @@ Feature: Backups and the archive
     Then never do two nodes accept writes
     And the archive has no gap
 
-  # A standby's disk fills, and clients feel nothing: it stops, and copies what it lacks when there is room again.
+  # A standby's disk fills, and clients feel nothing: it stops, and copies what it lacks when there is room again. Then the same
+  # happens to the primary, which costs the one outage of its failover or restart: as much room on a standby as on the primary
+  # means that neither is watched alone.
   @documented @disk
   @claim:DISK @claim:NO-SPLIT-BRAIN
-  Scenario: The disk of a standby is full
+  Scenario: The disk of a standby is full, and then that of the primary
     Given the topology "single-region"
     And the disks can fail
     And 4 clients writing 25 rows per second each
@@ -208,8 +228,13 @@ Feature: Backups and the archive
     And 20 s to 25 s have passed
     And the fault is healed
     And every node has rejoined
-    Then there are at most 0 outages
-    And no acknowledged write is lost
+    And the WAL volume of the primary is full
+    And 5 s to 10 s have passed
+    And the fault is healed
+    And clients can write again
+    And every node has rejoined
+    Then there are at most 1 outages
+    And never do two nodes accept writes
 
   # Document 002, disaster recovery 3: the corrupted primary, which is node1 at first, is failed over, and reinitialised. The
   # backup from before holds what the page held, so that what is restored has it, too.
@@ -261,8 +286,8 @@ Feature: Backups and the archive
   # After a region is lost the other one archives what it writes into its own bucket, and can be restored from it.
   @documented @two_region @backups
   @claim:ARCHIVE-NEW @claim:REGION-RPO @claim:NO-SPLIT-BRAIN
-  Scenario: A region that was promoted archives, and is restored
-    Given the topology "two-region-hybrid"
+  Scenario Outline: A region that was promoted archives, and is restored
+    Given the topology "<topology>"
     And 4 clients writing 25 rows per second each
     When region us-east-1 loses power
     And an operator confirms the loss of the cluster "east"
@@ -274,3 +299,8 @@ Feature: Backups and the archive
     And an operator restores the latest state of the cluster "west"
     Then what was restored holds every write up to its target
     And a restore takes at most 60 s
+
+    Examples:
+      | topology           |
+      | two-region-hybrid  |
+      | two-region-backups |

@@ -12,7 +12,7 @@ use pgquake::{
     history::{Event, Occurrence, Recorder, event::RestoreOutcome, read_history},
     plan::Plan,
     s3::{At, S3, S3Error, Server},
-    services::minio::S3_PORT,
+    services::{minio::S3_PORT, postgresql::server::DATA_DIRECTORY},
     system::{Access, System, bucket_client},
     topology::{self, OtherServer},
     waiting::wait_until,
@@ -44,7 +44,8 @@ async fn a_stanza_that_is_missing_is_told_before_anything_is_broken() {
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
     let context = DrillContext::new(engine.clone(), recorder, RUN, ownership.label(), folder.path());
     let mut topology = topology::load("single-region-archive", &[]).unwrap();
-    let command = "pgbackrest --stanza=nobodys archive-push %p".to_owned();
+    // pgBackRest knows the data directory of its own stanza alone.
+    let command = format!("pgbackrest --stanza=nobodys --pg1-path={DATA_DIRECTORY} archive-push %p");
     topology.settings.postgresql.parameters.insert("archive_command".to_owned(), command);
     let started = context.start(&Plan::new(topology), 1).await;
     engine.sweep(Sweep::Run(RUN)).await.unwrap();

@@ -1,6 +1,6 @@
 //! What mistakes in buckets and backups get: a message and the place.
 
-use pgquake_judge::{plan::Plan, topology::parse};
+use pgquake_judge::{plan::Plan, services::patroni, topology::parse};
 
 /// A sound topology, which each case breaks.
 const SOUND: &str = "\
@@ -99,6 +99,13 @@ fn backups_that_can_not_be() {
         message,
         "`pgbackrest` can",
     );
+    for (field, message, help) in [
+        ("from_standby", "`s3cmd` copies a standby in any case", "leave it out"),
+        ("restored_archives", "`s3cmd` restores a server that archives in any case", "leave it out"),
+    ] {
+        let by = format!("tool: s3cmd, bucket: wal-of-main, {field}: ^true");
+        check("tool: pgbackrest, bucket: wal-of-main, stanza: main, archive_async: true", &by, message, help);
+    }
     check("{ tool: pgbackrest", "{ of: ^east, tool: pgbackrest", "no cluster is called `east`", "known: main");
 }
 
@@ -109,4 +116,32 @@ fn a_machine_that_restores_nothing_and_one_that_can_not() {
     let error = parse("broken.yaml", &text).expect_err("nothing can be restored on it");
     let messages: Vec<&str> = error.mistakes().iter().map(|mistake| mistake.message.as_str()).collect();
     assert_eq!(messages, ["no backups are restored on `spare`", "no backup is restored on the host `store`"]);
+}
+
+/// The cluster `west` follows `east` without a host that it streams from.
+fn shipped(follows: &str, backups: &str) -> String {
+    let text = include_str!("../topologies/two-region-shipping.yaml");
+    let own = "  - { of: west, tool: pgbackrest, bucket: west-backups, stanza: main }\n";
+    assert!(text.contains(own) && text.contains("follows: { cluster: east }"));
+    text.replace("follows: { cluster: east }", follows).replace(own, backups)
+}
+
+#[test]
+fn a_cluster_that_is_fed_by_its_archive_alone_must_read_one() {
+    let unread = "  - { of: west, tool: pgbackrest, bucket: west-backups, stanza: main, restore_command: false }\n";
+    for backups in ["", unread] {
+        let error = parse("broken.yaml", &shipped("follows: { cluster: east }", backups)).expect_err("nothing feeds it");
+        let [mistake] = error.mistakes() else { panic!("not one mistake: {error}") };
+        assert_eq!(mistake.message, "`west` has nothing to take its WAL from");
+        assert!(mistake.help.as_ref().is_some_and(|help| help.contains("`restore_command`")));
+    }
+    let read = "  - { of: west, tool: pgbackrest, bucket: west-backups, stanza: main }\n";
+    let error = parse("broken.yaml", &shipped("follows: { cluster: east, slot: own }", read)).expect_err("no slot");
+    assert_eq!(error.mistakes()[0].message, "`west` streams from nobody, and uses no slot `own`");
+
+    let plan = Plan::new(parse("sound.yaml", &shipped("follows: { cluster: east }", read)).expect("a sound topology"));
+    let standby_cluster = &patroni::dynamic(&plan.site("west1"))["standby_cluster"];
+    assert!(standby_cluster.get("host").is_none(), "Patroni would stream: {standby_cluster}");
+    let command = standby_cluster["restore_command"].as_str().unwrap_or_default();
+    assert!(command.starts_with("pgbackrest --stanza=main archive-get"), "{standby_cluster}");
 }

@@ -96,7 +96,7 @@ impl Drill {
         };
         let nodes = &cluster(running, name)?.plan().nodes;
         let standby = nodes.iter().find(|node| **node != leader).unwrap_or(&leader);
-        let done = ground.hold(command(running, &host, &(row.backup)(&archive, standby))).await?;
+        let done = ground.hold(copied(running, &archive, (&leader, standby), &host)).await?;
         ground.hold(a_second_later(running, &leader)).await?;
         let label = done.text.split_whitespace().last().unwrap_or_default().to_owned();
         recorder.record(Occurrence::BackupTaken(BackupTaken { cluster: name.to_owned(), host, label, began_us }));
@@ -157,6 +157,25 @@ impl Drill {
         recorder.record(Occurrence::Restored(Restored { cluster, host, target, began_us, outcome }));
         Ok(())
     }
+}
+
+/// Takes the backup, and lets a standby be copied meanwhile where that is asked for.
+async fn copied(
+    running: &Running,
+    archive: &Archive<'_>,
+    (leader, standby): (&str, &str),
+    host: &str,
+) -> Result<ShellOutput, DrillError> {
+    let row = archive.tool.row();
+    let serve = row.serve.filter(|_| archive.from_standby);
+    if let Some(serve) = serve {
+        command(running, standby, &(serve.begin)(archive, leader)).await?;
+    }
+    let done = command(running, host, &(row.backup)(archive, standby)).await;
+    if let Some(serve) = serve {
+        command(running, standby, serve.end).await?;
+    }
+    done
 }
 
 /// Waits until the primary's clock shows another second: tools know the end of a backup to the second, and restore none to

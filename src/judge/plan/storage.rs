@@ -46,6 +46,8 @@ impl Plan {
             },
             stanza: &backups.stanza,
             is_asynchronous: backups.archive_async,
+            from_standby: backups.from_standby,
+            restored_archives: backups.restored_archives,
             is_read: backups.restore_command,
             restored_on: backups.restore_on.as_deref(),
         })
@@ -63,10 +65,15 @@ impl Plan {
         self.services.iter().map(|planned| self.image_of(&planned.host, planned.kind))
     }
 
-    /// The hosts whose servers speak TLS, each with every name that clients call it by.
+    /// The hosts whose servers speak TLS, each with every name that clients call it by: those of buckets, and nodes that a
+    /// backup copies from elsewhere.
     pub fn speak_tls(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
         let keeps = |host: &&Host| host.kinds().any(|kind| service(kind).keeps_buckets());
-        self.topology.hosts().filter(keeps).map(names)
+        let is_copied = |host: &&Host| {
+            let cluster = self.cluster_of(&host.name);
+            cluster.and_then(|cluster| self.archive_of(&cluster.name)).is_some_and(|archive| archive.from_standby)
+        };
+        self.topology.hosts().filter(move |host| keeps(host) || is_copied(host)).map(names)
     }
 }
 

@@ -32,6 +32,6 @@ pub(super) const SERVICE: Service = Service {
 };
 
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
-    let files = site.archive.as_ref().map(|archive| (archive.tool.row().files)(archive, credentials));
+    let files = site.archive.as_ref().map(|archive| (archive.tool.row().files)(archive, credentials, site.host));
     Rendered { command: vec!["restore".to_owned()], files: files.unwrap_or_default() }
 }

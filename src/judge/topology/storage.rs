@@ -61,6 +61,13 @@ pub struct Backups {
     /// Whether files of WAL are sent in the background, several at a time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archive_async: bool,
+    /// Whether backups copy a standby, so that the primary is spared. `s3cmd` copies one in any case.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_standby: bool,
+    /// Whether a server that was restored goes on to archive where its source does, as its configuration says that came with
+    /// the backup. What `s3cmd` restores does so in any case.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored_archives: bool,
     /// Whether nodes take WAL back from the archive that nobody streams to them any more (`restore_command`).
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub restore_command: bool,

@@ -27,20 +27,31 @@ pub struct ToolRow {
     pub archive_command: fn(&Archive<'_>) -> String,
     /// What PostgreSQL calls for a file that it wants back.
     pub restore_command: fn(&Archive<'_>) -> String,
-    /// What stands on each machine: path and content. It holds the bucket's keys.
-    pub files: fn(&Archive<'_>, &Credentials) -> Vec<(String, String)>,
+    /// What stands on a host that uses it: path and content. It holds the bucket's keys.
+    pub files: fn(&Archive<'_>, &Credentials, &str) -> Vec<(String, String)>,
     /// The prefix under which the bucket holds the WAL.
     pub prefix: fn(&Archive<'_>) -> String,
     /// Where backups are taken.
     pub backs_up_on: BackupOn,
     /// What takes a full backup, of a cluster with this standby; the last word that it prints names the backup.
     pub backup: fn(&Archive<'_>, &str) -> String,
+    /// What lets a standby be copied by the node of this name, for as long as a backup takes, where that is asked for.
+    pub serve: Option<Serve>,
     /// What makes a data directory of the last backup, to be recovered to a time (or to the end) when a server starts there.
     pub restore: fn(&Archive<'_>, Option<&str>) -> String,
     /// What is run once, on the primary, before anything can be archived.
     pub prepare: Option<fn(&Archive<'_>) -> String>,
     /// What of an object's name is the file of WAL, and what says which content it has; `None`: it is no file of WAL.
     pub archived: fn(&str) -> Option<ArchivedName>,
+}
+
+/// What a standby runs while another node copies it.
+#[derive(Clone, Copy)]
+pub struct Serve {
+    /// Begins it, for a node of this name.
+    pub begin: fn(&Archive<'_>, &str) -> String,
+    /// Ends it.
+    pub end: &'static str,
 }
 
 /// Where a tool takes backups.
@@ -91,6 +102,10 @@ pub struct Archive<'a> {
     pub stanza: &'a str,
     /// Whether files are sent in the background, several at a time.
     pub is_asynchronous: bool,
+    /// Whether backups copy a standby.
+    pub from_standby: bool,
+    /// Whether what is restored goes on to archive under the names of its source.
+    pub restored_archives: bool,
     /// Whether nodes take WAL back from it that nobody streams to them any more.
     pub is_read: bool,
     /// The machine on which backups are restored.
@@ -120,6 +135,10 @@ pub enum BucketStyle {
 
 /// Where every machine has the certificate of the authority that the bucket's server is certified by.
 pub const AUTHORITY_FILE: &str = "/etc/pgquake/authority.crt";
+
+/// Where a node that is copied by another one, or copies one, has its own certificate and the key to it.
+const CERTIFICATE_FILE: &str = "/etc/pgquake/node.crt";
+const KEY_FILE: &str = "/etc/pgquake/node.key";
 
 /// Where a tool that copies a server finds its password; the entry point gives it to the server's own user alone.
 const PASSWORD_FILE: &str = "/etc/pgquake/pgpass";

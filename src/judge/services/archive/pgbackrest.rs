@@ -2,10 +2,18 @@
 
 use std::fmt::Write;
 
-use super::{AUTHORITY_FILE, Archive, ArchivedName, BackupOn, BucketStyle, Tool, ToolRow, is_wal_name};
+use super::{
+    AUTHORITY_FILE, Archive, ArchivedName, BackupOn, BucketStyle, CERTIFICATE_FILE, KEY_FILE, Serve, Tool, ToolRow,
+    is_wal_name,
+};
 use crate::{credentials::Credentials, services::patroni::DATA_DIRECTORY};
 
 const CONFIGURATION_FILE: &str = "/etc/pgbackrest/pgbackrest.conf";
+/// Where a node has the key that only it may read: pgBackRest takes no other.
+const OWN_KEY_FILE: &str = "/tmp/pgbackrest-node.key";
+const STOP_SERVING: &str = "pkill --full '^pgbackrest .*--tls-server-auth=.* server$'";
+/// How many files are sent at the same time in the background.
+const PROCESSES_IN_BACKGROUND: &str = "2";
 
 pub(super) const TOOL: ToolRow = ToolRow {
     tool: Tool::Pgbackrest,
@@ -14,30 +22,67 @@ pub(super) const TOOL: ToolRow = ToolRow {
     files,
     prefix: |archive| format!("archive/{}/", archive.stanza),
     backs_up_on: BackupOn::ThePrimary,
-    backup: |archive, _| {
-        let pgbackrest = format!("pgbackrest --stanza={}", archive.stanza);
-        format!("{pgbackrest} --type=full backup && {pgbackrest} info | grep 'full backup:' | tail -n 1")
-    },
+    backup,
+    serve: Some(Serve { begin: serve, end: STOP_SERVING }),
     restore,
     prepare: Some(|archive| format!("pgbackrest --stanza={} stanza-create", archive.stanza)),
     archived,
 };
 
-/// What is restored archives nothing: it would write under the names that its source uses.
-fn restore(archive: &Archive<'_>, to: Option<&str>) -> String {
-    let to = to.map_or_else(String::new, |time| format!(" --type=time --target='{time}' --target-action=promote"));
+/// Gives the node a copy of its key that only it may read.
+fn copy_key() -> String {
+    format!("install -m 600 {KEY_FILE} {OWN_KEY_FILE}")
+}
+
+fn backup(archive: &Archive<'_>, standby: &str) -> String {
+    let pgbackrest = format!("pgbackrest --stanza={}", archive.stanza);
+    // The primary says where the backup begins and ends, and the standby's files are copied.
+    let (before, copied) = match archive.from_standby {
+        false => (String::new(), String::new()),
+        true => (
+            format!("{} && ", copy_key()),
+            format!(
+                " --backup-standby=y --pg2-host={standby} --pg2-host-type=tls --pg2-host-ca-file={AUTHORITY_FILE} \
+                 --pg2-host-cert-file={CERTIFICATE_FILE} --pg2-host-key-file={OWN_KEY_FILE} --pg2-path={DATA_DIRECTORY} \
+                 --pg2-socket-path=/var/run/postgresql"
+            ),
+        ),
+    };
+    format!("{before}{pgbackrest} --type=full{copied} backup && {pgbackrest} info | grep 'full backup:' | tail -n 1")
+}
+
+/// pgBackRest's own server, which lets nobody in but the node with this name in its certificate.
+fn serve(archive: &Archive<'_>, node: &str) -> String {
     format!(
-        "rm -rf {DATA_DIRECTORY} && mkdir -m 700 {DATA_DIRECTORY} && \
-         pgbackrest --stanza={} --archive-mode=off{to} restore",
+        "{} && {{ setsid pgbackrest --tls-server-address='*' --tls-server-ca-file={AUTHORITY_FILE} \
+         --tls-server-cert-file={CERTIFICATE_FILE} --tls-server-key-file={OWN_KEY_FILE} \
+         --tls-server-auth={node}={} server > /tmp/pgbackrest-server.log 2>&1 < /dev/null & }}",
+        copy_key(),
         archive.stanza
     )
 }
 
-fn files(archive: &Archive<'_>, credentials: &Credentials) -> Vec<(String, String)> {
-    vec![
+/// What is restored archives nothing: it would write under the names that its source uses. Unless nobody has thought of that.
+fn restore(archive: &Archive<'_>, to: Option<&str>) -> String {
+    let archives = if archive.restored_archives { "" } else { " --archive-mode=off" };
+    let to = to.map_or_else(String::new, |time| format!(" --type=time --target='{time}' --target-action=promote"));
+    format!(
+        "rm -rf {DATA_DIRECTORY} && mkdir -m 700 {DATA_DIRECTORY} && \
+         pgbackrest --stanza={}{archives}{to} restore",
+        archive.stanza
+    )
+}
+
+fn files(archive: &Archive<'_>, credentials: &Credentials, host: &str) -> Vec<(String, String)> {
+    let mut files = vec![
         (CONFIGURATION_FILE.to_owned(), configuration(archive, credentials)),
         (AUTHORITY_FILE.to_owned(), credentials.of_bucket(archive.bucket.name).authority),
-    ]
+    ];
+    if let Some(own) = credentials.certificates.get(host).filter(|_| archive.from_standby) {
+        files.push((CERTIFICATE_FILE.to_owned(), own.certificate.clone()));
+        files.push((KEY_FILE.to_owned(), own.key.clone()));
+    }
+    files
 }
 
 /// WAL is compressed by lz4, which costs least: nodes share a machine here. A backup asks for a checkpoint at once.
@@ -65,6 +110,9 @@ fn configuration(archive: &Archive<'_>, credentials: &Credentials) -> String {
     set("repo1-storage-ca-file", AUTHORITY_FILE);
     set("repo1-retention-full", "2");
     set("archive-async", yes_or_no(archive.is_asynchronous));
+    if archive.is_asynchronous {
+        set("process-max", PROCESSES_IN_BACKGROUND);
+    }
     set("spool-path", "/var/spool/pgbackrest");
     set("lock-path", "/tmp/pgbackrest");
     set("log-level-file", "off");

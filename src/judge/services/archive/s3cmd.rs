@@ -27,6 +27,7 @@ pub(super) const TOOL: ToolRow = ToolRow {
              echo {BACKUP}"
         )
     },
+    serve: None,
     restore,
     prepare: None,
     archived: |key| {
@@ -50,7 +51,7 @@ fn restore(archive: &Archive<'_>, to: Option<&str>) -> String {
     )
 }
 
-fn files(archive: &Archive<'_>, credentials: &Credentials) -> Vec<(String, String)> {
+fn files(archive: &Archive<'_>, credentials: &Credentials, _host: &str) -> Vec<(String, String)> {
     vec![
         (CONFIGURATION_FILE.to_owned(), configuration(archive, credentials)),
         (AUTHORITY_FILE.to_owned(), credentials.of_bucket(archive.bucket.name).authority),

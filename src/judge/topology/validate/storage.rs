@@ -20,10 +20,7 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         if !seen.insert(&backups.of) {
             problems.push(Problem::at(steps!["backups", index], "a cluster has its backups in one place".to_owned()));
         }
-        if backups.archive_async && backups.tool != Tool::Pgbackrest {
-            let message = format!("`{}` sends one file at a time", backups.tool.name());
-            problems.push(Problem::at(path("archive_async"), message).help("`pgbackrest` can send in the background"));
-        }
+        of_pgbackrest(backups, &path, problems);
         restored_on(topology, backups, path("restore_on"), problems);
     }
     no_server_for_nobody(topology, problems);
@@ -113,6 +110,21 @@ fn of(topology: &Topology, backups: &Backups, path: Path, problems: &mut Vec<Pro
     if let Some(node) = cluster.nodes.iter().find(|node| !can(node)) {
         let message = format!("the node `{node}` has no tool for backups in its image");
         problems.push(Problem::at(path, message).help("nodes with `patroni` can have backups"));
+    }
+}
+
+/// What `pgbackrest` alone lets one choose.
+fn of_pgbackrest(backups: &Backups, path: &dyn Fn(&str) -> Path, problems: &mut Vec<Problem>) {
+    let tool = backups.tool.name();
+    let choices = [
+        (backups.archive_async, "archive_async", "sends one file at a time", "`pgbackrest` can send in the background"),
+        (backups.from_standby, "from_standby", "copies a standby in any case", "leave it out"),
+        (backups.restored_archives, "restored_archives", "restores a server that archives in any case", "leave it out"),
+    ];
+    for (_, field, message, help) in choices.into_iter().filter(|(chosen, ..)| *chosen) {
+        if backups.tool != Tool::Pgbackrest {
+            problems.push(Problem::at(path(field), format!("`{tool}` {message}")).help(help));
+        }
     }
 }
 
