@@ -685,9 +685,11 @@ fn help(error: &TopologyError) -> String {
 fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
-    let expected = "did you mean `single-region`? known: archive-as-written, async-manual, haproxy-fall-30, single-region, \
-                    single-region-archive, single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, sync-manual, three-region-cascade, two-balancers, two-nodes, \
-                    two-region, two-region-as-written or two-region-hybrid";
+    let expected = "did you mean `single-region`? known: archive-as-written, async-manual, haproxy-fall-30, shared-archive, \
+                    shared-archive-unread, single-region, single-region-archive, single-region-archive-async, \
+                    single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, \
+                    sync-manual, three-region-cascade, two-balancers, two-nodes, two-region, two-region-as-written, \
+                    two-region-backups, two-region-hybrid, two-region-shipping or two-region-shipping-as-written";
     assert_eq!(help(&error), expected);
 }
 

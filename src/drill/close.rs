@@ -126,10 +126,15 @@ impl Drill {
         for name in clusters {
             let Some(cluster) = running.system.cluster(name) else { continue };
             let Some(due) = due(cluster).await else { continue };
+            let lsn = due.lsn;
             self.recorder.record(Occurrence::ArchiveDue(due));
             let what = format!("the archive of {name} to have what the primary has");
             if let Err(missed) = wait_until(&what, until(deadline), || sent(running, name)).await {
                 tracing::debug!("{missed}");
+            }
+            let what = format!("what {name} has archived to be replayed by those that take their WAL from there");
+            if let Err(missed) = wait_until(&what, until(deadline), || running.system.all_shipped(name, lsn)).await {
+                self.note("the replay of all archived WAL", &missed.into());
             }
             let (mut events, since_us) = (self.recorder.listen(), self.recorder.now_us());
             let seen = async {

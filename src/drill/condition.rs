@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     history::{
         Event, Occurrence, Recorder,
-        event::{Role, RunbookStep},
+        event::{NodeState, Role, RunbookStep},
     },
     topology::Cluster,
     waiting::NotReady,
@@ -134,7 +134,12 @@ fn all_follow(clusters: &[Cluster], events: &[Event]) -> bool {
         }
     }
     let (primaries, others): (Vec<_>, Vec<_>) = last.into_values().partition(|state| state.is_primary());
-    matches!(primaries[..], [primary] if others.iter().all(|state| state.streams_on(primary.timeline)))
+    let [primary] = primaries[..] else { return false };
+    let rest: Vec<_> = others.into_iter().filter(|state| !state.streams_on(primary.timeline)).collect();
+    // The leader of a cluster that takes its WAL from an archive alone streams from nobody.
+    let shipped = |state: &&NodeState| clusters.iter().find(|own| own.is_shipped() && own.nodes.contains(&state.node));
+    let clusters_led: BTreeSet<&str> = rest.iter().filter_map(shipped).map(|own| own.name.as_str()).collect();
+    clusters_led.len() == rest.len() && rest.iter().all(|state| state.takes_from_an_archive())
 }
 
 /// When the leader of a cluster last refreshed its lease, after an instant.
@@ -266,7 +271,6 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::event::NodeState;
 
     fn event(at_us: u64, what: Occurrence) -> Event {
         Event { seq: at_us, at_us, scenario: 1, what }

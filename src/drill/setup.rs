@@ -45,7 +45,8 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        let load = LoadSpec { writers: DEFAULT_WRITERS, rate_per_s: DEFAULT_RATE_PER_S, endpoint: "write".to_owned() };
+        let (writers, rate_per_s) = (DEFAULT_WRITERS, DEFAULT_RATE_PER_S);
+        let load = LoadSpec { writers, rate_per_s, more_wal_bytes: 0, endpoint: "write".to_owned() };
         Self { topology: None, load }
     }
 }

@@ -54,7 +54,17 @@ pub(super) const ALL: &[StepDefinition] = &[
         "the load: this many clients, each with one connection to the write endpoint",
         |words| {
             let (writers, rate_per_s) = (words.number(0)?, words.number(1)?);
-            Ok(Intent::Load(LoadSpec { writers, rate_per_s, endpoint: "write".to_owned() }))
+            Ok(Intent::Load(LoadSpec { writers, rate_per_s, more_wal_bytes: 0, endpoint: "write".to_owned() }))
+        },
+    ),
+    step(
+        Given,
+        "{int} clients writing {int} rows per second each, with {size} of WAL beside each row",
+        "the same load, which fills files of the WAL as a busier one does",
+        |words| {
+            let (writers, rate_per_s) = (words.number(0)?, words.number(1)?);
+            let more_wal_bytes = words.bytes(2)?;
+            Ok(Intent::Load(LoadSpec { writers, rate_per_s, more_wal_bytes, endpoint: "write".to_owned() }))
         },
     ),
 ];

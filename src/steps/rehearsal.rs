@@ -83,6 +83,8 @@ pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &Topo
 
 /// More rows a second no client gets written one after the other.
 const MOST_ROWS_PER_S: u32 = 10_000;
+/// More WAL beside a row is no load of rows any more: it is the size of a file.
+const MOST_WAL_OF_A_ROW_BYTES: u64 = 16 << 20;
 
 /// How often a fault can come by one step.
 const MOST_TIMES: u32 = 1000;
@@ -184,6 +186,9 @@ impl<'a> Walk<'a> {
                 } else if load.rate_per_s > MOST_ROWS_PER_S {
                     let help = format!("at most {MOST_ROWS_PER_S}; take more clients");
                     self.add(At::Step, "no client can write that many rows, one after the other", Some(help));
+                } else if load.more_wal_bytes > MOST_WAL_OF_A_ROW_BYTES {
+                    let help = format!("at most {MOST_WAL_OF_A_ROW_BYTES} bytes; take more rows");
+                    self.add(At::Step, "no row comes with that much WAL", Some(help));
                 }
                 self.load = Some((self.index, load.writers));
                 self.set_up(|setup| {

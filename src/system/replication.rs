@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use futures::future::try_join_all;
 
 use super::{NODE, NODE_TIMELINE, RunningCluster, STREAMING_RECEIVER, System};
-use crate::services::patroni::POSTGRESQL_PORT;
+use crate::{services::patroni::POSTGRESQL_PORT, topology::Cluster};
 
 /// The timeline that a standby receives.
 static RECEIVED_TIMELINE: LazyLock<String> = LazyLock::new(|| format!("SELECT received_tli FROM {STREAMING_RECEIVER}"));
@@ -51,8 +51,10 @@ impl System {
         Ok(())
     }
 
-    /// Whether of these clusters one accepts writes, and the leaders of the others receive WAL of its timeline.
+    /// Whether of these clusters one accepts writes, and the leaders of those to which somebody streams receive WAL of its
+    /// timeline.
     async fn one_leads(&self, lineage: &[RunningCluster<'_>]) -> Result<(), String> {
+        let plan = self.plan();
         let written = format!("SELECT {NODE_TIMELINE} FROM {NODE} WHERE NOT standby");
         let (mut primaries, mut followers) = (Vec::new(), Vec::new());
         for cluster in lineage {
@@ -71,6 +73,10 @@ impl System {
             }
         };
         for leader in followers {
+            // One that takes its WAL from an archive receives nothing. What it lacks is known only when a file has ended.
+            if plan.cluster_of(&leader).is_some_and(Cluster::is_shipped) {
+                continue;
+            }
             let received = self.timeline(&leader, &RECEIVED_TIMELINE).await?;
             let received = received.ok_or_else(|| format!("{leader} leads a standby cluster and does not stream"))?;
             if received != *timeline {
@@ -86,8 +92,26 @@ impl System {
             Some(primary) => Some(self.sql_value(&primary, "SELECT pg_current_wal_lsn()").await?),
             None => None,
         };
-        for cluster in self.clusters().filter(|cluster| !cluster.is_given_up()) {
+        // What an archive has not got yet is waited for apart.
+        let streams = |cluster: &RunningCluster<'_>| !cluster.is_given_up() && !cluster.plan().is_shipped();
+        for cluster in self.clusters().filter(streams) {
             cluster.all_replayed(written.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether every cluster that takes its WAL from an archive alone has replayed up to a place that another one wrote and
+    /// archived, in bytes.
+    pub async fn all_shipped(&self, of: &str, lsn: u64) -> Result<(), String> {
+        let Some(origin) = self.plan().cluster(of) else { return Ok(()) };
+        let place = format!("{:X}/{:X}", lsn >> 32, lsn & u64::from(u32::MAX));
+        let shipped = |cluster: &RunningCluster<'_>| {
+            cluster.plan().is_shipped()
+                && !cluster.is_given_up()
+                && self.plan().lineage_of(cluster.plan()).name == origin.name
+        };
+        for cluster in self.clusters().filter(shipped) {
+            cluster.all_replayed(Some(&place)).await?;
         }
         Ok(())
     }
@@ -119,9 +143,11 @@ impl RunningCluster<'_> {
             return Err(format!("{leader} does not stream to {node}"));
         }
         let received = try_join_all(others.iter().map(|node| system.timeline(node, &RECEIVED_TIMELINE))).await?;
+        // A leader that takes its WAL from an archive knows the timeline of its last restart point alone.
+        let is_known = !(standby && self.cluster.is_shipped());
         for (node, own) in others.into_iter().zip(received) {
             let own = own.ok_or_else(|| format!("{node} does not stream"))?;
-            if own != timeline {
+            if is_known && own != timeline {
                 return Err(format!("{node} streams timeline {own}, and {leader} is on timeline {timeline}"));
             }
         }

@@ -20,7 +20,7 @@ use crate::{
     plan::{Plan, PlannedService},
     secrets::{self, SecretsError},
     services::{self, Rendered, Starts},
-    topology::{Follows, Host, Instance, ServiceKind, WRITE, Written},
+    topology::{Host, Instance, ServiceKind, WRITE, Written},
     waiting::{NotReady, wait_until},
 };
 
@@ -157,10 +157,12 @@ impl System {
         let concerned: Vec<ServiceKind> =
             plan.dcs_of(cluster.plan()).map(|dcs| dcs.kind).into_iter().chain(plan.node_kinds()).collect();
         if let Some(follows) = &cluster.plan().follows {
-            let what = format!("a server at {}:{} for {} to follow", follows.host, follows.port, cluster.plan().name);
-            let waited = wait_until(&what, deadline, || self.can_be_followed(follows)).await;
-            waited.map_err(|missed| self.with_logs(missed, &self.serving()))?;
-            self.note_reached(format!("{name} finds whom it follows"));
+            if let Some(host) = &follows.host {
+                let what = format!("a server at {host}:{} for {name} to follow", follows.port);
+                let waited = wait_until(&what, deadline, || self.can_be_followed(host, follows.port)).await;
+                waited.map_err(|missed| self.with_logs(missed, &self.serving()))?;
+                self.note_reached(format!("{name} finds whom it follows"));
+            }
             let is_own =
                 |planned: &&PlannedService| planned.kind.is_node() && cluster.plan().nodes.contains(&planned.host);
             let nodes = plan.services.iter().filter(is_own);
@@ -188,10 +190,10 @@ impl System {
     }
 
     /// Whether a standby leader finds a server where it is to connect.
-    async fn can_be_followed(&self, follows: &Follows) -> Result<(), String> {
-        let host = self.plan().topology.host_called(&follows.host).map(|host| host.name.clone());
-        let host = host.ok_or_else(|| format!("no host is called {}", follows.host))?;
-        self.query(&host, follows.port, "SELECT pg_is_in_recovery()").await.map(|_| ())
+    async fn can_be_followed(&self, called: &str, port: u16) -> Result<(), String> {
+        let host = self.plan().topology.host_called(called).map(|host| host.name.clone());
+        let host = host.ok_or_else(|| format!("no host is called {called}"))?;
+        self.query(&host, port, "SELECT pg_is_in_recovery()").await.map(|_| ())
     }
 
     /// Writes the shared configuration into the DCS as soon as it has a quorum, so that every node starts with it.

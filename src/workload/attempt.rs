@@ -29,12 +29,7 @@ const WRITERS_WATCHED: u32 = 4;
 /// at; a read asks a standby's WAL receiver for the timeline, and says 0 while there is none.
 pub(super) fn statement(operation: Operation, client: u32, sequence: u64, writers: u32) -> String {
     match operation {
-        Operation::Write => format!(
-            "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} \
-             RETURNING current_setting('{NODE_SETTING}'), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, \
-             substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)",
-            ledger_row(client, sequence)
-        ),
+        Operation::Write => write_statement(client, sequence, 0),
         Operation::Read => format!(
             "SELECT current_setting('{NODE_SETTING}'), 0, CASE WHEN pg_is_in_recovery() \
              THEN (SELECT to_hex(received_tli) FROM pg_stat_wal_receiver) \
@@ -43,6 +38,20 @@ pub(super) fn statement(operation: Operation, client: u32, sequence: u64, writer
             newest_rows(writers.min(WRITERS_WATCHED))
         ),
     }
+}
+
+/// The statement of a write. Beside its row it makes so many bytes of WAL that nobody reads: a message of no decoder's.
+pub(super) fn write_statement(client: u32, sequence: u64, more_wal_bytes: u64) -> String {
+    let more = match more_wal_bytes {
+        0 => String::new(),
+        bytes => format!(", pg_logical_emit_message(true, 'pgquake', repeat('.', {bytes}))"),
+    };
+    format!(
+        "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} \
+         RETURNING current_setting('{NODE_SETTING}'), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, \
+         substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8){more}",
+        ledger_row(client, sequence)
+    )
 }
 
 /// The newest row of each of the writers, which have the first numbers of the load, as SQL that gives a JSON object.

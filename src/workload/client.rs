@@ -13,7 +13,10 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{self, Limit, Opened, Refusal};
+use super::{
+    LoadSpec,
+    attempt::{self, Limit, Opened, Refusal},
+};
 use crate::{
     history::{
         Occurrence, Recorder,
@@ -28,6 +31,8 @@ pub(super) struct Load {
     pub password: String,
     /// How many writers there are. They have the first numbers.
     pub writers: u32,
+    /// How much WAL each of their writes makes beside its row, in bytes.
+    more_wal_bytes: u64,
     /// Cancelled when the load ends.
     pub stop: CancellationToken,
     /// From a fault until writes have recovered: outages of new connections are measured closely.
@@ -36,11 +41,12 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(recorder: Recorder, password: String, writers: u32) -> Self {
+    pub(super) fn new(recorder: Recorder, password: String, spec: &LoadSpec) -> Self {
         Self {
             recorder,
             password,
-            writers,
+            writers: spec.writers,
+            more_wal_bytes: spec.more_wal_bytes,
             stop: CancellationToken::new(),
             closely: AtomicBool::new(false),
             next_client: AtomicU32::new(1),
@@ -152,7 +158,12 @@ impl Client {
                 return None;
             }
         };
-        let statement = attempt::statement(self.operation, self.number, sequence, self.load.writers);
+        let statement = match (self.kind, self.operation) {
+            (ClientKind::Writer, Operation::Write) => {
+                attempt::write_statement(self.number, sequence, self.load.more_wal_bytes)
+            }
+            _ => attempt::statement(self.operation, self.number, sequence, self.load.writers),
+        };
         let sent = attempt::send(session, &statement, &limit).await;
         let outcome = match sent.outcome {
             // A read has no effect to be in doubt about: without its answer it failed.

@@ -43,6 +43,8 @@ pub struct LoadSpec {
     pub writers: u32,
     /// Writes a second of each writer.
     pub rate_per_s: u32,
+    /// How much WAL each write of a writer makes beside its row, in bytes: few rows can fill the files of a busy server.
+    pub more_wal_bytes: u64,
     /// The endpoint that they write to, for example `write`.
     pub endpoint: String,
 }
@@ -79,7 +81,7 @@ impl Workload {
         if spec.rate_per_s == 0 {
             return Err(WorkloadError::NoRate);
         }
-        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone(), spec.writers));
+        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone(), &spec));
         let targets = plan
             .endpoints
             .iter()

@@ -34,6 +34,7 @@ mod rejoin;
 mod restored;
 mod saved;
 mod shards;
+mod shipped;
 mod slots;
 mod soundness;
 mod staleness;

@@ -2,7 +2,8 @@
 //! when it was lost?
 //!
 //! By the looks at the cluster's nodes while it follows ([`super::course::following`]): the node that streams from outside the
-//! cluster is its standby leader, the others are to stream from a node of the cluster.
+//! cluster is its standby leader, the others are to stream from a node of the cluster. Where the plan has the cluster take its
+//! WAL from an archive alone, its leader is the node that streams from nobody.
 //!
 //! - At the end, which is the last answer of each node before the load ends, a node that streams from nobody is **detached**,
 //!   and so is each of several that stream from outside, and each that streams from itself by way of others. One of
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
-        following::{Following, spans},
+        following::{Following, gets_wal_from_outside, spans},
         grouping::Watched,
         phases::milliseconds,
     },
@@ -117,10 +118,12 @@ impl<'a> Course<'a> {
     }
 
     fn source<'s>(&self, state: &'s NodeState) -> Source<'s> {
+        if gets_wal_from_outside(state, self.span.cluster, self.span.by_plan) {
+            return Source::Outside;
+        }
         match state.streaming_from.as_deref().filter(|_| state.role == Some(Role::Standby)) {
             Some(source) if self.span.cluster.nodes.iter().any(|own| own == source) => Source::Inside(source),
-            Some(_) => Source::Outside,
-            None => Source::Nobody,
+            _ => Source::Nobody,
         }
     }
 
@@ -160,7 +163,7 @@ impl<'a> Course<'a> {
             (Outcome::Fail, format!("in the end {} of {name} streamed from nobody", nobody.join(", ")))
         } else if surplus > 0 {
             let nodes = outside.join(", ");
-            (Outcome::Fail, format!("in the end {nodes} of {name} each streamed from outside of it"))
+            (Outcome::Fail, format!("in the end {nodes} of {name} each got their WAL from outside of it"))
         } else if !circle.is_empty() {
             let nodes = circle.join(", ");
             (Outcome::Fail, format!("in the end {nodes} of {name} streamed from themselves, in a circle"))
@@ -171,7 +174,7 @@ impl<'a> Course<'a> {
             let changes = self.changes;
             let followers = inside.join(", ");
             let summary = format!(
-                "in the end {leader} of {name} streamed from outside and {followers} from a node of it; the standby leader changed {changes} times, and none was seen for at most {gap}"
+                "in the end {leader} of {name} got its WAL from outside and {followers} from a node of it; the standby leader changed {changes} times, and none was seen for at most {gap}"
             );
             (Outcome::Pass, summary)
         };

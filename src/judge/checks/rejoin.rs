@@ -6,7 +6,8 @@
 //!
 //! Of clusters that hold the same rows each is judged by itself. One node of all is primary; in a cluster that has it, the
 //! others stream as above. In another cluster every node streams on that timeline, from whomever, and who leads the
-//! cluster streams from outside of it.
+//! cluster streams from outside of it. Where the plan has the cluster take its WAL from an archive alone, its leader streams from
+//! nobody, and has replayed all that the primary was ordered to archive in the end ([`ArchiveDue`]).
 //!
 //! A look that got no answer is taken again: a later one that shows the node in its place counts. What remains is in
 //! doubt, and no failure, where another source contradicts it (the node's ledger was read at that moment), where it is
@@ -40,6 +41,7 @@ use crate::{
         event::{Bound, Expectation, Milestone, NodeState},
     },
     plan::Plan,
+    topology::Cluster,
 };
 use returns::{Return, slowest_return};
 
@@ -116,6 +118,8 @@ pub(super) struct Place<'a> {
     follower: Option<&'a Plan>,
     /// The node of such a cluster that leads it, if anybody saw who does.
     head: Option<&'a str>,
+    /// Whether a leader that takes its WAL from an archive has replayed all that was archived in the end.
+    has_what_was_archived: bool,
 }
 
 impl<'a> Place<'a> {
@@ -123,7 +127,8 @@ impl<'a> Place<'a> {
         let plan = evidence.plan;
         let follower = plan.cluster_of(primary).is_none().then_some(plan);
         let head = evidence.leader_key().last().and_then(|change| change.holder).filter(|_| follower.is_some());
-        Self { primary, timeline: end.last[primary].2.timeline, follower, head }
+        let has_what_was_archived = head.is_none_or(|head| replayed_what_was_archived(evidence.events, head));
+        Self { primary, timeline: end.last[primary].2.timeline, follower, head, has_what_was_archived }
     }
 
     /// Whether a node is where it belongs. A primary that was restarted in place, or got the leader key back, is too. Who
@@ -132,8 +137,16 @@ impl<'a> Place<'a> {
         if state.node == self.primary {
             return state.is_primary() && state.timeline == self.timeline;
         }
+        if self.is_shipped_to(&state.node) {
+            return state.takes_from_an_archive() && self.has_what_was_archived;
+        }
         let leads = self.head == Some(&state.node);
         state.streams_on(self.timeline) && (!leads || self.streams_from_outside(state))
+    }
+
+    /// Whether a node leads a cluster that takes its WAL from an archive alone.
+    pub fn is_shipped_to(&self, node: &str) -> bool {
+        self.head == Some(node) && self.follower.is_some_and(|plan| plan.clusters.iter().all(Cluster::is_shipped))
     }
 
     /// Whether a node of a cluster that follows streams from none of its own, by whatever name: WAL that comes from a
@@ -149,6 +162,19 @@ impl<'a> Place<'a> {
         let own = |name: &&str| self.follower.is_some_and(|plan| plan.cluster_of(name).is_some());
         state.streaming_from.as_deref().filter(own).unwrap_or(self.primary)
     }
+}
+
+/// Whether a node was seen to have replayed up to the last place that any primary was ordered to archive.
+fn replayed_what_was_archived(events: &[Event], node: &str) -> bool {
+    let due = events.iter().rev().find_map(|event| match &event.what {
+        Occurrence::ArchiveDue(due) => Some(due.lsn),
+        _ => None,
+    });
+    let replayed = events.iter().filter_map(|event| match &event.what {
+        Occurrence::NodeState(state) if state.node == node => state.lsn,
+        _ => None,
+    });
+    replayed.max() >= due
 }
 
 /// The finding held to an expectation, which is open where the bound lies between two looks, or no further away than the
@@ -357,6 +383,7 @@ fn state_words(node: &str, place: &Place<'_>, last: &States<'_>) -> String {
     match &state.streaming_from {
         Some(from) if state.timeline == place.timeline => format!("{node} leads its cluster and streams from {from}"),
         Some(_) => format!("{node} streams, but is on {timeline}"),
+        None if place.is_shipped_to(node) => format!("{node} has not replayed all that was archived"),
         None => format!("{node} is on {timeline} and does not stream"),
     }
 }

@@ -8,8 +8,8 @@
 //!   committed when it was acknowledged. So the lag is at least the time from the first acknowledgement of these to the
 //!   instant in which the node was asked.
 //! - A write that was committed before another one began, whose position was replayed, is there. So the lag is at most the time
-//!   from the last begin of those that were replayed to the node's answer. (Behind a switch of timelines all that was
-//!   written before it is there.)
+//!   from the last begin of those that were replayed to the node's answer; or, where none was, from the first begin of all.
+//!   (Behind a switch of timelines all that was written before it is there.)
 //!
 //! The two are apart by the time that a write takes, that between two writes, and that of the look. Looks at a place of the
 //! WAL at which nobody wrote for longer than [`ROUGH_US`] are left out; a standby on a timeline has no write of a later one.
@@ -22,7 +22,8 @@
 //! Every lag is behind the primary that is written to, also that of a standby that streams from another one (`cascade`): what
 //! its own hop adds is the difference from the hop before. A standby that streams from nobody belongs to the hop that it
 //! was on last; a leader of a cluster that follows is on a hop of its own (`shipping`) once it has replayed more than it had
-//! when it was first seen to receive nothing, which its archive has given it.
+//! when it was first seen to receive nothing, which its archive has given it. One to which nobody ever streams is on that hop
+//! from the beginning. On which timeline it is, it says nowhere: it tells a lag only where there was but one.
 //!
 //! The distribution (median, 95th percentile, maximum) is that of all looks at nodes of a hop, from the steady state to the end
 //! of the load, and once more of those before the first fault (`before_fault`; without a fault, of all). With fewer than
@@ -290,10 +291,12 @@ impl Written {
     fn lag_us(&self, look: &Look<'_>, switches: &BTreeMap<u32, u64>) -> Option<Bracket> {
         let by_position = self.writes.partition_point(|write| write.lsn <= look.lsn);
         let replayed = self.writes[..by_position].partition_point(|write| write.timeline <= look.timeline);
-        let mut floor_us = *self.last_started_us.get(replayed.checked_sub(1)?)?;
+        let last = replayed.checked_sub(1).map(|last| (self.last_started_us[last], self.writes[last].timeline));
+        // Where nothing was replayed, none of all writes was committed before the first of them began.
+        let (mut floor_us, timeline) = last.or_else(|| Some((*self.first_started_us.first()?, u32::MAX)))?;
         let missing = self.writes.get(replayed);
         // Behind a switch nothing of the timeline before it is missing.
-        if let Some(next) = missing.filter(|next| next.timeline > self.writes[replayed - 1].timeline)
+        if let Some(next) = missing.filter(|next| next.timeline > timeline)
             && switches.get(&next.timeline).is_some_and(|switch_lsn| *switch_lsn <= look.lsn)
         {
             floor_us = floor_us.max(self.first_started_us[replayed]);

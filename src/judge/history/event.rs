@@ -413,6 +413,11 @@ impl NodeState {
         self.reachable && self.role == Some(Role::Primary)
     }
 
+    /// Whether it answered as a standby that streams from nobody: what it replays comes from an archive, if from anywhere.
+    pub fn takes_from_an_archive(&self) -> bool {
+        self.reachable && self.role == Some(Role::Standby) && self.streaming_from.is_none()
+    }
+
     /// Whether it answered as a standby that streams this timeline.
     pub fn streams_on(&self, timeline: Option<u32>) -> bool {
         let standby = self.reachable && self.role == Some(Role::Standby);

@@ -204,7 +204,7 @@ impl Plan {
             dcs: dcs.map(|dcs| dcs.kind),
             dcs_members: dcs.into_iter().flat_map(|dcs| &dcs.members).map(String::as_str).collect(),
             upstream: follows.map(|follows| Upstream {
-                host: &follows.host,
+                host: follows.host.as_deref(),
                 port: follows.port,
                 slot: follows.slot.as_deref(),
                 is_dynamic: follows.written == Written::Dynamic,

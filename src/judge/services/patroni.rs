@@ -176,7 +176,7 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
 
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let first = site.nodes.first().is_some_and(|node| node == site.host);
-    let of_archive = site.archive.iter().flat_map(|archive| (archive.tool.row().files)(archive, credentials));
+    let of_archive = site.archive.iter().flat_map(|archive| (archive.tool.row().files)(archive, credentials, site.host));
     let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(site, first, credentials))];
     // A standby cluster's roles, ledger and slots come with the WAL of the cluster that it follows.
     if first && site.upstream.is_none_or(|upstream| !upstream.is_dynamic) {
@@ -211,6 +211,10 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     if first {
         configuration["bootstrap"] = json!({ "dcs": dynamic(site) });
     }
+    if first && site.upstream.is_some_and(|upstream| upstream.host.is_none()) {
+        // There is nobody to copy: the standby leader begins with the data directory that the image carries.
+        configuration["postgresql"]["prepared"]["no_leader"] = json!(true);
+    }
     if let Some(upstream) = site.upstream.filter(|upstream| !upstream.is_dynamic) {
         configuration["standby_cluster"] = standby_cluster(upstream);
         if first {
@@ -242,9 +246,11 @@ fn postgresql(host: &str, credentials: &Credentials) -> Value {
     })
 }
 
-/// How a standby cluster follows another one, in Patroni's words. Standbys beside the standby leader copy that one.
+/// How a standby cluster follows another one, in Patroni's words. Standbys beside the standby leader copy that one. Where no
+/// host is named, Patroni has the standby leader stream from nobody.
 fn standby_cluster(upstream: Upstream<'_>) -> Value {
-    let mut section = json!({ "host": upstream.host, "port": upstream.port, "create_replica_methods": ["basebackup"] });
+    let Some(host) = upstream.host else { return json!({ "create_replica_methods": ["prepared"] }) };
+    let mut section = json!({ "host": host, "port": upstream.port, "create_replica_methods": ["basebackup"] });
     if let Some(slot) = upstream.slot {
         section["primary_slot_name"] = json!(slot);
     }

@@ -36,8 +36,8 @@ pub struct Site<'a> {
 /// Where a standby cluster gets its WAL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upstream<'a> {
-    /// What leads to the primary of the cluster that is followed.
-    pub host: &'a str,
+    /// What leads to the primary of the cluster that is followed; `None`: WAL comes from the archive alone.
+    pub host: Option<&'a str>,
     pub port: u16,
     /// The replication slot there.
     pub slot: Option<&'a str>,

@@ -41,7 +41,9 @@ pub struct Follows {
     /// The cluster that is followed.
     pub cluster: String,
     /// Where the standby leader connects: a host, or another name of one, that leads to the primary of that cluster.
-    pub host: String,
+    /// Without one nobody streams to it: it takes its WAL from the archive of its own cluster alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     #[serde(default = "postgresql_port")]
     pub port: u16,
     /// The replication slot that it uses there (`primary_slot_name`); without one, WAL is not held for it.
@@ -86,6 +88,11 @@ fn yes() -> bool {
 }
 
 impl Cluster {
+    /// Whether it follows another one by its archive alone: nobody streams to its leader.
+    pub fn is_shipped(&self) -> bool {
+        self.follows.as_ref().is_some_and(|follows| follows.host.is_none())
+    }
+
     /// The key of its name in the DCS: `leader`, `config`.
     pub fn key(&self, name: &str) -> String {
         format!("/service/{}/{name}", self.scope)

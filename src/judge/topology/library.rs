@@ -18,8 +18,11 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("archive-as-written", include_str!("../../../topologies/archive-as-written.yaml")),
     ("async-manual", include_str!("../../../topologies/async-manual.yaml")),
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
+    ("shared-archive", include_str!("../../../topologies/shared-archive.yaml")),
+    ("shared-archive-unread", include_str!("../../../topologies/shared-archive-unread.yaml")),
     ("single-region", include_str!("../../../topologies/single-region.yaml")),
     ("single-region-archive", include_str!("../../../topologies/single-region-archive.yaml")),
+    ("single-region-archive-async", include_str!("../../../topologies/single-region-archive-async.yaml")),
     ("single-region-archive-unread", include_str!("../../../topologies/single-region-archive-unread.yaml")),
     ("single-region-fast", include_str!("../../../topologies/single-region-fast.yaml")),
     ("single-region-sync", include_str!("../../../topologies/single-region-sync.yaml")),
@@ -31,7 +34,13 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("two-nodes", include_str!("../../../topologies/two-nodes.yaml")),
     ("two-region", include_str!("../../../topologies/two-region.yaml")),
     ("two-region-as-written", include_str!("../../../topologies/two-region-as-written.yaml")),
+    ("two-region-backups", include_str!("../../../topologies/two-region-backups.yaml")),
     ("two-region-hybrid", include_str!("../../../topologies/two-region-hybrid.yaml")),
+    ("two-region-shipping", include_str!("../../../topologies/two-region-shipping.yaml")),
+    (
+        "two-region-shipping-as-written",
+        include_str!("../../../topologies/two-region-shipping-as-written.yaml"),
+    ),
 ];
 
 /// Loads a topology by its name (from `NAME.yaml` in the folders, the first that has it, else a built-in one) or

@@ -53,7 +53,8 @@ impl Topology {
                 "{whose}{members} {kind} members tolerate the loss of {tolerated}, no more than {fewer} would"
             ));
         }
-        let Some(follows) = &cluster.follows else { return };
+        // What is taken from an archive needs no slot.
+        let Some(follows) = cluster.follows.as_ref().filter(|_| !cluster.is_shipped()) else { return };
         match &follows.slot {
             None => warnings
                 .push(format!("{whose}without a slot, WAL that it still needs may be removed at {}", follows.cluster)),

@@ -61,7 +61,14 @@ fn spans_of<'a>(cluster: &'a Cluster, events: &[Event]) -> Vec<Following<'a>> {
     found
 }
 
-/// Whether a node was seen as a standby that streams from outside its cluster: as its standby leader.
+/// Whether a node was seen as a standby that gets its WAL from outside its cluster: as its standby leader. Where the plan has
+/// it come from an archive alone, that is one that streams from nobody.
+pub fn gets_wal_from_outside(state: &NodeState, cluster: &Cluster, by_plan: bool) -> bool {
+    streams_from_outside(state, cluster)
+        || (by_plan && cluster.is_shipped() && cluster.nodes.contains(&state.node) && state.takes_from_an_archive())
+}
+
+/// Whether a node was seen as a standby that streams from outside its cluster.
 pub fn streams_from_outside(state: &NodeState, cluster: &Cluster) -> bool {
     let is_own = |node: &str| cluster.nodes.iter().any(|own| own == node);
     let source = state.streaming_from.as_deref();

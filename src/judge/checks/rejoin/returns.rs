@@ -54,7 +54,9 @@ fn standby_back(
 ) -> Option<Return> {
     let written = written_until(evidence, place.timeline, healed_us);
     let next_fault_us = evidence.faults().iter().map(|fault| fault.injecting_us).find(|at_us| *at_us > healed_us);
-    let (mut streams, mut sends) = (false, false);
+    // To one that takes its WAL from an archive nobody sends.
+    let is_shipped = place.is_shipped_to(node);
+    let (mut streams, mut sends) = (false, is_shipped);
     let mut looked_us = healed_us;
     let mut back: Option<Return> = None;
     for event in evidence.events.iter().filter(|event| event.at_us >= healed_us) {
@@ -62,7 +64,7 @@ fn standby_back(
         if state.node == node {
             let caught_up = back.is_some() || written.is_none_or(|lsn| state.lsn.is_some_and(|own| own >= lsn));
             streams = place.holds(state) && caught_up;
-        } else if state.node == sender {
+        } else if state.node == sender && !is_shipped {
             sends = place.holds(state) && state.standbys.contains_key(node);
         } else {
             continue;

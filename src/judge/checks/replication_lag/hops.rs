@@ -8,7 +8,7 @@ use crate::{
         Evidence,
         course::following::{follows, spans},
     },
-    history::{Occurrence, event::Role},
+    history::{Event, Occurrence, event::Role},
 };
 
 /// A hop of replication.
@@ -139,9 +139,21 @@ struct Known<'a> {
     stopped_at: Option<u64>,
 }
 
+/// The timeline that everything was written on, if no other was ever begun.
+fn only_timeline(evidence: &Evidence<'_>) -> Option<u32> {
+    let of_primary = |event: &Event| match &event.what {
+        Occurrence::NodeState(state) if state.is_primary() => state.timeline,
+        _ => None,
+    };
+    let mut timelines = evidence.events.iter().filter_map(of_primary);
+    let first = timelines.next()?;
+    timelines.all(|timeline| timeline == first).then_some(first)
+}
+
 /// Every look at a standby that has a position, with the hop that the standby is on.
 pub(super) fn looks<'a>(evidence: &Evidence<'a>) -> Vec<Look<'a>> {
     let spans = spans(evidence.plan, evidence.events);
+    let only_timeline = only_timeline(evidence);
     let mut known: BTreeMap<&str, Known<'a>> = BTreeMap::new();
     let mut found = Vec::new();
     for event in evidence.events {
@@ -158,15 +170,17 @@ pub(super) fn looks<'a>(evidence: &Evidence<'a>) -> Vec<Look<'a>> {
         own.stopped_at = state.lsn.filter(|_| state.streaming_from.is_none()).map(|lsn| own.stopped_at.unwrap_or(lsn));
         // What it replays from then on came from its archive.
         let is_shipped = own.stopped_at.is_some_and(|stopped_at| state.lsn.is_some_and(|lsn| lsn > stopped_at));
-        let (Some(cluster), Some(source)) = (evidence.plan.cluster_of(node), own.source) else { continue };
-        let within = cluster.nodes.iter().any(|other| other == source);
+        let Some(cluster) = evidence.plan.cluster_of(node) else { continue };
+        let within = own.source.map(|source| cluster.nodes.iter().any(|other| other == source));
         let hop = match (follows(&spans, &cluster.name, event.at_us), within) {
+            (true, None) if cluster.is_shipped() => Hop::Shipping,
+            (_, None) => continue,
             (false, _) => Hop::Standby,
-            (true, false) if is_shipped => Hop::Shipping,
-            (true, false) => Hop::Region,
-            (true, true) => Hop::Cascade,
+            (true, Some(false)) if is_shipped => Hop::Shipping,
+            (true, Some(false)) => Hop::Region,
+            (true, Some(true)) => Hop::Cascade,
         };
-        let (Some(timeline), Some(lsn)) = (own.timeline, state.lsn) else { continue };
+        let (Some(timeline), Some(lsn)) = (own.timeline.or(only_timeline), state.lsn) else { continue };
         let asked_us = state.asked_us.unwrap_or_else(|| asked_at_the_earliest_us(event.at_us));
         found.push(Look { seq: event.seq, node, hop, asked_us, at_us: event.at_us, timeline, lsn });
     }

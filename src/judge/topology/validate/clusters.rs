@@ -144,7 +144,7 @@ fn followed(topology: &Topology, index: usize, cluster: &Cluster, follows: &Foll
         let message = format!("clusters follow each other in a circle: {}", circle.join(" → "));
         problems.push(Problem::at(path("cluster"), message).help("one of them must have a primary"));
     } else {
-        upstream(topology, follows, &path, problems);
+        upstream(topology, cluster, follows, &path, problems);
     }
     let is_slot = |name: &String| {
         let letters =
@@ -157,21 +157,34 @@ fn followed(topology: &Topology, index: usize, cluster: &Cluster, follows: &Foll
     }
 }
 
-/// Where the standby leader connects must lead to the primary of the cluster that it follows.
+/// Where the standby leader connects must lead to the primary of the cluster that it follows. One that connects nowhere must
+/// have an archive to take WAL from.
 fn upstream(
     topology: &Topology,
+    cluster: &Cluster,
     follows: &Follows,
     path: &dyn Fn(&str) -> crate::topology::position::Path,
     problems: &mut Vec<Problem>,
 ) {
-    let Some(host) = topology.host_called(&follows.host) else {
+    let Some(name) = &follows.host else {
+        if !topology.backups_of(&cluster.name).is_some_and(|backups| backups.restore_command) {
+            let message = format!("`{}` has nothing to take its WAL from", cluster.name);
+            let help = "name the `host` that it streams from, or give it `backups` that its nodes read (`restore_command`)";
+            problems.push(Problem::at(path("cluster"), message).help(help));
+        } else if let Some(slot) = &follows.slot {
+            let message = format!("`{}` streams from nobody, and uses no slot `{slot}`", cluster.name);
+            problems.push(Problem::at(path("slot"), message).help("name the `host` that it streams from, or leave `slot` out"));
+        }
+        return;
+    };
+    let Some(host) = topology.host_called(name) else {
         let known: Vec<&str> = topology
             .hosts()
             .flat_map(|host| std::iter::once(&host.name).chain(&host.aliases))
             .map(String::as_str)
             .collect();
-        let problem = Problem::at(path("host"), format!("no host is called `{}`", follows.host));
-        problems.push(problem.help(did_you_mean(&follows.host, &known)));
+        let problem = Problem::at(path("host"), format!("no host is called `{name}`"));
+        problems.push(problem.help(did_you_mean(name, &known)));
         return;
     };
     let leads = topology.endpoints.iter().any(|endpoint| {
@@ -183,7 +196,7 @@ fn upstream(
     let direct = followed.is_some_and(|cluster| cluster.nodes.contains(&host.name));
     if !leads && !direct {
         let message =
-            format!("nothing at {}:{} leads to the primary of `{}`", follows.host, follows.port, follows.cluster);
+            format!("nothing at {name}:{} leads to the primary of `{}`", follows.port, follows.cluster);
         let help = "name the host and port of an endpoint that serves the primary of that cluster, or one of its nodes";
         problems.push(Problem::at_all(vec![path("host"), path("port")], message).help(help));
     }
