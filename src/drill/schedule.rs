@@ -35,9 +35,9 @@ impl Drill {
         ground.hold(running.watch.wait(condition, after_us.unwrap_or_default(), deadline)).await
     }
 
-    /// Pauses for a time that the seed draws. It is recorded with the next fault.
+    /// Pauses, under load, for a time that the seed draws. It is recorded with the next fault.
     pub async fn pause(&mut self, least: Duration, most: Duration) -> Result<(), DrillError> {
-        self.running().await?;
+        self.begin_load().await?;
         let pause = draw(&mut self.random, least, most);
         self.notes.insert("pause_ms".to_owned(), pause.as_millis().to_string());
         self.sleep(pause).await

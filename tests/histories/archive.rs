@@ -153,6 +153,27 @@ fn a_file_of_two_contents_fails_and_the_same_content_twice_passes() {
     assert!(found.summary.contains("two contents of 00000002.history"), "{}", found.summary);
 }
 
+/// Another server archives under the names of the primary, which has not written that far: its own file is not there.
+#[test]
+fn what_another_server_archived_is_not_the_primarys() {
+    let file = "000000020000000000000005";
+    for (archived_s, outcome) in [(17, Outcome::Pass), (10, Outcome::Fail)] {
+        let mut events = course();
+        for (at_s, what) in &mut events {
+            if is_of(what, file) {
+                *at_s = archived_s;
+            }
+        }
+        let found = judged(&numbered(events));
+        assert_eq!(found.outcome, outcome, "{found:#?}");
+        if outcome == Outcome::Fail {
+            assert_eq!(value(&found, "archive_missing_files"), 1.0);
+            let summary = format!("another server had archived {file}");
+            assert!(found.summary.contains(&summary), "{}", found.summary);
+        }
+    }
+}
+
 /// The archive gives up an object that it had, as its listing says.
 fn deleted(object: Occurrence) -> Occurrence {
     match object {

@@ -7,6 +7,8 @@
 //!   the primary was ordered to archive last ([`ArchiveDue`]). A timeline begins in the middle of a segment: that segment
 //!   counts under the new timeline, and what its parent had of it need not be there. Each timeline that was begun
 //!   meanwhile needs its history, without which nobody finds the way to it.
+//!   What stood there under the name of a segment while the primary was still writing it is another server's, and counts for
+//!   nothing.
 //! - **A file of two contents is a failure**, on any timeline: what was there first is gone for those who ask by the file's
 //!   name. Contents are distinguished by the checksum in the object's name, or else by the server's tag. The same content
 //!   archived twice is none.
@@ -31,7 +33,7 @@ use crate::{
     plan::Plan,
 };
 use contents::Contents;
-use expected::Expected;
+use expected::{Expected, Passed};
 
 const NAME: &str = "archive";
 pub const ARCHIVE_MISSING_FILES: &str = "archive_missing_files";
@@ -101,7 +103,14 @@ impl Course<'_, '_> {
             Some(Ok(expected)) => (expected.files, None),
         };
         let doubt = doubt.or_else(|| self.unseen());
-        let missing: Vec<&str> = files.iter().map(String::as_str).filter(|file| !self.contents.holds(file)).collect();
+        let passed = Passed::of(self.evidence);
+        let is_foreign = |file: &&str| {
+            let archived_us = self.contents.first_seen_us(file);
+            archived_us.zip(passed.unfinished_until(file)).is_some_and(|(archived_us, until_us)| archived_us < until_us)
+        };
+        let due = || files.iter().map(String::as_str);
+        let foreign: Vec<&str> = due().filter(is_foreign).collect();
+        let missing: Vec<&str> = due().filter(|file| !self.contents.holds(file) || foreign.contains(file)).collect();
         let overwritten = self.contents.overwritten();
         let outcome = match (&doubt, missing.is_empty(), overwritten.is_empty()) {
             (_, _, false) => Outcome::Fail,
@@ -114,8 +123,8 @@ impl Course<'_, '_> {
             Measure::new(ARCHIVE_OVERWRITTEN_FILES, overwritten.len() as f64),
             Measure::new(ARCHIVE_FILES, self.contents.count() as f64),
         ];
-        details.extend(self.lag_us(&files).map(|lag_us| Measure::new(ARCHIVE_LAG_MS, milliseconds(lag_us))));
-        let summary = self.summary(&files, &missing, &overwritten, doubt.as_deref());
+        details.extend(self.lag_us(&files, &passed).map(|lag_us| Measure::new(ARCHIVE_LAG_MS, milliseconds(lag_us))));
+        let summary = self.summary(&files, [&missing, &foreign, &overwritten], doubt.as_deref());
         let finding = Finding::new(NAME, outcome, summary).with_details(details);
         // A count of what is missing says nothing while it is in doubt.
         let finding = match &doubt {
@@ -127,7 +136,12 @@ impl Course<'_, '_> {
         finding.with_evidence(overwritten.iter().flat_map(|file| self.contents.seqs(file)).take(SHOWN).chain(due))
     }
 
-    fn summary(&self, files: &[String], missing: &[&str], overwritten: &[&str], doubt: Option<&str>) -> String {
+    fn summary(
+        &self,
+        files: &[String],
+        [missing, foreign, overwritten]: [&[&str]; 3],
+        doubt: Option<&str>,
+    ) -> String {
         let cluster = self.cluster;
         let some = |files: &[&str]| {
             let more = files.len().saturating_sub(SHOWN);
@@ -142,6 +156,9 @@ impl Course<'_, '_> {
             Some(doubt) => said.push(format!("whether it is whole is not known: {doubt}")),
             None if !missing.is_empty() => said.push(format!("it lacks {}", some(missing))),
             None => {}
+        }
+        if !foreign.is_empty() {
+            said.push(format!("before the primary had written them, another server had archived {}", some(foreign)));
         }
         if said.is_empty() {
             let (first, last) = (files.first().map_or("", String::as_str), files.last().map_or("", String::as_str));
@@ -197,8 +214,7 @@ impl Course<'_, '_> {
     }
 
     /// The longest that a segment took into the archive after the primary had filled it.
-    fn lag_us(&self, files: &[String]) -> Option<u64> {
-        let passed = expected::Passed::of(self.evidence);
+    fn lag_us(&self, files: &[String], passed: &Passed) -> Option<u64> {
         let lag = |file: &String| {
             let archived_us = self.contents.first_seen_us(file)?;
             Some(archived_us.saturating_sub(passed.before_end_of(file)?))

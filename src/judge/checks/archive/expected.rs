@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::contents::Contents;
 use crate::{
-    checks::Evidence,
+    checks::{Evidence, course::primaries::LOOK_US},
     history::{
         Event, Occurrence,
         event::{ArchiveDue, NodeState},
@@ -133,19 +133,28 @@ fn states(events: &[Event]) -> impl Iterator<Item = (u64, &NodeState)> {
     })
 }
 
+/// Where a primary was seen.
+struct Seen {
+    /// It was there at some instant between these two.
+    asked_us: u64,
+    at_us: u64,
+    lsn: u64,
+}
+
 /// When primaries had filled which segments.
 pub(super) struct Passed {
-    /// Of each timeline: instants with the position that the primary was seen at.
-    seen: BTreeMap<u32, Vec<(u64, u64)>>,
+    /// Of each timeline: what each look at the primary showed.
+    seen: BTreeMap<u32, Vec<Seen>>,
 }
 
 impl Passed {
     pub fn of(evidence: &Evidence<'_>) -> Self {
-        let mut seen: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut seen: BTreeMap<u32, Vec<Seen>> = BTreeMap::new();
         let own = states(evidence.events).filter(|(_, state)| evidence.plan.cluster_of(&state.node).is_some());
         for (at_us, state) in own.filter(|(_, state)| state.is_primary()) {
             if let (Some(timeline), Some(lsn)) = (state.timeline, state.lsn) {
-                seen.entry(timeline).or_default().push((at_us, lsn));
+                let asked_us = state.asked_us.unwrap_or_else(|| at_us.saturating_sub(LOOK_US)).min(at_us);
+                seen.entry(timeline).or_default().push(Seen { asked_us, at_us, lsn });
             }
         }
         Self { seen }
@@ -153,11 +162,21 @@ impl Passed {
 
     /// The last instant at which the primary was seen before the end of a file, if it was seen after that, too.
     pub fn before_end_of(&self, file: &str) -> Option<u64> {
+        let (seen, end) = self.seen_with_end_of(file)?;
+        seen.iter().find(|seen| seen.lsn >= end)?;
+        seen.iter().take_while(|seen| seen.lsn < end).last().map(|seen| seen.at_us)
+    }
+
+    /// Until when at least the primary was writing a file.
+    pub fn unfinished_until(&self, file: &str) -> Option<u64> {
+        let (seen, end) = self.seen_with_end_of(file)?;
+        seen.iter().filter(|seen| seen.lsn < end).map(|seen| seen.asked_us).max()
+    }
+
+    fn seen_with_end_of(&self, file: &str) -> Option<(&[Seen], u64)> {
         let (timeline, segment) = segment_of(file)?;
-        let seen = self.seen.get(&timeline)?;
         let end = segment.checked_add(1)?.checked_mul(WAL_SEGMENT_BYTES)?;
-        seen.iter().find(|(_, lsn)| *lsn >= end)?;
-        seen.iter().take_while(|(_, lsn)| *lsn < end).last().map(|(at_us, _)| *at_us)
+        Some((self.seen.get(&timeline)?, end))
     }
 }
 
