@@ -130,7 +130,8 @@ fn shipped(follows: &str, backups: &str) -> String {
 fn a_cluster_that_is_fed_by_its_archive_alone_must_read_one() {
     let unread = "  - { of: west, tool: pgbackrest, bucket: west-backups, stanza: main, restore_command: false }\n";
     for backups in ["", unread] {
-        let error = parse("broken.yaml", &shipped("follows: { cluster: east }", backups)).expect_err("nothing feeds it");
+        let error =
+            parse("broken.yaml", &shipped("follows: { cluster: east }", backups)).expect_err("nothing feeds it");
         let [mistake] = error.mistakes() else { panic!("not one mistake: {error}") };
         assert_eq!(mistake.message, "`west` has nothing to take its WAL from");
         assert!(mistake.help.as_ref().is_some_and(|help| help.contains("`restore_command`")));

@@ -136,12 +136,7 @@ impl Course<'_, '_> {
         finding.with_evidence(overwritten.iter().flat_map(|file| self.contents.seqs(file)).take(SHOWN).chain(due))
     }
 
-    fn summary(
-        &self,
-        files: &[String],
-        [missing, foreign, overwritten]: [&[&str]; 3],
-        doubt: Option<&str>,
-    ) -> String {
+    fn summary(&self, files: &[String], [missing, foreign, overwritten]: [&[&str]; 3], doubt: Option<&str>) -> String {
         let cluster = self.cluster;
         let some = |files: &[&str]| {
             let more = files.len().saturating_sub(SHOWN);

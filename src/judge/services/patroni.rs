@@ -176,7 +176,8 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
 
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let first = site.nodes.first().is_some_and(|node| node == site.host);
-    let of_archive = site.archive.iter().flat_map(|archive| (archive.tool.row().files)(archive, credentials, site.host));
+    let of_archive =
+        site.archive.iter().flat_map(|archive| (archive.tool.row().files)(archive, credentials, site.host));
     let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(site, first, credentials))];
     // A standby cluster's roles, ledger and slots come with the WAL of the cluster that it follows.
     if first && site.upstream.is_none_or(|upstream| !upstream.is_dynamic) {

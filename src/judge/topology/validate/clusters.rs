@@ -169,11 +169,14 @@ fn upstream(
     let Some(name) = &follows.host else {
         if !topology.backups_of(&cluster.name).is_some_and(|backups| backups.restore_command) {
             let message = format!("`{}` has nothing to take its WAL from", cluster.name);
-            let help = "name the `host` that it streams from, or give it `backups` that its nodes read (`restore_command`)";
+            let help =
+                "name the `host` that it streams from, or give it `backups` that its nodes read (`restore_command`)";
             problems.push(Problem::at(path("cluster"), message).help(help));
         } else if let Some(slot) = &follows.slot {
             let message = format!("`{}` streams from nobody, and uses no slot `{slot}`", cluster.name);
-            problems.push(Problem::at(path("slot"), message).help("name the `host` that it streams from, or leave `slot` out"));
+            problems.push(
+                Problem::at(path("slot"), message).help("name the `host` that it streams from, or leave `slot` out"),
+            );
         }
         return;
     };
@@ -195,8 +198,7 @@ fn upstream(
     let followed = topology.clusters.iter().find(|cluster| cluster.name == follows.cluster);
     let direct = followed.is_some_and(|cluster| cluster.nodes.contains(&host.name));
     if !leads && !direct {
-        let message =
-            format!("nothing at {name}:{} leads to the primary of `{}`", follows.port, follows.cluster);
+        let message = format!("nothing at {name}:{} leads to the primary of `{}`", follows.port, follows.cluster);
         let help = "name the host and port of an endpoint that serves the primary of that cluster, or one of its nodes";
         problems.push(Problem::at_all(vec![path("host"), path("port")], message).help(help));
     }
