@@ -27,7 +27,7 @@ Feature: A region that is fed by its archive alone
 
   # The corrected one: a file ends after two seconds.
   @documented @two_region @backups
-  @claim:XLAG-SHIP @claim:WRITE-BLOCKED @claim:CASCADE @claim:NO-SPLIT-BRAIN
+  @claim:XLAG-SHIP @claim:WRITE-BLOCKED @claim:NO-SPLIT-BRAIN
   Scenario: Files end soon, and little is written
     Given the topology "two-region-shipping"
     And 1 clients writing 5 rows per second each
