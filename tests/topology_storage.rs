@@ -130,17 +130,20 @@ fn shipped(follows: &str, backups: &str) -> String {
 fn a_cluster_that_is_fed_by_its_archive_alone_must_read_one() {
     let unread = "  - { of: west, tool: pgbackrest, bucket: west-backups, stanza: main, restore_command: false }\n";
     for backups in ["", unread] {
-        let error =
-            parse("broken.yaml", &shipped("follows: { cluster: east }", backups)).expect_err("nothing feeds it");
+        let error = parse("two-region-shipping.yaml", &shipped("follows: { cluster: east }", backups))
+            .expect_err("nothing feeds it");
         let [mistake] = error.mistakes() else { panic!("not one mistake: {error}") };
         assert_eq!(mistake.message, "`west` has nothing to take its WAL from");
         assert!(mistake.help.as_ref().is_some_and(|help| help.contains("`restore_command`")));
     }
     let read = "  - { of: west, tool: pgbackrest, bucket: west-backups, stanza: main }\n";
-    let error = parse("broken.yaml", &shipped("follows: { cluster: east, slot: own }", read)).expect_err("no slot");
+    let error = parse("two-region-shipping.yaml", &shipped("follows: { cluster: east, slot: own }", read))
+        .expect_err("no slot");
     assert_eq!(error.mistakes()[0].message, "`west` streams from nobody, and uses no slot `own`");
 
-    let plan = Plan::new(parse("sound.yaml", &shipped("follows: { cluster: east }", read)).expect("a sound topology"));
+    let plan = Plan::new(
+        parse("two-region-shipping.yaml", &shipped("follows: { cluster: east }", read)).expect("a sound topology"),
+    );
     let standby_cluster = &patroni::dynamic(&plan.site("west1"))["standby_cluster"];
     assert!(standby_cluster.get("host").is_none(), "Patroni would stream: {standby_cluster}");
     let command = standby_cluster["restore_command"].as_str().unwrap_or_default();
