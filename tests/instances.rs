@@ -3,7 +3,7 @@
 use pgquake_judge::{
     credentials::Credentials,
     plan::{Plan, PlannedService},
-    services::service,
+    services::{ServiceKind, service},
     topology::{Topology, load, parse},
 };
 
@@ -113,6 +113,20 @@ fn what_observers_call_a_balancer_is_its_name_or_its_host() {
     assert_eq!(plan.fronts_for(write).collect::<Vec<_>>(), [("proxy", "write")]);
 }
 
+/// Of a balancer that asks for no role nobody knows whom it leads to, and nothing is predicted.
+#[test]
+fn a_balancer_that_checks_as_the_documents_write_promises_nothing() {
+    for (name, unsure) in
+        [("haproxy-pgsql-check", vec!["as-written"]), ("haproxy-select-1", vec!["as-written", "tcp-check"])]
+    {
+        let plan = Plan::new(load(name, &[]).expect("it is built in"));
+        let not_served = plan.endpoints.iter().filter(|endpoint| !plan.is_served(endpoint));
+        assert_eq!(not_served.map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>(), unsure);
+        let known: Vec<&str> = plan.balancers_of(&plan.clusters[0]).iter().map(|own| own.called()).collect();
+        assert_eq!(known, ["by-role"]);
+    }
+}
+
 /// A plan that is saved says only what the file named, and is the same when it is read.
 #[test]
 fn a_saved_plan_has_what_the_file_says() {
@@ -155,6 +169,8 @@ fn settings_of_one_service_that_can_not_be() {
     let no_number = format!("{path}.inter_ms` must be a whole number of milliseconds, not `soon`");
     check(TWO_REGIONS, west, "{ inter_ms: ^soon }", &no_number, "");
     check(TWO_REGIONS, west, "{ fall: ^0 }", "fall must be at least 1", "");
+    let unknown = "unknown value `pgsql-check`";
+    check(TWO_REGIONS, west, "{ check: ^pgsql-check }", unknown, "did you mean `pgsql_check`?");
     check(TWO_REGIONS, west, "{ stats_port: ^0 }", "no service can listen on port 0", "");
     let no_field = "unknown field `nam` in `regions[1].hosts[1].services[0].haproxy`";
     check(TWO_REGIONS, "{ name: west-balancer,", "{ ^nam: west-balancer,", no_field, "did you mean `name`?");
@@ -215,4 +231,63 @@ fn an_endpoint_goes_through_a_balancer_of_its_host() {
     let by = "of: west, through: west-balancer, host: west-proxy, port: 5432 }\n  \
               - { name: west-read, serves: standbys, of: west, host: ^west-proxy, port: 5433 }";
     check(TWO_REGIONS, write, by, unserved, "write `through: west-balancer`");
+}
+
+/// A node with a pooler, which writes go through.
+const POOLED: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: main
+    hosts:
+      - { name: node1, services: [etcd, patroni, pgbouncer] }
+      - { name: proxy, services: [haproxy] }
+endpoints:
+  - { name: write, serves: primary, pooled: true, host: proxy, port: 5432 }
+  - { name: unpooled, serves: primary, host: proxy, port: 5434 }
+settings:
+  pgbouncer: { pool_mode: session, default_pool_size: 7 }
+";
+
+#[test]
+fn a_balancer_leads_to_poolers_or_past_them() {
+    let plan = Plan::new(sound(POOLED));
+    let balancer = plan.balancers().next().expect("there is one");
+    let text = configuration(&plan, balancer);
+    let servers: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("server ")).collect();
+    assert_eq!(servers, ["node1 node1:6432 check port 8008", "node1 node1:5432 check port 8008"]);
+    assert_eq!(plan.poolers().collect::<Vec<_>>(), [("node1", 6432)]);
+    assert!(plan.endpoint("write").is_some_and(|endpoint| endpoint.pooled));
+    let pooler = plan.services.iter().find(|planned| planned.kind == ServiceKind::Pgbouncer).expect("there is one");
+    let text = configuration(&plan, pooler);
+    for line in
+        ["* = host=127.0.0.1 port=5432", "pool_mode = session", "default_pool_size = 7", "max_client_conn = 10000"]
+    {
+        assert!(text.lines().any(|known| known == line), "no {line} in {text}");
+    }
+}
+
+#[test]
+fn poolers_that_can_not_be() {
+    let lacks = "the node `node1` has no pooler for the endpoint `write`";
+    let by = "[etcd, patroni] }\n      - { name: proxy, services: [haproxy] }\nendpoints:\n  \
+              - { name: write, serves: primary, pooled: ^true,";
+    let replace = "[etcd, patroni, pgbouncer] }\n      - { name: proxy, services: [haproxy] }\nendpoints:\n  \
+                   - { name: write, serves: primary, pooled: true,";
+    check(POOLED, replace, by, lacks, "add `pgbouncer`");
+    let alone = "`pgbouncer` has no node on the host `proxy`";
+    check(POOLED, "[haproxy]", "[haproxy, ^pgbouncer]", alone, "beside one");
+    let direct = "no balancer leads clients of the endpoint `direct` to poolers";
+    let by = "port: 5434 }\n  - { name: direct, serves: primary, pooled: ^true, host: node1, port: 5432 }";
+    check(POOLED, "port: 5434 }", by, direct, "haproxy");
+    let field = "unknown field `poled` in `endpoints[0]`";
+    check(POOLED, "pooled: true", "^poled: true", field, "did you mean `pooled`?");
+    check(POOLED, "pgbouncer]", "^pgbouncr]", "unknown service `pgbouncr`", "did you mean `pgbouncer`?");
+    check(POOLED, "pool_mode: session", "pool_mode: ^sesion", "unknown value `sesion`", "did you mean `session`?");
+    check(POOLED, "default_pool_size: 7", "default_pool_size: ^0", "default_pool_size must be at least 1", "");
+    let most = "max_client_conn is 4000000000; PgBouncer takes at most 2147483647";
+    check(POOLED, "default_pool_size: 7", "max_client_conn: ^4000000000", most, "");
+    let own = "`pgbouncer` takes no name and no settings of its own";
+    check(POOLED, "patroni, pgbouncer]", "patroni, { ^pgbouncer: { name: one } }]", own, "the node of its host");
 }

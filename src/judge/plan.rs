@@ -84,6 +84,9 @@ pub struct PlannedEndpoint {
     /// The cluster whose nodes it leads to; `None`: those that its name leads to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// Whether it leads clients to the pooler of a node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pooled: bool,
     pub at: Endpoint,
 }
 
@@ -252,6 +255,11 @@ impl Plan {
         self.services.iter().filter(|planned| service(planned.kind).balancer().is_some())
     }
 
+    /// The hosts with a pooler, each with the port where clients reach it.
+    pub fn poolers(&self) -> impl Iterator<Item = (&str, u16)> {
+        self.services.iter().filter_map(|planned| Some((planned.host.as_str(), service(planned.kind).pooler()?.port)))
+    }
+
     /// The endpoint of this name.
     pub fn endpoint(&self, name: &str) -> Option<&PlannedEndpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.name == name)
@@ -302,6 +310,7 @@ fn planned_endpoints(topology: &Topology, clusters: &[Cluster]) -> Vec<PlannedEn
         name: endpoint.name.clone(),
         serves: endpoint.serves,
         of: endpoint.of.clone().or_else(only),
+        pooled: endpoint.pooled,
         at: endpoint.at(),
     });
     let direct = clusters.iter().flat_map(|cluster| {
@@ -309,6 +318,7 @@ fn planned_endpoints(topology: &Topology, clusters: &[Cluster]) -> Vec<PlannedEn
             name: node.clone(),
             serves: Serves::Node,
             of: Some(cluster.name.clone()),
+            pooled: false,
             at: Endpoint { host: node.clone(), port: POSTGRESQL_PORT, publish: None },
         })
     });

@@ -14,6 +14,7 @@ mod leader_key;
 mod names;
 mod node_state;
 mod patroni_api;
+mod pools;
 mod slots;
 mod timers;
 
@@ -55,6 +56,7 @@ pub const ALL: &[Observer] = &[
     names::OBSERVER,
     node_state::OBSERVER,
     patroni_api::OBSERVER,
+    pools::OBSERVER,
     slots::OBSERVER,
     timers::OBSERVER,
 ];

@@ -7,8 +7,8 @@ use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
         Check, archive, archive_fallback, cascade, commit_wait, course::phases::PHASES, data_loss, dcs_isolation,
-        name_convergence, name_shares, promotion, recovery_time, rejoin, replica_reads, replication_lag,
-        replication_lag::Hop, restore, single_writer, slot, write_blocked,
+        name_convergence, name_shares, pool, promotion, recovery_time, rejoin, replica_reads, replication_lag,
+        replication_lag::Hop, restore, routing, single_writer, slot, write_blocked,
     },
     history::event::Bound,
 };
@@ -35,6 +35,11 @@ const PROMOTIONS: Measured = measured(&promotion::CHECK, "promotions");
 const PRIMARY_CHANGES: Measured = measured(&promotion::CHECK, "primary_changes");
 const OVERLAP: Measured = measured(&single_writer::CHECK, "overlap_ms");
 const REJOIN: Measured = measured(&rejoin::CHECK, "rejoin_ms");
+const MISLED: Measured = measured(&routing::CHECK, routing::MISLED_WRITES);
+const POOLED_LEFT: Measured = measured(&pool::CHECK, pool::POOLED_CLIENTS_LEFT);
+const POOLED_WRONG: Measured = measured(&pool::CHECK, pool::SESSIONS_ON_WRONG_NODE);
+const POOLED_WAIT: Measured = measured(&pool::CHECK, pool::POOLED_WAIT_MS);
+const POOL_SESSIONS: Measured = measured(&pool::CHECK, pool::POOL_SESSIONS_MAX);
 const STANDBY_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Standby).max_ms);
 const STANDBY_LAG_P95: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Standby).p95_ms);
 const REGION_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Region).max_ms);
@@ -213,6 +218,36 @@ pub(super) const ALL: &[StepDefinition] = &[
         "the node that was lost follows the new primary within {duration}",
         "from the healing of the fault until it streams on the new timeline",
         |words| REJOIN.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "balancers lead clients that write to the primary",
+        "no fresh client is led to a standby or to nobody once a node has served for as long as a balancer's checks take",
+        |words| MISLED.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "pooled clients write again by themselves",
+        "no client of the load that writes through a pooler is still refused when the load ends",
+        |words| POOLED_LEFT.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "no pooled session stays with a standby",
+        "no standby refuses a write on a session through a pooler once another node has settled as primary",
+        |words| POOLED_WRONG.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "no pooled client waits longer than {duration} for a write",
+        "the longest time between two acknowledged writes of a client that writes through a pooler",
+        |words| POOLED_WAIT.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "each pooler has at most {int} sessions with PostgreSQL",
+        "the most that a pooler showed of the sessions that its clients share",
+        |words| POOL_SESSIONS.bounded(words, Bound::AtMost(f64::from(words.number(0)?))),
     ),
     step(
         Then,

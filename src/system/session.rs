@@ -104,12 +104,22 @@ pub(super) fn is_exhaustion(error: &io::Error) -> bool {
 impl Session {
     /// Connects and authenticates. It has no deadline of its own.
     pub async fn open(address: SocketAddr, password: &str, application_name: &str) -> Result<Self, SessionError> {
+        Self::open_in(DATABASE, address, password, application_name).await
+    }
+
+    /// The same in another database than the ledger's.
+    pub async fn open_in(
+        database: &str,
+        address: SocketAddr,
+        password: &str,
+        application_name: &str,
+    ) -> Result<Self, SessionError> {
         let connect = |source| SessionError::Connect { address, source };
         let stream = TcpStream::connect(address).await.map_err(connect)?;
         stream.set_nodelay(true).map_err(connect)?;
         let (client, connection) = Config::new()
             .user(CLIENT_ROLE)
-            .dbname(DATABASE)
+            .dbname(database)
             .password(password)
             .application_name(application_name)
             .ssl_mode(SslMode::Disable)

@@ -99,7 +99,7 @@ impl Workload {
         let mut tasks = JoinSet::new();
         start_writers(&load, &mut tasks, &spec, written);
         start_probes(&load, &mut tasks, &targets);
-        let is_served = |endpoint: &&PlannedEndpoint| !plan.is_blocked(endpoint);
+        let is_served = |endpoint: &&PlannedEndpoint| plan.is_served(endpoint);
         let served = plan.endpoints.iter().filter(is_served).map(|endpoint| endpoint.name.clone()).collect();
         Ok(Self { load, tasks, spec, targets, served })
     }

@@ -15,7 +15,7 @@ use crate::{
 ///
 /// - a member of the DCS that no majority of members can talk with any more,
 /// - an agent that can't talk with any member that still can,
-/// - Patroni with PostgreSQL, and a proxy, on a host that the fault is aimed at, if their ports are concerned,
+/// - Patroni with PostgreSQL, a pooler, and a proxy, on a host that the fault is aimed at, if their ports are concerned,
 /// - a proxy or a server of names that clients can't reach.
 pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(String, Instance)> {
     let talks = |one: &str, other: &str, port: Option<u16>| {
@@ -51,6 +51,7 @@ pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(
         Role::Dcs(_) => !leads(host),
         Role::Node(_) => (is_aimed_at(host) && is_cut(host)) || !has_dcs(host),
         Role::Balancer(_) => from_clients(host) || (is_aimed_at(host) && is_cut(host)),
+        Role::Pooler(_) => is_aimed_at(host) && is_cut(host),
         Role::Names => from_clients(host),
         // Nodes archive there, as peers that are cut off from it.
         Role::Buckets => from_clients(host) || cuts.iter().any(|cut| cut.from == host || cut.to == host),

@@ -109,15 +109,16 @@ fn untried(
 ) -> Vec<String> {
     let holds_sessions = is_of_a_release(evidence);
     let before_us = fault_us.unwrap_or(end_us);
-    // Whoever connects to a cluster that follows another one for writing gets no session to hold.
+    // Whoever connects to a cluster that follows another one for writing gets no session to hold, and of a balancer that
+    // asks for no role nobody knows whom it leads to.
     let plan = evidence.plan;
-    let is_blocked = |endpoint: &str| plan.endpoint(endpoint).is_some_and(|endpoint| plan.is_blocked(endpoint));
+    let is_served = |endpoint: &str| plan.endpoint(endpoint).is_none_or(|endpoint| plan.is_served(endpoint));
     let mut doubts = Vec::new();
     for (endpoint, operation) in tried(evidence.plan) {
         let own =
             || all.iter().filter(|tried| tried.attempt.endpoint == endpoint && tried.attempt.operation == operation);
         let held = |tried: &Tried<'_>| tried.attempt.client_kind == ClientKind::Held && tried.started_us() <= before_us;
-        if holds_sessions && !is_blocked(endpoint) && !own().any(held) {
+        if holds_sessions && is_served(endpoint) && !own().any(held) {
             doubts.push(format!("no session with {endpoint} was opened before the fault and held"));
         }
         let starts = own().filter(|tried| tried.is_fresh(endpoint, operation)).map(Tried::started_us);

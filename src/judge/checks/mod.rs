@@ -17,6 +17,7 @@ pub mod harness_was_sound;
 pub mod load_was_real;
 pub mod name_convergence;
 pub mod name_shares;
+pub mod pool;
 pub mod promotion;
 pub mod ran_to_the_end;
 pub mod recovery_time;
@@ -24,6 +25,7 @@ pub mod rejoin;
 pub mod replica_reads;
 pub mod replication_lag;
 pub mod restore;
+pub mod routing;
 pub mod single_writer;
 pub mod slot;
 pub mod timelines;
@@ -73,6 +75,8 @@ pub const ALL: &[Check] = &[
     single_writer::CHECK,
     timelines::CHECK,
     rejoin::CHECK,
+    routing::CHECK,
+    pool::CHECK,
     replication_lag::CHECK,
     replica_reads::CHECK,
     slot::CHECK,

@@ -39,7 +39,8 @@ use crate::{
     plan::{PlannedService, Span},
     topology::READ,
 };
-use clients::{longest_client_gap_ms, old_primary_writes_ms, unserved_writer};
+pub use clients::is_unserved_writer;
+use clients::{UNSERVED_WRITER_MS, longest_client_gap_ms, old_primary_writes_ms, unserved_writer};
 pub(super) use doubt::doubted_by_lateness;
 use doubt::{HarnessError, doubted, edges, stood_still_ms, untried_ms};
 use reads::Reads;
@@ -79,6 +80,7 @@ const OTHERS: &[&str] = &[
     SESSIONS_CLOSED_MS,
     NOT_RECOVERED_FOR_MS,
     READS_NOT_RECOVERED_FOR_MS,
+    UNSERVED_WRITER_MS,
 ];
 
 /// The outage, each phase of it, and the others.
@@ -229,7 +231,8 @@ impl Scene<'_, '_> {
              acknowledged to it",
             milliseconds(unserved_us) / 1000.0
         );
-        Some(Finding::new(NAME, Outcome::Inconclusive, summary).with_evidence([seq]))
+        let measure = Measure::new(UNSERVED_WRITER_MS, milliseconds(unserved_us));
+        Some(Finding::new(NAME, Outcome::Inconclusive, summary).with_measure(measure).with_evidence([seq]))
     }
 
     /// The outage that stands for the scenario: the longest that ended.

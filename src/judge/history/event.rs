@@ -10,6 +10,7 @@ pub use super::archive::{
 };
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
 pub use super::lease::{Cell, Worst};
+pub use super::pool::PoolState;
 pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
 pub use super::runbook::RunbookStep;
 pub use crate::schema::SCHEMA;
@@ -267,6 +268,8 @@ pub enum Occurrence {
         up: bool,
         status: String,
     },
+    /// What a pooler shows of its pools; recorded on each change and at least once a second.
+    PoolState(PoolState),
     /// What a global name is answered with changed, as the harness asks for it.
     NameAnswer {
         name: String,

@@ -8,6 +8,7 @@ mod attempt;
 pub mod event;
 mod lease;
 mod line;
+mod pool;
 pub mod reader;
 pub mod rows;
 mod run;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Plan, PlannedEndpoint, PlannedService, PredictedFailover};
 use crate::{
-    services::{Front, Serves, ServiceKind, Settings, Site, Upstream, service},
+    services::{Front, Serves, ServiceKind, Settings, Site, Upstream, patroni::POSTGRESQL_PORT, service},
     topology::{Cluster, NamedEndpoint, Topology, WRITE, Written},
 };
 
@@ -124,6 +124,17 @@ impl Plan {
         endpoint.serves == Serves::Primary && of.is_some_and(|cluster| cluster.follows.is_some())
     }
 
+    /// Whether somebody serves an endpoint as soon as the system is ready, as far as its settings say: it is not blocked, and
+    /// no balancer of it looks for something else than a node's role.
+    pub fn is_served(&self, endpoint: &PlannedEndpoint) -> bool {
+        !self.is_blocked(endpoint) && self.balancers_at(endpoint).all(|planned| self.asks_for_role(planned))
+    }
+
+    fn asks_for_role(&self, planned: &PlannedService) -> bool {
+        let balancer = service(planned.kind).balancer();
+        balancer.is_some_and(|balancer| (balancer.asks_for_role)(&self.settings_for(planned)))
+    }
+
     /// A cluster's settings.
     pub fn settings_of<'a>(&'a self, cluster: &'a Cluster) -> &'a Settings {
         self.topology.settings_of(cluster)
@@ -165,20 +176,26 @@ impl Plan {
         self.topology.cluster_beside(&self.clusters, &service.host, &service.instance())
     }
 
-    /// The balancers through which clients write to the nodes of a cluster.
+    /// The balancers through which clients write to the nodes of a cluster, of those that ask for a node's role.
     pub fn balancers_of(&self, cluster: &Cluster) -> Vec<&PlannedService> {
         let leads = |front: &Front<'_>| front.serves.is_for_writes() && front.nodes == cluster.nodes.as_slice();
-        self.balancers().filter(|planned| self.fronts(planned).iter().any(leads)).collect()
+        let balancers = self.balancers().filter(|planned| self.asks_for_role(planned));
+        balancers.filter(|planned| self.fronts(planned).iter().any(leads)).collect()
     }
 
-    /// The balancers that serve an endpoint where its clients connect, as observers call them, and what each calls it.
-    pub fn fronts_for<'a>(&'a self, endpoint: &'a PlannedEndpoint) -> impl Iterator<Item = (&'a str, &'a str)> {
+    /// The balancers that serve an endpoint where its clients connect.
+    pub fn balancers_at<'a>(&'a self, endpoint: &'a PlannedEndpoint) -> impl Iterator<Item = &'a PlannedService> {
         let serves = |balancer: &&PlannedService| {
             let known = self.topology.endpoints.find(&endpoint.name);
             let served = |known| self.topology.is_served_by(known, &balancer.host, &balancer.instance());
             balancer.host == endpoint.at.host && known.is_some_and(served)
         };
-        self.balancers().filter(serves).map(|balancer| (balancer.called(), endpoint.name.as_str()))
+        self.balancers().filter(serves)
+    }
+
+    /// The same as observers call them, and what each calls the endpoint.
+    pub fn fronts_for<'a>(&'a self, endpoint: &'a PlannedEndpoint) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.balancers_at(endpoint).map(|balancer| (balancer.called(), endpoint.name.as_str()))
     }
 
     /// What a service may know of its surroundings.
@@ -220,6 +237,13 @@ impl Plan {
         }
     }
 
+    /// The port of a cluster's nodes that an endpoint leads to.
+    fn port_of(&self, endpoint: &NamedEndpoint, cluster: &Cluster) -> u16 {
+        let mut poolers =
+            self.poolers().filter(|(host, _)| endpoint.pooled && cluster.nodes.iter().any(|own| own == host));
+        poolers.next().map_or(POSTGRESQL_PORT, |(_, port)| port)
+    }
+
     /// What a balancer listens for.
     fn fronts<'a>(&'a self, balancer: &PlannedService) -> Vec<Front<'a>> {
         let instance = balancer.instance();
@@ -227,7 +251,13 @@ impl Plan {
         let front = |endpoint: &'a NamedEndpoint| {
             let of = endpoint.of.as_deref().and_then(|name| self.cluster(name));
             let cluster = of.or_else(|| self.cluster_at(&endpoint.host))?;
-            Some(Front { name: &endpoint.name, port: endpoint.port, serves: endpoint.serves, nodes: &cluster.nodes })
+            Some(Front {
+                name: &endpoint.name,
+                port: endpoint.port,
+                serves: endpoint.serves,
+                nodes: &cluster.nodes,
+                node_port: self.port_of(endpoint, cluster),
+            })
         };
         let mut fronts: Vec<Front<'a>> = Vec::new();
         for front in self.topology.endpoints.iter().filter(is_here).filter_map(front) {

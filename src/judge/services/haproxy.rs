@@ -1,4 +1,5 @@
-//! HAProxy: routes writes to the node whose Patroni says that it leads, reads to the replicas.
+//! HAProxy: routes writes to the node whose Patroni says that it leads, reads to the replicas. Or it checks its servers as
+//! documents 001 and 002 write, to find out what that does.
 
 use std::fmt::Write;
 
@@ -7,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Balancer, Broken, Clock, Front, Instances, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind,
-    Settings, Site, Starts, context,
-    patroni::{POSTGRESQL_PORT, REST_PORT},
+    Settings, Site, Starts, context, patroni::REST_PORT,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -34,11 +34,15 @@ pub(super) const SERVICE: Service = Service {
     starts: Starts::BehindAPrimary,
     stop_rank: 0,
     health: None,
-    role: Role::Balancer(Balancer { route, mark_down, mark_down_of_silent }),
+    role: Role::Balancer(Balancer { asks_for_role, route, mark_down, mark_down_of_silent }),
     instances: Instances::Several,
     rules,
     render,
 };
+
+fn asks_for_role(settings: &Settings) -> bool {
+    settings.haproxy.check == HealthCheck::Role
+}
 
 /// `rise` checks, the first of them up to one interval away.
 fn route(settings: &Settings) -> Span {
@@ -76,6 +80,8 @@ pub struct HaproxySettings {
     pub fall: u32,
     /// Good checks in a row until it is UP again.
     pub rise: u32,
+    /// What a server must answer to count as good.
+    pub check: HealthCheck,
     /// Whether sessions to a server that goes DOWN are closed.
     pub close_sessions_of_down_server: bool,
     /// Where it shows its servers' states. Two on one host need two.
@@ -84,8 +90,34 @@ pub struct HaproxySettings {
 
 impl Default for HaproxySettings {
     fn default() -> Self {
-        Self { inter_ms: 2000, fall: 3, rise: 2, close_sessions_of_down_server: true, stats_port: STATS_PORT }
+        Self {
+            inter_ms: 2000,
+            fall: 3,
+            rise: 2,
+            check: HealthCheck::default(),
+            close_sessions_of_down_server: true,
+            stats_port: STATS_PORT,
+        }
     }
+}
+
+/// How HAProxy finds out whether a server may have clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthCheck {
+    /// It asks Patroni's REST API for the role that the endpoint serves.
+    #[default]
+    Role,
+    /// Document 001 as written: `option pgsql-check`. The first node serves writes, the others are its `backup` servers and
+    /// serve reads. Any PostgreSQL that answers passes.
+    PgsqlCheck,
+    /// Document 002 as written: rules of `tcp-check` and `http-check` in one backend, under neither option. HAProxy ignores
+    /// both and looks only whether a connection is accepted.
+    #[serde(rename = "select_1")]
+    Select1,
+    /// The same rules under `option tcp-check`, so that `SELECT 1` is sent.
+    #[serde(rename = "select_1_tcp_check")]
+    Select1TcpCheck,
 }
 
 /// HAProxy keeps the sum of fall and rise, and times in milliseconds, in 31 bits.
@@ -141,27 +173,110 @@ listen stats
     stats uri /stats
 ";
 
+/// Document 002's three checks, word for word.
+const SELECT_1: &str = "    tcp-check connect
+    http-check send meth GET uri /leader
+    http-check expect status 200
+    tcp-check send \"SELECT 1\"
+    tcp-check expect string \"1\"
+";
+
+/// The lines of a backend that say how its servers are checked.
+fn check(check: HealthCheck, serves: Serves) -> String {
+    match check {
+        HealthCheck::Role => {
+            // Not `/leader`: the leader of a standby cluster answers that too, and accepts no write.
+            let role = match serves {
+                Serves::Primary => "/primary",
+                Serves::Leader => "/leader",
+                Serves::Standbys => "/replica",
+                Serves::Node => "/health",
+            };
+            let send = format!("    http-check send meth OPTIONS uri {role}\n");
+            format!("    option httpchk\n{send}    http-check expect status 200\n")
+        }
+        HealthCheck::PgsqlCheck => "    option pgsql-check user postgres\n".to_owned(),
+        HealthCheck::Select1 => SELECT_1.to_owned(),
+        HealthCheck::Select1TcpCheck => format!("    option tcp-check\n{SELECT_1}"),
+    }
+}
+
 fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
     let settings = &site.settings.haproxy;
-    let (name, port) = (front.name, front.port);
-    // Not `/leader`: the leader of a standby cluster answers that too, and accepts no write.
-    let check = match front.serves {
-        Serves::Primary => "/primary",
-        Serves::Leader => "/leader",
-        Serves::Standbys => "/replica",
-        Serves::Node => "/health",
-    };
+    let (name, port, node_port) = (front.name, front.port, front.node_port);
     let down = if settings.close_sessions_of_down_server { " on-marked-down shutdown-sessions" } else { "" };
     let mut text = format!(
-        "\nlisten {name}\n    bind :{port}\n    option httpchk\n    http-check send meth OPTIONS uri {check}\n    \
-         http-check expect status 200\n    default-server inter {inter}ms fall {fall} rise {rise}{down}\n",
+        "\nlisten {name}\n    bind :{port}\n{check}    default-server inter {inter}ms fall {fall} rise {rise}{down}\n",
+        check = check(settings.check, front.serves),
         inter = settings.inter_ms,
         fall = settings.fall,
         rise = settings.rise,
     );
-    for node in front.nodes {
+    for (index, node) in front.nodes.iter().enumerate() {
+        let options = match settings.check {
+            HealthCheck::Role => format!("check port {REST_PORT}"),
+            HealthCheck::PgsqlCheck if front.serves.is_for_reads() && index == 0 => continue,
+            HealthCheck::PgsqlCheck if !front.serves.is_for_reads() && index > 0 => "check backup".to_owned(),
+            HealthCheck::PgsqlCheck | HealthCheck::Select1 | HealthCheck::Select1TcpCheck => "check".to_owned(),
+        };
         // Writing to a String can't fail.
-        let _ = writeln!(text, "    server {node} {node}:{POSTGRESQL_PORT} check port {REST_PORT}");
+        let _ = writeln!(text, "    server {node} {node}:{node_port} {options}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn configuration(check: HealthCheck, serves: Serves) -> String {
+        let haproxy = HaproxySettings { check, ..HaproxySettings::default() };
+        let nodes = ["node1", "node2", "node3"].map(str::to_owned);
+        let site = Site {
+            host: "proxy",
+            scope: "pgquake",
+            nodes: &nodes,
+            dcs: None,
+            dcs_members: Vec::new(),
+            upstream: None,
+            permanent_slots: Vec::new(),
+            fronts: Vec::new(),
+            archive: None,
+            settings: Cow::Owned(Settings { haproxy, ..Settings::default() }),
+            clocks_are_prepared: false,
+        };
+        backend(&site, &Front { name: "front", port: 5000, serves, nodes: &nodes, node_port: 5432 })
+    }
+
+    fn servers(text: &str) -> Vec<&str> {
+        text.lines().filter_map(|line| line.trim().strip_prefix("server ")).collect()
+    }
+
+    #[test]
+    fn by_role_every_node_is_asked_whether_it_has_it() {
+        let text = configuration(HealthCheck::Role, Serves::Primary);
+        assert!(text.contains("http-check send meth OPTIONS uri /primary"), "{text}");
+        assert_eq!(servers(&text)[2], "node3 node3:5432 check port 8008");
+    }
+
+    #[test]
+    fn document_001_has_a_primary_and_its_backups_and_reads_from_the_others() {
+        let text = configuration(HealthCheck::PgsqlCheck, Serves::Primary);
+        assert!(text.contains("option pgsql-check user postgres"), "{text}");
+        let of_writes = ["node1 node1:5432 check", "node2 node2:5432 check backup", "node3 node3:5432 check backup"];
+        assert_eq!(servers(&text), of_writes);
+        let text = configuration(HealthCheck::PgsqlCheck, Serves::Standbys);
+        assert_eq!(servers(&text), ["node2 node2:5432 check", "node3 node3:5432 check"]);
+    }
+
+    #[test]
+    fn document_002_has_its_rules_under_no_option_unless_that_is_asked_for() {
+        let text = configuration(HealthCheck::Select1, Serves::Primary);
+        assert!(text.contains(SELECT_1) && !text.contains("option"), "{text}");
+        let text = configuration(HealthCheck::Select1TcpCheck, Serves::Primary);
+        assert!(text.contains(&format!("    option tcp-check\n{SELECT_1}")), "{text}");
+        assert_eq!(servers(&text)[0], "node1 node1:5432 check");
+    }
 }

@@ -12,6 +12,7 @@ mod instance;
 pub mod minio;
 mod named;
 pub mod patroni;
+pub mod pgbouncer;
 pub mod postgresql;
 pub mod powerdns;
 pub mod recipe;
@@ -27,8 +28,8 @@ pub use instance::Instance;
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};
 pub use row::{
-    Agent, Balancer, Broken, Clock, Dcs, Instances, Node, Port, Process, Rendered, RevivedBy, Role, RunsOn, Service,
-    Starts, Storage, Volume,
+    Agent, Balancer, Broken, Clock, Dcs, Instances, Node, Pooler, Port, Process, Rendered, RevivedBy, Role, RunsOn,
+    Service, Starts, Storage, Volume,
 };
 pub use site::{Front, Serves, Site, Upstream};
 
@@ -119,6 +120,8 @@ services! {
     Minio: minio {}
     /// A machine on which backups are restored.
     Restore: restore {}
+    /// What pools clients' sessions with the node of its host.
+    Pgbouncer: pgbouncer { pgbouncer: PgbouncerSettings }
 }
 
 impl ServiceKind {

@@ -47,6 +47,11 @@ impl Service {
         if let Role::Node(node) = &self.role { Some(node) } else { None }
     }
 
+    /// What the others ask of it as a pooler, if it is one.
+    pub fn pooler(&self) -> Option<&Pooler> {
+        if let Role::Pooler(pooler) = &self.role { Some(pooler) } else { None }
+    }
+
     /// Whether clients ask it for the addresses of global names.
     pub fn answers_names(&self) -> bool {
         matches!(self.role, Role::Names)
@@ -220,6 +225,8 @@ pub enum Role {
     Dcs(Dcs),
     /// Leads clients to a node that may serve them.
     Balancer(Balancer),
+    /// Pools clients' sessions with the node of its host.
+    Pooler(Pooler),
     /// Answers global names.
     Names,
     /// Keeps objects in buckets.
@@ -260,12 +267,21 @@ pub struct Dcs {
 
 /// What others ask of a balancer.
 pub struct Balancer {
+    /// Whether its checks ask what role a node has. If not, nothing is predicted of where it leads clients.
+    pub asks_for_role: fn(&Settings) -> bool,
     /// From a node that can serve clients until clients are led there.
     pub route: fn(&Settings) -> Span,
     /// From a node's death until no client is led there.
     pub mark_down: fn(&Settings) -> Span,
     /// The same from the death of its whole host, which answers nothing any more.
     pub mark_down_of_silent: fn(&Settings) -> Span,
+}
+
+/// What others ask of a pooler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pooler {
+    /// Where clients connect.
+    pub port: u16,
 }
 
 /// A rule that settings break.

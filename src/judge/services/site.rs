@@ -54,6 +54,8 @@ pub struct Front<'a> {
     pub serves: Serves,
     /// The nodes that it may lead clients to.
     pub nodes: &'a [String],
+    /// The port of a node that it leads them to: PostgreSQL's, or that of the node's pooler.
+    pub node_port: u16,
 }
 
 /// To whom clients of an endpoint are led.

@@ -41,6 +41,9 @@ pub struct NamedEndpoint {
     /// The name of the balancer that serves it alone. Left out: every balancer near its host that no endpoint names here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<String>,
+    /// Whether its balancer leads clients to the pooler of a node, and not to PostgreSQL itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pooled: bool,
     /// The host that clients connect to, or the global name that leads them to one.
     pub host: String,
     pub port: u16,
@@ -84,7 +87,17 @@ impl NamedEndpoint {
 
     fn new(name: &str, serves: Serves, at: Endpoint) -> Self {
         let Endpoint { host, port, publish } = at;
-        Self { name: name.to_owned(), serves, of: None, through: None, host, port, asks_each_time: false, publish }
+        Self {
+            name: name.to_owned(),
+            serves,
+            of: None,
+            through: None,
+            pooled: false,
+            host,
+            port,
+            asks_each_time: false,
+            publish,
+        }
     }
 }
 

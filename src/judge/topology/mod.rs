@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use crate::{services::service, yaml::position};
 
 pub use crate::services::{
-    EtcdSettings, HaproxySettings, Instance, PatroniSettings, PostgresqlSettings, PowerdnsSettings, Serves,
-    ServiceKind, Settings, patroni::POSTGRESQL_PORT,
+    EtcdSettings, HaproxySettings, Instance, PatroniSettings, PgbouncerSettings, PostgresqlSettings, PowerdnsSettings,
+    Serves, ServiceKind, Settings, patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
@@ -141,6 +141,11 @@ impl Host {
     /// Whether it is a PostgreSQL node that an agent keeps.
     pub fn has_agent(&self) -> bool {
         self.kinds().filter_map(|kind| service(kind).node()).any(|node| node.agent.is_some())
+    }
+
+    /// Whether it pools clients' sessions with its node.
+    pub fn pools(&self) -> bool {
+        self.kinds().any(|kind| service(kind).pooler().is_some())
     }
 
     /// Its services that lead clients to nodes.

@@ -117,8 +117,8 @@ fn misfit(text: &str, positions: &Positions, error: &YamlError) -> Misreading {
         YamlError::AliasError { error, .. } => return misfit(text, positions, error.without_snippet()),
         YamlError::SerdeUnknownField { field, expected, .. } => unknown_field(field, expected, &spot.key),
         YamlError::SerdeUnknownVariant { variant, expected, .. } => {
-            let services = spot.value.iter().chain(&spot.key).any(|step| *step == Step::from("services"));
-            let kind = if services { "service" } else { "value" };
+            let is_below = |name: &str| spot.value.iter().chain(&spot.key).any(|step| *step == Step::from(name));
+            let kind = if is_below("services") && !is_below("settings") { "service" } else { "value" };
             let placed_by_the_plan = ServiceKind::Toxiproxy.name();
             let known: Vec<&str> = expected.iter().copied().filter(|name| *name != placed_by_the_plan).collect();
             (format!("unknown {kind} `{variant}`"), Some(did_you_mean(variant, &known)))

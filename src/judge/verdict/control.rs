@@ -1,15 +1,17 @@
 //! Negative controls: a system that is known to be bad, which one check must catch.
 
 use super::ControlVerdict;
-use crate::checks::{Check, Finding, Outcome, archive, data_loss, restore, single_writer};
+use crate::checks::{Check, Finding, Outcome, archive, data_loss, pool, recovery_time, restore, single_writer};
 
 /// Whether what was found follows by itself from the defect that the control means, and from nothing else: where two nodes
 /// write, what the superseded one acknowledged is rewound away, or stays behind on it. Any other row is a defect of its own.
-/// A restore that lacks rows goes with an archive that lacks files. Whether such a loss misses its own bound, keeps it, or
+/// A restore that lacks rows goes with an archive that lacks files, and a writer that stays unserved is one of the clients that a
+/// pooler left behind. Whether such a loss misses its own bound, keeps it, or
 /// lies too near to it to say is of no account.
 fn follows_from(check: &str, finding: &Finding) -> bool {
     (check == single_writer::CHECK.name && data_loss::follows_from_two_writers(finding))
         || (check == restore::CHECK.name && archive::lacks_files_alone(finding))
+        || (check == pool::CHECK.name && recovery_time::is_unserved_writer(finding))
 }
 
 /// Judges a scenario with a `@control:CHECK` tag by its findings.

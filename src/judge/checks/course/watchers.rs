@@ -45,6 +45,11 @@ pub const ALL: &[Watcher] = &[
     Watcher { observer: "names", targets: the_name_server, since: Since::TheFirstRelease },
     Watcher { observer: "node_state", targets: |plan| plan.nodes.clone(), since: Since::TheBeginning },
     Watcher { observer: "patroni_api", targets: agents, since: Since::TheFirstRelease },
+    Watcher {
+        observer: "pools",
+        targets: |plan| plan.poolers().map(|(host, _)| host.to_owned()).collect(),
+        since: Since::SeveralClusters,
+    },
     Watcher { observer: "slots", targets: |plan| plan.nodes.clone(), since: Since::SeveralClusters },
     Watcher { observer: "timers", targets: |_| one("harness"), since: Since::TheBeginning },
 ];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     checks::{
+        Finding,
         course::{
             outage::Window,
             phases::{Course, Failover, milliseconds},
@@ -13,6 +14,14 @@ use crate::{
     },
     history::event::ClientKind,
 };
+
+/// For how long a writer had tried in vain when the load ended, though new connections were served.
+pub(super) const UNSERVED_WRITER_MS: &str = "unserved_writer_ms";
+
+/// Whether all that a finding says is that a writer was not served in the end.
+pub fn is_unserved_writer(finding: &Finding) -> bool {
+    finding.measure.as_ref().is_some_and(|measure| measure.name == UNSERVED_WRITER_MS)
+}
 
 /// How long after the fault the old primary still acknowledged writes, over whatever connection, on the timeline that it
 /// had before; `None` if no other node took over.

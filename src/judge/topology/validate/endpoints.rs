@@ -19,6 +19,9 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         if let Some(through) = &endpoint.through {
             leads_through(topology, index, through, problems);
         }
+        if endpoint.pooled {
+            leads_to_poolers(topology, index, endpoint, problems);
+        }
         if let Some(global) = topology.global_name(&endpoint.host) {
             at_a_name(topology, index, global, problems);
             continue;
@@ -87,6 +90,25 @@ fn leads_through(topology: &Topology, index: usize, through: &str, problems: &mu
     if !topology.hosts_behind(&endpoint.host).contains(on) {
         let message = format!("`{through}` runs on `{on}`, and not on `{}`", endpoint.host);
         problems.push(Problem::at(path, message).help(format!("write `host: {on}`, or name a balancer there")));
+    }
+}
+
+/// An endpoint at which a balancer leads clients to the pooler of each node.
+fn leads_to_poolers(topology: &Topology, index: usize, endpoint: &NamedEndpoint, problems: &mut Vec<Problem>) {
+    let path = topology.endpoints.path(index, "pooled");
+    let behind = topology.hosts_behind(&endpoint.host);
+    let is_led = topology.hosts().any(|host| behind.contains(&host.name.as_str()) && balances(host));
+    if !is_led {
+        let message = format!("no balancer leads clients of the endpoint `{}` to poolers", endpoint.name);
+        problems.push(Problem::at(path, message).help("its host needs a balancer, as `haproxy`"));
+        return;
+    }
+    let nodes = led_to(topology, endpoint).nodes;
+    let lacks = |host: &&Host| nodes.contains(&host.name) && !host.pools();
+    if let Some(host) = topology.hosts().find(lacks) {
+        let message = format!("the node `{}` has no pooler for the endpoint `{}`", host.name, endpoint.name);
+        problems
+            .push(Problem::at(path, message).help("add `pgbouncer` to the services of every node that it leads to"));
     }
 }
 

@@ -29,6 +29,11 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
                 let problem = Problem::at(path.clone(), format!("`{kind}` is not a topology's to place"));
                 problems.push(problem.help("name `links` with their `shaped_ports`; it comes at both ends"));
             }
+            if service(placed.kind).pooler().is_some() && host.node_kind().is_none() {
+                let problem = Problem::at(path.clone(), format!("`{kind}` has no node on the host `{}`", host.name));
+                problems
+                    .push(problem.help("it pools sessions with the PostgreSQL of its own host: place it beside one"));
+            }
             let log = format!("{}-{}", host.name, placed.instance().name());
             if !known.insert(placed.instance()) {
                 let problem = Problem::at(path.clone(), format!("`{placed}` stands twice on the host `{}`", host.name));

@@ -1,0 +1,23 @@
+//! What a pooler shows of its pools.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The pools of the load's role at one pooler, together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolState {
+    /// Its host.
+    pub pooler: String,
+    /// Whether it answered; if not, the rest is empty.
+    pub reachable: bool,
+    /// Clients that have a session with PostgreSQL, or have asked for none.
+    pub active_clients: u32,
+    /// Clients that wait for a session with PostgreSQL.
+    pub waiting_clients: u32,
+    /// For how long the first of these has waited.
+    pub longest_wait_us: u64,
+    /// Sessions with PostgreSQL, those that are being opened among them, by the address and port that they lead to.
+    pub sessions: BTreeMap<String, u32>,
+}

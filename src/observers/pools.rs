@@ -1,0 +1,119 @@
+//! Poolers: how many clients they have, how many of them wait, and where their sessions with PostgreSQL lead.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use tokio::time::timeout;
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+
+use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
+use crate::{
+    history::{Occurrence, Recorder, event::PoolState},
+    services::pgbouncer::ADMIN_DATABASE,
+    system::{Session, access::CLIENT_ROLE},
+};
+
+pub(super) const OBSERVER: Observer = Observer {
+    name: "pools",
+    watches: "each PgBouncer's pools and sessions (SHOW POOLS, SHOW SERVERS), every half second",
+    watch,
+};
+
+const PERIOD: Duration = Duration::from_millis(500);
+/// What did not change is recorded anew after this time.
+const REPEATED_AFTER: u32 = 2;
+/// How long one look may take.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
+    let watch_one = |(host, port): (&str, u16)| {
+        let eye = Eye {
+            pooler: host.to_owned(),
+            address: scene.address(OBSERVER.name, host, port)?,
+            password: scene.access.credentials.client_password.clone(),
+            session: None,
+        };
+        Ok(Watch::new(host, eye.watch(scene.recorder.clone())))
+    };
+    scene.plan.poolers().map(watch_one).collect()
+}
+
+struct Eye {
+    pooler: String,
+    address: SocketAddr,
+    password: String,
+    session: Option<Session>,
+}
+
+impl Eye {
+    async fn watch(mut self, recorder: Recorder) -> String {
+        let mut pulse = Pulse::new(OBSERVER.name, &self.pooler, &recorder);
+        let mut due = every(PERIOD);
+        let mut last: Option<PoolState> = None;
+        let mut repeats = 0;
+        loop {
+            due.tick().await;
+            let seen = self.look().await;
+            let state = seen.unwrap_or_else(|| PoolState { pooler: self.pooler.clone(), ..PoolState::default() });
+            repeats += 1;
+            if repeats >= REPEATED_AFTER || last.as_ref() != Some(&state) {
+                recorder.record(Occurrence::PoolState(state.clone()));
+                (last, repeats) = (Some(state), 0);
+            }
+            pulse.beat();
+        }
+    }
+
+    /// What the pooler shows, if it answered.
+    async fn look(&mut self) -> Option<PoolState> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => {
+                let opened = Session::open_in(ADMIN_DATABASE, self.address, &self.password, "pgquake-observer");
+                timeout(TIMEOUT, opened).await.ok()?.ok()?
+            }
+        };
+        let asked = async {
+            let pools = session.simple_query("SHOW POOLS").await.ok()?;
+            let servers = session.simple_query("SHOW SERVERS").await.ok()?;
+            Some((pools, servers))
+        };
+        let (pools, servers) = timeout(TIMEOUT, asked).await.ok()??;
+        if session.ended().is_none() {
+            self.session = Some(session);
+        }
+        Some(state(&self.pooler, &rows(&pools), &rows(&servers)))
+    }
+}
+
+fn rows(messages: &[SimpleQueryMessage]) -> Vec<&SimpleQueryRow> {
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    rows.collect()
+}
+
+/// The columns of PgBouncer 1.24 that count, by their names. Those of its own console's pool are left out.
+fn state(pooler: &str, pools: &[&SimpleQueryRow], servers: &[&SimpleQueryRow]) -> PoolState {
+    let mut state = PoolState { pooler: pooler.to_owned(), reachable: true, ..PoolState::default() };
+    let is_own = |row: &&&SimpleQueryRow| text(row, "user") == CLIENT_ROLE && text(row, "database") != ADMIN_DATABASE;
+    for pool in pools.iter().filter(is_own) {
+        state.active_clients += number(pool, "cl_active");
+        state.waiting_clients += number(pool, "cl_waiting");
+        let wait_us = u64::from(number(pool, "maxwait")) * 1_000_000 + u64::from(number(pool, "maxwait_us"));
+        state.longest_wait_us = state.longest_wait_us.max(wait_us);
+    }
+    let mut sessions: BTreeMap<String, u32> = BTreeMap::new();
+    for server in servers.iter().filter(is_own) {
+        *sessions.entry(format!("{}:{}", text(server, "addr"), text(server, "port"))).or_default() += 1;
+    }
+    PoolState { sessions, ..state }
+}
+
+fn text<'a>(row: &'a SimpleQueryRow, column: &str) -> &'a str {
+    row.try_get(column).ok().flatten().unwrap_or_default()
+}
+
+fn number(row: &SimpleQueryRow, column: &str) -> u32 {
+    text(row, column).parse().unwrap_or_default()
+}
