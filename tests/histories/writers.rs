@@ -4,12 +4,12 @@ use pgquake_judge::{
     checks::Outcome,
     history::{
         Event, Occurrence,
-        event::{Attempt, AttemptOutcome, ClientKind, Operation, SequenceRange},
+        event::{Attempt, AttemptOutcome, ClientKind, Operation, Role, SequenceRange},
     },
 };
 
 use super::{
-    course::{Course, run},
+    course::{Course, lsn, run},
     edits::{
         assert_unproven, clean, is_attempt, primary, silence, with, with_another_fault, with_ledgers, without, write,
     },
@@ -273,4 +273,72 @@ fn a_control_that_is_not_caught_fails() {
     let verdict = verdict_of(&run(&[Course { control: Some("single_writer"), ..Course::default() }]));
     assert_eq!((verdict.outcome, verdict.scenarios[0].worst_finding), (Outcome::Fail, Outcome::Pass));
     assert!(!verdict.scenarios[0].control.as_ref().unwrap().caught);
+}
+
+/// Every disk hangs for seconds while the primary dies: the standby takes no session, a statement that came before waits in
+/// it, and is served once it is promoted.
+#[test]
+fn a_statement_that_waited_in_the_standby_is_bounded_by_what_else_shows_that_it_was_one() {
+    let hung = |what: &Occurrence| match what {
+        Occurrence::Attempt(own) => own.endpoint == "node2" && (900_000..4_400_000).contains(&own.started_us),
+        Occurrence::NodeState(state) => state.node == "node2",
+        _ => false,
+    };
+    let served = |events: Vec<Event>| {
+        let attempt = Attempt {
+            client_kind: ClientKind::Held,
+            endpoint: "node2".to_owned(),
+            operation: Operation::Write,
+            client: 99,
+            sequence: 1,
+            started_us: 1_000_000,
+            outcome: AttemptOutcome::Acknowledged { node: "node2".to_owned(), timeline: 2, lsn: lsn(4000) },
+            saw: None,
+            led_to: None,
+        };
+        let kept = SequenceRange { client: 99, from: 1, to: 1 };
+        with_ledgers(with(events, 4400, Occurrence::Attempt(attempt)), |_, found| found.push(kept))
+    };
+    let possible_ms = |events: Vec<Event>| {
+        let verdict = verdict_of(&events);
+        let writers = finding(&verdict, "single_writer");
+        assert_eq!(value(writers, "overlap_ms"), 0.0, "{writers:#?}");
+        (value(writers, "possible_overlap_ms"), writers.summary.clone())
+    };
+    let events = || served(without(clean(), hung));
+    let (ms, summary) = possible_ms(events());
+    assert!(ms > 900.0 && summary.contains("may have"), "{ms} {summary}");
+    // It was in recovery when it was to be promoted.
+    let seen = |asked_ms: u64| Occurrence::StandbySeen { node: "node2".to_owned(), asked_us: (100 + asked_ms) * 1000 };
+    assert_eq!(possible_ms(with(events(), 3000, seen(2900))).0, 0.0);
+    // An answer to a question that hung as well shows when it was asked, and no more.
+    assert!(possible_ms(with(events(), 3000, seen(1000))).0 > 900.0);
+    // Nor does the answer of another node.
+    let other = Occurrence::StandbySeen { node: "node3".to_owned(), asked_us: 3_000_000 };
+    assert!(possible_ms(with(events(), 3000, other)).0 > 900.0);
+    // What the observer saw shows it as well.
+    let standby = |at_ms: u64| {
+        let mut state = primary("node2", 1, lsn(at_ms));
+        if let Occurrence::NodeState(state) = &mut state {
+            (state.role, state.asked_us) = (Some(Role::Standby), Some((98 + at_ms) * 1000));
+        }
+        state
+    };
+    assert_eq!(possible_ms(with(events(), 2900, standby(2900))).0, 0.0);
+}
+
+/// An answer of the old primary that arrives late was on its way when nothing of it ran any more.
+#[test]
+fn what_a_dead_primary_acknowledged_it_committed_before_it_died() {
+    let late = |started_ms: u64| {
+        let nobody = |what: &Occurrence| {
+            is_attempt(what, |own| own.endpoint == "node1" && (1_900_000..5_300_000).contains(&own.started_us))
+        };
+        let verdict = verdict_of(&late_write(started_ms, 3650)(without(clean(), nobody)));
+        let writers = finding(&verdict, "single_writer");
+        (writers.outcome, value(writers, "possible_overlap_ms"))
+    };
+    assert_eq!(late(1990), (Outcome::Pass, 0.0));
+    // It began after the death: then it is no answer of the dead, and nothing bounds it.
+    assert_eq!(late(2300).0, Outcome::Inconclusive);
 }

@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 use crate::{
     drill::{Drill, DrillError, Running},
     engine::ShellOutput,
-    history::event::RunbookStep,
+    history::{Occurrence, event::RunbookStep},
     services::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, REPLICATION_ROLE, slot_name},
     topology::WRITE,
     waiting::{NotReady, wait_until},
@@ -146,8 +146,15 @@ impl Drill {
 
     /// Promotes a standby, and waits a bounded time until it accepts writes.
     async fn promote_node(&mut self, node: &str, way: PromotionWay) -> Result<(), DrillError> {
-        let ground = self.ground.clone();
+        let (ground, recorder) = (self.ground.clone(), self.recorder.clone());
         let command = way.command();
+        let asked_us = recorder.now_us();
+        let running = self.running().await?;
+        // The operator looks first. Whatever the node accepts from here on is of its new timeline, also where a client's
+        // statement waited in it all the while.
+        if let Ok(true) = is_in_recovery(running, node).await {
+            recorder.record(Occurrence::StandbySeen { node: node.to_owned(), asked_us });
+        }
         self.note_on_node(node, RunbookStep::PromotionOrdered, format!("an operator runs `{command}` on {node}"))
             .await?;
         let running = self.running().await?;
@@ -278,12 +285,16 @@ impl Drill {
 /// Waits until a node accepts writes.
 async fn is_promoted(running: &Running, node: &str) -> Result<(), NotReady> {
     wait_until(&format!("the promotion of {node}"), PROMOTED_WITHIN, || async {
-        match running.system.sql_value(node, "SELECT pg_is_in_recovery()").await?.as_str() {
-            "f" => Ok(()),
-            _ => Err(format!("{node} is in recovery")),
+        match is_in_recovery(running, node).await? {
+            false => Ok(()),
+            true => Err(format!("{node} is in recovery")),
         }
     })
     .await
+}
+
+async fn is_in_recovery(running: &Running, node: &str) -> Result<bool, String> {
+    Ok(running.system.sql_value(node, "SELECT pg_is_in_recovery()").await? != "f")
 }
 
 /// The parameters by which a standby streams from a node. The password stands in a file that libpq reads by itself.

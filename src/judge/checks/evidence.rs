@@ -12,8 +12,8 @@ use super::{
         phases::{self, Failover},
         primaries::{self, Sign},
         record::{self, FaultRecord, KeyChange, Tried},
-        reigns::{self, Reign},
-        watched::forged_resets,
+        reigns::{self, Beside, Reign},
+        watched::{dead_spans, forged_resets},
     },
 };
 use crate::{
@@ -153,7 +153,11 @@ impl<'a> Evidence<'a> {
 
     /// When each node of this part acknowledged writes.
     pub fn reigns(&self) -> &[Reign] {
-        self.reigns.get_or_init(|| reigns::reigns(self.attempts(), &forged_resets(self.faults())))
+        self.reigns.get_or_init(|| {
+            let forged = forged_resets(self.faults());
+            let (standbys, dead) = (primaries::standbys(self.events), dead_spans(self, &forged));
+            reigns::reigns(self.attempts(), &Beside { forged, standbys, dead })
+        })
     }
 
     /// The outage after each fault, with its phases.

@@ -115,6 +115,14 @@ pub enum Occurrence {
         evidence: String,
     },
 
+    /// A node was in recovery just before a runbook promoted it. What it accepts on its new timeline comes after
+    /// `asked_us`.
+    StandbySeen {
+        node: String,
+        /// When the node was asked. It was so at some instant from then until the event.
+        asked_us: u64,
+    },
+
     // ---- faults
     FaultInjecting(FaultInjecting),
     /// The fault is proven to bite. It took effect between the two instants.

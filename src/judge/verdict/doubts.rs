@@ -252,6 +252,7 @@ fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
         }
         Occurrence::SlotState { node, .. }
         | Occurrence::SlotAbsent { node, .. }
+        | Occurrence::StandbySeen { node, .. }
         | Occurrence::AgentState { node, .. } => host(node),
         _ => None,
     }

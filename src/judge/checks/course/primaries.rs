@@ -71,6 +71,30 @@ pub fn signs<'a>(events: &'a [Event], attempts: &[Tried<'a>]) -> Vec<Sign<'a>> {
     signs
 }
 
+/// Which nodes were seen as standbys, each at some instant between the two: by the observer that asks them in SQL, and by
+/// the step of a runbook that looks before it promotes one.
+pub fn standbys(events: &[Event]) -> Vec<(&str, u64, u64)> {
+    let mut found = Vec::new();
+    let mut recorded_us: BTreeMap<&str, u64> = BTreeMap::new();
+    for event in events {
+        match &event.what {
+            Occurrence::StandbySeen { node, asked_us } => {
+                found.push((node.as_str(), (*asked_us).min(event.at_us), event.at_us))
+            }
+            Occurrence::NodeState(state) => {
+                let before_us = recorded_us.insert(&state.node, event.at_us).unwrap_or(0);
+                if state.reachable && state.role == Some(Role::Standby) {
+                    let at_the_earliest_us = before_us.max(event.at_us.saturating_sub(LOOK_US));
+                    let from_us = state.asked_us.unwrap_or(at_the_earliest_us).min(event.at_us);
+                    found.push((state.node.as_str(), from_us, event.at_us));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// The time for which a node was primary on a timeline. Between two signs of it the node did not stop: it could have
 /// become primary again only on another timeline.
 #[derive(Debug, Clone, Copy)]

@@ -21,12 +21,13 @@ pub struct Reign {
     pub first_acknowledged_us: u64,
     /// The start of the last attempt that it acknowledged: it surely committed after this.
     pub last_started_us: u64,
-    /// Before this it surely committed nothing of this reign: the earliest start of an attempt, or the last refusal as
-    /// a standby if that came later (an attempt may have waited in a proxy for a long time).
+    /// Before this it surely committed nothing of this reign: the earliest start of an attempt, or the last time that it
+    /// was seen as a standby if that came later (an attempt may have waited in a proxy, or in a server whose disk hung,
+    /// for a long time).
     pub outer_from_us: u64,
-    /// After this it surely committed nothing of this reign: the last acknowledgement, or before it a refusal as a
-    /// standby, or of the connection because nothing listened. What else can be wrong with an attempt (no session in
-    /// time, no connection left) says nothing about the others.
+    /// After this it surely committed nothing of this reign: the last acknowledgement, or before it a sign that the node
+    /// was a standby, that nothing listened at its port, or that nothing of PostgreSQL ran. What else can be wrong with an
+    /// attempt (no session in time, no connection left) says nothing about the others.
     pub outer_to_us: u64,
     pub acknowledged: u64,
     /// `seq` of the first and of the last acknowledgement.
@@ -59,9 +60,19 @@ impl Reign {
     }
 }
 
-/// The reigns of all nodes, in the order of their beginning. `attempts` are all attempts of the scenario; a reset proves
-/// nothing within `forged`, where a fault made it.
-pub fn reigns(attempts: &[Tried<'_>], forged: &[(u64, u64)]) -> Vec<Reign> {
+/// What else than attempts shows when a node accepted no write.
+#[derive(Debug, Default)]
+pub struct Beside<'a> {
+    /// Spans in which a fault answered with resets in a server's place: there, a reset proves nothing.
+    pub forged: Vec<(u64, u64)>,
+    /// Nodes that were standbys at some instant between the two.
+    pub standbys: Vec<(&'a str, u64, u64)>,
+    /// Nodes of which nothing ran from the first instant to the second.
+    pub dead: Vec<(&'a str, u64, u64)>,
+}
+
+/// The reigns of all nodes, in the order of their beginning. `attempts` are all attempts of the scenario.
+pub fn reigns(attempts: &[Tried<'_>], beside: &Beside<'_>) -> Vec<Reign> {
     let mut reigns: BTreeMap<(&str, u32), Reign> = BTreeMap::new();
     for tried in attempts.iter().filter(|tried| tried.is_write()) {
         if let Some((node, timeline)) = tried.answered_by() {
@@ -71,7 +82,12 @@ pub fn reigns(attempts: &[Tried<'_>], forged: &[(u64, u64)]) -> Vec<Reign> {
     }
     let mut found: Vec<Reign> = reigns.into_values().collect();
     for reign in &mut found {
-        tighten(reign, &refusals_of(attempts, &reign.node, forged));
+        tighten(reign, &refusals_of(attempts, &reign.node, beside));
+        let own = beside.dead.iter().filter(|(node, ..)| *node == reign.node);
+        let before = own.filter(|(_, from_us, to_us)| reign.last_started_us <= *from_us && reign.outer_to_us <= *to_us);
+        if let Some(died_us) = before.map(|(_, from_us, _)| *from_us).min() {
+            reign.outer_to_us = reign.outer_to_us.min(died_us);
+        }
     }
     found.sort_by_key(|reign| (reign.first_acknowledged_us, reign.evidence.0));
     found
@@ -98,7 +114,8 @@ pub(in crate::checks) fn joined(mut spans: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     joined
 }
 
-/// A direct refusal by a node which proves that it accepted no write then.
+/// What proves that a node accepted no write at some instant between two: its direct refusal, or its answer that it is a
+/// standby.
 struct Refusal {
     started_us: u64,
     ended_us: u64,
@@ -106,16 +123,19 @@ struct Refusal {
     read_only: bool,
 }
 
-fn refusals_of(attempts: &[Tried<'_>], node: &str, forged: &[(u64, u64)]) -> Vec<Refusal> {
+fn refusals_of(attempts: &[Tried<'_>], node: &str, beside: &Beside<'_>) -> Vec<Refusal> {
     let direct = attempts.iter().filter(|tried| tried.is_write() && tried.attempt.endpoint == node);
     let refusal = |tried: &Tried<'_>| {
         let outcome = &tried.attempt.outcome;
         let (read_only, reset) = (is_read_only(outcome), outcome.contact() == Some(Contact::Reset));
         let (started_us, ended_us) = (tried.started_us(), tried.ended_us);
-        let forged = forged.iter().any(|(from_us, to_us)| started_us <= *to_us && *from_us <= ended_us);
+        let forged = beside.forged.iter().any(|(from_us, to_us)| started_us <= *to_us && *from_us <= ended_us);
         (read_only || (reset && !forged)).then_some(Refusal { started_us, ended_us, read_only })
     };
-    direct.filter_map(refusal).collect()
+    let seen = beside.standbys.iter().filter(|(seen, ..)| *seen == node);
+    let seen =
+        seen.map(|(_, started_us, ended_us)| Refusal { started_us: *started_us, ended_us: *ended_us, read_only: true });
+    direct.filter_map(refusal).chain(seen).collect()
 }
 
 fn begin(node: &str, timeline: u32, tried: &Tried<'_>) -> Reign {
@@ -201,7 +221,7 @@ mod tests {
             attempts.iter().zip(1..).map(|((ended_us, attempt), seq)| Tried { seq, ended_us: *ended_us, attempt });
         let mut tried: Vec<_> = tried.collect();
         tried.sort_by_key(Tried::started_us);
-        reigns(&tried, &[])
+        reigns(&tried, &Beside::default())
     }
 
     #[test]
@@ -240,7 +260,8 @@ mod tests {
             let told = [hung.concat(), vec![refused("node1", (1_100_000, 1_102_000), sqlstate, contact)]].concat();
             let tried =
                 told.iter().zip(1..).map(|((ended_us, attempt), seq)| Tried { seq, ended_us: *ended_us, attempt });
-            let reigns = reigns(&tried.collect::<Vec<_>>(), forged);
+            let beside = Beside { forged: forged.to_vec(), ..Beside::default() };
+            let reigns = reigns(&tried.collect::<Vec<_>>(), &beside);
             reigns[0].possible_overlap_us(&reigns[1])
         };
         assert_eq!(possible(Some("25006"), Contact::Answer, &[]), 0);

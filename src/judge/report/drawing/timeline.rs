@@ -358,12 +358,12 @@ mod tests {
     use super::*;
     use crate::checks::course::{
         record,
-        reigns::{overlaps, reigns},
+        reigns::{Beside, overlaps, reigns},
     };
     use crate::report::sample::{self, FAULT_AT_MS, HOST_KILL, TWO_WRITERS};
 
     fn drawn(events: &[Event]) -> Timeline {
-        let reigns = reigns(&record::attempts(events), &[]);
+        let reigns = reigns(&record::attempts(events), &Beside::default());
         let measured = Measured { two_writers_us: overlaps(&reigns), ..Measured::default() };
         Timeline::new(&sample::plan(), &events.iter().collect::<Vec<_>>(), measured).unwrap()
     }

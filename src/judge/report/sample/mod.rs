@@ -15,7 +15,7 @@ use crate::{
             outage::Outage,
             phases::{self, Course, Phase, PhaseName},
             record,
-            reigns::{overlaps, reigns},
+            reigns::{Beside, overlaps, reigns},
         },
     },
     claims,
@@ -227,7 +227,7 @@ fn judged(number: u32, started: ScenarioStarted, failover: Failover) -> (Scenari
     let load = Finding::new("load_was_real", Outcome::Pass, "clients tried 50 times a second throughout")
         .with_details(vec![Measure::new("attempts_per_second", 50.0), Measure::new("latest_timer_ms", 3.2)]);
     let outcome = recovery.outcome;
-    let reigns = reigns(&record::attempts(&events), &[]);
+    let reigns = reigns(&record::attempts(&events), &Beside::default());
     let verdict = ScenarioVerdict {
         number,
         scenario: Some(started),
