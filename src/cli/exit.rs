@@ -80,6 +80,7 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let exit = match &error {
             RunError::Feature(_) | RunError::Topology(_) | RunError::Claims(_) | RunError::Asked(_) => Exit::Usage,
+            RunError::Folder(error) if error.is_of_the_name() => Exit::Usage,
             _ => Exit::Inconclusive,
         };
         Self { exit, report: miette::Report::new(error) }

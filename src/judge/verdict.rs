@@ -52,6 +52,7 @@ use crate::{
     checks::{
         Check, Evidence, Finding, Outcome, Over,
         course::{
+            lease::beside_its_cell,
             phases::Failover,
             reigns::{Reign, overlaps},
         },
@@ -115,6 +116,9 @@ pub struct ScenarioVerdict {
     /// How its first fault was to meet the lease; `None`: no agent keeps one, or an older version recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<Cell>,
+    /// Where the fault came instead, if it missed its cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside_its_cell: Option<String>,
     /// How late the harness's timers fired, in microseconds, if the scenario was ended for that before any fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starved_before_fault_us: Option<u64>,
@@ -204,8 +208,15 @@ pub struct ClaimVerdict {
     pub summary: String,
     /// Each trial that bears on it.
     pub trials: Vec<ClaimTrial>,
+    /// How many more there were to be that are not there: they never began, or are of other shards. They prove nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub absent: u64,
     /// Over the trials that were about it and sound.
     pub statistics: Option<Statistics>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What one trial says of a claim.
@@ -245,7 +256,7 @@ fn judge_scenario(
         _ => None,
     });
     let inconclusive = |why: &str| Judged::only(Finding::new(VERDICT, Outcome::Inconclusive, why));
-    let Judged { mut findings, happened, failovers, reigns, two_writers_us } = match plan {
+    let Judged { mut findings, happened, failovers, reigns, two_writers_us, cell, beside_its_cell } = match plan {
         _ if events.is_empty() => inconclusive("nothing was recorded of this scenario"),
         None => inconclusive("the scenario's plan is missing, so nothing can be judged"),
         Some(plan) => match planned::mixed(events) {
@@ -269,10 +280,8 @@ fn judge_scenario(
     ScenarioVerdict {
         number,
         run: String::new(),
-        cell: events.iter().find_map(|event| match &event.what {
-            Occurrence::CellDrawn(cell) => Some(cell.clone()),
-            _ => None,
-        }),
+        cell,
+        beside_its_cell,
         starved_before_fault_us: again::starved_before_fault(events),
         topology: plan.map(|plan| plan.topology.name.clone()).unwrap_or_default(),
         outcome: control.as_ref().map_or(of_trial, |(_, outcome)| *outcome),
@@ -295,6 +304,8 @@ struct Judged {
     failovers: Vec<Failover>,
     reigns: Vec<Reign>,
     two_writers_us: Vec<(u64, u64)>,
+    cell: Option<Cell>,
+    beside_its_cell: Option<String>,
 }
 
 impl Judged {
@@ -321,7 +332,13 @@ impl Judged {
         let shown = findings.clone();
         let of_claims = || happened::happened(views.whole(), &failovers, &shown);
         let happened = guarded("what claims are about", &mut findings, of_claims);
-        Self { findings, happened, failovers, reigns, two_writers_us }
+        let cell = events.iter().find_map(|event| match &event.what {
+            Occurrence::CellDrawn(cell) => Some(cell.clone()),
+            _ => None,
+        });
+        let of_cell = || cell.as_ref().and_then(|cell| beside_its_cell(views.whole(), cell));
+        let beside_its_cell = guarded("the cell", &mut findings, of_cell);
+        Self { findings, happened, failovers, reigns, two_writers_us, cell, beside_its_cell }
     }
 }
 

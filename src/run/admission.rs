@@ -4,24 +4,29 @@
 //! nothing. So trials are admitted by what the timers of those that run show:
 //!
 //! - Systems start one after the other: a start takes more of a machine than anything else in a trial.
+//! - None begins between another one's steady state and its first fault: clients feel a start, and an outage that comes before
+//!   the fault leaves a trial unproven.
 //! - None begins while a timer was late in the last [`CALM`].
 //! - A timer that was late enough to cost a trial its proof lowers the number admitted by one; as many trials in a row as are
 //!   admitted, all of them on time, raise it by one again.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use crate::{
     checks::course::grouping::TIMER_LATE_US,
-    history::{Event, Occurrence},
+    history::{Event, Occurrence, event::Milestone},
 };
 
 /// The time without a late timer that must pass before another trial begins.
 const CALM: Duration = Duration::from_secs(5);
 /// A timer that is this late, in microseconds, shows that the machine is near its limit.
 const NEARLY_LATE_US: u64 = TIMER_LATE_US / 2;
+/// The longest time for which a trial before its first fault holds others back: the loop of an agent, and a little more. A
+/// scenario may have no fault at all.
+const ARMED_AT_MOST: Duration = Duration::from_secs(15);
 /// A lower number is raised again at most this often beyond the machine's cores.
 const MOST_FOR_EACH_CORE: usize = 2;
 
@@ -40,6 +45,8 @@ pub(super) struct Admission {
     admitted: usize,
     /// Scenarios whose system is being started.
     starting: BTreeSet<u32>,
+    /// Scenarios that are steady and wait for their first fault, and since when.
+    armed: BTreeMap<u32, Instant>,
     last_late: Option<Instant>,
     /// Trials that ended since a timer was late, or the number admitted changed.
     on_time: usize,
@@ -53,13 +60,14 @@ impl Admission {
             Jobs::AtMost(most) => (most.max(1), most.max(1)),
             Jobs::Auto => (cores * MOST_FOR_EACH_CORE, cores),
         };
-        Self { most, admitted, starting: BTreeSet::new(), last_late: None, on_time: 0 }
+        Self { most, admitted, starting: BTreeSet::new(), armed: BTreeMap::new(), last_late: None, on_time: 0 }
     }
 
     /// Whether another trial may begin beside those that run. Alone one always may: holding it back would help nobody.
     pub(super) fn admits(&self, running: usize, now: Instant) -> bool {
         let is_calm = self.last_late.is_none_or(|late| now.duration_since(late) >= CALM);
-        running == 0 || running < self.admitted && self.starting.is_empty() && is_calm
+        let is_armed = self.armed.values().any(|since| now.duration_since(*since) < ARMED_AT_MOST);
+        running == 0 || running < self.admitted && self.starting.is_empty() && !is_armed && is_calm
     }
 
     /// When to look again, if nothing else happens before.
@@ -76,6 +84,7 @@ impl Admission {
     /// A trial has ended.
     pub(super) fn ended(&mut self, scenario: u32) {
         self.starting.remove(&scenario);
+        self.armed.remove(&scenario);
         self.on_time += 1;
         if self.on_time >= self.admitted && self.admitted < self.most {
             (self.admitted, self.on_time) = (self.admitted + 1, 0);
@@ -86,6 +95,10 @@ impl Admission {
     pub(super) fn take(&mut self, event: &Event, now: Instant) -> bool {
         match event.what {
             Occurrence::ClusterReady { .. } => return self.starting.remove(&event.scenario),
+            Occurrence::Reached { milestone: Milestone::SteadyState } => {
+                self.armed.insert(event.scenario, now);
+            }
+            Occurrence::FaultConfirmed { .. } => return self.armed.remove(&event.scenario).is_some(),
             Occurrence::TimerLate { late_us } if late_us >= NEARLY_LATE_US => {
                 // Each drill has timers of its own, which are late together.
                 let is_news = self.last_late.is_none_or(|late| now.duration_since(late) >= CALM);
@@ -125,6 +138,26 @@ mod tests {
         admission.ended(8);
         assert!(admission.admits(1, now), "one that ended without a system holds nobody up");
         assert!(!admission.admits(2, now), "the limit is reached");
+    }
+
+    #[test]
+    fn no_system_starts_between_a_steady_state_and_its_first_fault() {
+        let now = Instant::now();
+        let mut admission = Admission::new(Jobs::AtMost(2), 8);
+        admission.begins(7);
+        admission.take(&event(7, Occurrence::ClusterReady { startup_ms: 5 }), now);
+        let steady = Occurrence::Reached { milestone: Milestone::SteadyState };
+        admission.take(&event(7, steady.clone()), now);
+        assert!(!admission.admits(1, now));
+        let (evidence, effect_to_us) = (String::new(), 2);
+        let fault = Occurrence::FaultConfirmed { fault: 1, effect_from_us: 1, effect_to_us, evidence };
+        assert!(admission.take(&event(7, fault), now));
+        assert!(admission.admits(1, now));
+        // One that has no fault holds nobody back for long, and one that has ended nobody at all.
+        admission.take(&event(7, steady.clone()), now);
+        assert!(!admission.admits(1, now) && admission.admits(1, now + ARMED_AT_MOST));
+        admission.ended(7);
+        assert!(admission.admits(1, now));
     }
 
     #[test]

@@ -15,6 +15,20 @@ pub struct FolderError {
     source: io::Error,
 }
 
+impl FolderError {
+    /// Whether what was named can't hold a folder, whoever tries again; otherwise the disk or the system failed.
+    pub(crate) fn is_of_the_name(&self) -> bool {
+        use io::ErrorKind;
+        matches!(
+            self.source.kind(),
+            ErrorKind::NotADirectory
+                | ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::InvalidInput
+        )
+    }
+}
+
 /// A run's folder, with the run's id as its name.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -41,5 +55,21 @@ impl RunFolder {
     /// The history's path.
     pub fn history(&self) -> PathBuf {
         self.path.join("history.jsonl")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_can_hold_no_folder_is_told_from_a_disk_that_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(RunFolder::create(&file).unwrap_err().is_of_the_name());
+        let full = FolderError { path: file, source: io::Error::from(io::ErrorKind::StorageFull) };
+        assert!(!full.is_of_the_name());
+        assert!(RunFolder::create(&folder.path().join("new")).unwrap().path.is_dir());
     }
 }

@@ -84,6 +84,26 @@ fn the_cell_of_a_trial_is_in_its_verdict_and_changes_nothing_of_it() {
     assert_eq!((drawn.outcome, drawn.claims), (without.outcome, without.claims));
 }
 
+/// The age of the lease at the fault is what was measured, whatever was drawn.
+#[test]
+fn a_fault_that_missed_its_cell_says_where_it_came() {
+    let beside = |cell: (&str, f64, f64), refreshed_ms: &[u64]| {
+        let (dcs_leader, phase_from, phase_to) = (Some(cell.0.to_owned()), cell.1, cell.2);
+        let cell = Cell { dcs_leader, phase_from, phase_to, phase: phase_from };
+        let events = with(refreshed_at(taking_the_dcs_leader(), refreshed_ms), 300, Occurrence::CellDrawn(cell));
+        verdict_of(&events).scenarios.remove(0).beside_its_cell
+    };
+    // The loop takes ten seconds, and the fault came 1.53 s after the refresh.
+    assert_eq!(beside(("node1", 0.0, 0.25), &[500]), None);
+    assert_eq!(beside(("node1", 0.18, 0.25), &[500]), None);
+    assert_eq!(beside(("node1", 0.25, 0.5), &[500]).as_deref(), Some("it came after 15 % of the loop"));
+    // A little behind the end of the loop, it is a little behind its begin.
+    assert_eq!(beside(("node1", 0.75, 1.0), &[2000]), None);
+    assert_eq!(beside(("node1", 0.0, 0.25), &[]).as_deref(), Some("nobody saw a refresh of the lease before it"));
+    let other = beside(("node2", 0.0, 0.25), &[500]);
+    assert_eq!(other.as_deref(), Some("it came while the DCS was led by node1, not by node2"));
+}
+
 #[test]
 fn both_circumstances_stand_in_the_history_and_none_in_older_ones() {
     let events = at_worst(clean(), &Worst::ALL);

@@ -5,7 +5,7 @@ use super::{
     attempts::Attempt,
     drill::{Kind, principal},
     evidence, frameworks,
-    statement::{self, ASSUMPTIONS, METHOD},
+    statement::{self, METHOD, assumptions},
 };
 use crate::{
     checks::Outcome,
@@ -272,6 +272,14 @@ fn rests_on(certified: &Certified) -> Vec<String> {
             more => format!("{more} more runs of the same plan are not counted; they are listed with the reasons."),
         }
     )];
+    let alone = certified.runs.iter().filter(|saved| saved.runs.len() == 1).map(SavedRun::first);
+    told.extend(alone.filter_map(|run| {
+        let shard = run.shard?;
+        Some(format!(
+            "{} is shard {} of {}, without the others: the trials of those prove nothing here.",
+            run.run, shard.index, shard.of
+        ))
+    }));
     let controls: Vec<bool> = certified
         .runs
         .iter()
@@ -298,7 +306,7 @@ fn rests_on(certified: &Certified) -> Vec<String> {
         ),
     });
     told.push(format!("Method: {METHOD}."));
-    told.push(format!("Assumptions: {ASSUMPTIONS}."));
+    told.push(format!("Assumptions: {}.", assumptions(certified)));
     told
 }
 

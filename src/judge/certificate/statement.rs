@@ -14,7 +14,7 @@ use crate::{
     history::event::RunStarted,
     saved::SavedRun,
     topology::Topology,
-    verdict::{ClaimState, ClaimVerdict, ScenarioGroup},
+    verdict::{ClaimState, ClaimVerdict, ScenarioGroup, ScenarioVerdict},
 };
 
 /// The version of the extension object.
@@ -27,9 +27,22 @@ pub(super) const METHOD: &str = "each run recorded its rule before its first tri
                                  a claim without a share is universal, so one miss refutes it and no number of trials confirms it";
 
 /// What the figures stand on, in a sentence.
-pub(super) const ASSUMPTIONS: &str = "trials are independent, and the phases of the lease come up by chance; the system was built \
-                                      in containers on one machine, so the figures are of these versions, settings and cores, \
-                                      and not of the reader's production";
+pub(super) fn assumptions(certified: &Certified) -> String {
+    let trials = || certified.runs.iter().flat_map(|saved| &saved.verdict.scenarios);
+    let is_shared = |trial: &ScenarioVerdict| trial.cell.is_some() && trial.beside_its_cell.is_none();
+    let phases = match (trials().any(is_shared), trials().all(is_shared)) {
+        (false, _) => "the phases of the lease come up by chance",
+        (true, true) => "the trials of a scenario share the phases of the lease out evenly",
+        (true, false) => {
+            "the trials of a scenario share the phases of the lease out evenly where each fault came in its part, and elsewhere \
+             the phases come up by chance"
+        }
+    };
+    format!(
+        "trials are independent, and {phases}; the system was built in containers on one machine, so the figures are of these \
+         versions, settings and cores, and not of the reader's production"
+    )
+}
 
 /// The statement's text: the same for the same folder, byte for byte.
 pub fn statement(certified: &Certified) -> String {
@@ -108,7 +121,7 @@ fn extension(certified: &Certified) -> Value {
         "issued_at": certified.issued_at.to_string(),
         "valid_until": certified.valid_until().to_string(),
         "environment": "built in containers",
-        "statistics": { "method": METHOD, "assumptions": ASSUMPTIONS },
+        "statistics": { "method": METHOD, "assumptions": assumptions(certified) },
         "runs": per_run(|saved| saved.runs.iter().map(|own| run(saved, own)).collect()),
         "claims": certified.claims().map(|(saved, verdict)| claim(saved, verdict)).collect::<Vec<_>>(),
         "scenarios": per_run(|saved| saved.verdict.groups.iter().map(|group| scenario(saved, group)).collect()),
@@ -169,6 +182,12 @@ fn claim(saved: &SavedRun, verdict: &ClaimVerdict) -> Value {
     let about = || verdict.trials.iter().filter(|trial| trial.about);
     let count = |kept: Option<bool>| about().filter(|trial| trial.kept == kept).count();
     let clauses = frameworks::all().iter().filter(|clause| clause.is_supported_by(&verdict.claim));
+    let mut trials = json!({
+        "about": about().count(), "kept": count(Some(true)), "missed": count(Some(false)), "unproven": count(None),
+    });
+    if verdict.absent > 0 {
+        trials["absent"] = json!(verdict.absent);
+    }
     json!({
         "run": saved.id(),
         "id": verdict.claim.id,
@@ -177,9 +196,7 @@ fn claim(saved: &SavedRun, verdict: &ClaimVerdict) -> Value {
         "target": verdict.claim.target,
         "state": verdict.state,
         "summary": verdict.summary,
-        "trials": {
-            "about": about().count(), "kept": count(Some(true)), "missed": count(Some(false)), "unproven": count(None),
-        },
+        "trials": trials,
         "statistics": verdict.statistics,
         "supports": clauses.map(frameworks::Clause::cited).collect::<Vec<_>>(),
     })

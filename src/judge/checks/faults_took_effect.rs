@@ -8,10 +8,7 @@
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
-    course::{
-        phases::milliseconds,
-        record::{Effect, FaultRecord},
-    },
+    course::{lease::lease_age, phases::milliseconds, record::FaultRecord},
 };
 use crate::history::{Event, Occurrence, event::Worst};
 
@@ -75,18 +72,6 @@ fn judge_one(fault: &FaultRecord<'_>, faults: &[FaultRecord<'_>], evidence: &Evi
 /// A fault that was to come just after the lease was refreshed came at most this long after it: a tenth of the agent's usual
 /// loop.
 const JUST_AFTER_MS: f64 = 1_000.0;
-
-/// How long before a fault's effect the leader had refreshed its lease, in milliseconds, with the event that shows it; `None`:
-/// nobody saw a refresh.
-fn lease_age(evidence: &Evidence<'_>, effect: &Effect) -> Option<(f64, u64)> {
-    let leading = evidence.leading().map(|cluster| cluster.name.as_str());
-    let refreshed = evidence.events.iter().filter(|event| match &event.what {
-        Occurrence::LeaseRefreshed { cluster, .. } => cluster.is_none() || cluster.as_deref() == leading,
-        _ => false,
-    });
-    let last = refreshed.take_while(|event| event.at_us <= effect.to_us).last()?;
-    Some((milliseconds(effect.to_us.saturating_sub(last.at_us)), last.seq))
-}
 
 /// Why a fault did not come in the worst circumstances, if it was to.
 fn not_at_worst(fault: &FaultRecord<'_>, lease_age_ms: Option<f64>) -> Option<String> {

@@ -164,7 +164,8 @@ fn values((is_new, (verdict, statistics)): (bool, (&RunVerdict, &Statistics))) -
     let value = |trial: &TrialValue| {
         let own = verdict.scenarios.iter().find(|scenario| scenario.number == trial.scenario);
         let lost = own.is_some_and(|own| own.failovers.iter().any(|failover| failover.dcs_leader_lost));
-        let phase = own.and_then(|own| own.cell.as_ref()).map(|cell| cell.phase);
+        let met = own.filter(|own| own.beside_its_cell.is_none());
+        let phase = met.and_then(|own| own.cell.as_ref()).map(|cell| cell.phase);
         let ms = if trial.at_least { f64::INFINITY } else { trial.value };
         Value { is_new, ms, dcs_leader_lost: lost, phase }
     };

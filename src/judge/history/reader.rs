@@ -4,6 +4,7 @@
 //!
 //! - A line that is not whole (cut by a kill or a full disk, bytes that are no text, another line glued to it) costs
 //!   that line alone. It is left out and told, for what the other lines prove still stands.
+//! - A compressed history that breaks off, or is damaged, is read as far as it goes; what is behind is lost, and told.
 //! - A whole line that this version does not understand (an unknown field or kind, a number where a text must be) is
 //!   an error: it was written by something else, and what it would say is not known.
 //! - A history of a newer schema is refused by name.
@@ -61,6 +62,8 @@ pub fn history_in(folder: &Path) -> Option<PathBuf> {
 pub struct HistoryReader {
     path: PathBuf,
     file: Box<dyn BufRead>,
+    /// Whether the file is compressed, so that an error in it may be the end of what can be read.
+    is_compressed: bool,
     bytes: Vec<u8>,
     line: u64,
     broken: Vec<BrokenLine>,
@@ -75,11 +78,13 @@ impl HistoryReader {
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         let file = File::open(path).map_err(|source| HistoryError::Io { path: path.to_owned(), source })?;
         let file = BufReader::with_capacity(256 * 1024, file);
-        let file: Box<dyn BufRead> = match path.extension().is_some_and(|ending| ending == "gz") {
+        let is_compressed = path.extension().is_some_and(|ending| ending == "gz");
+        let file: Box<dyn BufRead> = match is_compressed {
             true => Box::new(BufReader::with_capacity(256 * 1024, MultiGzDecoder::new(file))),
             false => Box::new(file),
         };
-        Ok(Self { path: path.to_owned(), file, bytes: Vec::new(), line: 0, broken: Vec::new(), broken_count: 0 })
+        let (path, bytes, broken) = (path.to_owned(), Vec::new(), Vec::new());
+        Ok(Self { path, file, is_compressed, bytes, line: 0, broken, broken_count: 0 })
     }
 
     /// The next event; `None` at the end.
@@ -113,7 +118,20 @@ impl HistoryReader {
     fn next_line(&mut self) -> Result<bool, HistoryError> {
         let io = |source| HistoryError::Io { path: self.path.clone(), source };
         self.bytes.clear();
-        let read = (&mut self.file).take(LONGEST_LINE + 1).read_until(b'\n', &mut self.bytes).map_err(io)?;
+        let read = match (&mut self.file).take(LONGEST_LINE + 1).read_until(b'\n', &mut self.bytes) {
+            Ok(read) => read,
+            Err(error) if self.is_compressed && is_of_the_contents(&error) => {
+                self.line += 1;
+                self.leave_out(
+                    self.bytes.len() + 1,
+                    format!("the compressed file can't be read on from here: {error}"),
+                );
+                // Nothing behind can be trusted to be where it was.
+                self.file = Box::new(std::io::empty());
+                return Ok(false);
+            }
+            Err(error) => return Err(io(error)),
+        };
         if read as u64 > LONGEST_LINE && !self.bytes.ends_with(b"\n") {
             self.file.skip_until(b'\n').map_err(io)?;
         }
@@ -169,6 +187,12 @@ impl HistoryReader {
     fn newer_schema(&self, schema: u64, version: &str) -> HistoryError {
         HistoryError::NewerSchema { path: self.path.clone(), schema, version: version.to_owned() }
     }
+}
+
+/// Whether what was compressed breaks off or is damaged, and not the disk.
+fn is_of_the_contents(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput)
 }
 
 /// What serde_json says, without its own line and column.
@@ -262,6 +286,35 @@ mod tests {
             let error = read(wrong.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("history.jsonl:1:") && error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn a_compressed_history_that_breaks_off_is_read_as_far_as_it_goes() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl.gz");
+        let mut packed = Vec::new();
+        // A member of the file for each line, so that it is known what can be read of a part.
+        let ends = LINES.map(|line| {
+            let mut encoder = flate2::write::GzEncoder::new(&mut packed, flate2::Compression::default());
+            writeln!(encoder, "{line}").unwrap();
+            encoder.finish().unwrap();
+            packed.len()
+        });
+        for (length, wanted) in [(ends[1] - 9, 1), (ends[1], 2), (ends[2] - 1, 3), (ends[2], 3)] {
+            std::fs::write(&path, &packed[..length]).unwrap();
+            let mut reader = HistoryReader::open(&path).unwrap();
+            let seqs: Vec<u64> = std::iter::from_fn(|| reader.next_event().unwrap()).map(|event| event.seq).collect();
+            let is_whole = ends.contains(&length);
+            assert_eq!((seqs.len(), reader.broken_lines().1 == 0), (wanted, is_whole), "{length} of {ends:?}");
+        }
+        let mut damaged = packed.clone();
+        damaged[ends[0] + 14] ^= 0xff;
+        std::fs::write(&path, &damaged).unwrap();
+        let mut reader = HistoryReader::open(&path).unwrap();
+        assert_eq!(reader.next_event().unwrap().map(|event| event.seq), Some(1));
+        assert!(reader.next_event().unwrap().is_none_or(|event| event.seq == 2));
+        assert!(reader.next_event().unwrap().is_none() && reader.broken_lines().1 > 0);
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn judge_one(claim: &Claim, scenarios: &[&ScenarioVerdict], planned: Trials) -> 
     let Some(target) = &claim.target else {
         let summary = "undecided: no check measures it yet".to_owned();
         let state = ClaimState::Undecided;
-        return ClaimVerdict { claim: claim.clone(), state, summary, trials: Vec::new(), statistics: None };
+        return ClaimVerdict { claim: claim.clone(), state, summary, trials: Vec::new(), absent: 0, statistics: None };
     };
     let tried: Vec<(ClaimTrial, Option<TrialValue>)> =
         scenarios.iter().map(|verdict| try_one(target, verdict)).collect();
@@ -88,7 +88,7 @@ fn judge_one(claim: &Claim, scenarios: &[&ScenarioVerdict], planned: Trials) -> 
     let statistics = Statistics::of(&target.measure, None, values.into_iter().flatten().collect());
     let absent = absent_in_words(never_began, planned);
     let summary = summary(target, &tally, never_began, &absent, statistics.as_ref());
-    ClaimVerdict { claim: claim.clone(), state, summary, trials, statistics }
+    ClaimVerdict { claim: claim.clone(), state, summary, trials, absent: never_began, statistics }
 }
 
 /// The trials that are about a claim, counted by what they say of it.

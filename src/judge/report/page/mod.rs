@@ -372,8 +372,9 @@ fn proven(verdict: &ClaimVerdict, run: &RunVerdict) -> Option<String> {
 fn claim_trials(verdict: &ClaimVerdict) -> String {
     let about: Vec<_> = verdict.trials.iter().filter(|trial| trial.about).map(|trial| trial.kept).collect();
     let count = |kept: Option<bool>| about.iter().filter(|own| **own == kept).count() as u64;
-    let (all, kept, missed) = (about.len() as u64, count(Some(true)), count(Some(false)));
-    if all == 0 {
+    let (began, kept, missed) = (about.len() as u64, count(Some(true)), count(Some(false)));
+    let all = began.saturating_add(verdict.absent);
+    if began == 0 {
         return "none was about it".to_owned();
     }
     let told = match missed {
@@ -383,7 +384,10 @@ fn claim_trials(verdict: &ClaimVerdict) -> String {
         ),
         _ => format!("kept in {kept} of {all}, missed in {missed}"),
     };
-    if kept + missed < all { format!("{told}; {} proved nothing", all - kept - missed) } else { told }
+    let unproven = began - kept - missed;
+    let [unproven, absent] = [(unproven, "proved nothing"), (verdict.absent, "not there")]
+        .map(|(count, what)| if count > 0 { format!("; {count} {what}") } else { String::new() });
+    told + &unproven + &absent
 }
 
 /// `seq 12, 15, 98–120`, cut after some.

@@ -286,7 +286,7 @@ fn trial(scenario: &ScenarioVerdict, record: &ScenarioRecord, with_drawings: boo
         trial: scenario.scenario.as_ref().map_or(scenario.number, |started| started.trial),
         outcome: outcome_word(scenario.outcome),
         gist: if sums.is_empty() { prose::line(&reason(scenario)) } else { sums.join("; ") },
-        cell: scenario.cell.as_ref().map(|cell| sentence(&cell.in_words())).unwrap_or_default(),
+        cell: drawn_cell(scenario),
         shown: false,
         cells: Vec::new(),
         failed_steps: failed_steps(scenario, record),
@@ -295,6 +295,13 @@ fn trial(scenario: &ScenarioVerdict, record: &ScenarioRecord, with_drawings: boo
         failovers,
         drawing: drawn.map(|timeline| drawing(timeline, scenario.number, name)),
     }
+}
+
+/// What was drawn for a trial's first fault, and where it came instead; empty if nothing was drawn.
+fn drawn_cell(scenario: &ScenarioVerdict) -> String {
+    let Some(cell) = &scenario.cell else { return String::new() };
+    let instead = scenario.beside_its_cell.as_ref().map(|instead| format!("; {instead}"));
+    sentence(&format!("{}{}", cell.in_words(), instead.unwrap_or_default()))
 }
 
 fn failed_steps(scenario: &ScenarioVerdict, record: &ScenarioRecord) -> Vec<FailedStep> {

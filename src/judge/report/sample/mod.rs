@@ -198,7 +198,14 @@ fn claim(id: &str, state: ClaimState, statistics: Statistics, keeps: impl Fn(f64
     let trials: Vec<_> = trials.collect();
     let missed = trials.iter().filter(|trial| trial.kept == Some(false)).count();
     let summary = format!("{missed} of {} trials missed it", trials.len());
-    ClaimVerdict { claim: claims::find(id).unwrap().clone(), state, summary, trials, statistics: Some(statistics) }
+    ClaimVerdict {
+        claim: claims::find(id).unwrap().clone(),
+        state,
+        summary,
+        trials,
+        absent: 0,
+        statistics: Some(statistics),
+    }
 }
 
 /// A trial with its verdict and events.
@@ -242,6 +249,7 @@ fn judged(number: u32, started: ScenarioStarted, failover: Failover) -> (Scenari
         reigns,
         run: String::new(),
         cell: None,
+        beside_its_cell: None,
         starved_before_fault_us: None,
     };
     (verdict, events)
