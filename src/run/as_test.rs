@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::{FeatureError, Harness, RunError};
-use crate::checks::Outcome;
+use super::{FeatureError, Harness, RunError, RunResult};
+use crate::{checks::Outcome, verdict::ScenarioVerdict};
 
 /// What `cargo test -- …` may say to a target. Options that mean nothing here are passed over, because cargo gives
 /// the same ones to every target.
@@ -54,17 +54,14 @@ impl Harness {
                 return ExitCode::from(3);
             }
         };
-        match runtime.block_on(harness.run()) {
-            Ok(result) => {
-                println!("{}", result.summary());
-                let scenarios = &result.saved.verdict.scenarios;
-                let passed = scenarios.iter().filter(|scenario| scenario.outcome == Outcome::Pass).count();
-                let failed = scenarios.len() - passed;
-                let word = if result.passed() { "ok" } else { "FAILED" };
+        match runtime.block_on(runs(harness)) {
+            Ok(scenarios) => {
+                let failed = scenarios.iter().filter(|outcome| **outcome != Outcome::Pass).count();
+                let (passed, word) = (scenarios.len() - failed, if failed == 0 { "ok" } else { "FAILED" });
                 println!(
                     "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out\n"
                 );
-                if result.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
             Err(error) => {
                 eprintln!("{:?}", miette::Report::new(error));
@@ -72,6 +69,45 @@ impl Harness {
             }
         }
     }
+}
+
+/// Runs, and once more what proved nothing where that was asked for. Returns what each scenario came to, and the run itself
+/// where that is in doubt.
+async fn runs(harness: Harness) -> Result<Vec<Outcome>, RunError> {
+    let result = harness.clone().run().await?;
+    println!("{}", result.summary());
+    let Some(again) = unproven(&result).and_then(|scenarios| harness.once_more(scenarios)) else {
+        return Ok(outcomes(&result));
+    };
+    println!("\nNothing failed: what was not proven is tried once more, as a run of its own.\n");
+    let second = again.run().await?;
+    println!("{}", second.summary());
+    let proven = outcomes(&result).into_iter().filter(|outcome| *outcome == Outcome::Pass);
+    Ok(proven.chain(outcomes(&second)).collect())
+}
+
+fn outcomes(result: &RunResult) -> Vec<Outcome> {
+    let scenarios = result.saved.verdict.scenarios.iter().map(|scenario| scenario.outcome);
+    let of_all: Vec<Outcome> = scenarios.collect();
+    let is_told = of_all.iter().any(|outcome| *outcome != Outcome::Pass);
+    let of_run = (!result.passed() && !is_told).then(|| result.outcome());
+    of_all.into_iter().chain(of_run).collect()
+}
+
+/// The scenarios that proved nothing, as `FILE:LINE`, if nothing failed and the run came to its end.
+fn unproven(result: &RunResult) -> Option<Vec<String>> {
+    let is_whole = result.interrupted.is_none() && result.outcome() == Outcome::Inconclusive;
+    let found = places(&result.saved.verdict.scenarios);
+    (is_whole && !found.is_empty()).then_some(found)
+}
+
+/// Where the scenarios stand that proved nothing; a scenario with several trials once.
+fn places(scenarios: &[ScenarioVerdict]) -> Vec<String> {
+    let unproven = scenarios.iter().filter(|scenario| scenario.outcome == Outcome::Inconclusive);
+    let started = unproven.filter_map(|scenario| scenario.scenario.as_ref());
+    let mut found: Vec<String> = started.map(|started| format!("{}:{}", started.file, started.line)).collect();
+    found.dedup();
+    found
 }
 
 fn list(harness: &Harness) -> ExitCode {
@@ -102,5 +138,23 @@ mod tests {
         assert_eq!(read(&["--nocapture", "--test-threads", "1", "-q"]), TestArguments::default());
         assert_eq!(read(&["--skip", "this", "primary"]).names, ["primary"]);
         assert!(read(&["--list", "--format", "terse"]).list);
+    }
+
+    #[test]
+    fn what_proved_nothing_is_tried_once_more_where_that_was_asked_for() {
+        let scenario = |line: u32, outcome: &str| -> ScenarioVerdict {
+            let started = serde_json::json!({ "feature": "F", "name": "N", "file": "a.feature", "line": line, "tags": [],
+                "claims": [], "control": null, "trial": 1, "trials": 2 });
+            let verdict = serde_json::json!({ "number": 1, "scenario": started, "topology": "t", "outcome": outcome,
+                "worst_finding": outcome, "control": null, "findings": [], "failovers": [] });
+            serde_json::from_value(verdict).unwrap()
+        };
+        let two_of_three = [scenario(4, "inconclusive"), scenario(4, "inconclusive"), scenario(9, "pass")];
+        assert_eq!(places(&two_of_three), ["a.feature:4"]);
+        assert!(places(&[scenario(4, "fail"), scenario(9, "pass")]).is_empty());
+        let harness = Harness::new().tags("@quick").names(["one".to_owned()]);
+        assert!(harness.once_more(["a.feature:4".to_owned()]).is_none());
+        let again = harness.again_if_unproven(true).once_more(["a.feature:4".to_owned()]).unwrap();
+        assert!(again.once_more(["a.feature:4".to_owned()]).is_none(), "once");
     }
 }

@@ -55,6 +55,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct Harness {
     features: Vec<PathBuf>,
     narrow: Narrow,
@@ -68,6 +69,7 @@ pub struct Harness {
     jointly: bool,
     shard: Option<Shard>,
     claims: Option<PathBuf>,
+    again_if_unproven: bool,
 }
 
 /// What is to run, checked.
@@ -180,6 +182,7 @@ impl Harness {
             jointly: false,
             shard: None,
             claims: None,
+            again_if_unproven: false,
         }
     }
 
@@ -268,10 +271,24 @@ impl Harness {
         self
     }
 
+    /// Whether [`Harness::test_main`] tries scenarios that proved nothing once more, as a run of its own, where none failed:
+    /// for machines that stand still now and then. What failed is never tried again, and both runs stay in the reports' folder.
+    pub fn again_if_unproven(mut self, again: bool) -> Self {
+        self.again_if_unproven = again;
+        self
+    }
+
     /// The command line, for the history.
     pub fn arguments(mut self, arguments: Vec<String>) -> Self {
         self.arguments = arguments;
         self
+    }
+
+    /// The same for these scenarios alone, and not once more; `None`: it was not asked for.
+    pub(super) fn once_more(&self, scenarios: impl IntoIterator<Item = String>) -> Option<Self> {
+        let narrow = Narrow { tags: None, names: Vec::new(), ..self.narrow.clone() };
+        let again = Self { narrow, again_if_unproven: false, ..self.clone() }.features(scenarios);
+        self.again_if_unproven.then_some(again)
     }
 
     /// The scenarios that a run would take, checked but not run. Of a run that sets out to prove, the first trial of each.

@@ -93,14 +93,14 @@ fn a_fault_that_missed_its_cell_says_where_it_came() {
         let events = with(refreshed_at(taking_the_dcs_leader(), refreshed_ms), 300, Occurrence::CellDrawn(cell));
         verdict_of(&events).scenarios.remove(0).beside_its_cell
     };
-    // The loop takes ten seconds, and the fault came 1.53 s after the refresh.
-    assert_eq!(beside(("node1", 0.0, 0.25), &[500]), None);
-    assert_eq!(beside(("node1", 0.18, 0.25), &[500]), None);
-    assert_eq!(beside(("node1", 0.25, 0.5), &[500]).as_deref(), Some("it came after 15 % of the loop"));
+    // The loop takes a second, and the fault came 330 ms after the refresh.
+    assert_eq!(beside(("node1", 0.25, 0.5), &[1700]), None);
+    assert_eq!(beside(("node1", 0.36, 0.5), &[1700]), None);
+    assert_eq!(beside(("node1", 0.5, 0.75), &[1700]).as_deref(), Some("it came after 33 % of the loop"));
     // A little behind the end of the loop, it is a little behind its begin.
     assert_eq!(beside(("node1", 0.75, 1.0), &[2000]), None);
     assert_eq!(beside(("node1", 0.0, 0.25), &[]).as_deref(), Some("nobody saw a refresh of the lease before it"));
-    let other = beside(("node2", 0.0, 0.25), &[500]);
+    let other = beside(("node2", 0.25, 0.5), &[1700]);
     assert_eq!(other.as_deref(), Some("it came while the DCS was led by node1, not by node2"));
 }
 

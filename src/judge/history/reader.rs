@@ -301,7 +301,7 @@ mod tests {
             encoder.finish().unwrap();
             packed.len()
         });
-        for (length, wanted) in [(ends[1] - 9, 1), (ends[1], 2), (ends[2] - 1, 3), (ends[2], 3)] {
+        for (length, wanted) in [(ends[0] + 12, 1), (ends[1], 2), (ends[2] - 1, 3), (ends[2], 3)] {
             std::fs::write(&path, &packed[..length]).unwrap();
             let mut reader = HistoryReader::open(&path).unwrap();
             let seqs: Vec<u64> = std::iter::from_fn(|| reader.next_event().unwrap()).map(|event| event.seq).collect();
