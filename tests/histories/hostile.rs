@@ -9,7 +9,7 @@ use pgquake_judge::{
         event::{AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation, RunStarted, RunbookStep},
     },
     report::{ReportInput, ScenarioRecord, write_all},
-    verdict::{Judge, RunVerdict},
+    verdict::{Judge, RunVerdict, judge},
 };
 use serde_json::{Value, json};
 
@@ -322,6 +322,29 @@ fn no_number_breaks_a_check() {
                 assert!(broken.is_none(), "{kind} {pointer} {extreme}: {broken:#?}");
             }
         }
+    }
+}
+
+/// Hosts of buckets and of names are in the plan, and in no cluster.
+#[test]
+fn a_fault_of_a_host_that_no_cluster_has_is_no_doubt() {
+    let mut plan = plan(false);
+    let mut storage = plan.topology.regions[0].hosts[0].clone();
+    storage.name = "storage".to_owned();
+    plan.topology.regions[0].hosts.push(storage);
+    for (name, outcome) in [("storage", true), ("node9", false)] {
+        let events = changed(|event| {
+            if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+                injecting.hosts = vec![name.to_owned()];
+                injecting.services.clear();
+                (injecting.primary_before, injecting.dcs_leader_before) = (None, None);
+            }
+        });
+        let verdict = judge(&BTreeMap::from([(1, plan.clone())]), &events);
+        let told = format!("the plan has no host {name}");
+        let findings = verdict.scenarios[0].findings.iter().map(|finding| &finding.summary);
+        let is_known = !findings.chain(&verdict.doubts).any(|text| text.contains(&told));
+        assert_eq!(is_known, outcome, "{name}: {verdict:#?}");
     }
 }
 

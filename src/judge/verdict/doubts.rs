@@ -226,7 +226,8 @@ fn before_its_beginning(event: &Event, known: &Known<'_>) -> Option<String> {
 /// Hosts, endpoints, clusters and names that the plan does not have: then it is not the plan of this history.
 fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
     let plan = known.plan;
-    let is_host = |name: &str| plan.hosts().any(|host| host == name);
+    // Also hosts that no cluster has: of buckets and of names.
+    let is_host = |name: &str| plan.hosts().any(|host| host == name) || plan.topology.host_called(name).is_some();
     let is_cluster = |name: &str| plan.cluster(name).is_some();
     let unknown = |kind: &str, name: &str| Some(format!("the plan has no {kind} {name}"));
     let host = |name: &str| if is_host(name) { None } else { unknown("host", name) };
