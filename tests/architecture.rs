@@ -356,3 +356,22 @@ fn the_fault_that_claims_on_members_name_exists() {
         assert!(faults::ALL.iter().any(|kind| kind.name == known), "no fault is called {known}");
     }
 }
+
+/// The witness is a workspace of its own, so nothing else notices that its lock file lacks a dependency of pgquake's, until the
+/// last step of `.ci/run` does.
+#[test]
+fn the_lock_file_of_the_witness_knows_every_dependency() {
+    let lock = fs::read_to_string("tests/witness/Cargo.lock").unwrap();
+    for (package, manifest) in [("pgquake", "Cargo.toml"), ("pgquake-judge", "src/judge/Cargo.toml")] {
+        let (_, locked) = lock.split_once(&format!("name = \"{package}\"\n")).unwrap();
+        let locked = locked.split("\n\n").next().unwrap();
+        let manifest = fs::read_to_string(manifest).unwrap();
+        let (_, dependencies) = manifest.split_once("[dependencies]\n").unwrap();
+        let names =
+            dependencies.lines().take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" ="));
+        for (name, _) in names {
+            let is_there = [format!("\"{name}\""), format!("\"{name} ")].iter().any(|own| locked.contains(own));
+            assert!(is_there, "tests/witness/Cargo.lock lacks {name} of {package}: run `cargo check` in tests/witness");
+        }
+    }
+}
