@@ -65,8 +65,12 @@ impl Credentials {
         let passwords = [&self.superuser_password, &self.replication_password, &self.client_password];
         let keys = [&self.names_api_key, &self.bucket_key_id, &self.bucket_secret];
         let certificates = self.certificates.values().chain([&self.authority]);
-        // A log holds lines: each line of a key is kept out by itself.
-        let lines = certificates.flat_map(|known| known.key.lines().filter(|line| !line.starts_with("-----")));
+        // A log holds lines: each line of a key is kept out by itself. The last ones hold its public half, and where that
+        // happens to be broken into lines as in the certificate, everybody may read it.
+        let lines = certificates.flat_map(|known| {
+            let is_secret = |line: &&str| !line.starts_with("-----") && !known.certificate.contains(*line);
+            known.key.lines().filter(is_secret)
+        });
         let others = self.other_buckets.values().flat_map(|other| [&other.key_id, &other.secret]);
         let known = passwords.into_iter().chain(keys).chain(others).map(String::as_str).chain(lines);
         known.filter(|secret| !secret.is_empty()).map(str::to_owned).collect()
