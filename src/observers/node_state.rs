@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout};
-use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::SimpleQueryRow;
 
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         event::{NodeState, Role},
     },
     services::patroni::POSTGRESQL_PORT,
-    system::{NODE, NODE_TIMELINE, STREAMING_RECEIVER, Session},
+    system::{NODE, NODE_TIMELINE, STREAMING_RECEIVER, Session, rows},
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -128,11 +128,7 @@ impl Eye {
         }
         self.session = Some(session);
         let Ok(messages) = answer else { return Look::Unclear };
-        let row = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        let state = row.and_then(|row| state(&self.node, row));
+        let state = rows(&messages).next().and_then(|row| state(&self.node, row));
         state.map_or(Look::Unclear, Look::Seen)
     }
 }
@@ -211,10 +207,8 @@ impl Switches {
         }
         (self.timeline, self.read) = (timeline, Some(Instant::now()));
         let Ok(Ok(answer)) = timeout(TIMEOUT, session.simple_query(HISTORY_FILES)).await else { return Vec::new() };
-        let files = answer.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(parse_history(row.try_get(0).ok()??, row.try_get(1).ok()??)),
-            _ => None,
-        });
+        let file = |row: &SimpleQueryRow| Some(parse_history(row.try_get(0).ok()??, row.try_get(1).ok()??));
+        let files = rows(&answer).filter_map(file);
         let new: Vec<Switch> = files.flatten().filter(|switch| self.told.insert(*switch)).collect();
         let occurrence = |Switch { parent, timeline, switch_lsn }: Switch| {
             let node = node.to_owned();

@@ -9,7 +9,7 @@ use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     history::{Occurrence, Recorder, event::PoolState},
     services::pgbouncer::ADMIN_DATABASE,
-    system::{Session, access::CLIENT_ROLE},
+    system::{Session, access::CLIENT_ROLE, rows},
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -81,30 +81,22 @@ impl Eye {
         if session.ended().is_none() {
             self.session = Some(session);
         }
-        Some(state(&self.pooler, &rows(&pools), &rows(&servers)))
+        Some(state(&self.pooler, &pools, &servers))
     }
 }
 
-fn rows(messages: &[SimpleQueryMessage]) -> Vec<&SimpleQueryRow> {
-    let rows = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    rows.collect()
-}
-
 /// The columns of PgBouncer 1.24 that count, by their names. Those of its own console's pool are left out.
-fn state(pooler: &str, pools: &[&SimpleQueryRow], servers: &[&SimpleQueryRow]) -> PoolState {
+fn state(pooler: &str, pools: &[SimpleQueryMessage], servers: &[SimpleQueryMessage]) -> PoolState {
     let mut state = PoolState { pooler: pooler.to_owned(), reachable: true, ..PoolState::default() };
-    let is_own = |row: &&&SimpleQueryRow| text(row, "user") == CLIENT_ROLE && text(row, "database") != ADMIN_DATABASE;
-    for pool in pools.iter().filter(is_own) {
+    let is_own = |row: &&SimpleQueryRow| text(row, "user") == CLIENT_ROLE && text(row, "database") != ADMIN_DATABASE;
+    for pool in rows(pools).filter(is_own) {
         state.active_clients += number(pool, "cl_active");
         state.waiting_clients += number(pool, "cl_waiting");
         let wait_us = u64::from(number(pool, "maxwait")) * 1_000_000 + u64::from(number(pool, "maxwait_us"));
         state.longest_wait_us = state.longest_wait_us.max(wait_us);
     }
     let mut sessions: BTreeMap<String, u32> = BTreeMap::new();
-    for server in servers.iter().filter(is_own) {
+    for server in rows(servers).filter(is_own) {
         *sessions.entry(format!("{}:{}", text(server, "addr"), text(server, "port"))).or_default() += 1;
     }
     PoolState { sessions, ..state }

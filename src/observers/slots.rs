@@ -3,13 +3,13 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::time::timeout;
-use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::SimpleQueryRow;
 
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     history::{Occurrence, Recorder},
     services::patroni::POSTGRESQL_PORT,
-    system::Session,
+    system::{Session, rows},
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -86,11 +86,7 @@ impl Eye {
         if session.ended().is_none() {
             self.session = Some(session);
         }
-        let rows = answer.ok()?.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(slot(&row)),
-            _ => None,
-        });
-        rows.collect()
+        rows(&answer.ok()?).map(slot).collect()
     }
 }
 

@@ -32,7 +32,7 @@ pub use disk::DiskError;
 pub use entry::{Entry, EntryError};
 pub use naming::NamingError;
 pub use roles::{Found, Leader};
-pub use session::Session;
+pub use session::{Session, rows};
 pub use shaping::ShapingError;
 #[doc(hidden)]
 pub use sql::{NODE, NODE_TIMELINE, STREAMING_RECEIVER};

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use futures::future::try_join_all;
 
 use super::{NODE, NODE_TIMELINE, RunningCluster, STREAMING_RECEIVER, System};
-use crate::{services::patroni::POSTGRESQL_PORT, topology::Cluster};
+use crate::{
+    services::{patroni::POSTGRESQL_PORT, postgresql::position},
+    topology::Cluster,
+};
 
 /// The timeline that a standby receives.
 static RECEIVED_TIMELINE: LazyLock<String> = LazyLock::new(|| format!("SELECT received_tli FROM {STREAMING_RECEIVER}"));
@@ -104,7 +107,7 @@ impl System {
     /// archived, in bytes.
     pub async fn all_shipped(&self, of: &str, lsn: u64) -> Result<(), String> {
         let Some(origin) = self.plan().cluster(of) else { return Ok(()) };
-        let place = format!("{:X}/{:X}", lsn >> 32, lsn & u64::from(u32::MAX));
+        let place = position(lsn);
         let shipped = |cluster: &RunningCluster<'_>| {
             cluster.plan().is_shipped()
                 && !cluster.is_given_up()

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage,
+    AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow,
     config::SslMode,
     error::{DbError, Severity},
     tls::NoTlsStream,
@@ -212,4 +212,12 @@ impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Session").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// The rows of an answer, without what else a server says.
+pub fn rows(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
+    answer.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
 }

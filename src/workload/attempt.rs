@@ -15,7 +15,7 @@ use crate::{
     system::{
         Entry,
         access::{LEDGER_TABLE, NODE_SETTING},
-        session::{Session, SessionError, explain},
+        session::{Session, SessionError, explain, rows},
     },
 };
 
@@ -27,9 +27,27 @@ const WRITERS_WATCHED: u32 = 4;
 ///
 /// The positions are asked for in the same round trip. On a standby the INSERT is refused before they are looked
 /// at; a read asks a standby's WAL receiver for the timeline, and says 0 while there is none.
-pub(super) fn statement(operation: Operation, client: u32, sequence: u64, writers: u32) -> String {
+///
+/// Beside its row a write makes `more_wal_bytes` of WAL that nobody reads: a message of no decoder's.
+pub(super) fn statement(
+    operation: Operation,
+    (client, sequence): (u32, u64),
+    writers: u32,
+    more_wal_bytes: u64,
+) -> String {
     match operation {
-        Operation::Write => write_statement(client, sequence, 0),
+        Operation::Write => {
+            let more = match more_wal_bytes {
+                0 => String::new(),
+                bytes => format!(", pg_logical_emit_message(true, 'pgquake', repeat('.', {bytes}))"),
+            };
+            format!(
+                "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} \
+                 RETURNING current_setting('{NODE_SETTING}'), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, \
+                 substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8){more}",
+                ledger_row(client, sequence)
+            )
+        }
         Operation::Read => format!(
             "SELECT current_setting('{NODE_SETTING}'), 0, CASE WHEN pg_is_in_recovery() \
              THEN (SELECT to_hex(received_tli) FROM pg_stat_wal_receiver) \
@@ -38,20 +56,6 @@ pub(super) fn statement(operation: Operation, client: u32, sequence: u64, writer
             newest_rows(writers.min(WRITERS_WATCHED))
         ),
     }
-}
-
-/// The statement of a write. Beside its row it makes so many bytes of WAL that nobody reads: a message of no decoder's.
-pub(super) fn write_statement(client: u32, sequence: u64, more_wal_bytes: u64) -> String {
-    let more = match more_wal_bytes {
-        0 => String::new(),
-        bytes => format!(", pg_logical_emit_message(true, 'pgquake', repeat('.', {bytes}))"),
-    };
-    format!(
-        "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} \
-         RETURNING current_setting('{NODE_SETTING}'), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, \
-         substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8){more}",
-        ledger_row(client, sequence)
-    )
 }
 
 /// The newest row of each of the writers, which have the first numbers of the load, as SQL that gives a JSON object.
@@ -184,11 +188,7 @@ pub(super) async fn send(session: Session, statement: &str, limit: &Limit) -> Se
 
 /// What a read's answer says of the writers.
 fn saw(messages: &[SimpleQueryMessage]) -> Option<BTreeMap<u32, u64>> {
-    let row = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    })?;
-    serde_json::from_str(row.try_get(4).ok()??).ok()
+    serde_json::from_str(rows(messages).next()?.try_get(4).ok()??).ok()
 }
 
 /// What the end of a statement that was sent proves.
@@ -223,13 +223,7 @@ fn confirmed(messages: &[SimpleQueryMessage], warnings: &[DbError]) -> AttemptOu
         let detail = warning.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
         return AttemptOutcome::Unknown { message: format!("{}{detail}", warning.message()) };
     }
-    let rows: Vec<_> = messages
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        })
-        .collect();
+    let rows: Vec<_> = rows(messages).collect();
     let complete = messages.iter().any(|message| matches!(message, SimpleQueryMessage::CommandComplete(1)));
     match rows.as_slice() {
         [row] if complete => acknowledged(row),

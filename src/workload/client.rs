@@ -158,12 +158,9 @@ impl Client {
                 return None;
             }
         };
-        let statement = match (self.kind, self.operation) {
-            (ClientKind::Writer, Operation::Write) => {
-                attempt::write_statement(self.number, sequence, self.load.more_wal_bytes)
-            }
-            _ => attempt::statement(self.operation, self.number, sequence, self.load.writers),
-        };
+        let more_wal_bytes = if self.kind == ClientKind::Writer { self.load.more_wal_bytes } else { 0 };
+        let own = (self.number, sequence);
+        let statement = attempt::statement(self.operation, own, self.load.writers, more_wal_bytes);
         let sent = attempt::send(session, &statement, &limit).await;
         let outcome = match sent.outcome {
             // A read has no effect to be in doubt about: without its answer it failed.

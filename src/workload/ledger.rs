@@ -21,6 +21,7 @@ use crate::{
     system::{
         Access, NODE, NODE_TIMELINE, Session,
         access::{LEDGER_INDEX, LEDGER_TABLE},
+        rows,
         session::{SessionError, explain},
     },
 };
@@ -264,13 +265,6 @@ async fn explained(session: &Session, statement: &str) -> Result<String, LedgerE
     let answer = session.simple_query(&format!("EXPLAIN (COSTS OFF) {statement}")).await?;
     let lines: Vec<_> = rows(&answer).filter_map(|row| row.get(0)).map(str::trim).collect();
     Ok(lines.join("; "))
-}
-
-fn rows(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
-    answer.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    })
 }
 
 fn cell<T: std::str::FromStr>(row: &SimpleQueryRow, index: usize) -> Option<T> {

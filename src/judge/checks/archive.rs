@@ -109,8 +109,8 @@ impl Course<'_, '_> {
             archived_us.zip(passed.unfinished_until(file)).is_some_and(|(archived_us, until_us)| archived_us < until_us)
         };
         let due = || files.iter().map(String::as_str);
+        let missing: Vec<&str> = due().filter(|file| !self.contents.holds(file) || is_foreign(file)).collect();
         let foreign: Vec<&str> = due().filter(is_foreign).collect();
-        let missing: Vec<&str> = due().filter(|file| !self.contents.holds(file) || foreign.contains(file)).collect();
         let overwritten = self.contents.overwritten();
         let outcome = match (&doubt, missing.is_empty(), overwritten.is_empty()) {
             (_, _, false) => Outcome::Fail,

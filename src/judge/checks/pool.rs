@@ -27,7 +27,7 @@ use super::{
         record::Tried,
         watched::is_read_only,
     },
-    routing::{settled, settling_us},
+    routing::{is_within, settled, settling_us},
 };
 use crate::{
     history::{
@@ -176,10 +176,10 @@ impl Clients<'_, '_> {
 
     /// Sessions on which a standby refused a write while another node was settled, and attempts that show it.
     fn on_wrong_node(&self, settled: &[(u64, u64)]) -> (BTreeSet<u32>, Vec<u64>) {
-        let is_settled =
-            |tried: &Tried<'_>| settled.iter().any(|(from, to)| *from <= tried.started_us() && tried.ended_us <= *to);
         let refused = self.own.iter().filter(|tried| {
-            tried.started_us() >= self.window.from_us && is_read_only(&tried.attempt.outcome) && is_settled(tried)
+            tried.started_us() >= self.window.from_us
+                && is_read_only(&tried.attempt.outcome)
+                && is_within(settled, tried)
         });
         let refused: Vec<&&Tried<'_>> = refused.collect();
         (refused.iter().map(|tried| tried.attempt.client).collect(), refused.iter().map(|tried| tried.seq).collect())

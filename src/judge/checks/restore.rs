@@ -160,14 +160,14 @@ impl Compared {
             return (Outcome::Fail, said);
         }
         let doubt = |said: &str| (Outcome::Inconclusive, format!("can't be compared: {said}"));
-        match self.asked {
+        match (self.asked, self.empty_target) {
             _ if self.paused => {
                 (Outcome::Fail, "has reached its target, where its recovery has paused: it accepts no write".to_owned())
             }
-            None => doubt("no ledger of the cluster was read in the end"),
-            Some((0, _)) => doubt("nothing had been acknowledged before its target"),
-            Some(_) if self.empty_target.is_some() => doubt(self.empty_target.unwrap_or_default()),
-            Some((asked, _)) => {
+            (None, _) => doubt("no ledger of the cluster was read in the end"),
+            (Some((0, _)), _) => doubt("nothing had been acknowledged before its target"),
+            (Some(_), Some(why)) => doubt(why),
+            (Some((asked, _)), None) => {
                 (Outcome::Pass, format!("holds all {asked} acknowledged rows up to its target, and none behind it"))
             }
         }

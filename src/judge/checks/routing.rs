@@ -66,11 +66,9 @@ fn judge_one(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint) -> Finding {
         return Finding::new(NAME, Outcome::Inconclusive, format!("{}: no load was steady", endpoint.name));
     };
     let settled = settled(evidence.attempts(), steady_us, settling_us(evidence.whole, endpoint));
-    let is_settled =
-        |tried: &Tried<'_>| settled.iter().any(|(from, to)| *from <= tried.started_us() && tried.ended_us <= *to);
     let own = evidence.attempts().iter().filter(|tried| tried.is_fresh(&endpoint.name, Operation::Write));
     let own = own.filter(|tried| (steady_us..watched.until_us).contains(&tried.started_us()));
-    let looked_at: Vec<&Tried<'_>> = own.filter(|tried| is_settled(tried)).collect();
+    let looked_at: Vec<&Tried<'_>> = own.filter(|tried| is_within(&settled, tried)).collect();
     finding(&endpoint.name, &looked_at)
 }
 
@@ -128,6 +126,11 @@ pub(super) fn settling_us(plan: &Plan, endpoint: &PlannedEndpoint) -> u64 {
         Some((balancer.route)(&settings).most_ms.max((balancer.mark_down_of_silent)(&settings).most_ms))
     });
     most_ms.max().unwrap_or(0).saturating_mul(1000)
+}
+
+/// Whether an attempt began and ended in one of these spans.
+pub(super) fn is_within(spans: &[(u64, u64)], tried: &Tried<'_>) -> bool {
+    spans.iter().any(|(from_us, to_us)| *from_us <= tried.started_us() && tried.ended_us <= *to_us)
 }
 
 /// The spans in which one node had settled. `attempts` are all of the scenario, in the order in which they started.

@@ -38,6 +38,7 @@ use super::{
 use crate::{
     history::{Event, Occurrence, event::Bound},
     plan::Plan,
+    services::postgresql::position,
 };
 
 const NAME: &str = "timelines";
@@ -217,9 +218,4 @@ impl<'a> Known<'_, 'a> {
         let own = self.tenures.iter();
         own.filter(|tenure| tenure.timeline != self.first.timeline && !read(tenure)).collect()
     }
-}
-
-/// A WAL position as PostgreSQL writes it.
-fn position(lsn: u64) -> String {
-    format!("{:X}/{:X}", lsn >> 32, lsn & 0xFFFF_FFFF)
 }

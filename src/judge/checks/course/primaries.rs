@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::record::{Tried, reached_us};
 use crate::history::{
     Event, Occurrence,
-    event::{AttemptOutcome, Milestone, Role},
+    event::{AttemptOutcome, Milestone, NodeState, Role},
 };
 
 /// The longest that one look of the observer takes: a second to connect and a second for the answer.
@@ -28,10 +28,7 @@ pub struct Sign<'a> {
     pub seq: u64,
 }
 
-/// Every sign, in the order in which they were seen.
-///
-/// An observer asks a node, records the answer, and asks again. So an answer was given after the record before it, and
-/// at most [`LOOK_US`] before its own. A ledger is read after the load has stopped.
+/// Every sign, in the order in which they were seen. A ledger is read after the load has stopped.
 pub fn signs<'a>(events: &'a [Event], attempts: &[Tried<'a>]) -> Vec<Sign<'a>> {
     let writes = attempts.iter().filter(|tried| tried.is_write()).filter_map(|tried| match &tried.attempt.outcome {
         AttemptOutcome::Acknowledged { node, timeline, lsn } => Some(Sign {
@@ -46,20 +43,19 @@ pub fn signs<'a>(events: &'a [Event], attempts: &[Tried<'a>]) -> Vec<Sign<'a>> {
         _ => None,
     });
     let mut signs: Vec<Sign<'a>> = writes.collect();
-    let mut recorded_us: BTreeMap<&str, u64> = BTreeMap::new();
     let stopped_us = reached_us(events, Milestone::LoadStopped).unwrap_or(0);
     for event in events {
         if let Occurrence::LedgerRead { node, timeline, role: Some(Role::Primary), lsn, .. } = &event.what {
             let (timeline, lsn, from_us) = (*timeline, *lsn, stopped_us.min(event.at_us));
             signs.push(Sign { node, timeline, from_us, to_us: event.at_us, lsn, written: false, seq: event.seq });
         }
-        let Occurrence::NodeState(state) = &event.what else { continue };
-        let before_us = recorded_us.insert(&state.node, event.at_us).unwrap_or(0);
+    }
+    for (event, state, from_us) in looks(events) {
         if let (true, Some(timeline)) = (state.is_primary(), state.timeline) {
             signs.push(Sign {
                 node: &state.node,
                 timeline,
-                from_us: before_us.max(event.at_us.saturating_sub(LOOK_US)),
+                from_us,
                 to_us: event.at_us,
                 lsn: state.lsn,
                 written: false,
@@ -74,25 +70,26 @@ pub fn signs<'a>(events: &'a [Event], attempts: &[Tried<'a>]) -> Vec<Sign<'a>> {
 /// Which nodes were seen as standbys, each at some instant between the two: by the observer that asks them in SQL, and by
 /// the step of a runbook that looks before it promotes one.
 pub fn standbys(events: &[Event]) -> Vec<(&str, u64, u64)> {
-    let mut found = Vec::new();
+    let by_runbook = events.iter().filter_map(|event| match &event.what {
+        Occurrence::StandbySeen { node, asked_us } => Some((node.as_str(), (*asked_us).min(event.at_us), event.at_us)),
+        _ => None,
+    });
+    let by_observer = looks(events).filter(|(_, state, _)| state.reachable && state.role == Some(Role::Standby));
+    let by_observer = by_observer.map(|(event, state, from_us)| {
+        (state.node.as_str(), state.asked_us.unwrap_or(from_us).min(event.at_us), event.at_us)
+    });
+    by_runbook.chain(by_observer).collect()
+}
+
+/// Each look of the observer at a node, with the earliest instant at which the answer can have been given: the observer
+/// asks, records and asks again, so it is not before the record before, nor further back than a look takes.
+fn looks(events: &[Event]) -> impl Iterator<Item = (&Event, &NodeState, u64)> {
     let mut recorded_us: BTreeMap<&str, u64> = BTreeMap::new();
-    for event in events {
-        match &event.what {
-            Occurrence::StandbySeen { node, asked_us } => {
-                found.push((node.as_str(), (*asked_us).min(event.at_us), event.at_us))
-            }
-            Occurrence::NodeState(state) => {
-                let before_us = recorded_us.insert(&state.node, event.at_us).unwrap_or(0);
-                if state.reachable && state.role == Some(Role::Standby) {
-                    let at_the_earliest_us = before_us.max(event.at_us.saturating_sub(LOOK_US));
-                    let from_us = state.asked_us.unwrap_or(at_the_earliest_us).min(event.at_us);
-                    found.push((state.node.as_str(), from_us, event.at_us));
-                }
-            }
-            _ => {}
-        }
-    }
-    found
+    events.iter().filter_map(move |event| {
+        let Occurrence::NodeState(state) = &event.what else { return None };
+        let before_us = recorded_us.insert(&state.node, event.at_us).unwrap_or(0);
+        Some((event, state, before_us.max(event.at_us.saturating_sub(LOOK_US))))
+    })
 }
 
 /// The time for which a node was primary on a timeline. Between two signs of it the node did not stop: it could have

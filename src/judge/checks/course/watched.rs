@@ -66,7 +66,8 @@ pub fn forged_resets(faults: &[FaultRecord<'_>]) -> Vec<(u64, u64)> {
 /// The spans in which a fault is proven to keep all of PostgreSQL of a node from running.
 pub fn dead_spans<'a>(evidence: &Evidence<'a>, forged: &[(u64, u64)]) -> Vec<(&'a str, u64, u64)> {
     let mut found = Vec::new();
-    for node in &evidence.plan.nodes {
+    let is_hit = |node: &&String| evidence.faults().iter().any(|fault| fault.hits_node(node));
+    for node in evidence.plan.nodes.iter().filter(is_hit) {
         let answers = answers(evidence.events, evidence.attempts(), node, forged);
         let spans = evidence.faults().iter().filter_map(|fault| dead(evidence.events, fault, node, &answers));
         found.extend(spans.map(|(from_us, to_us)| (node.as_str(), from_us, to_us)));

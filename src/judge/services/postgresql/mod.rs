@@ -25,6 +25,11 @@ pub const MAJOR_VERSION: u32 = 17;
 /// out of them.
 pub const MAX_CONNECTIONS: u32 = 400;
 
+/// A WAL position as PostgreSQL writes it.
+pub fn position(lsn: u64) -> String {
+    format!("{:X}/{:X}", lsn >> 32, lsn & 0xFFFF_FFFF)
+}
+
 /// Why a cluster can't have a parameter so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterProblem {
