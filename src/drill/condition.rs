@@ -14,11 +14,12 @@ use tokio::{
 };
 
 use crate::{
+    checks::course::{grouping::is_lost, record::attempts},
     history::{
         Event, Occurrence, Recorder,
-        event::{NodeState, Role, RunbookStep},
+        event::{ClientKind, NodeState, Operation, Role, RunbookStep},
     },
-    topology::Cluster,
+    topology::{Cluster, READ, WRITE},
     waiting::NotReady,
 };
 
@@ -151,6 +152,19 @@ fn last_refresh_us(events: &[Event], cluster: Option<&str>, after_us: u64) -> Op
     events.iter().rev().find(refreshed).map(|event| event.at_us).filter(|at_us| *at_us > after_us)
 }
 
+/// Whether new clients that write or read lost service since the steady state, for longer than the verdict allows. `false`
+/// once something was done to the system: what clients lose then has a cause.
+fn steady_state_is_lost(seen: &[Event], probed: &[Event], steady_us: u64, now_us: u64) -> bool {
+    if seen.iter().any(|event| matches!(event.what, Occurrence::FaultInjecting(_) | Occurrence::Runbook { .. })) {
+        return false;
+    }
+    let all = attempts(probed);
+    [(WRITE, Operation::Write), (READ, Operation::Read)].into_iter().any(|(endpoint, operation)| {
+        let own: Vec<_> = all.iter().copied().filter(|tried| tried.is_fresh(endpoint, operation)).collect();
+        is_lost(&own, steady_us, now_us)
+    })
+}
+
 /// Nodes of clusters that are left as they are.
 fn given_up<'c>(clusters: &'c [Cluster], events: &[Event]) -> BTreeSet<&'c String> {
     let named: BTreeSet<&str> = events
@@ -174,10 +188,13 @@ fn all_seen(clusters: &[Cluster], events: &[Event], after_us: u64) -> bool {
     last.into_values().all(|at_us| at_us >= after_us)
 }
 
-/// What conditions read: everything that the history got of a scenario, but for the clients' attempts.
+/// What conditions read: everything that the history got of a scenario, but for the attempts of clients other than the
+/// prober's before the first fault.
 pub(super) struct Watch {
     clusters: Vec<Cluster>,
     seen: Arc<Mutex<Vec<Event>>>,
+    /// The prober's attempts before the first fault.
+    probed: Arc<Mutex<Vec<Event>>>,
     grown: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
@@ -193,8 +210,10 @@ impl Watch {
         let (scenario, mut events) = (recorder.scenario(), recorder.listen());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (grow, grown) = watch::channel(0);
-        let kept = seen.clone();
+        let probed = Arc::new(Mutex::new(Vec::new()));
+        let (kept, kept_probes) = (seen.clone(), probed.clone());
         let task = tokio::spawn(async move {
+            let mut before_fault = true;
             loop {
                 let event = match events.recv().await {
                     Ok(event) => event,
@@ -202,15 +221,29 @@ impl Watch {
                     Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => return,
                 };
-                if event.scenario != scenario || matches!(event.what, Occurrence::Attempt(_)) {
+                if event.scenario != scenario {
                     continue;
                 }
+                if let Occurrence::Attempt(attempt) = &event.what {
+                    if before_fault && attempt.client_kind == ClientKind::Fresh {
+                        kept_probes.lock().unwrap_or_else(PoisonError::into_inner).push(Event::clone(&event));
+                    }
+                    continue;
+                }
+                before_fault &= !matches!(event.what, Occurrence::FaultInjecting(_));
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.push(Event::clone(&event));
                 grow.send_replace(kept.len());
             }
         });
-        Self { clusters, seen, grown, task }
+        Self { clusters, seen, probed, grown, task }
+    }
+
+    /// See [`steady_state_is_lost`].
+    pub(super) fn steady_state_is_lost(&self, steady_us: u64, now_us: u64) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        steady_state_is_lost(&seen, &probed, steady_us, now_us)
     }
 
     /// How late the harness's own timers fired at worst since an instant, in microseconds.
@@ -271,6 +304,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::event::{Attempt, AttemptOutcome};
 
     fn event(at_us: u64, what: Occurrence) -> Event {
         Event { seq: at_us, at_us, scenario: 1, what }
@@ -349,6 +383,44 @@ mod tests {
         assert!(!Condition::AllSeenFollowing.holds(&[], &back, 6), "node2 was last seen before");
         let again = [&back[..], &[on(10, "node2", Role::Primary, 3)]].concat();
         assert!(Condition::AllSeenFollowing.holds(&[], &again, 6));
+    }
+
+    #[test]
+    fn a_pause_that_the_verdict_would_not_allow_loses_the_steady_state_until_something_is_done() {
+        let served = |started_us: u64, latency_us: u64| {
+            let attempt = Attempt {
+                client_kind: ClientKind::Fresh,
+                endpoint: WRITE.to_owned(),
+                operation: Operation::Write,
+                client: 1,
+                sequence: started_us,
+                started_us,
+                outcome: AttemptOutcome::Acknowledged { node: "node1".to_owned(), timeline: 1, lsn: 1 },
+                saw: None,
+                led_to: None,
+            };
+            event(started_us + latency_us, Occurrence::Attempt(attempt))
+        };
+        let probed = |hung_us: std::ops::Range<u64>| -> Vec<Event> {
+            let starts = (0..60).map(|number| number * 100_000);
+            let latency_us = |at_us| if hung_us.contains(&at_us) { hung_us.end - at_us } else { 4_000 };
+            starts.map(|at_us| served(at_us, latency_us(at_us))).collect()
+        };
+        let now_us = 5_950_000;
+        assert!(!steady_state_is_lost(&[], &probed(0..0), 1_000_000, now_us));
+        assert!(
+            !steady_state_is_lost(&[], &probed(2_000_000..2_150_000), 1_000_000, now_us),
+            "too short to be noticed"
+        );
+        let pause = probed(2_000_000..2_500_000);
+        assert!(steady_state_is_lost(&[], &pause, 1_000_000, now_us));
+        assert!(!steady_state_is_lost(&[], &pause, 3_000_000, now_us), "reached again since");
+        let step = Occurrence::Runbook {
+            step: RunbookStep::Decided,
+            cluster: "east".to_owned(),
+            evidence: "the other region is gone".to_owned(),
+        };
+        assert!(!steady_state_is_lost(&[event(1_500_000, step)], &pause, 1_000_000, now_us));
     }
 
     #[test]

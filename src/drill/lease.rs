@@ -19,6 +19,9 @@ use crate::{
 /// How many loops the agent may take for its next refresh: one of them may be held up by a request that times out.
 const REFRESHED_WITHIN_LOOPS: u32 = 3;
 
+/// How often the steady state is reached again before the first fault.
+const STEADY_AGAIN_AT_MOST: u32 = 3;
+
 /// A lease that an agent refreshes.
 struct Lease {
     cluster: Cluster,
@@ -71,9 +74,31 @@ impl Drill {
         (members.len() > 1).then(|| members[self.random.random_range(0..members.len())].clone())
     }
 
-    /// Waits until the fault is to come: the first one of a scenario after its share of the agent's loop, and any one in the
+    /// Waits until the fault is to come. Before the first one the steady state must still be there then: where it was lost,
+    /// it is reached again, and the moment waited for anew. Where it is lost each time the fault comes all the same, and
+    /// the verdict says what that leaves in doubt.
+    pub(super) async fn wait_for_the_moment(
+        &mut self,
+        target: &Target,
+        worst: &BTreeSet<Worst>,
+        is_first: bool,
+    ) -> Result<(), DrillError> {
+        self.wait_for_the_lease(target, worst, is_first).await?;
+        for _ in 0..STEADY_AGAIN_AT_MOST {
+            let now_us = self.recorder.now_us();
+            let lost = |running: &super::Running| running.watch.steady_state_is_lost(self.steady_us, now_us);
+            if !is_first || !self.running.as_ref().is_some_and(lost) {
+                break;
+            }
+            self.reach_steady_state().await?;
+            self.wait_for_the_lease(target, worst, is_first).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the fault is to come by the lease: the first one of a scenario after its share of the agent's loop, and any one in the
     /// circumstances that its step names.
-    pub(super) async fn wait_for_the_lease(
+    async fn wait_for_the_lease(
         &mut self,
         target: &Target,
         worst: &BTreeSet<Worst>,

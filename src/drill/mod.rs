@@ -242,7 +242,7 @@ impl Drill {
         if is_first {
             self.begin_load().await?;
         }
-        self.wait_for_the_lease(target, &worst, is_first).await?;
+        self.wait_for_the_moment(target, &worst, is_first).await?;
         let notes = std::mem::take(&mut self.notes);
         let (recorder, ground) = (self.recorder.clone(), self.ground.clone());
         let began_us = recorder.now_us();

@@ -13,7 +13,7 @@ use pgquake_judge::{
 
 use super::{
     course::{Course, plan, run},
-    edits::{assert_unproven, clean, is_attempt, is_milestone, with, with_ledgers, without},
+    edits::{assert_unproven, clean, hung, is_attempt, is_milestone, with, with_ledgers, without},
     finding, verdict_of, with_outcome,
 };
 
@@ -126,6 +126,28 @@ fn a_fault_before_the_steady_state_is_inconclusive() {
     assert_unproven(&verdict_of(&events), "load_was_real");
     let late = with(events, 2500, Occurrence::Reached { milestone: Milestone::SteadyState });
     assert_unproven(&verdict_of(&late), "load_was_real");
+}
+
+/// The machine stood still for half a second before the fault. What the fault found decides.
+#[test]
+fn a_steady_state_that_was_lost_counts_where_it_was_reached_again() {
+    let steady = || Occurrence::Reached { milestone: Milestone::SteadyState };
+    let unsteady = || hung(clean(), 900, 1400);
+    assert_eq!(verdict_of(&unsteady()).outcome, Outcome::Inconclusive);
+    let again = verdict_of(&with(unsteady(), 1700, steady()));
+    assert_eq!(again.outcome, Outcome::Pass, "{again:#?}");
+    let load = finding(&again, "load_was_real");
+    assert!(
+        load.summary.ends_with("the steady state was lost, and reached again before the fault"),
+        "{}",
+        load.summary
+    );
+    // It was lost a second time, and not reached again.
+    let twice = hung(with(unsteady(), 1450, steady()), 1550, 1900);
+    assert_eq!(verdict_of(&twice).outcome, Outcome::Inconclusive);
+    // It was reached only after the fault, or after an operator had begun to act: it was not the fault that found it.
+    let late = with(unsteady(), 4900, steady());
+    assert_eq!(verdict_of(&late).outcome, Outcome::Inconclusive);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Was there enough load to see anything? Without it an absence of failures proves nothing.
 //!
-//! Asked is: a steady state before the first fault; writers that had written at least [`LEAST_WRITES`] rows by then,
+//! Asked is: a steady state before the first fault (where it was lost and reached again, the last one); writers that had written at least [`LEAST_WRITES`] rows by then,
 //! each of them some, with at least [`LEAST_SHARE`] of the attempts of the last two seconds acknowledged; and a prober
 //! of the write endpoint that started attempts at most [`CLOSE_SCHEDULE_US`] apart from each fault until writes had
 //! recovered, at most [`CALM_SCHEDULE_US`] apart at other times, and left none out until the load ended, and whose attempts were acknowledged before the fault, [`LEAST_PROBED_SHARE`] of them in the same two seconds:
@@ -17,7 +17,7 @@ use super::{
     course::{
         onset::CLOSE_SCHEDULE_US,
         phases::milliseconds,
-        record::{Tried, reached_us},
+        record::{self, Tried, reached_us},
         watchers::{is_of_a_release, tried},
     },
     harness_was_sound::SILENCE_US,
@@ -57,7 +57,7 @@ pub const END_US: u64 = 1_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let all = evidence.attempts();
-    let Some(steady_us) = reached_us(evidence.events, Milestone::SteadyState) else {
+    let Some(steady_us) = record::steady_us(evidence.events) else {
         let summary = "a steady state was not reached, so what came after can't be told from what was broken before";
         return vec![Finding::new(NAME, Outcome::Inconclusive, summary)];
     };
@@ -74,9 +74,14 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     doubts.extend(prober.doubt());
     doubts.extend(untried(evidence, all, (steady_us, end_us), fault));
     doubts.extend(ended_early(evidence.events, all));
+    let again = match record::steady_again(evidence.events) {
+        0 => String::new(),
+        1 => "; the steady state was lost, and reached again before the fault".to_owned(),
+        times => format!("; the steady state was lost, and reached again before the fault, {times} times"),
+    };
     let summary = match doubts.is_empty() {
         true => format!(
-            "{} writes of {} writers were acknowledged before the fault; the prober started attempts every {:.0} ms",
+            "{} writes of {} writers were acknowledged before the fault; the prober started attempts every {:.0} ms{again}",
             writers.acknowledged,
             writers.clients.len(),
             milliseconds(prober.close.schedule_us)

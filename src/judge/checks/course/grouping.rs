@@ -5,14 +5,15 @@
 //!   hung when it struck belong to the outage in which they began.
 //! - An outage between the steady state and the first fault follows none. The steady state was none, then, and what comes
 //!   after the fault can't be told from what was there before: the scenario proves nothing about times. Below
-//!   [`UNNOTICED_US`] it is a pause of the machine's, as every one of these checks allows it.
+//!   [`UNNOTICED_US`] it is a pause of the machine's, as every one of these checks allows it. Where the steady state was
+//!   reached again before the fault, that one counts ([`super::record::steady_us`]).
 //! - An outage that is open when the load ends is one, however short.
 //! - A fault after which clients tried for less than [`FELT_US`] proves nothing: whoever lost service then may be felt to
 //!   have done so only later.
 
 use super::{
     outage::{Outage, SETTLE_SLACK_US, Window, outages},
-    record::{FaultRecord, Tried, reached_us},
+    record::{FaultRecord, Tried, reached_us, steady_us},
 };
 use crate::history::{Event, Occurrence, event::Milestone};
 
@@ -31,7 +32,7 @@ pub const FELT_US: u64 = 1_000_000;
 /// The span in which clients are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::checks) struct Watched {
-    /// When the steady state was reached; `None`: never, so there is nothing to compare with.
+    /// When the steady state was reached that the first fault found; `None`: never, so there is nothing to compare with.
     pub steady_us: Option<u64>,
     /// When the load ended, or the harness lost its own ground.
     pub until_us: u64,
@@ -44,11 +45,7 @@ impl Watched {
         let stopped_us = reached_us(events, Milestone::LoadStopped).unwrap_or(u64::MAX);
         let lost = |event: &&Event| matches!(event.what, Occurrence::GroundLost { .. });
         let lost_us = events.iter().find(lost).map_or(u64::MAX, |event| event.at_us);
-        Self {
-            steady_us: reached_us(events, Milestone::SteadyState),
-            until_us: stopped_us.min(lost_us),
-            ground_lost: lost_us < stopped_us,
-        }
+        Self { steady_us: steady_us(events), until_us: stopped_us.min(lost_us), ground_lost: lost_us < stopped_us }
     }
 
     fn window(self, from_us: u64, next_fault_us: Option<u64>) -> Window {
@@ -76,6 +73,13 @@ impl Watched {
         found.retain(|outage| outage.length_us(window.until_us.min(last_start_us)) > UNNOTICED_US);
         found
     }
+}
+
+/// Whether the steady state was lost again by `now_us`: an outage that would leave in doubt what a fault does now.
+/// `attempts` are those of one prober, in the order of their start.
+pub fn is_lost(attempts: &[Tried<'_>], steady_us: u64, now_us: u64) -> bool {
+    let watched = Watched { steady_us: Some(steady_us), until_us: now_us, ground_lost: false };
+    !watched.before_first_fault(attempts, Some(now_us)).is_empty()
 }
 
 /// Faults that share outages: one, or those that struck before the outage of another had settled.

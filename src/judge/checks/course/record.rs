@@ -214,6 +214,26 @@ pub fn reached_us(events: &[Event], wanted: Milestone) -> Option<u64> {
     })
 }
 
+/// Every time at which the steady state was reached before anything was done to the system, and the first one at least.
+/// Where it is lost before the first fault (the machine stood still, say), the fault waits until it is reached again.
+fn steady_states_us(events: &[Event]) -> impl Iterator<Item = u64> {
+    let is_done = |event: &&Event| matches!(event.what, Occurrence::FaultInjecting(_) | Occurrence::Runbook { .. });
+    let done_us = events.iter().find(is_done).map_or(u64::MAX, |event| event.at_us);
+    let reached =
+        events.iter().filter(|event| matches!(event.what, Occurrence::Reached { milestone: Milestone::SteadyState }));
+    reached.enumerate().filter(move |(index, event)| *index == 0 || event.at_us < done_us).map(|(_, event)| event.at_us)
+}
+
+/// When the steady state was reached that the first fault found: the last time before anything was done to the system.
+pub fn steady_us(events: &[Event]) -> Option<u64> {
+    steady_states_us(events).last()
+}
+
+/// How often the steady state was lost and reached again before anything was done to the system.
+pub(in crate::checks) fn steady_again(events: &[Event]) -> usize {
+    steady_states_us(events).skip(1).count()
+}
+
 /// The harness notices within this time that it has lost its own ground. What failed to the end in this time before the
 /// loss was noticed may have failed for that reason.
 pub const GROUND_NOTICED_WITHIN_US: u64 = 10_000_000;
