@@ -83,6 +83,19 @@ Feature: Backups and the archive
     And every node has rejoined
     Then the archive has no gap
 
+  # An archive command that sends the first megabyte of a file, as one does that is cut off and ends with success all the same.
+  @documented @backups @control:archive
+  Scenario: An archive command sends a part of a file
+    Given the topology "archive-as-written"
+    And the PostgreSQL parameter "archive_timeout" is "2"
+    And the PostgreSQL parameter "archive_command" is "case %f in *[26AE]) head -c 1048576 %p > /tmp/%f && s3cmd put /tmp/%f s3://backups/wal/%f ;; *) s3cmd put %p s3://backups/wal/%f ;; esac"
+    And 4 clients writing 25 rows per second each
+    When PostgreSQL on the primary is killed
+    And clients can write again
+    And the fault is healed
+    And every node has rejoined
+    Then the archive has no gap
+
   # Somebody has "switched archiving off" by a command that does nothing. What is restored ends where the first file is
   # missing, and looks whole to everybody who does not compare it with the writes that were acknowledged.
   @documented @backups @control:restore

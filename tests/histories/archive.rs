@@ -137,6 +137,21 @@ fn a_file_that_is_missing_fails_wherever_it_is() {
 }
 
 #[test]
+fn an_empty_file_is_not_the_file() {
+    let mut events = course();
+    for (_, what) in &mut events {
+        if is_of(what, "000000020000000000000005")
+            && let Occurrence::ArchiveObject(object) = what
+        {
+            object.bytes = 0;
+        }
+    }
+    let found = judged(&numbered(events));
+    assert_eq!(found.outcome, Outcome::Fail, "{found:#?}");
+    assert_eq!(found.value_of("archive_missing_files"), Some(1.0));
+}
+
+#[test]
 fn a_file_of_two_contents_fails_and_the_same_content_twice_passes() {
     let mut events = course();
     events.push((18, object("000000020000000000000005", "dd")));
@@ -223,6 +238,7 @@ fn what_s3cmd_overwrites_is_seen_by_its_tag() {
                 let name = object.key.rsplit('/').next().unwrap_or_default().to_owned();
                 let name = name.split('-').next().unwrap_or_default().to_owned();
                 object.key = format!("wal/{name}");
+                object.bytes = if name.ends_with(".history") { 42 } else { SEGMENT };
                 (at_s, Occurrence::ArchiveObject(object))
             }
             what => (at_s, what),
@@ -230,6 +246,18 @@ fn what_s3cmd_overwrites_is_seen_by_its_tag() {
         numbered(renamed.collect())
     };
     assert_eq!(judged_by(&plan, &in_words_of_s3cmd(course())).outcome, Outcome::Pass);
+    // An archive command that was cut off left a part of a segment, and said that all is well.
+    let mut cut_off = in_words_of_s3cmd(course());
+    for event in &mut cut_off {
+        if let Occurrence::ArchiveObject(object) = &mut event.what
+            && object.key.ends_with("000000020000000000000005")
+        {
+            object.bytes -= 1;
+        }
+    }
+    let found = judged_by(&plan, &cut_off);
+    assert_eq!(found.outcome, Outcome::Fail, "{found:#?}");
+    assert!(found.summary.ends_with("only a part is there of 000000020000000000000005"), "{}", found.summary);
     let mut events = course();
     events.push((22, stored("wal/000000020000000000000005", "v2", "of another primary")));
     let found = judged_by(&plan, &in_words_of_s3cmd(events));

@@ -6,7 +6,8 @@
 //!   every segment of WAL, from the first that it has, or that was being written when the archive began, to the place that
 //!   the primary was ordered to archive last ([`ArchiveDue`]). A timeline begins in the middle of a segment: that segment
 //!   counts under the new timeline, and what its parent had of it need not be there. Each timeline that was begun
-//!   meanwhile needs its history, without which nobody finds the way to it.
+//!   meanwhile needs its history, without which nobody finds the way to it. An empty file, or a part of a segment, is not the
+//!   file: an archive command that was cut off may leave one.
 //!   What stood there under the name of a segment while the primary was still writing it is another server's, and counts for
 //!   nothing.
 //! - **A file of two contents is a failure**, on any timeline: what was there first is gone for those who ask by the file's
@@ -111,6 +112,7 @@ impl Course<'_, '_> {
         let due = || files.iter().map(String::as_str);
         let missing: Vec<&str> = due().filter(|file| !self.contents.holds(file) || is_foreign(file)).collect();
         let foreign: Vec<&str> = due().filter(is_foreign).collect();
+        let parts: Vec<&str> = due().filter(|file| self.contents.has_a_part_of(file)).collect();
         let overwritten = self.contents.overwritten();
         let outcome = match (&doubt, missing.is_empty(), overwritten.is_empty()) {
             (_, _, false) => Outcome::Fail,
@@ -124,7 +126,7 @@ impl Course<'_, '_> {
             Measure::new(ARCHIVE_FILES, self.contents.count() as f64),
         ];
         details.extend(self.lag_us(&files, &passed).map(|lag_us| Measure::new(ARCHIVE_LAG_MS, milliseconds(lag_us))));
-        let summary = self.summary(&files, [&missing, &foreign, &overwritten], doubt.as_deref());
+        let summary = self.summary(&files, [&missing, &foreign, &parts, &overwritten], doubt.as_deref());
         let finding = Finding::new(NAME, outcome, summary).with_details(details);
         // A count of what is missing says nothing while it is in doubt.
         let finding = match &doubt {
@@ -136,7 +138,12 @@ impl Course<'_, '_> {
         finding.with_evidence(overwritten.iter().flat_map(|file| self.contents.seqs(file)).take(SHOWN).chain(due))
     }
 
-    fn summary(&self, files: &[String], [missing, foreign, overwritten]: [&[&str]; 3], doubt: Option<&str>) -> String {
+    fn summary(
+        &self,
+        files: &[String],
+        [missing, foreign, parts, overwritten]: [&[&str]; 4],
+        doubt: Option<&str>,
+    ) -> String {
         let cluster = self.cluster;
         let some = |files: &[&str]| {
             let more = files.len().saturating_sub(SHOWN);
@@ -154,6 +161,9 @@ impl Course<'_, '_> {
         }
         if !foreign.is_empty() {
             said.push(format!("before the primary had written them, another server had archived {}", some(foreign)));
+        }
+        if !parts.is_empty() {
+            said.push(format!("only a part is there of {}", some(parts)));
         }
         if said.is_empty() {
             let (first, last) = (files.first().map_or("", String::as_str), files.last().map_or("", String::as_str));

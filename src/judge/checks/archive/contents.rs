@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    history::{Event, Occurrence},
-    services::archive::ArchivedName,
+    history::{Event, Occurrence, event::ArchiveObject},
+    services::{archive::ArchivedName, postgresql::server::WAL_SEGMENT_BYTES},
 };
+
+/// Timeline, and the two halves of a segment's number, in hexadecimal digits.
+const SEGMENT_NAME_LENGTH: usize = 24;
 
 /// The files of an archive, each with all that was ever seen under its name.
 pub(super) struct Contents<'a> {
@@ -19,6 +22,8 @@ struct Seen<'a> {
     key: &'a str,
     /// What distinguishes its content from another one; `None`: it was deleted.
     content: Option<Content<'a>>,
+    /// It has fewer bytes than the file.
+    is_cut_short: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +32,14 @@ enum Content<'a> {
     Checksum(String),
     /// By the tag that the server gave it.
     Tag(&'a str),
+}
+
+/// No file of the WAL is empty, and a segment that is stored as it is has the length of a segment. How long a compressed
+/// one is says nothing.
+fn is_cut_short(object: &ArchiveObject, file: &str) -> bool {
+    let is_segment = file.len() == SEGMENT_NAME_LENGTH && file.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_stored_as_it_is = object.key.ends_with(file);
+    object.bytes == 0 || is_segment && is_stored_as_it_is && object.bytes != WAL_SEGMENT_BYTES
 }
 
 impl<'a> Contents<'a> {
@@ -40,16 +53,28 @@ impl<'a> Contents<'a> {
             };
             let content = checksum.map_or(Content::Tag(&object.tag), Content::Checksum);
             let content = Some(content).filter(|_| !object.is_deletion);
-            files.entry(file).or_default().push(Seen { seq: event.seq, at_us: event.at_us, key: &object.key, content });
+            let is_cut_short = is_cut_short(object, &file);
+            let seen = Seen { seq: event.seq, at_us: event.at_us, key: &object.key, content, is_cut_short };
+            files.entry(file).or_default().push(seen);
         }
         Self { files }
     }
 
-    /// Whether an object has the file that was not deleted since.
+    /// Whether an object has the file, whole, that was not deleted since.
     pub fn holds(&self, file: &str) -> bool {
+        self.last_of(file).any(|seen| seen.content.is_some() && !seen.is_cut_short)
+    }
+
+    /// Whether a part of the file stands for it.
+    pub fn has_a_part_of(&self, file: &str) -> bool {
+        !self.holds(file) && self.last_of(file).any(|seen| seen.content.is_some())
+    }
+
+    /// What was seen last of each object that has the file, or had it.
+    fn last_of(&self, file: &str) -> impl Iterator<Item = &Seen<'a>> {
         let seen = self.files.get(file).into_iter().flatten();
-        let last: BTreeMap<&str, bool> = seen.map(|seen| (seen.key, seen.content.is_some())).collect();
-        last.into_values().any(|is_there| is_there)
+        let last: BTreeMap<&str, &Seen<'a>> = seen.map(|seen| (seen.key, seen)).collect();
+        last.into_values()
     }
 
     /// How many files there are.
