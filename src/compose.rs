@@ -216,6 +216,7 @@ fn service(
     Ok(ComposeService {
         network_mode: Some(holder.clone()),
         pid: Some(holder),
+        cap_add: row.capabilities.to_vec(),
         command: command.iter().map(|argument| from_environment(argument)).collect(),
         configs: mounts,
         healthcheck: healthcheck(planned.kind),
@@ -307,7 +308,9 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
         }
     };
     for endpoint in topology.endpoints.iter().filter(|endpoint| topology.global_name(&endpoint.host).is_none()) {
-        publish(&endpoint.host, endpoint.port, format!("the endpoint `{}`", endpoint.name), &mut next);
+        for host in topology.hosts_behind(&endpoint.host) {
+            publish(host, endpoint.port, format!("the endpoint `{}`", endpoint.name), &mut next);
+        }
     }
     let mut next = FIRST_OTHER_PORT;
     for planned in &plan.services {

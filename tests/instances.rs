@@ -291,3 +291,67 @@ fn poolers_that_can_not_be() {
     let own = "`pgbouncer` takes no name and no settings of its own";
     check(POOLED, "patroni, pgbouncer]", "patroni, { ^pgbouncer: { name: one } }]", own, "the node of its host");
 }
+
+/// Two balancers that share an address.
+const SHARED: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: main
+    hosts:
+      - { name: node1, services: [etcd, patroni] }
+      - { name: proxy1, services: [haproxy, keepalived] }
+      - { name: proxy2, services: [haproxy, keepalived] }
+virtual_addresses:
+  - { name: vip, holders: [proxy1, proxy2] }
+endpoints:
+  write: { host: vip, port: 5432 }
+settings:
+  keepalived: { advertise_s: 2 }
+";
+
+#[test]
+fn every_host_that_may_hold_an_address_serves_what_is_there() {
+    let plan = Plan::new(sound(SHARED));
+    let write = plan.endpoint("write").expect("it has one");
+    assert_eq!(plan.fronts_for(write).collect::<Vec<_>>(), [("proxy1", "write"), ("proxy2", "write")]);
+    let published: Vec<u16> = plan.published_ports("proxy2").into_keys().collect();
+    assert_eq!(published, [5432, 8404]);
+    let texts = plan.services.iter().filter(|planned| planned.kind == ServiceKind::Keepalived);
+    let [first, second] =
+        texts.map(|planned| configuration(&plan, planned)).collect::<Vec<_>>().try_into().expect("two");
+    for line in ["priority 200", "advert_int 2", "{address of proxy2}", "{network}.100/24 dev {interface}"] {
+        assert!(first.lines().any(|known| known.trim() == line), "no {line} in {first}");
+    }
+    assert!(second.contains("priority 190") && second.contains("{address of proxy1}"), "{second}");
+    assert!(first.contains("track_script"));
+}
+
+#[test]
+fn virtual_addresses_that_can_not_be() {
+    check(SHARED, "name: vip,", "name: ^Vip,", "`Vip` can't be the name of a virtual address", "lower-case");
+    check(SHARED, "name: vip,", "name: ^node1,", "`node1` is the name of something else, too", "no host");
+    let unknown = "no host is called `proxy3`";
+    check(SHARED, "[proxy1, proxy2]", "[proxy1, ^proxy3]", unknown, "did you mean `proxy");
+    check(SHARED, "holders: [proxy1, proxy2]", "^holders: [proxy1]", "nobody could take `vip` over", "two hosts");
+    check(SHARED, "[proxy1, proxy2]", "[proxy1, proxy2, ^proxy1]", "`proxy1` may hold `vip` already", "once");
+    let nothing = "nothing on `node1` can hold `vip`";
+    check(SHARED, "[proxy1, proxy2]", "[proxy1, proxy2, ^node1]", nothing, "add `keepalived`");
+    let idle = "`keepalived` holds no virtual address on `node1`";
+    check(SHARED, "[etcd, patroni]", "[etcd, patroni, ^keepalived]", idle, "holders");
+    let deaf = "nothing on `proxy2`, which may hold `vip`, listens on port 5432";
+    let by = "proxy2, services: [keepalived] }\nvirtual_addresses:\n  - { name: vip, holders: [proxy1, proxy2] }\n\
+              endpoints:\n  write: { host: vip, port: ^5432 }";
+    let replace = "proxy2, services: [haproxy, keepalived] }\nvirtual_addresses:\n  - { name: vip, holders: [proxy1, proxy2] }\n\
+                   endpoints:\n  write: { host: vip, port: 5432 }";
+    check(SHARED, replace, by, deaf, "add `haproxy`");
+    let published = "`vip` is a virtual address: it can't be published at one port";
+    check(SHARED, "port: 5432 }", "port: 5432, publish: ^6000 }", published, "publish endpoints");
+    check(SHARED, "host: vip", "host: ^vipp", "no host is called `vipp`", "did you mean `vip`?");
+    let field = "unknown field `holder` in `virtual_addresses[0]`";
+    check(SHARED, "holders:", "^holder:", field, "did you mean `holders`?");
+    check(SHARED, "advertise_s: 2", "advertise_s: ^0", "advertise_s must be at least 1", "");
+    let most = "advertise_s is 300; VRRP takes at most 255";
+    check(SHARED, "advertise_s: 2", "advertise_s: ^300", most, "");
+}

@@ -3,7 +3,7 @@
 //! Services join both. So a service can be killed, stopped and started while the host's address, name and
 //! published ports stay, and a process of the host can be signalled from the holder without asking Docker.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::Ipv4Addr};
 
 use bollard::{
     models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkConnectRequest, NetworkingConfig, PortBinding},
@@ -39,6 +39,8 @@ pub struct Pod {
     pub container: String,
     /// The host's address in its region's network.
     pub address: String,
+    /// The hardware address of the host in its region's network, as its peers see it.
+    pub hardware_address: String,
     /// The host's address in the network that joins the regions, if there is one.
     pub backbone_address: Option<String>,
     /// The addresses of its networks' gateways: who comes through a published port comes from one of them.
@@ -50,6 +52,12 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// The address in the host's network that ends so.
+    pub fn neighbour(&self, last_octet: u8) -> Option<Ipv4Addr> {
+        let [first, second, third, _] = self.address.parse::<Ipv4Addr>().ok()?.octets();
+        Some(Ipv4Addr::new(first, second, third, last_octet))
+    }
+
     /// Every address of the host that its peers know.
     pub fn addresses(&self) -> Vec<String> {
         std::iter::once(&self.address).chain(&self.backbone_address).cloned().collect()
@@ -59,6 +67,7 @@ impl Pod {
 /// What the engine says of a host's networks.
 struct Reached {
     address: String,
+    hardware_address: String,
     backbone_address: Option<String>,
     gateways: Vec<String>,
     published: HashMap<u16, u16>,
@@ -97,10 +106,12 @@ impl Engine {
             .start_container(&created.id, None::<StartContainerOptions>)
             .await
             .map_err(|error| start_error(spec, &created.id, &error))?;
-        let Reached { address, backbone_address, gateways, published } = self.reached(spec, &created.id).await?;
+        let reached = self.reached(spec, &created.id).await?;
+        let Reached { address, hardware_address, backbone_address, gateways, published } = reached;
         let shell = Shell::new(self.docker.clone(), spec.host, &created.id);
         let (host, names) = (spec.host.to_owned(), names(spec));
-        Ok(Pod { host, names, container: created.id, address, backbone_address, gateways, published, shell })
+        let container = created.id;
+        Ok(Pod { host, names, container, address, hardware_address, backbone_address, gateways, published, shell })
     }
 
     async fn join_network(&self, container: &str, network: &str, spec: &PodSpec<'_>) -> Result<(), EngineError> {
@@ -116,6 +127,7 @@ impl Engine {
         let gateways =
             joined.values().filter_map(|endpoint| endpoint.gateway.clone()).filter(|gateway| !gateway.is_empty());
         let gateways = gateways.collect();
+        let of_region = joined.get(spec.network).and_then(|endpoint| endpoint.mac_address.clone());
         let mut address_in = |name: &str| {
             let address = joined.remove(name).and_then(|endpoint| endpoint.ip_address);
             address.filter(|address| !address.is_empty()).ok_or_else(|| EngineError::Start {
@@ -130,7 +142,8 @@ impl Engine {
             let (host, reason) = (spec.host.to_owned(), "the engine did not publish it".to_owned());
             return Err(EngineError::Port { host, port: *missing, reason });
         }
-        Ok(Reached { address, backbone_address, gateways, published })
+        let hardware_address = of_region.unwrap_or_default();
+        Ok(Reached { address, hardware_address, backbone_address, gateways, published })
     }
 }
 

@@ -26,6 +26,8 @@ pub struct ServiceSpec<'a> {
     pub command: Vec<String>,
     /// Files to write before it starts: path and content.
     pub files: Vec<(String, String)>,
+    /// What its container may do beside what every container may.
+    pub capabilities: &'static [&'static str],
     /// A disk that can be broken, to be mounted before anything else.
     pub disk: Option<Disk<'a>>,
     /// Whether it gets only the processor time that all others leave: what it does is heavy, and on a machine of its own it
@@ -85,7 +87,7 @@ impl Engine {
         let holder = format!("container:{}", spec.pod.container);
         let image = GenericImage::new(spec.image.0, spec.image.1);
         let image = if spec.disk.is_some() { image.with_entrypoint(ON_DISK_PATH) } else { image };
-        let (on_disk, yields) = (spec.disk.is_some(), spec.yields);
+        let (on_disk, yields, capabilities) = (spec.disk.is_some(), spec.yields, spec.capabilities);
         let mut request = image
             .with_container_name(&name)
             .with_labels(spec.labels.of_container(&spec.pod.host, spec.name))
@@ -95,6 +97,8 @@ impl Engine {
                 config.publish_all_ports = Some(false);
                 config.port_bindings = None;
                 config.cpu_shares = yields.then_some(LEAST_CPU_SHARES);
+                let more = capabilities.iter().map(|capability| (*capability).to_owned());
+                config.cap_add.get_or_insert_default().extend(more);
                 if on_disk {
                     let fuse = "/dev/fuse".to_owned();
                     config.devices = Some(vec![DeviceMapping {

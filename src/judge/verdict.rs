@@ -436,6 +436,7 @@ mod tests {
             clusters: Vec::new(),
             region_links: Vec::new(),
             names: Vec::new(),
+            virtual_addresses: Vec::new(),
             buckets: Vec::new(),
             backups: Vec::new(),
             settings: Default::default(),

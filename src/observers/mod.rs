@@ -6,6 +6,7 @@
 //!
 //! Architecture invariant: no observer uses another one, and none knows of faults or of the load.
 
+mod addresses;
 mod archive;
 mod dcs_leader;
 mod docker_events;
@@ -48,6 +49,7 @@ pub struct Observer {
 
 /// Every observer, by name.
 pub const ALL: &[Observer] = &[
+    addresses::OBSERVER,
     archive::OBSERVER,
     dcs_leader::OBSERVER,
     docker_events::OBSERVER,

@@ -8,7 +8,7 @@ use crate::{
     checks::{
         Check, archive, archive_fallback, cascade, commit_wait, course::phases::PHASES, data_loss, dcs_isolation,
         name_convergence, name_shares, pool, promotion, recovery_time, rejoin, replica_reads, replication_lag,
-        replication_lag::Hop, restore, routing, single_writer, slot, write_blocked,
+        replication_lag::Hop, restore, routing, single_writer, slot, virtual_address, write_blocked,
     },
     history::event::Bound,
 };
@@ -40,6 +40,7 @@ const POOLED_LEFT: Measured = measured(&pool::CHECK, pool::POOLED_CLIENTS_LEFT);
 const POOLED_WRONG: Measured = measured(&pool::CHECK, pool::SESSIONS_ON_WRONG_NODE);
 const POOLED_WAIT: Measured = measured(&pool::CHECK, pool::POOLED_WAIT_MS);
 const POOL_SESSIONS: Measured = measured(&pool::CHECK, pool::POOL_SESSIONS_MAX);
+const TAKEOVER: Measured = measured(&virtual_address::CHECK, virtual_address::ADDRESS_TAKEOVER_MS);
 const STANDBY_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Standby).max_ms);
 const STANDBY_LAG_P95: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Standby).p95_ms);
 const REGION_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Region).max_ms);
@@ -248,6 +249,12 @@ pub(super) const ALL: &[StepDefinition] = &[
         "each pooler has at most {int} sessions with PostgreSQL",
         "the most that a pooler showed of the sessions that its clients share",
         |words| POOL_SESSIONS.bounded(words, Bound::AtMost(f64::from(words.number(0)?))),
+    ),
+    step(
+        Then,
+        "another host takes the virtual address over within {duration}",
+        "from the loss of its holder, or of the balancer there, until another host answers for the address",
+        |words| TAKEOVER.at_most_duration(words),
     ),
     step(
         Then,

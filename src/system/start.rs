@@ -39,6 +39,12 @@ pub enum SystemError {
     /// A prepared disk did not do what it was asked.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A virtual address can't be reached from this machine.
+    #[error(
+        "the virtual address `{0}` can't be reached: it belongs to no container, so the engine publishes no port of it, and the \
+         engine's networks are not this machine's own; use an engine that runs on this machine"
+    )]
+    Unreachable(String),
     /// Links could not be shaped.
     #[error("failed to shape links: {0}")]
     Shaping(#[from] ShapingError),
@@ -97,7 +103,7 @@ impl System {
         let disk_program = disk_program(&startup).await?;
         let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, disk_program };
         let pods = starter.pods().await?;
-        let access = access(&credentials, &pods).await;
+        let access = access(&startup.plan, &credentials, &pods).await?;
         let inner = Inner {
             plan: startup.plan.clone(),
             engine: startup.engine.clone(),
@@ -286,10 +292,10 @@ impl System {
 }
 
 /// Where every published port is reached: at the host itself where the engine's networks are this machine's own.
-async fn access(credentials: &Credentials, pods: &[Pod]) -> Access {
+async fn access(plan: &Plan, credentials: &Credentials, pods: &[Pod]) -> Result<Access, SystemError> {
     let mut access = Access::new(credentials.clone());
     let direct = join_all(pods.iter().map(Pod::is_reached_directly)).await;
-    for (pod, direct) in pods.iter().zip(direct) {
+    for (pod, direct) in pods.iter().zip(direct.iter().copied()) {
         for (port, there) in &pod.published {
             let published = SocketAddr::from((Ipv4Addr::LOCALHOST, *there));
             let itself =
@@ -298,7 +304,15 @@ async fn access(credentials: &Credentials, pods: &[Pod]) -> Access {
         }
         access.know(&pod.host, &pod.addresses());
     }
-    access
+    for endpoint in &plan.endpoints {
+        let Some(shared) = plan.topology.virtual_address(&endpoint.at.host) else { continue };
+        let holder = pods.iter().zip(&direct).find(|(pod, direct)| **direct && shared.holders.contains(&pod.host));
+        let address = holder.and_then(|(pod, _)| pod.neighbour(plan.topology.last_octet(shared)));
+        let address = address.ok_or_else(|| SystemError::Unreachable(shared.name.clone()))?;
+        let at = SocketAddr::from((address, endpoint.at.port));
+        access.publish(&shared.name, endpoint.at.port, at, at);
+    }
+    Ok(access)
 }
 
 async fn disk_program(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, SystemError> {
@@ -360,7 +374,8 @@ impl Starter<'_> {
         });
         let yields = planned.kind == ServiceKind::Restore;
         let (labels, name) = (&self.startup.labels, which.name());
-        let spec = ServiceSpec { labels, pod, name, image, command, files, disk, yields };
+        let capabilities = row.capabilities;
+        let spec = ServiceSpec { labels, pod, name, image, command, files, capabilities, disk, yields };
         let container = self.startup.engine.start_service(spec).await?;
         self.logs.follow(self.startup.engine, &container.id, &pod.host, which.name());
         Ok(((pod.host.clone(), which), container))

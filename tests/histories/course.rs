@@ -124,6 +124,7 @@ pub fn plan(synchronous: bool) -> Plan {
         clusters: Vec::new(),
         region_links: Vec::new(),
         names: Vec::new(),
+        virtual_addresses: Vec::new(),
         buckets: Vec::new(),
         backups: Vec::new(),
         prepare: Default::default(),

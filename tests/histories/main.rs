@@ -44,6 +44,7 @@ mod standby_region;
 mod subjects;
 mod suspension;
 mod timelines;
+mod virtual_addresses;
 mod watchers;
 mod writers;
 

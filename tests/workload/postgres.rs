@@ -127,6 +127,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         clusters: Vec::new(),
         region_links: Vec::new(),
         names: vec![],
+        virtual_addresses: Vec::new(),
         settings: Default::default(),
         prepare: Default::default(),
         claims: vec![],

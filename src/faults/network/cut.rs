@@ -1,10 +1,11 @@
 //! Directed cuts between hosts: what partitions are made of, and how they are proven.
 //!
 //! A packet is stopped where it would arrive, by its source's address, so that a cut of one direction leaves the other
-//! alone. Nothing asks whether a connection is new: established ones are cut too. Two cases need more:
+//! alone. Nothing asks whether a connection is new: established ones are cut too. Three cases need more:
 //!
 //! - **Clients** ([`CLIENTS`]) are no host: they come from the network's gateway. What goes to them is stopped where it
 //!   leaves.
+//! - **Virtual addresses** are stopped by who sends from them: whoever holds one then is cut off with it, and no other host.
 //! - **Shaped links**: the application's packets never leave its host, they are redirected to a Toxiproxy there, which
 //!   would go on accepting connections for a peer that is cut off. So these packets are stopped as well: on their way
 //!   out, where they still bear the peer's address, and on their way back from the proxy.
@@ -52,6 +53,8 @@ pub(super) enum Manner {
 struct Addresses {
     /// Of each host: its own addresses, and those of its networks' gateways.
     hosts: BTreeMap<String, (Vec<String>, Vec<String>)>,
+    /// Of each host that may hold a virtual address: its hardware address, and that address.
+    shared: BTreeMap<String, (String, String)>,
     /// Directed links that go through a Toxiproxy at their source.
     shaped: Vec<(String, String)>,
 }
@@ -102,8 +105,15 @@ impl Addresses {
         let of_pod = |pod: &Pod| (pod.host.clone(), (pod.addresses(), pod.gateways.clone()));
         Self {
             hosts: system.pods().map(of_pod).collect(),
+            shared: system.pods().filter_map(|pod| shared_by(system, pod)).collect(),
             shaped: system.plan().links.iter().map(|link| (link.from.clone(), link.to.clone())).collect(),
         }
+    }
+
+    /// What tells packets that a host sends from a virtual address from those of others that may hold it.
+    fn shared_by(&self, host: &str) -> Option<String> {
+        let (hardware, address) = self.shared.get(host)?;
+        Some(format!("ether saddr {hardware} ip saddr {address}"))
     }
 
     /// The addresses of a host, or of the clients, as another host sees them: a set of nftables.
@@ -118,6 +128,14 @@ impl Addresses {
     fn is_shaped(&self, from: &str, to: &str) -> bool {
         self.shaped.iter().any(|(source, far)| source == from && far == to)
     }
+}
+
+/// The virtual address that a host may hold, with the host's hardware address.
+fn shared_by(system: &System, pod: &Pod) -> Option<(String, (String, String))> {
+    let topology = &system.plan().topology;
+    let shared = topology.shared_by(&pod.host)?;
+    let address = pod.neighbour(shared.last_octet)?;
+    Some((pod.host.clone(), (pod.hardware_address.clone(), address.to_string())))
 }
 
 /// Which way a packet that is stopped goes, from the point of view of the host that stops it.
@@ -141,6 +159,7 @@ fn stops(cut: &Cut, addresses: &Addresses) -> Vec<(String, Way, String)> {
         return vec![stop(from, Way::Leaving, format!("ip daddr {gateway}"))];
     }
     let mut stops = vec![stop(to, Way::Arriving, format!("ip saddr {}", source(from)))];
+    stops.extend(addresses.shared_by(from).map(|filter| stop(to, Way::Arriving, filter)));
     if addresses.is_shaped(from, to) {
         let far = addresses.seen(to, from);
         stops.push(stop(from, Way::Leaving, format!("ip daddr {far}")));
@@ -336,6 +355,7 @@ mod tests {
         };
         Addresses {
             hosts: [host("node1", 11), host("node2", 12), host("proxy", 20)].into(),
+            shared: [("proxy".to_owned(), ("02:42:0a:00:00:14".to_owned(), "10.0.0.100".to_owned()))].into(),
             shaped: vec![("node1".to_owned(), "node2".to_owned())],
         }
     }
@@ -354,7 +374,14 @@ mod tests {
         assert_eq!(rules.keys().collect::<Vec<_>>(), ["proxy"]);
         assert_eq!(rules["proxy"].arriving, ["ip saddr { 10.0.0.12 } counter name cut0 drop"]);
         let both = rules_between("node2", "proxy", (true, true), &[]);
-        assert_eq!(both["node2"].arriving, ["ip saddr { 10.0.0.20 } counter name cut1 drop"]);
+        assert_eq!(both["node2"].arriving[0], "ip saddr { 10.0.0.20 } counter name cut1 drop");
+    }
+
+    #[test]
+    fn a_virtual_address_is_cut_off_with_the_host_that_sends_from_it() {
+        let rules = rules_between("proxy", "node2", (true, false), &[]);
+        let shared = "ether saddr 02:42:0a:00:00:14 ip saddr 10.0.0.100 counter name cut0 drop";
+        assert_eq!(rules["node2"].arriving, ["ip saddr { 10.0.0.20 } counter name cut0 drop", shared]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) fn services_hit(plan: &Plan, cuts: &[Cut], aimed: &[String]) -> Vec<(
         Role::Names => from_clients(host),
         // Nodes archive there, as peers that are cut off from it.
         Role::Buckets => from_clients(host) || cuts.iter().any(|cut| cut.from == host || cut.to == host),
-        Role::None => false,
+        Role::Address | Role::None => false,
     };
     let hit = plan.services.iter().filter(|service| hit(&service.host, service.kind));
     hit.map(|service| (service.host.clone(), service.instance())).collect()

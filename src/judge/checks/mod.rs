@@ -29,6 +29,7 @@ pub mod routing;
 pub mod single_writer;
 pub mod slot;
 pub mod timelines;
+pub mod virtual_address;
 pub mod write_blocked;
 
 pub use evidence::Evidence;
@@ -77,6 +78,7 @@ pub const ALL: &[Check] = &[
     rejoin::CHECK,
     routing::CHECK,
     pool::CHECK,
+    virtual_address::CHECK,
     replication_lag::CHECK,
     replica_reads::CHECK,
     slot::CHECK,

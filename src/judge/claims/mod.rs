@@ -133,6 +133,8 @@ pub enum Subject {
     StandbyDiskFull,
     /// The disk of a standby was full, and that of the primary by another fault of the same trial.
     BothDisksFull,
+    /// The host that held a virtual address, or its balancer, was lost.
+    AddressHolderLost,
 }
 
 impl Subject {
@@ -160,6 +162,7 @@ impl Subject {
             Subject::PromotedRestored => "a restore of a cluster that a runbook had promoted",
             Subject::CorruptedRebuilt => "a node whose data was corrupted and which was rebuilt",
             Subject::StreamingBroken => "a cluster that reads an archive, to which streaming was broken",
+            Subject::AddressHolderLost => "a virtual address whose holder was lost",
             Subject::StandbyDiskFull => "a standby whose disk was full",
             Subject::BothDisksFull => "a standby whose disk was full, and a primary whose disk was",
             Subject::SlotNeeded => {

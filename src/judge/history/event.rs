@@ -285,6 +285,12 @@ pub enum Occurrence {
         /// since the last silence. `None`: no answer came.
         hosts: Option<Vec<String>>,
     },
+    /// The host that answers for a virtual address changed, as this machine's table of neighbours shows it.
+    AddressHolder {
+        address: String,
+        /// `None`: nobody answers.
+        holder: Option<String>,
+    },
     /// Docker told of a container: start, die, kill, pause …
     ContainerEvent {
         host: String,

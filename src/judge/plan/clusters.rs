@@ -114,7 +114,10 @@ impl Plan {
 
     /// The hosts of the nodes, of the members of DCSs and of the endpoints, some of them several times.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        let at = self.endpoints.iter().map(|endpoint| endpoint.at.host.as_str());
+        let at = self.endpoints.iter().flat_map(|endpoint| {
+            let host = endpoint.at.host.as_str();
+            self.topology.virtual_address(host).map_or_else(|| vec![host], |_| self.topology.hosts_behind(host))
+        });
         self.nodes.iter().map(String::as_str).chain(self.dcs_members()).chain(at)
     }
 
@@ -188,7 +191,10 @@ impl Plan {
         let serves = |balancer: &&PlannedService| {
             let known = self.topology.endpoints.find(&endpoint.name);
             let served = |known| self.topology.is_served_by(known, &balancer.host, &balancer.instance());
-            balancer.host == endpoint.at.host && known.is_some_and(served)
+            let behind = self.topology.hosts_behind(&endpoint.at.host);
+            let is_there =
+                self.topology.global_name(&endpoint.at.host).is_none() && behind.contains(&balancer.host.as_str());
+            is_there && known.is_some_and(served)
         };
         self.balancers().filter(serves)
     }
@@ -231,6 +237,7 @@ impl Plan {
                 .filter_map(|f| f.slot.as_deref())
                 .collect(),
             fronts: Vec::new(),
+            shared_address: self.topology.shared_by(host),
             archive: self.archive_at(host),
             settings: Cow::Borrowed(cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster))),
             clocks_are_prepared: self.topology.prepare.clocks,

@@ -36,6 +36,7 @@ pub(super) const SERVICE: Service = Service {
         entry_point: "/usr/bin/etcd",
         control_port: 7482,
     }),
+    capabilities: &[],
     clock: Clock::Kernel(
         "etcd is a Go program: it asks the kernel for the time, past the library that could change it",
     ),

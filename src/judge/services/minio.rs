@@ -25,6 +25,7 @@ pub(super) const SERVICE: Service = Service {
     ports: &[Port::watched(S3_PORT, "S3")],
     processes: &[Process::main("MinIO", "^/usr/local/bin/minio server ")],
     storage: None,
+    capabilities: &[],
     clock: Clock::Kernel("the clock of minio is not prepared"),
     starts: Starts::AtOnce,
     stop_rank: 9,

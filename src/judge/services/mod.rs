@@ -9,6 +9,7 @@ pub mod archive;
 pub mod etcd;
 pub mod haproxy;
 mod instance;
+pub mod keepalived;
 pub mod minio;
 mod named;
 pub mod patroni;
@@ -31,7 +32,7 @@ pub use row::{
     Agent, Balancer, Broken, Clock, Dcs, Instances, Node, Pooler, Port, Process, Rendered, RevivedBy, Role, RunsOn,
     Service, Starts, Storage, Volume,
 };
-pub use site::{Front, Serves, Site, Upstream};
+pub use site::{Front, Serves, SharedAddress, Site, Upstream};
 
 /// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called
 /// as the kind: it is what one service may have otherwise than the others of its kind.
@@ -122,6 +123,8 @@ services! {
     Restore: restore {}
     /// What pools clients' sessions with the node of its host.
     Pgbouncer: pgbouncer { pgbouncer: PgbouncerSettings }
+    /// What holds a virtual address.
+    Keepalived: keepalived { keepalived: KeepalivedSettings }
 }
 
 impl ServiceKind {

@@ -74,6 +74,7 @@ pub(super) const SERVICE: Service = Service {
         server::STARTUP_PROCESS,
     ],
     storage: Some(server::STORAGE),
+    capabilities: &[],
     clock: Clock::Prepared,
     starts: Starts::AtOnce,
     stop_rank: 1,

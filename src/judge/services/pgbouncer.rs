@@ -29,6 +29,7 @@ pub(super) const SERVICE: Service = Service {
     ports: &[Port::watched(POOL_PORT, "pooled clients")],
     processes: &[Process::main("PgBouncer", "^/usr/sbin/pgbouncer ")],
     storage: None,
+    capabilities: &[],
     clock: Clock::Kernel("the clock of pgbouncer is not prepared"),
     starts: Starts::AtOnce,
     stop_rank: 4,

@@ -31,6 +31,7 @@ pub(super) const SERVICE: Service = Service {
     ports: &[Port::watched(DNS_PORT, "names"), Port::watched(API_PORT, "HTTP API")],
     processes: &[Process::main("PowerDNS", "^/usr/sbin/pdns_server ")],
     storage: None,
+    capabilities: &[],
     clock: Clock::Kernel("the clock of powerdns is not prepared"),
     starts: Starts::AtOnce,
     stop_rank: 8,

@@ -21,6 +21,7 @@ pub(super) const SERVICE: Service = Service {
         runs_on: RunsOn::Every,
     }],
     storage: None,
+    capabilities: &[],
     clock: Clock::Kernel("the clock of restore is not prepared"),
     starts: Starts::AtOnce,
     stop_rank: 10,

@@ -19,6 +19,8 @@ pub struct Service {
     pub processes: &'static [Process],
     /// Where it keeps its data, if it keeps any.
     pub storage: Option<Storage>,
+    /// What its container may do beside what every container may, in the engine's words.
+    pub capabilities: &'static [&'static str],
     pub clock: Clock,
     pub starts: Starts,
     /// A machine that is shut down stops services of a lower rank first.
@@ -227,6 +229,8 @@ pub enum Role {
     Balancer(Balancer),
     /// Pools clients' sessions with the node of its host.
     Pooler(Pooler),
+    /// Holds a virtual address.
+    Address,
     /// Answers global names.
     Names,
     /// Keeps objects in buckets.

@@ -26,6 +26,8 @@ pub struct Site<'a> {
     pub permanent_slots: Vec<&'a str>,
     /// What a balancer listens for.
     pub fronts: Vec<Front<'a>>,
+    /// The virtual address that the host may hold, if there is one.
+    pub shared_address: Option<SharedAddress<'a>>,
     /// Where the cluster's WAL is archived, if it is.
     pub archive: Option<Archive<'a>>,
     pub settings: Cow<'a, Settings>,
@@ -44,6 +46,17 @@ pub struct Upstream<'a> {
     /// Whether the agents find this in the dynamic configuration; else beside `bootstrap.dcs`, under a method of
     /// bootstrapping that is called `standby_cluster`.
     pub is_dynamic: bool,
+}
+
+/// An address that belongs to no host, and that one of several holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedAddress<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The hosts that may hold it; the first does while it lives.
+    pub holders: &'a [String],
+    /// Its last part, in the network of these hosts.
+    pub last_octet: u8,
 }
 
 /// A port at which a balancer serves clients.

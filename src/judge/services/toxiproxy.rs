@@ -21,6 +21,7 @@ pub(super) const SERVICE: Service = Service {
     ports: &[Port::watched(API_PORT, "HTTP API")],
     processes: &[],
     storage: None,
+    capabilities: &[],
     clock: Clock::Kernel("the clock of toxiproxy is not prepared"),
     starts: Starts::AtOnce,
     stop_rank: 3,

@@ -17,6 +17,7 @@ pub use crate::services::postgresql;
 mod schema;
 mod storage;
 mod validate;
+mod virtual_addresses;
 mod warnings;
 
 use schemars::JsonSchema;
@@ -25,8 +26,8 @@ use serde::{Deserialize, Serialize};
 use crate::{services::service, yaml::position};
 
 pub use crate::services::{
-    EtcdSettings, HaproxySettings, Instance, PatroniSettings, PgbouncerSettings, PostgresqlSettings, PowerdnsSettings,
-    Serves, ServiceKind, Settings, patroni::POSTGRESQL_PORT,
+    EtcdSettings, HaproxySettings, Instance, KeepalivedSettings, PatroniSettings, PgbouncerSettings,
+    PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
@@ -39,6 +40,7 @@ pub use parse::parse;
 pub use placed::PlacedService;
 pub use schema::schema;
 pub use storage::{Backups, Bucket, OtherServer};
+pub use virtual_addresses::VirtualAddress;
 
 /// What a topology file says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +67,9 @@ pub struct Topology {
     /// Global names, which clients resolve to the address of a host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<GlobalName>,
+    /// Addresses that belong to no host, and that one of several holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub virtual_addresses: Vec<VirtualAddress>,
     /// Buckets of S3 servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<Bucket>,

@@ -56,9 +56,13 @@ impl Topology {
         name.ttl_s.unwrap_or(self.settings.powerdns.ttl_s)
     }
 
-    /// The hosts at which clients arrive that connect to this one: itself, or those that a global name leads to.
+    /// The hosts at which clients arrive that connect to this one: itself, those that a global name leads to, or those that may hold
+    /// a virtual address.
     pub fn hosts_behind<'a>(&'a self, host: &'a str) -> Vec<&'a str> {
         let led_to = |name: &'a GlobalName| name.answers.iter().map(|answer| answer.host.as_str()).collect();
+        if let Some(shared) = self.virtual_address(host) {
+            return shared.holders.iter().map(String::as_str).collect();
+        }
         self.global_name(host).map_or_else(|| vec![host], led_to)
     }
 

@@ -1,6 +1,7 @@
 //! What a topology must keep beyond its format: names that exist, ports that are served, rules that Patroni and
 //! etcd hold themselves to. Found here, with a line, and not after half a minute of start-up.
 
+mod addresses;
 mod clusters;
 mod endpoints;
 mod links;
@@ -67,6 +68,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     endpoints::check(topology, &mut problems);
     services::ports_taken_twice(topology, &mut problems);
     names::check(topology, &mut problems);
+    addresses::check(topology, &mut problems);
     storage::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);

@@ -248,6 +248,9 @@ fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
             _ => host(member),
         },
         Occurrence::NameAnswer { name, .. } if plan.topology.global_name(name).is_none() => unknown("name", name),
+        Occurrence::AddressHolder { address, .. } if plan.topology.virtual_address(address).is_none() => {
+            unknown("virtual address", address)
+        }
         Occurrence::PoolState(state) if !plan.poolers().any(|(host, _)| host == state.pooler) => {
             unknown("pooler", &state.pooler)
         }

@@ -11,7 +11,7 @@ use crate::{
             phases::Course,
             record::{FaultRecord, is_down, runbook},
         },
-        name_convergence, promotion, slot,
+        name_convergence, promotion, slot, virtual_address,
     },
     claims::Subject,
     history::{
@@ -76,6 +76,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     let filled = |primary: bool| faults.iter().any(|fault| filled_a_disk(evidence, fault, primary));
     when(Subject::StandbyDiskFull, filled(false));
     when(Subject::BothDisksFull, filled(false) && filled(true));
+    when(Subject::AddressHolderLost, virtual_address::holder_was_lost(evidence));
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
 }

@@ -33,6 +33,11 @@ const SEVERAL_CLUSTERS: u32 = 3;
 
 /// Every observer, by name. A test of the acting half holds that these are the ones that it starts.
 pub const ALL: &[Watcher] = &[
+    Watcher {
+        observer: "addresses",
+        targets: |plan| plan.topology.virtual_addresses.iter().map(|shared| shared.name.clone()).collect(),
+        since: Since::SeveralClusters,
+    },
     Watcher { observer: "archive", targets: each_archive, since: Since::SeveralClusters },
     Watcher { observer: "dcs_leader", targets: each_dcs, since: Since::TheFirstRelease },
     Watcher { observer: "docker_events", targets: |_| one("engine"), since: Since::TheFirstRelease },

@@ -7,7 +7,8 @@ use crate::{
     services::{Serves, service},
     suggestion::did_you_mean,
     topology::{
-        Cluster, GlobalName, Host, NamedEndpoint, POSTGRESQL_PORT, READ, ServiceKind, Topology, WRITE, position::steps,
+        Cluster, GlobalName, Host, NamedEndpoint, POSTGRESQL_PORT, READ, ServiceKind, Topology, VirtualAddress, WRITE,
+        position::steps,
     },
 };
 
@@ -29,6 +30,10 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         if endpoint.asks_each_time {
             let message = format!("`{}` is no global name: there is nothing to ask for", endpoint.host);
             problems.push(Problem::at(path("asks_each_time"), message));
+        }
+        if let Some(shared) = topology.virtual_address(&endpoint.host) {
+            at_a_virtual_address(topology, index, shared, problems);
+            continue;
         }
         let Some(host) = topology.hosts().find(|host| host.name == endpoint.host) else {
             problems.push(unknown_host_or_name(topology, &endpoint.host, path("host")));
@@ -138,8 +143,26 @@ fn at_a_name(topology: &Topology, index: usize, global: &GlobalName, problems: &
     }
 }
 
+/// An endpoint at a virtual address is served by every host that may hold it.
+fn at_a_virtual_address(topology: &Topology, index: usize, shared: &VirtualAddress, problems: &mut Vec<Problem>) {
+    let Some(endpoint) = topology.endpoints.iter().nth(index) else { return };
+    let path = |field: &str| topology.endpoints.path(index, field);
+    if endpoint.publish.is_some() {
+        let message = format!("`{}` is a virtual address: it can't be published at one port", shared.name);
+        problems.push(Problem::at(path("publish"), message).help("publish endpoints at the hosts that may hold it"));
+    }
+    let deaf = |host: &&Host| !listeners(topology, host).iter().any(|listener| listener.port == endpoint.port);
+    let hosts = topology.hosts().filter(|host| shared.holders.contains(&host.name));
+    if let Some(host) = hosts.into_iter().find(deaf) {
+        let message =
+            format!("nothing on `{}`, which may hold `{}`, listens on port {}", host.name, shared.name, endpoint.port);
+        problems.push(Problem::at(path("port"), message).help("add `haproxy` to its services"));
+    }
+}
+
 fn unknown_host_or_name(topology: &Topology, host: &str, path: Path) -> Problem {
     let names = topology.names.iter().map(|global| global.name.as_str());
+    let names = names.chain(topology.virtual_addresses.iter().map(|shared| shared.name.as_str()));
     let known: Vec<&str> = topology.hosts().map(|host| host.name.as_str()).chain(names).collect();
     Problem::at(path, format!("no host is called `{host}`")).help(did_you_mean(host, &known))
 }
