@@ -27,6 +27,7 @@ pub(super) const SERVICE: Service = Service {
     ports: &[Port::watched(7007, "clients").set_by("port", |settings| settings.echo.port)],
     processes: &[Process::main("echo", "^/usr/bin/socat ")],
     storage: None,
+    capabilities: &[],
     clock: Clock::Kernel("the clock of echo is not prepared"),
     starts: Starts::AtOnce,
     stop_rank: 50,
