@@ -99,6 +99,19 @@ fn a_second_promotion_to_the_same_number_is_looked_at_too() {
     assert!(value(own, BEHIND) > 20_000_000.0 && own.summary.contains("node3 was promoted"), "{own:#?}");
 }
 
+/// A standby took the timeline of a restored server from an archive that both use, while its primary went on.
+#[test]
+fn a_timeline_that_nobody_was_seen_to_lead_is_no_promotion_of_who_has_its_history() {
+    let stayed = || run(&[Course { key: None, ..Course::default() }]);
+    assert!(findings(&verdict_of(&stayed()), "promotion").is_empty());
+    let (parent, timeline, switch_lsn) = (1, 2, lsn(1000));
+    let told = Occurrence::TimelineSwitch { node: "node3".to_owned(), parent, timeline, switch_lsn };
+    let verdict = verdict_of(&with(stayed(), 3500, told));
+    let own = finding(&verdict, "promotion");
+    assert_eq!((own.outcome, own.value_of(BEHIND)), (Outcome::Inconclusive, None), "{own:#?}");
+    assert!(own.summary.contains("node1 went on as the primary of an older one"), "{}", own.summary);
+}
+
 #[test]
 fn that_nobody_is_promoted_and_that_the_primary_stays_can_be_asked() {
     let asked = |key, measure| {

@@ -15,7 +15,9 @@
 //!
 //! `promotions` counts them, and `primary_changes` how often another node than before became primary: a node that is
 //! demoted and promoted again counts as the first alone. Both are stated also if nothing was promoted, where a scenario
-//! asks. A promotion whose history nobody read, or from a timeline on which nobody saw a position, is inconclusive.
+//! asks. A promotion whose history nobody read, or from a timeline on which nobody saw a position, is inconclusive. So is a
+//! timeline that no node was seen to lead while the primary went on on an older one: a node may have its history from an
+//! archive that another server shares.
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
@@ -49,6 +51,8 @@ struct Promotion<'a> {
     switch: Option<&'a Switch<'a>>,
     /// What it lacked of its parent, in bytes, and the event that shows the most; `None` if that is not known.
     lacked: Option<(u64, u64)>,
+    /// The primary that went on on an older timeline, where nobody was seen to lead this one: the node may not have begun it.
+    went_on: Option<&'a str>,
     evidence: Vec<u64>,
 }
 
@@ -62,7 +66,10 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         return expectations.iter().map(|expectation| unknown.clone().held_against(expectation)).collect();
     };
     let signs = evidence.signs();
-    let switches = switches(evidence.events);
+    let mut switches = switches(evidence.events);
+    // Clusters of which none follows the other begin timelines of their own.
+    let is_own = |switch: &Switch<'_>| switch.told_by.iter().any(|node| evidence.plan.cluster_of(node).is_some());
+    switches.retain(|switch| !evidence.is_part() || is_own(switch));
     let promotions = Seen { evidence, signs, switches: &switches }.promotions(after_us);
     if promotions.is_empty() && expectations.is_empty() {
         return Vec::new();
@@ -80,8 +87,15 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// What the promotion says that lacked most, or one of which that is not known.
 fn finding(promotions: &[Promotion<'_>], signs: &[Sign<'_>]) -> Finding {
     let measured = |bytes: u64| Measure::new("promoted_behind_bytes", bytes as f64);
-    if let Some(Promotion { node, timeline, switch, evidence, .. }) = promotions.iter().find(|own| own.lacked.is_none())
-    {
+    let unknown = promotions.iter().find(|own| own.lacked.is_none());
+    if let Some(Promotion { node, timeline, evidence, went_on: Some(primary), .. }) = unknown {
+        let summary = format!(
+            "{node} has the history of timeline {timeline}, which no node was seen to lead, and {primary} went on as the \
+             primary of an older one: who began it is unknown"
+        );
+        return Finding::new(NAME, Outcome::Inconclusive, summary).with_evidence(evidence.iter().copied());
+    }
+    if let Some(Promotion { node, timeline, switch, evidence, .. }) = unknown {
         let why = match switch {
             Some(switch) => format!("nobody saw what was written on timeline {}", switch.origin.parent),
             None => "nobody read where that left its parent".to_owned(),
@@ -125,11 +139,14 @@ impl<'a> Seen<'a, '_> {
             if begun_us >= after_us && !(before && self.is_only(switch)) && !self.is_past(switch) {
                 let (node, primary_us) =
                     first.map_or((self.teller(switch), switch.at_us), |sign| (sign.node, sign.to_us));
+                let went_on = if first.is_none() { self.went_on(switch) } else { None };
                 let written = self.written(node, switch.origin.parent, self.elected_us(node, primary_us));
-                let lacked = written.map(|(lsn, seq)| (lsn.saturating_sub(switch.origin.switch_lsn), seq));
+                let lacked = written
+                    .filter(|_| went_on.is_none())
+                    .map(|(lsn, seq)| (lsn.saturating_sub(switch.origin.switch_lsn), seq));
                 let evidence = first.map(|sign| sign.seq).into_iter().chain([switch.seq]).collect();
                 let timeline = switch.timeline;
-                found.push((begun_us, Promotion { node, timeline, switch: Some(switch), lacked, evidence }));
+                found.push((begun_us, Promotion { node, timeline, switch: Some(switch), lacked, went_on, evidence }));
             }
         }
         found.extend(self.unread(after_us));
@@ -146,7 +163,8 @@ impl<'a> Seen<'a, '_> {
             let known = self.switches.iter().any(|switch| switch.timeline == timeline);
             let counted = found.iter().any(|(_, own)| own.timeline == timeline);
             if to_us >= after_us && !initial && !known && !counted {
-                found.push((to_us, Promotion { node, timeline, switch: None, lacked: None, evidence: vec![seq] }));
+                let evidence = vec![seq];
+                found.push((to_us, Promotion { node, timeline, switch: None, lacked: None, went_on: None, evidence }));
             }
         }
         found
@@ -169,6 +187,12 @@ impl<'a> Seen<'a, '_> {
         let own = |sign: &&Sign<'_>| sign.timeline == switch.timeline;
         let tells = |sign: &&Sign<'_>| self.is_only(switch) || switch.told_by.contains(sign.node);
         self.signs.iter().filter(own).find(tells)
+    }
+
+    /// Who was seen as the primary of an older timeline when somebody had the history of this one.
+    fn went_on(&self, switch: &Switch<'_>) -> Option<&'a str> {
+        let older = |sign: &&Sign<'_>| sign.timeline < switch.timeline && sign.to_us > switch.at_us;
+        self.signs.iter().find(older).map(|sign| sign.node)
     }
 
     fn teller(&self, switch: &'a Switch<'a>) -> &'a str {
