@@ -12,7 +12,8 @@ Feature: Loss of etcd
     And 15 s to 20 s have passed
     And the fault is healed
     And every node has rejoined
-    Then clients can't write for at most 1 s
+    Then the DCS has a leader again within 1500 ms
+    And clients can't write for at most 1 s
     And no acknowledged write is lost
     And never do two nodes accept writes
 

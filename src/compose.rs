@@ -308,7 +308,7 @@ fn published_ports(plan: &Plan) -> Vec<Published> {
         }
     };
     for endpoint in topology.endpoints.iter().filter(|endpoint| topology.global_name(&endpoint.host).is_none()) {
-        for host in topology.hosts_behind(&endpoint.host) {
+        for host in topology.hosts_at(&endpoint.host) {
             publish(host, endpoint.port, format!("the endpoint `{}`", endpoint.name), &mut next);
         }
     }

@@ -1,12 +1,12 @@
 //! The end of a drill: whatever happened, writes are given the time to recover, faults are healed, nodes given the time to
-//! rejoin, and writes to recover from that; then the load ends, ledgers are read, and everything is cleared away. Safety
+//! rejoin, and writes and reads to recover from that; then the load ends, ledgers are read, and everything is cleared away. Safety
 //! checks need this of every scenario, also of one whose step failed. Each wait for recovery and for return has the plan's
 //! deadline for it (`recovered_s`, `rejoined_s`).
 
 use std::time::{Duration, Instant};
 
 use super::{
-    Condition, Drill, DrillError, Running, as_ms,
+    Condition, Drill, DrillError, Running, SETTLE, as_ms,
     runbook::{due, sent},
     until,
 };
@@ -16,12 +16,16 @@ use crate::{
         event::{ArchiveListed, Milestone},
     },
     system::System,
+    topology::READ,
     waiting::{NotReady, wait_until},
     workload::read_ledgers,
 };
 
 /// How long the observers may take to see that every node is back: some looks, of which each may take its time.
 const OBSERVED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long reads may take to come back once writes have: a balancer leads them to a node that is back after some looks.
+const READS_BACK_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long an engine may take to come back. What it leaves is cleared away by the next run, or by `clean`.
 const ENGINE_BACK_WITHIN: Duration = Duration::from_secs(30);
@@ -56,7 +60,7 @@ impl Drill {
         self.recorder.record(Occurrence::ScenarioEnded);
     }
 
-    /// Writes recover, faults are healed, nodes return, and writes recover from that.
+    /// Writes recover, faults are healed, nodes return, and writes and reads recover from that.
     async fn come_to_rest(&mut self) {
         if let Err(error) = self.recover().await {
             self.note("the writes' recovery", &error);
@@ -80,6 +84,16 @@ impl Drill {
             if let Err(error) = self.recover().await {
                 self.note("the writes' recovery after the healing", &error);
             }
+        }
+        self.let_reads_come_back().await;
+    }
+
+    /// An outage of reads that the load's end cut off could not be told from one that goes on. Whether they should have
+    /// come back is for the checks to say.
+    async fn let_reads_come_back(&self) {
+        let Some(running) = self.running.as_ref().filter(|running| running.workload.is_some()) else { return };
+        if self.last_fault_us.is_some() && running.plan.endpoint(READ).is_some() {
+            let _ = running.watch.wait_for_reads(&self.recorder, SETTLE, READS_BACK_WITHIN).await;
         }
     }
 

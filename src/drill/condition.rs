@@ -13,8 +13,12 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::readable::Readable;
 use crate::{
-    checks::course::{grouping::is_lost, record::attempts},
+    checks::course::{
+        grouping::is_lost,
+        record::{attempts, is_done_to_the_system},
+    },
     history::{
         Event, Occurrence, Recorder,
         event::{ClientKind, NodeState, Operation, Role, RunbookStep},
@@ -155,7 +159,7 @@ fn last_refresh_us(events: &[Event], cluster: Option<&str>, after_us: u64) -> Op
 /// Whether new clients that write or read lost service since the steady state, for longer than the verdict allows. `false`
 /// once something was done to the system: what clients lose then has a cause.
 fn steady_state_is_lost(seen: &[Event], probed: &[Event], steady_us: u64, now_us: u64) -> bool {
-    if seen.iter().any(|event| matches!(event.what, Occurrence::FaultInjecting(_) | Occurrence::Runbook { .. })) {
+    if seen.iter().any(is_done_to_the_system) {
         return false;
     }
     let all = attempts(probed);
@@ -195,6 +199,7 @@ pub(super) struct Watch {
     seen: Arc<Mutex<Vec<Event>>>,
     /// The prober's attempts before the first fault.
     probed: Arc<Mutex<Vec<Event>>>,
+    pub(super) readable: Arc<Readable>,
     grown: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
@@ -211,7 +216,8 @@ impl Watch {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (grow, grown) = watch::channel(0);
         let probed = Arc::new(Mutex::new(Vec::new()));
-        let (kept, kept_probes) = (seen.clone(), probed.clone());
+        let readable = Arc::new(Readable::default());
+        let (kept, kept_probes, noted) = (seen.clone(), probed.clone(), readable.clone());
         let task = tokio::spawn(async move {
             let mut before_fault = true;
             loop {
@@ -225,6 +231,7 @@ impl Watch {
                     continue;
                 }
                 if let Occurrence::Attempt(attempt) = &event.what {
+                    noted.note(attempt);
                     if before_fault && attempt.client_kind == ClientKind::Fresh {
                         kept_probes.lock().unwrap_or_else(PoisonError::into_inner).push(Event::clone(&event));
                     }
@@ -236,7 +243,7 @@ impl Watch {
                 grow.send_replace(kept.len());
             }
         });
-        Self { clusters, seen, probed, grown, task }
+        Self { clusters, seen, probed, readable, grown, task }
     }
 
     /// See [`steady_state_is_lost`].
@@ -280,7 +287,7 @@ impl Watch {
     }
 
     /// Waits until something is found in the events.
-    async fn find<T>(
+    pub(super) async fn find<T>(
         &self,
         what: &str,
         deadline: Duration,

@@ -10,6 +10,7 @@ mod condition;
 mod context;
 mod ground;
 mod lease;
+mod readable;
 mod runbook;
 mod schedule;
 mod setup;

@@ -265,16 +265,13 @@ impl Plan {
         self.endpoints.iter().find(|endpoint| endpoint.name == name)
     }
 
-    /// The endpoints whose clients can arrive at a host: those that it has, those at a virtual address that it may hold, and those
-    /// at global names, which can be pointed at any host that serves clients.
+    /// The endpoints whose clients can arrive at a host: those that it has, those at a virtual address that it may hold, and
+    /// those at global names, which can be pointed at any host that serves clients.
     pub fn endpoints_at<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a PlannedEndpoint> {
         let serves = |own: &Instance| service(own.kind).is_node() || service(own.kind).balancer().is_some();
         let serves = self.services_on(host).iter().any(serves);
         let is_name = move |at: &Endpoint| self.topology.global_name(&at.host).is_some();
-        let holds = move |at: &Endpoint| {
-            self.topology.virtual_address(&at.host).is_some_and(|shared| shared.holders.iter().any(|own| own == host))
-        };
-        let is_here = move |at: &Endpoint| at.host == host || holds(at) || serves && is_name(at);
+        let is_here = move |at: &Endpoint| self.topology.hosts_at(&at.host).contains(&host) || serves && is_name(at);
         self.endpoints.iter().filter(move |endpoint| is_here(&endpoint.at))
     }
 

@@ -153,7 +153,7 @@ fn words(what: &Occurrence) -> Option<String> {
         Occurrence::FaultHealed { evidence, .. } => format!("fault healed: {evidence}"),
         Occurrence::GroundLost { reason } => format!("GROUND LOST: {reason}"),
         Occurrence::StepFailed { text, message, .. } => format!("STEP FAILED: {text}: {message}"),
-        Occurrence::DcsLeader { member, dcs } => {
+        Occurrence::DcsLeader { member, dcs, .. } => {
             let whose = dcs.as_ref().map(|dcs| format!(" of {dcs}")).unwrap_or_default();
             format!("DCS leader{whose}: {}", member.as_deref().unwrap_or("none"))
         }

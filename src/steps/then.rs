@@ -6,9 +6,10 @@ use cucumber::gherkin::StepType::Then;
 use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
-        Check, archive, archive_fallback, cascade, commit_wait, course::phases::PHASES, data_loss, dcs_isolation,
-        name_convergence, name_shares, pool, promotion, recovery_time, rejoin, replica_reads, replication_lag,
-        replication_lag::Hop, restore, routing, single_writer, slot, virtual_address, write_blocked,
+        Check, archive, archive_fallback, cascade, commit_wait, cost, course::phases::PHASES, data_loss, dcs_failover,
+        dcs_isolation, name_convergence, name_shares, pool, promotion, recovery_time, rejoin, replica_reads,
+        replication_lag, replication_lag::Hop, restore, rotation, routing, single_writer, slot, virtual_address,
+        write_blocked,
     },
     history::event::Bound,
 };
@@ -56,6 +57,10 @@ const READS_GONE_BACK: Measured = measured(&replica_reads::CHECK, replica_reads:
 const SLOTS_LOST: Measured = measured(&slot::CHECK, slot::SLOTS_LOST);
 const SLOT_HELD: Measured = measured(&slot::CHECK, slot::SLOT_HELD_MAX_BYTES);
 const AGAINST_RULE: Measured = measured(&commit_wait::CHECK, commit_wait::COMMITS_AGAINST_RULE);
+const COMMIT_RATIO_1: Measured = measured(&cost::CHECK, cost::COMMIT_RATIO_1);
+const COMMIT_RATIO_2: Measured = measured(&cost::CHECK, cost::COMMIT_RATIO_2);
+const DCS_GAP: Measured = measured(&dcs_failover::CHECK, dcs_failover::DCS_LEADER_GAP_MS);
+const OUT_OF_ROTATION: Measured = measured(&rotation::CHECK, rotation::OUT_OF_ROTATION_MS);
 const DETACHED: Measured = measured(&cascade::CHECK, cascade::DETACHED_STANDBYS);
 const LEADER_GAP: Measured = measured(&cascade::CHECK, cascade::STANDBY_LEADER_GAP_MS);
 const FOREIGN_LEADERS: Measured = measured(&dcs_isolation::CHECK, dcs_isolation::FOREIGN_LEADERS);
@@ -420,5 +425,29 @@ pub(super) const ALL: &[StepDefinition] = &[
         "commits wait for the standbys that synchronous_standby_names asks for",
         "while one of them is slow, each commit waits for it if the rule says so, and none if it does not",
         |words| AGAINST_RULE.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "a commit with one synchronous standby takes at most {int} % of the time of one without",
+        "medians of the writers' commits before the first fault, by how many `sync` standbys the primary was seen with",
+        |words| COMMIT_RATIO_1.bounded(words, Bound::AtMost(f64::from(words.number(0)?) / 100.0)),
+    ),
+    step(
+        Then,
+        "a commit with two synchronous standbys takes at most {int} % of the time of one without",
+        "the same of commits that wait for two",
+        |words| COMMIT_RATIO_2.bounded(words, Bound::AtMost(f64::from(words.number(0)?) / 100.0)),
+    ),
+    step(
+        Then,
+        "the DCS has a leader again within {duration}",
+        "from the loss of the member that led it until a member leads, as the members themselves say",
+        |words| DCS_GAP.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "balancers take a node that died out of their rotation within {duration}",
+        "from the loss of a node until each balancer that had its server UP has it DOWN",
+        |words| OUT_OF_ROTATION.at_most_duration(words),
     ),
 ];

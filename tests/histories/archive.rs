@@ -11,7 +11,7 @@ use pgquake_judge::{
 };
 
 use super::{
-    edits::{primary, without},
+    edits::{primary, standby, without},
     value,
 };
 
@@ -113,8 +113,9 @@ fn an_archive_that_leads_from_one_timeline_to_the_next_passes() {
     let summary = "holds every file from 000000010000000000000003 to 000000020000000000000006";
     assert!(found.summary.contains(summary), "{}", found.summary);
     assert_eq!((value(&found, "archive_missing_files"), value(&found, "archive_overwritten_files")), (0.0, 0.0));
-    // Segment 5 of the second timeline: the primary was seen before its end at 11 s, and the file in the archive at 17 s.
-    assert_eq!(value(&found, "archive_lag_ms"), 6_000.0);
+    // Segment 5 of the second timeline: the primary was seen before its end at 9 s at the earliest and behind it at 14 s, and
+    // the archive without the file at 16 s and with it at 17 s.
+    assert_eq!((value(&found, "archive_lag_ms"), value(&found, "archive_lag_resolution_ms")), (2_000.0, 6_000.0));
 }
 
 #[test]
@@ -308,13 +309,76 @@ fn a_bound_is_held_against_the_lag_and_without_an_archive_nothing_is_known() {
             line: 1,
         })
     };
-    for (most, outcome) in [(6_000.0, Outcome::Pass), (5_999.0, Outcome::Fail)] {
+    for (most, outcome) in [
+        (8_000.0, Outcome::Pass),
+        (7_999.0, Outcome::Inconclusive),
+        (2_000.0, Outcome::Inconclusive),
+        (1_999.0, Outcome::Fail),
+    ] {
         let mut events = course();
         events.push((0, expected(most)));
         assert_eq!(judged(&numbered(events)).outcome, outcome);
     }
     let found = judged_by(&plan_of("single-region", |_| {}), &numbered(vec![(0, expected(1.0))]));
     assert_eq!(found.outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn time_in_which_nobody_looked_is_no_lag() {
+    // The archive was not listed for eight seconds before the file was seen in it: it may have been there all the time.
+    let mut events = course();
+    events.retain(|(at_s, what)| !(matches!(what, Occurrence::ArchiveListed(_)) && (9..17).contains(at_s)));
+    let found = judged(&numbered(events));
+    assert_eq!((value(&found, "archive_lag_ms"), value(&found, "archive_lag_resolution_ms")), (0.0, 8_000.0));
+}
+
+#[test]
+fn a_primary_that_another_one_had_superseded_is_not_the_one_to_be_asked() {
+    // node1 was cut off, knew nothing of node2's promotion, and was ordered to archive what it had.
+    let stale = ArchiveDue { cluster: "main".to_owned(), node: "node1".to_owned(), timeline: 1, lsn: 6 * SEGMENT };
+    let asked = |role: Occurrence| {
+        let mut events = course();
+        events.retain(|(_, what)| !matches!(what, Occurrence::ArchiveDue(_)));
+        events.extend([
+            (7, object("000000010000000000000005", "aa")),
+            (18, role),
+            (20, Occurrence::ArchiveDue(stale.clone())),
+        ]);
+        judged(&numbered(events))
+    };
+    let found = asked(primary("node2", 2, 6 * SEGMENT + 900));
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+    assert!(found.summary.contains("node2 led timeline 2 when it was seen last"), "{}", found.summary);
+    // One that was put back under the other one is its standby.
+    let found = asked(standby("node2", "node1", 1, 6 * SEGMENT));
+    assert_eq!(found.outcome, Outcome::Pass, "{found:#?}");
+}
+
+#[test]
+fn another_clusters_primary_says_nothing_of_where_an_archive_begins() {
+    let plan = plan_of("two-region-hybrid", |_| {});
+    let plan = plan.part(&[plan.cluster("east").expect("a cluster")]);
+    let of_east = |what: Occurrence| match what {
+        Occurrence::ArchiveObject(object) => {
+            Occurrence::ArchiveObject(ArchiveObject { cluster: "east".to_owned(), ..object })
+        }
+        Occurrence::ArchiveListed(look) => {
+            Occurrence::ArchiveListed(ArchiveListed { cluster: "east".to_owned(), ..look })
+        }
+        what => what,
+    };
+    let due = ArchiveDue { cluster: "east".to_owned(), node: "east1".to_owned(), timeline: 1, lsn: 6 * SEGMENT };
+    let mut events = vec![
+        (1, primary("elsewhere", 1, SEGMENT)),
+        (2, primary("east1", 1, 4 * SEGMENT + 100)),
+        (8, object("000000010000000000000004", "aa")),
+        (8, object("000000010000000000000005", "bb")),
+        (10, Occurrence::ArchiveDue(due)),
+    ];
+    events.extend((1..=12).map(|second| (second, listed(second * 1_000_000))));
+    let events = events.into_iter().map(|(at_s, what)| (at_s, of_east(what))).collect();
+    let found = judged_by(&plan, &numbered(events));
+    assert_eq!(found.outcome, Outcome::Pass, "{found:#?}");
 }
 
 #[test]

@@ -126,6 +126,13 @@ pub fn with_states(
     events
 }
 
+/// A look at a standby that streams from another node.
+pub fn standby(node: &str, source: &str, timeline: u32, lsn: u64) -> Occurrence {
+    let Occurrence::NodeState(state) = primary(node, timeline, lsn) else { unreachable!() };
+    let streaming_from = Some(source.to_owned());
+    Occurrence::NodeState(NodeState { role: Some(Role::Standby), streaming_from, ..state })
+}
+
 /// The word of a node that says that it is primary.
 pub fn primary(node: &str, timeline: u32, lsn: u64) -> Occurrence {
     Occurrence::NodeState(NodeState {

@@ -1,14 +1,17 @@
 //! How far behind standbys, and a region that follows, are.
 
+use std::collections::BTreeMap;
+
 use pgquake_judge::{
     checks::{Finding, Outcome},
     history::{
         Event, Occurrence,
-        event::{Bound, Milestone},
+        event::{Bound, FaultInjecting, Milestone, NodeState, Role},
     },
 };
 
 use super::{
+    course::number,
     edits::is_milestone,
     standby_region::{Regions, STOP_MS, and, event, fault, found, outcome},
     value,
@@ -105,6 +108,105 @@ fn a_region_that_has_not_followed_to_a_new_timeline_lags_by_what_was_written_the
     assert_eq!(region_at_most(&regions.happen(), 1749.0), Outcome::Inconclusive);
 }
 
+/// A standby that is stuck where nobody wrote for a while is no better known than to that while; it does not drop out.
+#[test]
+fn a_region_that_is_stuck_from_a_pause_on_to_the_end_is_not_left_out() {
+    let stuck = |node: &str, ms: u64| match node {
+        "west1" if ms >= 8_000 => Some(ms - 7_995),
+        _ => Some(10),
+    };
+    let regions = || Regions { idle_ms: (7_990, 10_000), lag_ms: stuck, ..Regions::default() };
+    // Seen at 19750; the first write that it lacks was acknowledged at 10004.
+    let own = of_hop(&regions().happen(), "region_lag_max_ms");
+    assert_eq!(value(&own, "region_lag_max_ms"), 9_744.0);
+    assert_eq!(region_at_most(&regions().happen(), 9_700.0), Outcome::Fail);
+    // With the primary's own position the pause is known to the time between two looks at it.
+    assert_eq!(region_at_most(&regions().happen(), 12_100.0), Outcome::Pass);
+}
+
+#[test]
+fn what_the_primary_had_committed_before_a_look_is_there_once_its_place_is_replayed() {
+    // Nobody writes for two seconds, and the WAL stays where it is.
+    let paused = |ms: u64| if (8_000..10_000).contains(&ms) { 8_000 } else { ms };
+    let mut events = Regions { idle_ms: (8_000, 10_000), lag_ms: |_, _| Some(0), ..Regions::default() }.happen();
+    for event in &mut events {
+        if let Occurrence::NodeState(state) = &mut event.what {
+            state.lsn = Some(super::course::lsn(paused(event.at_us / 1000)));
+        }
+    }
+    // Every look counts, also those in the pause: what lacks nothing that the primary had lags by a look at most.
+    assert_eq!(region_at_most(&events, 255.0), Outcome::Pass);
+    // A standby of an older timeline has nothing of the later one, however late the old primary's word was.
+    let stale = NodeStateOf { node: "east1", ms: 13_000, lsn_ms: 7_900 }.happens();
+    let regions = Regions {
+        idle_ms: (7_990, 10_000),
+        failover_ms: Some(7_992),
+        lag_ms: |node, ms| if node == "west1" && ms >= 8_000 { Some(ms - 7_990) } else { Some(10) },
+        ..Regions::default()
+    };
+    let events = number(regions.happen().into_iter().chain([stale]).collect());
+    assert_eq!(region_at_most(&events, 9_000.0), Outcome::Fail);
+}
+
+struct NodeStateOf {
+    node: &'static str,
+    ms: u64,
+    lsn_ms: u64,
+}
+
+impl NodeStateOf {
+    /// It says that it is the primary of timeline 1.
+    fn happens(self) -> Event {
+        event(
+            self.ms,
+            Occurrence::NodeState(NodeState {
+                node: self.node.to_owned(),
+                reachable: true,
+                role: Some(Role::Primary),
+                timeline: Some(1),
+                lsn: Some(super::course::lsn(self.lsn_ms)),
+                streaming_from: None,
+                standbys: BTreeMap::new(),
+                asked_us: Some((self.ms - 2) * 1000),
+            }),
+        )
+    }
+}
+
+/// A lineage of its own knows no other's timelines.
+#[test]
+fn another_lineages_timelines_leave_the_lag_by_an_archive_alone() {
+    let mut events = Regions { lag_ms: |_, _| Some(10), ..Regions::default() }.happen();
+    let before = region_at_most(&events, 100.0);
+    let switch =
+        Occurrence::TimelineSwitch { node: "elsewhere".to_owned(), parent: 1, timeline: 2, switch_lsn: u64::MAX };
+    events = and(events, 5_000, switch);
+    assert_eq!((before, region_at_most(&events, 100.0)), (Outcome::Pass, Outcome::Pass));
+}
+
+#[test]
+fn a_standby_that_is_not_seen_any_more_leaves_its_lag_in_doubt() {
+    let gone = |node: &str, ms: u64| (node != "west1" || ms < 8_000).then_some(10);
+    let events = Regions { lag_ms: gone, ..Regions::default() }.happen();
+    let asked = |events: &[Event], measure: &str| {
+        let own = found(NAME, events, &[(measure, Bound::AtMost(100.0))]);
+        own.into_iter().find(|own| own.target.is_some()).expect("an expectation that is held")
+    };
+    let own = asked(&events, "region_lag_max_ms");
+    assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+    assert!(own.summary.contains("west1 was not seen for 12.2 s, and no fault had touched it"), "{}", own.summary);
+    // A standby of which it is known says nothing of it.
+    assert_eq!(asked(&events, "standby_lag_max_ms").outcome, Outcome::Pass);
+    // A fault is why: the first one here hits east1, the second the region's leader.
+    let struck = and(events.clone(), 7_900, fault());
+    assert_eq!(asked(&struck, "region_lag_max_ms").outcome, Outcome::Inconclusive);
+    assert_eq!(asked(&struck, "region_lag_before_fault_max_ms").outcome, Outcome::Pass);
+    let Occurrence::FaultInjecting(own) = fault() else { unreachable!() };
+    let hit = FaultInjecting { hosts: vec!["west1".to_owned()], ..own };
+    let struck = and(events, 7_900, Occurrence::FaultInjecting(hit));
+    assert_eq!(asked(&struck, "region_lag_max_ms").outcome, Outcome::Pass);
+}
+
 #[test]
 fn writes_that_were_lost_are_nobodys_lag() {
     let mut events = Regions { lag_ms: |_, _| Some(10), ..Regions::default() }.happen();
@@ -124,7 +226,7 @@ fn writes_that_were_lost_are_nobodys_lag() {
 
 #[test]
 fn too_few_looks_or_no_ledger_prove_nothing() {
-    let few = |_: &str, ms| (ms < 5_000).then_some(200);
+    let few = |_: &str, ms| (ms % 1_000 == 0).then_some(200);
     let events = Regions { lag_ms: few, ..Regions::default() }.happen();
     assert_eq!(region_at_most(&events, 1_000.0), Outcome::Inconclusive);
     // Both standbys together have enough.

@@ -251,7 +251,7 @@ fn an_outage_that_began_before_the_fault_is_not_the_faults() {
 #[test]
 fn whether_the_etcd_leader_was_lost_is_seen_and_not_concluded_from_the_fault() {
     let led_by = |events, at_ms, member: &str| {
-        with(events, at_ms, Occurrence::DcsLeader { member: Some(member.to_owned()), dcs: None })
+        with(events, at_ms, Occurrence::DcsLeader { member: Some(member.to_owned()), dcs: None, before_us: None })
     };
     let lost = |events: &[Event]| verdict_of(events).scenarios[0].failovers[0].dcs_leader_lost;
     let hit = run(&[Course { dcs_leader: "node1", ..Course::default() }]);

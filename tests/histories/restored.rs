@@ -116,6 +116,48 @@ fn a_row_that_is_missing_or_from_later_or_damaged_fails() {
 }
 
 #[test]
+fn a_row_that_no_client_sent_or_that_was_sent_later_still_is_another_databases() {
+    for target in [to_the_time(), latest()] {
+        let mut foreign = up_to_the_target();
+        foreign.push(SequenceRange { client: 990, from: 1, to: 3 });
+        let found = judged(&restored(clean(), target, open(foreign)));
+        assert_eq!((found.outcome, value(&found, "restore_unwritten_rows")), (Outcome::Fail, 3.0), "{found:#?}");
+    }
+    // The restored server was read at 4.5 s.
+    let mut from_the_future = up_to_the_target();
+    from_the_future.extend(rows(&clean(), |sent_us, _| sent_us > 4_500_000).first().copied());
+    let mut events = restored(clean(), latest(), open(from_the_future));
+    for event in &mut events {
+        if let Occurrence::Restored(restored) = &mut event.what {
+            (restored.began_us, event.at_us) = (4_200_000, 4_500_000);
+        }
+    }
+    let found = judged(&events);
+    assert_eq!((found.outcome, value(&found, "restore_surplus_rows")), (Outcome::Fail, 1.0), "{found:#?}");
+}
+
+#[test]
+fn a_write_that_was_lost_does_not_show_that_a_target_was_kept() {
+    // Behind the target only writes that nobody has in the end were acknowledged before the restore began.
+    let between =
+        |event: &Event| matches!(&event.what, Occurrence::Attempt(attempt) if attempt.started_us > TARGET_US + 2_000);
+    let mut events = restored(clean(), to_the_time(), open(up_to_the_target()));
+    let lost = rows(&events, |sent_us, answered_us| sent_us > TARGET_US + 2_000 && answered_us <= 8_000_000);
+    assert!(!lost.is_empty() && events.iter().any(between));
+    for event in &mut events {
+        if let Occurrence::LedgerRead { found, .. } = &mut event.what {
+            *found = found
+                .iter()
+                .flat_map(|range| (range.from..=range.to).map(|own| SequenceRange { from: own, to: own, ..*range }))
+                .filter(|row| !lost.contains(row))
+                .collect();
+        }
+    }
+    let found = judged(&events);
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+}
+
+#[test]
 fn a_restore_that_fails_or_pauses_fails() {
     let reason = "the restored server did not start".to_owned();
     let found = judged(&restored(clean(), latest(), RestoreOutcome::Failed { reason }));

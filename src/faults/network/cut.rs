@@ -354,8 +354,8 @@ mod tests {
             (name.to_owned(), (vec![format!("10.0.0.{last}")], vec!["10.0.0.1".to_owned(), "10.1.0.1".to_owned()]))
         };
         Addresses {
-            hosts: [host("node1", 11), host("node2", 12), host("proxy", 20)].into(),
-            shared: [("proxy".to_owned(), ("02:42:0a:00:00:14".to_owned(), "10.0.0.100".to_owned()))].into(),
+            hosts: [host("node1", 11), host("node2", 12), host("proxy", 20), host("active", 21)].into(),
+            shared: [("active".to_owned(), ("02:42:0a:00:00:15".to_owned(), "10.0.0.100".to_owned()))].into(),
             shaped: vec![("node1".to_owned(), "node2".to_owned())],
         }
     }
@@ -374,14 +374,14 @@ mod tests {
         assert_eq!(rules.keys().collect::<Vec<_>>(), ["proxy"]);
         assert_eq!(rules["proxy"].arriving, ["ip saddr { 10.0.0.12 } counter name cut0 drop"]);
         let both = rules_between("node2", "proxy", (true, true), &[]);
-        assert_eq!(both["node2"].arriving[0], "ip saddr { 10.0.0.20 } counter name cut1 drop");
+        assert_eq!(both["node2"].arriving, ["ip saddr { 10.0.0.20 } counter name cut1 drop"]);
     }
 
     #[test]
     fn a_virtual_address_is_cut_off_with_the_host_that_sends_from_it() {
-        let rules = rules_between("proxy", "node2", (true, false), &[]);
-        let shared = "ether saddr 02:42:0a:00:00:14 ip saddr 10.0.0.100 counter name cut0 drop";
-        assert_eq!(rules["node2"].arriving, ["ip saddr { 10.0.0.20 } counter name cut0 drop", shared]);
+        let rules = rules_between("active", "node2", (true, false), &[]);
+        let shared = "ether saddr 02:42:0a:00:00:15 ip saddr 10.0.0.100 counter name cut0 drop";
+        assert_eq!(rules["node2"].arriving, ["ip saddr { 10.0.0.21 } counter name cut0 drop", shared]);
     }
 
     #[test]

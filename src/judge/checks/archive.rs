@@ -17,15 +17,23 @@
 //!   [`UNSEEN_US`] before: a bucket that keeps no versions shows what was overwritten only to those who saw it before. A file
 //!   that was deleted is missing; where the last listing had fewer objects than were seen before, which of them is unknown.
 //!
-//! `archive_lag_ms` is the longest time from the end of a segment, as the primary's observer saw it passed, until the
-//! segment was seen in the archive; its resolution is that of both observers.
+//! `archive_lag_ms` is the longest time from the end of a segment until the segment is in the archive. It lies between two
+//! bounds: the primary was seen before that end and behind it, and the archive was listed without the file and with it. The
+//! least is the figure, `archive_lag_resolution_ms` says how much more the longest may be, and a bound that lies between is
+//! neither kept nor missed.
 
 mod contents;
 mod expected;
 
 use std::collections::BTreeSet;
 
-use super::{Check, Evidence, Finding, Measure, Outcome, Over, course::phases::milliseconds};
+use super::{
+    Check, Evidence, Finding, Measure, Outcome, Over,
+    course::{
+        bracket::{Bracket, Bracketed, Distribution, held},
+        phases::milliseconds,
+    },
+};
 use crate::{
     history::{
         Event, Occurrence,
@@ -40,12 +48,19 @@ const NAME: &str = "archive";
 pub const ARCHIVE_MISSING_FILES: &str = "archive_missing_files";
 pub const ARCHIVE_OVERWRITTEN_FILES: &str = "archive_overwritten_files";
 pub const ARCHIVE_LAG_MS: &str = "archive_lag_ms";
+const ARCHIVE_LAG_RESOLUTION_MS: &str = "archive_lag_resolution_ms";
 const ARCHIVE_FILES: &str = "archive_files";
 
 pub const CHECK: Check = Check {
     name: NAME,
     question: "Does the archive hold every file of the WAL, and each as it was archived first?",
-    measures: &[ARCHIVE_MISSING_FILES, ARCHIVE_OVERWRITTEN_FILES, ARCHIVE_LAG_MS, ARCHIVE_FILES],
+    measures: &[
+        ARCHIVE_MISSING_FILES,
+        ARCHIVE_OVERWRITTEN_FILES,
+        ARCHIVE_LAG_MS,
+        ARCHIVE_LAG_RESOLUTION_MS,
+        ARCHIVE_FILES,
+    ],
     over: Over::Cluster,
     judge,
 };
@@ -70,8 +85,8 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let contents = Contents::of(evidence.events, &cluster.name, archive.tool.row().archived);
-    let finding = Course { evidence, cluster: &cluster.name, contents, due }.finding();
-    evidence.held(NAME, vec![finding], UNARCHIVED)
+    let (finding, lag) = Course { evidence, cluster: &cluster.name, contents, due }.finding();
+    evidence.held_by(NAME, vec![finding], UNARCHIVED, |finding, expectation| held(finding, lag.as_slice(), expectation))
 }
 
 /// Whether an archive lacks files, and is otherwise as it should be.
@@ -96,7 +111,8 @@ struct Course<'e, 'a> {
 }
 
 impl Course<'_, '_> {
-    fn finding(&self) -> Finding {
+    /// With its lag, as far as it is known.
+    fn finding(&self) -> (Finding, Option<Bracketed>) {
         let expected = self.due.map(|(_, due)| Expected::of(self.evidence, due, &self.contents));
         let (files, doubt) = match expected {
             None => (Vec::new(), Some("the primary was never ordered to archive what it had".to_owned())),
@@ -125,7 +141,10 @@ impl Course<'_, '_> {
             Measure::new(ARCHIVE_OVERWRITTEN_FILES, overwritten.len() as f64),
             Measure::new(ARCHIVE_FILES, self.contents.count() as f64),
         ];
-        details.extend(self.lag_us(&files, &passed).map(|lag_us| Measure::new(ARCHIVE_LAG_MS, milliseconds(lag_us))));
+        let lag = self.lag_us(&files, &passed).map(|lag_us| Bracketed::of_time(ARCHIVE_LAG_MS, lag_us));
+        if let Some(lag) = lag {
+            details.extend([lag.measure(), Measure::new(ARCHIVE_LAG_RESOLUTION_MS, lag.most - lag.least)]);
+        }
         let summary = self.summary(&files, [&missing, &foreign, &parts, &overwritten], doubt.as_deref());
         let finding = Finding::new(NAME, outcome, summary).with_details(details);
         // A count of what is missing says nothing while it is in doubt.
@@ -135,7 +154,8 @@ impl Course<'_, '_> {
         };
         // What is not there has no event of its own: the one that made it due stands for it.
         let due = self.due.map(|(event, _)| event.seq);
-        finding.with_evidence(overwritten.iter().flat_map(|file| self.contents.seqs(file)).take(SHOWN).chain(due))
+        let shown = overwritten.iter().flat_map(|file| self.contents.seqs(file)).take(SHOWN).chain(due);
+        (finding.with_evidence(shown), lag)
     }
 
     fn summary(
@@ -219,12 +239,26 @@ impl Course<'_, '_> {
     }
 
     /// The longest that a segment took into the archive after the primary had filled it.
-    fn lag_us(&self, files: &[String], passed: &Passed) -> Option<u64> {
+    fn lag_us(&self, files: &[String], passed: &Passed) -> Option<Bracket> {
         let lag = |file: &String| {
-            let archived_us = self.contents.first_seen_us(file)?;
-            Some(archived_us.saturating_sub(passed.before_end_of(file)?))
+            let (archived_us, seq) = self.contents.first_seen(file)?;
+            let (before_us, after_us) = passed.end_of(file)?;
+            let least = self.last_listed_before(seq).saturating_sub(after_us);
+            Some(Bracket { least, most: archived_us.saturating_sub(before_us) })
         };
-        files.iter().filter_map(lag).max()
+        files.iter().filter_map(lag).collect::<Distribution>().max()
+    }
+
+    /// When the last whole listing before an event was asked for: what the event shows was not there yet. 0: there is none.
+    fn last_listed_before(&self, seq: u64) -> u64 {
+        let before = self.evidence.events[..self.evidence.events.partition_point(|event| event.seq < seq)].iter().rev();
+        let asked = before.filter_map(|event| match &event.what {
+            Occurrence::ArchiveListed(look) if look.cluster == self.cluster && look.versions.is_some() => {
+                Some(look.asked_us.min(event.at_us))
+            }
+            _ => None,
+        });
+        asked.into_iter().next().unwrap_or_default()
     }
 }
 

@@ -7,8 +7,10 @@ pub mod archive;
 pub mod archive_fallback;
 pub mod cascade;
 pub mod commit_wait;
+pub mod cost;
 pub mod course;
 pub mod data_loss;
+pub mod dcs_failover;
 pub mod dcs_isolation;
 mod evidence;
 pub mod faults_took_effect;
@@ -25,6 +27,7 @@ pub mod rejoin;
 pub mod replica_reads;
 pub mod replication_lag;
 pub mod restore;
+pub mod rotation;
 pub mod routing;
 pub mod single_writer;
 pub mod slot;
@@ -77,6 +80,7 @@ pub const ALL: &[Check] = &[
     timelines::CHECK,
     rejoin::CHECK,
     routing::CHECK,
+    rotation::CHECK,
     pool::CHECK,
     virtual_address::CHECK,
     replication_lag::CHECK,
@@ -88,6 +92,8 @@ pub const ALL: &[Check] = &[
     cascade::CHECK,
     archive_fallback::CHECK,
     commit_wait::CHECK,
+    cost::CHECK,
+    dcs_failover::CHECK,
     dcs_isolation::CHECK,
     name_convergence::CHECK,
     name_shares::CHECK,

@@ -29,8 +29,12 @@
 //! of the load, and once more of those before the first fault (`before_fault`; without a fault, of all). With fewer than
 //! [`LOOKS_AT_LEAST`] there is none. `at_fault` is the greatest lag that the last look at each node before the first fault
 //! showed.
+//!
+//! A bound is in doubt where a standby was not seen for long in the time that the figure covers, and nothing says why
+//! ([`mod@unseen`]).
 
 mod hops;
+mod unseen;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +54,7 @@ use crate::{
 };
 use hops::{HOPS, Look, MEASURES, looks};
 pub use hops::{Hop, Names};
+use unseen::unseen;
 
 const NAME: &str = "replication_lag";
 const LAG_RESOLUTION_MS: &str = "lag_resolution_ms";
@@ -97,7 +102,14 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         let finding = figures.finding(hop, &own);
         match asked.is_empty() {
             true => findings.push(finding),
-            false => findings.extend(asked.into_iter().map(|own| hold(evidence, finding.clone(), &figures, own))),
+            false => {
+                let hold = |expectation: &&&Expectation| {
+                    let span_us = span_us(evidence, &names, expectation, first_fault_us);
+                    let held = hold(evidence, finding.clone(), &figures, expectation);
+                    in_doubt_if_unseen(held, span_us.and_then(|span_us| unseen(evidence, hop, &own, span_us)))
+                };
+                findings.extend(asked.iter().map(hold));
+            }
         }
     }
     findings
@@ -107,6 +119,31 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn hold(evidence: &Evidence<'_>, finding: Finding, figures: &Figures, expectation: &Expectation) -> Finding {
     let held = held(finding, &figures.measures, expectation);
     in_doubt_if_starved(evidence, held)
+}
+
+/// The time that the figure of an expectation covers.
+fn span_us(
+    evidence: &Evidence<'_>,
+    names: &Names,
+    expectation: &Expectation,
+    first_fault_us: Option<u64>,
+) -> Option<(u64, u64)> {
+    let watched = Watched::of(evidence.events);
+    let until_us = match names.is_of_the_whole_course(&expectation.measure) {
+        true => watched.until_us,
+        false => first_fault_us.unwrap_or(watched.until_us),
+    };
+    Some((watched.steady_us?, until_us))
+}
+
+/// A bound is not kept by a standby of which nobody knows how far behind it was.
+fn in_doubt_if_unseen(held: Finding, unseen: Option<String>) -> Finding {
+    match unseen {
+        Some(unseen) if held.outcome == Outcome::Pass => {
+            Finding { outcome: Outcome::Inconclusive, summary: format!("{}; {unseen}", held.summary), ..held }
+        }
+        _ => held,
+    }
 }
 
 /// The figures of a hop.
@@ -220,7 +257,7 @@ fn last_looks<'l, 'a>(lags: &[&'l Lag<'a>], at_us: u64) -> Vec<&'l Lag<'a>> {
 fn lags<'a>(evidence: &Evidence<'a>) -> Vec<Lag<'a>> {
     let watched = Watched::of(evidence.events);
     let Some(steady_us) = watched.steady_us else { return Vec::new() };
-    let switches = switches(evidence);
+    let (switches, primaries) = (switches(evidence), Primaries::of(evidence));
     let mut written: BTreeMap<&str, Option<Written>> = BTreeMap::new();
     let looks = looks(evidence).into_iter().filter(|look| (steady_us..watched.until_us).contains(&look.at_us));
     let lag = |look: Look<'a>| {
@@ -228,7 +265,7 @@ fn lags<'a>(evidence: &Evidence<'a>) -> Vec<Lag<'a>> {
         let origin = evidence.plan.lineage_of(cluster);
         let of_lineage = written.entry(&origin.name).or_insert_with(|| kept(evidence, origin).map(Written::new));
         let written = of_lineage.as_ref()?;
-        let time_us = written.lag_us(&look, &switches)?;
+        let time_us = written.lag_us(&look, &switches, &primaries)?;
         Some(Lag { look, time_us, bytes: written.lag_bytes(&look) })
     };
     looks.filter_map(lag).collect()
@@ -238,12 +275,54 @@ fn lags<'a>(evidence: &Evidence<'a>) -> Vec<Lag<'a>> {
 fn switches(evidence: &Evidence<'_>) -> BTreeMap<u32, u64> {
     let mut switches: BTreeMap<u32, u64> = BTreeMap::new();
     for event in evidence.events {
-        if let Occurrence::TimelineSwitch { timeline, switch_lsn, .. } = event.what {
-            let place = switches.entry(timeline).or_default();
-            *place = switch_lsn.max(*place);
+        if let Occurrence::TimelineSwitch { node, timeline, switch_lsn, .. } = &event.what
+            && evidence.plan.cluster_of(node).is_some()
+        {
+            let place = switches.entry(*timeline).or_default();
+            *place = (*place).max(*switch_lsn);
         }
     }
     switches
+}
+
+/// What looks at the primaries showed, by timeline: a position that had been written, and the latest instant at which a
+/// look began that showed no later one, in the order of positions.
+#[derive(Default)]
+struct Primaries(BTreeMap<u32, Vec<(u64, u64)>>);
+
+impl Primaries {
+    fn of(evidence: &Evidence<'_>) -> Self {
+        // There an acknowledged commit may lie beyond all that was written.
+        if evidence.settings().postgresql.is_off("synchronous_commit") {
+            return Self::default();
+        }
+        let mut seen: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+        for event in evidence.events {
+            let Occurrence::NodeState(state) = &event.what else { continue };
+            if !state.is_primary() || evidence.plan.cluster_of(&state.node).is_none() {
+                continue;
+            }
+            if let (Some(timeline), Some(lsn), Some(asked_us)) = (state.timeline, state.lsn, state.asked_us) {
+                seen.entry(timeline).or_default().push((lsn, asked_us.min(event.at_us)));
+            }
+        }
+        for looks in seen.values_mut() {
+            looks.sort_unstable();
+            let mut latest_us = 0;
+            for (_, asked_us) in looks {
+                latest_us = latest_us.max(*asked_us);
+                *asked_us = latest_us;
+            }
+        }
+        Self(seen)
+    }
+
+    /// Until when whatever the primary of a look's timeline had committed is there.
+    fn replayed_until_us(&self, look: &Look<'_>) -> Option<u64> {
+        let looks = self.0.get(&look.timeline)?;
+        let behind = looks.partition_point(|(lsn, _)| *lsn <= look.lsn);
+        Some(looks[behind.checked_sub(1)?].1)
+    }
 }
 
 /// The writes of a lineage in the order of their positions, with what is asked of those before and behind one.
@@ -288,7 +367,7 @@ impl Written {
     }
 
     /// The lag in time; `None` where too little was written to tell.
-    fn lag_us(&self, look: &Look<'_>, switches: &BTreeMap<u32, u64>) -> Option<Bracket> {
+    fn lag_us(&self, look: &Look<'_>, switches: &BTreeMap<u32, u64>, primaries: &Primaries) -> Option<Bracket> {
         let by_position = self.writes.partition_point(|write| write.lsn <= look.lsn);
         let replayed = self.writes[..by_position].partition_point(|write| write.timeline <= look.timeline);
         let last = replayed.checked_sub(1).map(|last| (self.last_started_us[last], self.writes[last].timeline));
@@ -301,10 +380,15 @@ impl Written {
         {
             floor_us = floor_us.max(self.first_started_us[replayed]);
         }
+        // What was written on later timelines is not there, however old the primary's word is.
+        let later = self.writes.partition_point(|write| write.timeline <= look.timeline);
+        let later_us = self.first_started_us.get(later).copied().unwrap_or(u64::MAX);
+        floor_us = floor_us.max(primaries.replayed_until_us(look).map_or(0, |until_us| until_us.min(later_us)));
         let since_us = |at_us: u64| missing.map_or(0, |_| at_us.saturating_sub(self.first_ended_us[replayed]));
         let most = look.at_us.saturating_sub(floor_us);
+        let least = since_us(look.asked_us.min(look.at_us));
         let is_rough = Bracket { least: since_us(look.at_us), most }.width() > ROUGH_US;
-        (!is_rough).then(|| Bracket { least: since_us(look.asked_us.min(look.at_us)), most })
+        (!is_rough || least > 0).then(|| Bracket { least, most: most.max(least) })
     }
 
     /// The lag in bytes; `None` if nobody wrote before or after the look.

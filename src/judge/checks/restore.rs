@@ -6,7 +6,9 @@
 //!
 //! - a write that was acknowledged before the target was read must be there, if it is one that counts in the end: what a
 //!   failover lost was lost before;
-//! - a write that was sent after the target was read must not be there, nor a bad change that the scenario made then;
+//! - a write that was sent after the target was read must not be there, nor a bad change that the scenario made then; where
+//!   the latest state is restored, one that was sent after the restored server was read;
+//! - nor must a row that no client ever sent: it is another database's;
 //! - what was under way at that time may be there or not;
 //! - each row says what it was written with, in the table and in its index.
 //!
@@ -19,12 +21,12 @@
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
-    course::{kept::kept, record::Tried},
+    course::kept::{Kept, kept},
 };
 use crate::{
     history::{
         Occurrence,
-        event::{AttemptOutcome, LedgerCounts, RestoreOutcome, RestoreTarget, Restored},
+        event::{LedgerCounts, RestoreOutcome, RestoreTarget, Restored, SequenceRange},
         rows::Rows,
     },
     quantity::written::value,
@@ -35,6 +37,7 @@ pub const RESTORE_DEFECTS: &str = "restore_defects";
 pub const RESTORE_MS: &str = "restore_ms";
 pub const RESTORE_MISSING_ROWS: &str = "restore_missing_rows";
 pub const RESTORE_SURPLUS_ROWS: &str = "restore_surplus_rows";
+const RESTORE_UNWRITTEN_ROWS: &str = "restore_unwritten_rows";
 const RESTORE_DAMAGED_ROWS: &str = "restore_damaged_rows";
 const RESTORE_BAD_CHANGES: &str = "restore_bad_changes";
 
@@ -46,6 +49,7 @@ pub const CHECK: Check = Check {
         RESTORE_MS,
         RESTORE_MISSING_ROWS,
         RESTORE_SURPLUS_ROWS,
+        RESTORE_UNWRITTEN_ROWS,
         RESTORE_DAMAGED_ROWS,
         RESTORE_BAD_CHANGES,
     ],
@@ -55,13 +59,11 @@ pub const CHECK: Check = Check {
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let restored = evidence.events.iter().filter_map(|event| match &event.what {
-        Occurrence::Restored(restored) if evidence.plan.cluster(&restored.cluster).is_some() => {
-            Some((event.seq, restored))
-        }
+        Occurrence::Restored(restored) if evidence.plan.cluster(&restored.cluster).is_some() => Some((event, restored)),
         _ => None,
     });
     let findings: Vec<Finding> =
-        restored.map(|(seq, restored)| finding(evidence, restored).with_evidence([seq])).collect();
+        restored.map(|(event, restored)| finding(evidence, restored, event.at_us).with_evidence([event.seq])).collect();
     // Which cluster was to be restored is known to no part.
     if findings.is_empty() && evidence.is_part() {
         return findings;
@@ -69,7 +71,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     evidence.held(NAME, findings, "nothing was restored")
 }
 
-fn finding(evidence: &Evidence<'_>, restored: &Restored) -> Finding {
+fn finding(evidence: &Evidence<'_>, restored: &Restored, read_us: u64) -> Finding {
     let Restored { cluster, host, target, outcome, .. } = restored;
     let what = match target {
         RestoreTarget::Latest { .. } => format!("the latest state of {cluster}, restored on {host}"),
@@ -81,7 +83,7 @@ fn finding(evidence: &Evidence<'_>, restored: &Restored) -> Finding {
             finding.with_measure(Measure::new(RESTORE_DEFECTS, 1.0))
         }
         RestoreOutcome::Open { took_ms, .. } => {
-            let compared = Compared::new(evidence, restored, outcome);
+            let compared = Compared::new(evidence, restored, read_us);
             let (outcome, said) = compared.said();
             let mut details = vec![Measure::new(RESTORE_MS, *took_ms as f64)];
             details.extend(compared.details());
@@ -97,22 +99,24 @@ fn finding(evidence: &Evidence<'_>, restored: &Restored) -> Finding {
 }
 
 /// What was restored, against the writes that were acknowledged to clients.
+#[derive(Default)]
 struct Compared {
     /// How many rows must be there, and how many of them are not; `None`: which those are is not known.
     asked: Option<(usize, u64)>,
     /// Why the target can prove nothing.
     empty_target: Option<&'static str>,
     surplus: u64,
+    unwritten: u64,
     damaged: u64,
     bad_changes: u64,
     paused: bool,
 }
 
 impl Compared {
-    fn new(evidence: &Evidence<'_>, restored: &Restored, outcome: &RestoreOutcome) -> Self {
-        let RestoreOutcome::Open { found, counts, bad_changes, accepts_writes, .. } = outcome else {
-            let empty_target = Some("nothing was restored");
-            return Self { asked: None, empty_target, surplus: 0, damaged: 0, bad_changes: 0, paused: false };
+    /// The rows were read at an instant before `read_us`.
+    fn new(evidence: &Evidence<'_>, restored: &Restored, read_us: u64) -> Self {
+        let RestoreOutcome::Open { found, counts, bad_changes, accepts_writes, .. } = &restored.outcome else {
+            return Self::default();
         };
         let rows = Rows::new(found);
         let asked = must_be_there(evidence, restored).map(|must| {
@@ -123,7 +127,8 @@ impl Compared {
         Self {
             asked,
             empty_target: empty_target(evidence, restored),
-            surplus: surplus(evidence, restored.target, &rows),
+            surplus: surplus(evidence, restored, read_us, &rows),
+            unwritten: unwritten(evidence, &rows),
             damaged: damaged(counts),
             bad_changes: if is_to_a_time { *bad_changes } else { 0 },
             paused: !accepts_writes,
@@ -135,13 +140,15 @@ impl Compared {
     }
 
     fn defects(&self) -> u64 {
-        let parts = [self.missing(), self.surplus, self.damaged, self.bad_changes, u64::from(self.paused)];
+        let parts =
+            [self.missing(), self.surplus, self.unwritten, self.damaged, self.bad_changes, u64::from(self.paused)];
         parts.into_iter().fold(0, u64::saturating_add)
     }
 
     fn details(&self) -> Vec<Measure> {
         let mut details = vec![
             Measure::new(RESTORE_SURPLUS_ROWS, self.surplus as f64),
+            Measure::new(RESTORE_UNWRITTEN_ROWS, self.unwritten as f64),
             Measure::new(RESTORE_DAMAGED_ROWS, self.damaged as f64),
             Measure::new(RESTORE_BAD_CHANGES, self.bad_changes as f64),
         ];
@@ -150,12 +157,12 @@ impl Compared {
     }
 
     fn said(&self) -> (Outcome, String) {
-        let Self { surplus, damaged, bad_changes, .. } = self;
+        let Self { surplus, unwritten, damaged, bad_changes, .. } = self;
         let missing = self.missing();
         if self.defects() > u64::from(self.paused) {
             let said = format!(
-                "lacks {missing} acknowledged rows, has {surplus} from after its target, {damaged} that are not as they were \
-                 written, and {bad_changes} bad changes"
+                "lacks {missing} acknowledged rows, has {surplus} from after its target, {unwritten} that nobody wrote, \
+                 {damaged} that are not as they were written, and {bad_changes} bad changes"
             );
             return (Outcome::Fail, said);
         }
@@ -203,17 +210,27 @@ fn empty_target(evidence: &Evidence<'_>, restored: &Restored) -> Option<&'static
     if matches!(restored.target, RestoreTarget::Latest { .. }) {
         return None;
     }
-    let written = |tried: &Tried<'_>| {
-        let acknowledged = matches!(tried.attempt.outcome, AttemptOutcome::Acknowledged { .. });
-        acknowledged && tried.is_write() && tried.started_us() > to_us && tried.ended_us <= restored.began_us
-    };
-    let nobody_wrote = !evidence.attempts().iter().any(written);
-    nobody_wrote.then_some("nobody wrote between its target and its beginning")
+    // A write that was lost says nothing: no restore could have shown it.
+    let writes = kept(evidence, evidence.plan.cluster(&restored.cluster)?)?;
+    let is_between = |write: &Kept| write.started_us > to_us && write.ended_us <= restored.began_us;
+    (!writes.iter().any(is_between)).then_some("nobody wrote between its target and its beginning")
 }
 
-/// How many rows there are of writes that were sent after the target was read.
-fn surplus(evidence: &Evidence<'_>, target: RestoreTarget, rows: &Rows) -> u64 {
-    let RestoreTarget::Time { to_us, .. } = target else { return 0 };
-    let late = evidence.attempts().iter().filter(|tried| tried.is_write() && tried.started_us() > to_us);
+/// How many rows there are of writes that were sent after the target was read, or after the restored server was.
+fn surplus(evidence: &Evidence<'_>, restored: &Restored, read_us: u64, rows: &Rows) -> u64 {
+    let after_us = match restored.target {
+        RestoreTarget::Time { to_us, .. } => to_us,
+        RestoreTarget::Latest { .. } => read_us,
+    };
+    let late = evidence.attempts().iter().filter(|tried| tried.is_write() && tried.started_us() > after_us);
     late.filter(|tried| rows.contains(tried.attempt.client, tried.attempt.sequence)).count() as u64
+}
+
+/// How many rows there are that no client ever sent.
+fn unwritten(evidence: &Evidence<'_>, rows: &Rows) -> u64 {
+    let sent = evidence.attempts().iter().filter(|tried| tried.is_write()).map(|tried| {
+        let (client, sequence) = (tried.attempt.client, tried.attempt.sequence);
+        SequenceRange { client, from: sequence, to: sequence }
+    });
+    rows.missing_in(&Rows::new(&sent.collect::<Vec<_>>()))
 }

@@ -1,13 +1,13 @@
 //! Does a virtual address move to another host when its holder is lost?
 //!
-//! Judged of each virtual address of the topology, by who answers for it as clients' machines see it (`AddressHolder`), between the
-//! steady state and the end of the load:
+//! Judged of each virtual address of the topology, by who answers for it as clients' machines see it (`AddressHolder`),
+//! between the steady state and the end of the load:
 //!
-//! - Its holder is **lost** by a fault that took effect on that host and hits the host, its balancer, or what holds the address
-//!   there (keepalived).
-//! - It is **taken over** when another host answers for it. `address_takeover_ms` is the longest time until then, from the end of
-//!   the bracket in which the fault took effect. Where nobody took it over until the fault was healed, or the load ended, it is the
-//!   time until that, which is too short for a bound that it keeps to be kept: that is in doubt.
+//! - Its holder is **lost** by a fault that took effect on that host and hits the host, its balancer, or what holds the
+//!   address there (keepalived).
+//! - It is **taken over** when another host answers for it. `address_takeover_ms` is the longest time until then, from the
+//!   end of the bracket in which the fault took effect. Where nobody took it over until the fault was healed, or the load
+//!   ended, it is the time until that, which is too short for a bound that it keeps to be kept: that is in doubt.
 //! - An address that changes its host without a loss moves: `address_moves` counts all changes.
 //!
 //! Without a loss there is nothing to judge.
@@ -41,10 +41,10 @@ pub const CHECK: Check = Check {
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let addresses = &evidence.plan.topology.virtual_addresses;
-    let judged: Vec<(Finding, bool)> = addresses.iter().filter_map(|shared| judge_one(evidence, shared)).collect();
-    let open = |finding: &Finding| judged.iter().any(|(own, is_open)| *is_open && own.summary == finding.summary);
+    let findings = addresses.iter().filter_map(|shared| judge_one(evidence, shared)).collect();
     let hold = |finding: Finding, expectation: &Expectation| {
-        let is_open = open(&finding) && expectation.measure == ADDRESS_TAKEOVER_MS;
+        let is_open = finding.value_of(ADDRESSES_NOT_TAKEN_OVER).is_some_and(|open| open > 0.0);
+        let is_open = is_open && expectation.measure == ADDRESS_TAKEOVER_MS;
         let held = finding.held_against(expectation);
         match held.outcome {
             Outcome::Pass if is_open && !matches!(expectation.bound, Bound::AtLeast(_)) => {
@@ -53,7 +53,6 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
             _ => held,
         }
     };
-    let findings = judged.iter().map(|(finding, _)| finding.clone()).collect();
     evidence.held_by(NAME, findings, "no holder of a virtual address was lost", hold)
 }
 
@@ -62,8 +61,8 @@ pub(crate) fn holder_was_lost(evidence: &Evidence<'_>) -> bool {
     evidence.plan.topology.virtual_addresses.iter().any(|shared| judge_one(evidence, shared).is_some())
 }
 
-/// What became of an address, and whether a loss was left open; `None`: its holder was never lost.
-fn judge_one(evidence: &Evidence<'_>, shared: &VirtualAddress) -> Option<(Finding, bool)> {
+/// What became of an address; `None`: its holder was never lost.
+fn judge_one(evidence: &Evidence<'_>, shared: &VirtualAddress) -> Option<Finding> {
     let watched = Watched::of(evidence.events);
     let seen = holders(evidence, shared);
     let losses: Vec<Loss> =
@@ -83,7 +82,7 @@ fn judge_one(evidence: &Evidence<'_>, shared: &VirtualAddress) -> Option<(Findin
         .with_measure(Measure::new(ADDRESS_TAKEOVER_MS, took_ms))
         .with_details(details)
         .with_evidence(losses.iter().flat_map(|loss| loss.shown.clone()));
-    Some((finding, open > 0))
+    Some(finding)
 }
 
 /// Who answered for an address, from an instant on.

@@ -135,6 +135,16 @@ pub enum Subject {
     BothDisksFull,
     /// The host that held a virtual address, or its balancer, was lost.
     AddressHolderLost,
+    /// The member that led a DCS was lost.
+    DcsLeaderLost,
+    /// A node died while a balancer led to it.
+    BalancedNodeDied,
+    /// Commits waited for none, and for one or two synchronous standbys, in one run.
+    CommitsCompared,
+    /// Clients wrote, and standbys of the primary streamed.
+    StandbysStreamed,
+    /// A node was rebuilt by its agent, on order.
+    Reinitialized,
 }
 
 impl Subject {
@@ -163,6 +173,11 @@ impl Subject {
             Subject::CorruptedRebuilt => "a node whose data was corrupted and which was rebuilt",
             Subject::StreamingBroken => "a cluster that reads an archive, to which streaming was broken",
             Subject::AddressHolderLost => "a virtual address whose holder was lost",
+            Subject::DcsLeaderLost => "a DCS whose leader was lost",
+            Subject::BalancedNodeDied => "a node that died while a balancer led to it",
+            Subject::CommitsCompared => "commits that waited for none, and for one or two synchronous standbys",
+            Subject::StandbysStreamed => "a standby that streamed while clients wrote",
+            Subject::Reinitialized => "a node that was rebuilt on order",
             Subject::StandbyDiskFull => "a standby whose disk was full",
             Subject::BothDisksFull => "a standby whose disk was full, and a primary whose disk was",
             Subject::SlotNeeded => {

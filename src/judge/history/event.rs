@@ -230,6 +230,9 @@ pub enum Occurrence {
         /// The DCS; `None`: the plan has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dcs: Option<String>,
+        /// When the last look began that did not show this; `None`: there was none, or it is not recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before_us: Option<u64>,
     },
     /// A PostgreSQL node as SQL shows it; recorded on each change and at least once a second.
     NodeState(NodeState),

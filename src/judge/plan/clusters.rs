@@ -114,10 +114,7 @@ impl Plan {
 
     /// The hosts of the nodes, of the members of DCSs and of the endpoints, some of them several times.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        let at = self.endpoints.iter().flat_map(|endpoint| {
-            let host = endpoint.at.host.as_str();
-            self.topology.virtual_address(host).map_or_else(|| vec![host], |_| self.topology.hosts_behind(host))
-        });
+        let at = self.endpoints.iter().flat_map(|endpoint| self.topology.hosts_at(&endpoint.at.host));
         self.nodes.iter().map(String::as_str).chain(self.dcs_members()).chain(at)
     }
 
@@ -191,9 +188,7 @@ impl Plan {
         let serves = |balancer: &&PlannedService| {
             let known = self.topology.endpoints.find(&endpoint.name);
             let served = |known| self.topology.is_served_by(known, &balancer.host, &balancer.instance());
-            let behind = self.topology.hosts_behind(&endpoint.at.host);
-            let is_there =
-                self.topology.global_name(&endpoint.at.host).is_none() && behind.contains(&balancer.host.as_str());
+            let is_there = self.topology.hosts_at(&endpoint.at.host).contains(&balancer.host.as_str());
             is_there && known.is_some_and(served)
         };
         self.balancers().filter(serves)

@@ -145,6 +145,14 @@ impl Default for PostgresqlSettings {
     }
 }
 
+impl PostgresqlSettings {
+    /// Whether a parameter is set, and to a word that PostgreSQL reads as false.
+    pub fn is_off(&self, name: &str) -> bool {
+        let set = self.parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        set.is_some_and(|(_, value)| super::postgresql::is_false(value))
+    }
+}
+
 /// Patroni's own rules: it would silently lower `loop_wait` and `retry_timeout` instead of refusing.
 fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
     let mut broken = Vec::new();

@@ -56,14 +56,11 @@ impl Topology {
         name.ttl_s.unwrap_or(self.settings.powerdns.ttl_s)
     }
 
-    /// The hosts at which clients arrive that connect to this one: itself, those that a global name leads to, or those that may hold
-    /// a virtual address.
+    /// The hosts at which clients arrive that connect to a place: those that a global name leads to, or else
+    /// [`Topology::hosts_at`].
     pub fn hosts_behind<'a>(&'a self, host: &'a str) -> Vec<&'a str> {
         let led_to = |name: &'a GlobalName| name.answers.iter().map(|answer| answer.host.as_str()).collect();
-        if let Some(shared) = self.virtual_address(host) {
-            return shared.holders.iter().map(String::as_str).collect();
-        }
-        self.global_name(host).map_or_else(|| vec![host], led_to)
+        self.global_name(host).map_or_else(|| self.hosts_at(host), led_to)
     }
 
     /// The port at which the hosts of a health-checked name are checked: that of the endpoint at this name.

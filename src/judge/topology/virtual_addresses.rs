@@ -27,6 +27,12 @@ impl Topology {
         self.virtual_addresses.iter().find(|known| known.name == name)
     }
 
+    /// The hosts that a place may be: those that may hold a virtual address, or the host of this name.
+    pub fn hosts_at<'a>(&'a self, place: &'a str) -> Vec<&'a str> {
+        let shared = self.virtual_address(place);
+        shared.map_or_else(|| vec![place], |shared| shared.holders.iter().map(String::as_str).collect())
+    }
+
     /// Its last part, in the network of its holders.
     pub fn last_octet(&self, address: &VirtualAddress) -> u8 {
         let place = self.virtual_addresses.iter().position(|known| known.name == address.name).unwrap_or_default();

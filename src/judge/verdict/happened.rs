@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use super::{Failover, Finding};
 use crate::{
     checks::{
-        Evidence, archive_fallback, cascade, commit_wait,
+        Evidence, archive_fallback, cascade, commit_wait, cost,
         course::{
             following,
             phases::Course,
             record::{FaultRecord, is_down, runbook},
         },
-        name_convergence, promotion, slot, virtual_address,
+        dcs_failover, name_convergence, promotion,
+        replication_lag::{self, Hop},
+        rotation, slot, virtual_address,
     },
     claims::Subject,
     history::{
@@ -77,6 +79,11 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::StandbyDiskFull, filled(false));
     when(Subject::BothDisksFull, filled(false) && filled(true));
     when(Subject::AddressHolderLost, virtual_address::holder_was_lost(evidence));
+    when(Subject::DcsLeaderLost, dcs_failover::leader_was_lost(evidence));
+    when(Subject::BalancedNodeDied, rotation::a_server_died(evidence));
+    when(Subject::CommitsCompared, cost::was_compared(evidence));
+    when(Subject::StandbysStreamed, standbys_streamed(findings));
+    when(Subject::Reinitialized, faults.iter().any(was_rebuilt));
     when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
     found
 }
@@ -129,13 +136,23 @@ fn was_restored_once_promoted(evidence: &Evidence<'_>) -> bool {
     })
 }
 
+/// Whether enough looks at standbys tell a lag behind the primary.
+fn standbys_streamed(findings: &[Finding]) -> bool {
+    let median = replication_lag::names(Hop::Standby).median_ms;
+    findings.iter().any(|finding| finding.check == replication_lag::CHECK.name && finding.value_of(median).is_some())
+}
+
+/// Whether a node was rebuilt on order, to the end of that.
+fn was_rebuilt(fault: &FaultRecord<'_>) -> bool {
+    fault.injecting.name == REINITIALIZE && fault.healed_us.is_some()
+}
+
 /// Whether a node was rebuilt, to the end of that, after its data had been corrupted.
 fn was_rebuilt_once_corrupted(faults: &[FaultRecord<'_>]) -> bool {
     let corrupted = faults.iter().filter(|fault| fault.injecting.name == PAGE_CORRUPTED);
     corrupted.into_iter().any(|corrupted| {
         let rebuilt = |fault: &FaultRecord<'_>| {
-            fault.injecting.name == REINITIALIZE
-                && fault.healed_us.is_some()
+            was_rebuilt(fault)
                 && fault.injecting_us > corrupted.injecting_us
                 && fault.injecting.hosts.iter().any(|host| corrupted.injecting.hosts.contains(host))
         };

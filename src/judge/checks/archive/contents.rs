@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::expected::segment_of;
 use crate::{
     history::{Event, Occurrence, event::ArchiveObject},
     services::{archive::ArchivedName, postgresql::server::WAL_SEGMENT_BYTES},
 };
-
-/// Timeline, and the two halves of a segment's number, in hexadecimal digits.
-const SEGMENT_NAME_LENGTH: usize = 24;
 
 /// The files of an archive, each with all that was ever seen under its name.
 pub(super) struct Contents<'a> {
@@ -37,7 +35,7 @@ enum Content<'a> {
 /// No file of the WAL is empty, and a segment that is stored as it is has the length of a segment. How long a compressed
 /// one is says nothing.
 fn is_cut_short(object: &ArchiveObject, file: &str) -> bool {
-    let is_segment = file.len() == SEGMENT_NAME_LENGTH && file.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_segment = segment_of(file).is_some();
     let is_stored_as_it_is = object.key.ends_with(file);
     object.bytes == 0 || is_segment && is_stored_as_it_is && object.bytes != WAL_SEGMENT_BYTES
 }
@@ -101,6 +99,11 @@ impl<'a> Contents<'a> {
 
     /// When a file was seen for the first time.
     pub fn first_seen_us(&self, file: &str) -> Option<u64> {
-        self.files.get(file)?.first().map(|seen| seen.at_us)
+        self.first_seen(file).map(|(at_us, _)| at_us)
+    }
+
+    /// The same, with the event that shows it.
+    pub fn first_seen(&self, file: &str) -> Option<(u64, u64)> {
+        self.files.get(file)?.first().map(|seen| (seen.at_us, seen.seq))
     }
 }

@@ -6,7 +6,7 @@ use super::contents::Contents;
 use crate::{
     checks::{Evidence, course::primaries::LOOK_US},
     history::{
-        Event, Occurrence,
+        Occurrence,
         event::{ArchiveDue, NodeState},
     },
     services::postgresql::server::WAL_SEGMENT_BYTES,
@@ -23,9 +23,9 @@ fn segment_name(timeline: u32, segment: u64) -> String {
 }
 
 /// Timeline and segment of a file; `None`: it is none of a whole segment.
-fn segment_of(file: &str) -> Option<(u32, u64)> {
+pub(super) fn segment_of(file: &str) -> Option<(u32, u64)> {
+    let whole = file.len() == 24 && file.bytes().all(|byte| byte.is_ascii_hexdigit());
     let part = |from: usize| u64::from_str_radix(file.get(from..from + 8)?, 16).ok();
-    let whole = file.len() == 24;
     let (timeline, above, below) = (part(0)?, part(8)?, part(16)?);
     whole.then_some((u32::try_from(timeline).ok()?, above * SEGMENTS_BELOW + below))
 }
@@ -44,6 +44,9 @@ impl Expected {
     /// What must be there when the primary has been ordered to archive all before a place; the error says why that is not
     /// known.
     pub fn of(evidence: &Evidence<'_>, due: &ArchiveDue, contents: &Contents<'_>) -> Result<Self, String> {
+        if let Some(doubt) = leads_a_later_timeline(evidence, due) {
+            return Err(doubt);
+        }
         let line = line_to(evidence, due)?;
         let Some(first) = first_segment(evidence, &line, contents) else {
             return Err("no position of a primary was seen".to_owned());
@@ -122,15 +125,32 @@ fn first_segment(evidence: &Evidence<'_>, line: &[Stretch], contents: &Contents<
         line.iter().any(|stretch| stretch.timeline == timeline && segment < stretch.until).then_some(segment)
     };
     let archived = contents.names().filter_map(of_line).min();
-    let written = states(evidence.events).find_map(|(_, state)| state.lsn.filter(|_| state.is_primary()));
+    let written = states(evidence).find_map(|(_, state)| state.lsn.filter(|_| state.is_primary()));
     archived.into_iter().chain(written.map(segment_at)).min()
 }
 
-fn states(events: &[Event]) -> impl Iterator<Item = (u64, &NodeState)> {
-    events.iter().filter_map(|event| match &event.what {
-        Occurrence::NodeState(state) => Some((event.at_us, state)),
+/// Each look at a node of the cluster.
+fn states<'a>(evidence: &Evidence<'a>) -> impl Iterator<Item = (u64, &'a NodeState)> {
+    let plan = evidence.plan;
+    evidence.events.iter().filter_map(move |event| match &event.what {
+        Occurrence::NodeState(state) if plan.cluster_of(&state.node).is_some() => Some((event.at_us, state)),
         _ => None,
     })
+}
+
+/// Another node that led a later timeline than the one for which a place was due, and was not seen as a standby since: it
+/// may be the primary that the archive should have been asked of.
+fn leads_a_later_timeline(evidence: &Evidence<'_>, due: &ArchiveDue) -> Option<String> {
+    let mut last: BTreeMap<&str, Option<u32>> = BTreeMap::new();
+    for (_, state) in states(evidence).filter(|(_, state)| state.reachable && state.node != due.node) {
+        last.insert(&state.node, state.timeline.filter(|_| state.is_primary()));
+    }
+    let later = last.into_iter().filter_map(|(node, led)| Some((node, led.filter(|led| *led > due.timeline)?)));
+    let (node, timeline) = later.max_by_key(|(_, timeline)| *timeline)?;
+    Some(format!(
+        "{} was ordered to archive timeline {}, and {node} led timeline {timeline} when it was seen last",
+        due.node, due.timeline
+    ))
 }
 
 /// Where a primary was seen.
@@ -150,8 +170,7 @@ pub(super) struct Passed {
 impl Passed {
     pub fn of(evidence: &Evidence<'_>) -> Self {
         let mut seen: BTreeMap<u32, Vec<Seen>> = BTreeMap::new();
-        let own = states(evidence.events).filter(|(_, state)| evidence.plan.cluster_of(&state.node).is_some());
-        for (at_us, state) in own.filter(|(_, state)| state.is_primary()) {
+        for (at_us, state) in states(evidence).filter(|(_, state)| state.is_primary()) {
             if let (Some(timeline), Some(lsn)) = (state.timeline, state.lsn) {
                 let asked_us = state.asked_us.unwrap_or_else(|| at_us.saturating_sub(LOOK_US)).min(at_us);
                 seen.entry(timeline).or_default().push(Seen { asked_us, at_us, lsn });
@@ -160,11 +179,11 @@ impl Passed {
         Self { seen }
     }
 
-    /// The last instant at which the primary was seen before the end of a file, if it was seen after that, too.
-    pub fn before_end_of(&self, file: &str) -> Option<u64> {
+    /// Two instants between which the primary came to the end of a file, if it was seen before and after that.
+    pub fn end_of(&self, file: &str) -> Option<(u64, u64)> {
         let (seen, end) = self.seen_with_end_of(file)?;
-        seen.iter().find(|seen| seen.lsn >= end)?;
-        seen.iter().take_while(|seen| seen.lsn < end).last().map(|seen| seen.at_us)
+        let after = seen.iter().position(|seen| seen.lsn >= end)?;
+        Some((seen[after.checked_sub(1)?].asked_us, seen[after].at_us))
     }
 
     /// Until when at least the primary was writing a file.

@@ -228,7 +228,7 @@ impl Scene<'_, '_> {
     fn dcs_leader_moved(&self, dcs: Option<&PlannedDcs>, effect_from_us: u64, until_us: u64) -> Option<bool> {
         let is_own = |name: &Option<String>| name.is_none() || name.as_ref() == dcs.map(|dcs| &dcs.name);
         let told = self.evidence.events.iter().filter_map(|event| match &event.what {
-            Occurrence::DcsLeader { member, dcs } if is_own(dcs) => Some((event.at_us, member.as_deref())),
+            Occurrence::DcsLeader { member, dcs, .. } if is_own(dcs) => Some((event.at_us, member.as_deref())),
             _ => None,
         });
         let (_, before) = told.clone().take_while(|(at_us, _)| *at_us < effect_from_us).last()?;

@@ -214,11 +214,15 @@ pub fn reached_us(events: &[Event], wanted: Milestone) -> Option<u64> {
     })
 }
 
+/// A fault, or a step of a runbook: what clients lose from then on has a cause.
+pub fn is_done_to_the_system(event: &Event) -> bool {
+    matches!(event.what, Occurrence::FaultInjecting(_) | Occurrence::Runbook { .. })
+}
+
 /// Every time at which the steady state was reached before anything was done to the system, and the first one at least.
 /// Where it is lost before the first fault (the machine stood still, say), the fault waits until it is reached again.
 fn steady_states_us(events: &[Event]) -> impl Iterator<Item = u64> {
-    let is_done = |event: &&Event| matches!(event.what, Occurrence::FaultInjecting(_) | Occurrence::Runbook { .. });
-    let done_us = events.iter().find(is_done).map_or(u64::MAX, |event| event.at_us);
+    let done_us = events.iter().find(|event| is_done_to_the_system(event)).map_or(u64::MAX, |event| event.at_us);
     let reached =
         events.iter().filter(|event| matches!(event.what, Occurrence::Reached { milestone: Milestone::SteadyState }));
     reached.enumerate().filter(move |(index, event)| *index == 0 || event.at_us < done_us).map(|(_, event)| event.at_us)

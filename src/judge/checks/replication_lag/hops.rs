@@ -112,6 +112,12 @@ impl Names {
         ]
     }
 
+    /// Whether a measure is of all looks, and not of those before the first fault alone.
+    pub(super) fn is_of_the_whole_course(&self, measure: &str) -> bool {
+        let whole = [self.median_ms, self.p95_ms, self.max_ms, self.median_bytes, self.p95_bytes, self.max_bytes];
+        whole.contains(&measure)
+    }
+
     pub(super) fn has(&self, measure: &str) -> bool {
         self.list().contains(&measure)
     }
@@ -142,7 +148,9 @@ struct Known<'a> {
 /// The timeline that everything was written on, if no other was ever begun.
 fn only_timeline(evidence: &Evidence<'_>) -> Option<u32> {
     let of_primary = |event: &Event| match &event.what {
-        Occurrence::NodeState(state) if state.is_primary() => state.timeline,
+        Occurrence::NodeState(state) if state.is_primary() && evidence.plan.cluster_of(&state.node).is_some() => {
+            state.timeline
+        }
         _ => None,
     };
     let mut timelines = evidence.events.iter().filter_map(of_primary);

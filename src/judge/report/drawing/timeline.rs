@@ -247,7 +247,7 @@ fn leader_key_lane(plan: &Plan, cluster: &Cluster, events: &[&Event], to_us: u64
 fn dcs_leader_lane(plan: &Plan, dcs: &PlannedDcs, events: &[&Event], to_us: u64) -> Option<Lane> {
     let detail = if plan.dcs.len() > 1 { format!("DCS of {}", dcs.name) } else { "DCS".to_owned() };
     let states = events.iter().filter_map(|event| match &event.what {
-        Occurrence::DcsLeader { member, dcs: of } if of.as_ref().is_none_or(|name| *name == dcs.name) => {
+        Occurrence::DcsLeader { member, dcs: of, .. } if of.as_ref().is_none_or(|name| *name == dcs.name) => {
             Some(held(plan, event.at_us, member.as_deref(), "led by"))
         }
         _ => None,

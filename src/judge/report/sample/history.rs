@@ -264,7 +264,7 @@ fn inject(history: &mut History, fault: u64, dead: bool) {
 }
 
 fn leader_key_and_proxy(history: &mut History, fault: u64, failover: Failover) {
-    history.at(900, Occurrence::DcsLeader { member: Some("node3".to_owned()), dcs: None });
+    history.at(900, Occurrence::DcsLeader { member: Some("node3".to_owned()), dcs: None, before_us: None });
     history.leader_key(1_000, Some("node1"), 1);
     history.leader_key(fault + failover.detected_ms, None, 7);
     history.leader_key(fault + failover.elected_ms, Some("node2"), 8);

@@ -17,6 +17,7 @@ pub(in crate::services) use rules::rules;
 pub(super) use service::SERVICE;
 pub use service::START_FILE;
 use table::Row;
+pub use value::is_false;
 
 /// The only major version that images are made for.
 pub const MAJOR_VERSION: u32 = 17;

@@ -14,6 +14,13 @@ const TIMES: &[(&str, f64)] =
 /// Words for true and false that Patroni takes; PostgreSQL takes their beginnings too.
 const FLAGS: &[&str] = &["on", "off", "true", "false", "yes", "no", "1", "0"];
 
+/// Whether PostgreSQL reads this value as false: it takes any unambiguous beginning of these words.
+pub fn is_false(value: &str) -> bool {
+    let value = value.trim().to_ascii_lowercase();
+    let begins = |word: &str, at_least: usize| value.len() >= at_least && word.starts_with(&value);
+    value == "0" || begins("off", 2) || begins("false", 1) || begins("no", 1)
+}
+
 /// Checks a value. The error is what the parameter takes.
 pub(super) fn check(row: &Row, text: &str) -> Result<(), String> {
     let is_one_of = |known: &[&str]| known.iter().any(|word| word.eq_ignore_ascii_case(text));
