@@ -64,3 +64,32 @@ fn failed(status: &Map<String, Value>) -> Vec<&str> {
     let failed = status.iter().filter(|(key, value)| key.starts_with("failed_") && **value == Value::Bool(true));
     failed.map(|(key, _)| key.as_str()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = r#"{"cluster_statuses":[{"name":"write","added_via_api":false,"host_statuses":[
+        {"address":{"socket_address":{"address":"198.18.185.2","port_value":5432}},"stats":[],
+         "health_status":{"eds_health_status":"HEALTHY"},"weight":1,"hostname":"node1"},
+        {"address":{"socket_address":{"address":"198.18.185.4","port_value":5432}},
+         "health_status":{"failed_active_health_check":true,"eds_health_status":"HEALTHY"},"hostname":"node2"}]},
+        {"name":"empty"}]}"#;
+
+    #[test]
+    fn a_host_is_up_unless_a_check_of_it_failed() {
+        let states = read(JSON).unwrap();
+        let told: Vec<_> =
+            states.iter().map(|own| (own.backend.as_str(), own.server.as_str(), own.status.as_str(), own.up)).collect();
+        assert_eq!(
+            told,
+            [("write", "node1", "HEALTHY", true), ("write", "node2", "failed_active_health_check", false)]
+        );
+    }
+
+    #[test]
+    fn what_is_no_list_of_clusters_is_no_state() {
+        assert_eq!(read("invalid path"), None);
+        assert_eq!(read("{}"), Some(Vec::new()));
+    }
+}
