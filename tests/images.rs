@@ -30,9 +30,15 @@ async fn an_image_is_built_once_and_then_found() {
 }
 
 #[tokio::test]
-async fn every_kind_but_minio_builds_and_tells_its_versions() {
-    let minio = ImageKind::of(ServiceKind::Minio);
-    build(&ImageKind::all().into_iter().filter(|kind| *kind != minio).collect::<Vec<_>>()).await;
+async fn every_kind_but_minio_and_envoy_builds_and_tells_its_versions() {
+    let left_out = [ServiceKind::Minio, ServiceKind::Envoy].map(ImageKind::of);
+    build(&ImageKind::all().into_iter().filter(|kind| !left_out.contains(kind)).collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+#[ignore = "Envoy comes from PyPI, which not every machine reaches; .ci/nightly runs this"]
+async fn envoy_builds_and_tells_its_versions() {
+    build(&[ImageKind::of(ServiceKind::Envoy)]).await;
 }
 
 #[tokio::test]

@@ -325,7 +325,35 @@ fn every_host_that_may_hold_an_address_serves_what_is_there() {
         assert!(first.lines().any(|known| known.trim() == line), "no {line} in {first}");
     }
     assert!(second.contains("priority 190") && second.contains("{address of proxy1}"), "{second}");
-    assert!(first.contains("track_script"));
+    assert!(first.contains("script \"/usr/bin/pgrep -x haproxy\""), "{first}");
+    assert!(first.contains("track_script {\n        haproxy\n    }"), "{first}");
+}
+
+#[test]
+fn an_address_follows_whichever_balancer_its_holder_has() {
+    let plan = Plan::new(sound(&SHARED.replace("[haproxy, keepalived]", "[envoy, keepalived]")));
+    let keepalived = plan.services.iter().find(|planned| planned.kind == ServiceKind::Keepalived).expect("one");
+    let text = configuration(&plan, keepalived);
+    assert!(text.contains("script \"/usr/bin/pgrep -x envoy\"") && !text.contains("haproxy"), "{text}");
+    let untracked = SHARED.replace("advertise_s: 2", "tracks_balancer: false");
+    let plan = Plan::new(sound(&untracked));
+    let keepalived = plan.services.iter().find(|planned| planned.kind == ServiceKind::Keepalived).expect("one");
+    assert!(!configuration(&plan, keepalived).contains("script {"));
+}
+
+#[test]
+fn two_envoys_on_one_host_need_two_ports_for_their_administration() {
+    let two = TWO_ON_ONE_HOST.replace("- haproxy\n", "- envoy\n");
+    let two =
+        two.replace("haproxy: { name: reads, settings: { stats_port: 8405, rise: 7 } }", "envoy: { name: reads }");
+    let error = parse("broken.yaml", &two).expect_err("both listen on port 9901").to_string();
+    assert!(
+        error.contains("port 9901 of the host `proxy` is taken by envoy (administration) and by envoy reads"),
+        "{error}"
+    );
+    let plan = Plan::new(sound(&two.replace("name: reads }", "name: reads, settings: { admin_port: 9902 } }")));
+    let published: Vec<u16> = plan.published_ports("proxy").into_keys().collect();
+    assert_eq!(published, [5432, 5433, 9901, 9902]);
 }
 
 #[test]

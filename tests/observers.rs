@@ -22,8 +22,6 @@ use pgquake::{
 };
 use tokio::sync::broadcast::Receiver;
 
-const RUN: &str = "test-observers";
-
 /// Events as they come, with a deadline that names what did not come.
 struct Events(Receiver<Arc<Event>>);
 
@@ -50,18 +48,28 @@ impl Events {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switchover_and_a_dead_node_are_seen() {
+    watch("test-observers", "single-region-fast").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "Envoy comes from PyPI, which not every machine reaches; .ci/nightly runs this"]
+async fn they_are_seen_behind_envoy_too() {
+    watch("test-observers-envoy", "envoy").await;
+}
+
+async fn watch(run: &'static str, topology: &'static str) {
     let engine = Engine::connect().await.unwrap();
-    let ownership = Ownership::of(RUN).unwrap();
-    let watched = tokio::spawn(watch_a_system(engine.clone(), ownership.label())).await;
-    engine.sweep(Sweep::Run(RUN)).await.unwrap();
+    let ownership = Ownership::of(run).unwrap();
+    let watched = tokio::spawn(watch_a_system(engine.clone(), run, topology, ownership.label())).await;
+    engine.sweep(Sweep::Run(run)).await.unwrap();
     if let Err(failed) = watched {
         std::panic::resume_unwind(failed.into_panic());
     }
 }
 
-async fn watch_a_system(engine: Engine, owner: String) {
+async fn watch_a_system(engine: Engine, run: &str, topology: &str, owner: String) {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan::new(topology::load("single-region-fast", &["topologies".into()]).unwrap());
+    let plan = Plan::new(topology::load(topology, &["topologies".into()]).unwrap());
     let made = images::ensure(
         engine.docker(),
         &plan.images().map(ImageKind::made_by).chain([ImageKind::HOLDER]).collect::<Vec<_>>(),
@@ -70,7 +78,7 @@ async fn watch_a_system(engine: Engine, owner: String) {
     .await
     .unwrap();
     let images = made.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect();
-    let labels = RunLabels { run: RUN.to_owned(), scenario: 1, owner };
+    let labels = RunLabels { run: run.to_owned(), scenario: 1, owner };
     let logs = folder.path().join("logs");
     let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs };
     let (system, _) = System::start(startup).await.unwrap();

@@ -8,8 +8,10 @@
 
 mod addresses;
 mod archive;
+mod balancer;
 mod dcs_leader;
 mod docker_events;
+mod envoy;
 mod haproxy;
 mod leader_key;
 mod names;
@@ -53,6 +55,7 @@ pub const ALL: &[Observer] = &[
     archive::OBSERVER,
     dcs_leader::OBSERVER,
     docker_events::OBSERVER,
+    envoy::OBSERVER,
     haproxy::OBSERVER,
     leader_key::OBSERVER,
     names::OBSERVER,

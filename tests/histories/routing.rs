@@ -87,6 +87,29 @@ fn a_write_of_unknown_fate_misleads_nobody() {
     assert_eq!(routing(&events)[0].outcome, Outcome::Pass);
 }
 
+/// A server that shuts down in order closes new sessions, and answers what it has begun a little later.
+#[test]
+fn who_is_turned_away_while_the_last_write_is_answered_was_led_where_it_should() {
+    let refused_until = |last_began_us: u64| {
+        let mut events = led_again_at(3100);
+        for event in &mut events {
+            let Occurrence::Attempt(attempt) = &mut event.what else { continue };
+            // node2 answers one write for long, and nothing that began while it did.
+            let (at_us, at_the_end) = (event.at_us, 5_000_000..5_200_000);
+            if at_the_end.contains(&attempt.started_us) && attempt.endpoint == "write" {
+                let message = "connection closed".to_owned();
+                attempt.outcome = AttemptOutcome::Refused { sqlstate: None, message, contact: None };
+            }
+            if matches!(attempt.outcome, AttemptOutcome::Acknowledged { .. }) && at_us >= 5_000_000 {
+                attempt.started_us = attempt.started_us.min(last_began_us);
+            }
+        }
+        routing(&events)
+    };
+    assert_eq!(refused_until(4_990_000)[0].outcome, Outcome::Pass);
+    assert_eq!(refused_until(u64::MAX)[0].outcome, Outcome::Fail);
+}
+
 #[test]
 fn an_endpoint_that_hardly_anybody_tried_is_in_doubt() {
     let events = without(led_again_at(3100), |what| {

@@ -37,6 +37,7 @@ use super::{
 use crate::{
     history::event::{Bound, Expectation, Operation},
     plan::{PlannedService, Span},
+    services::service,
     topology::READ,
 };
 pub use clients::is_unserved_writer;
@@ -468,7 +469,9 @@ impl Scene<'_, '_> {
     /// client without patience of its own can wait there.
     fn sessions_closed(&self, failover: &Failover) -> Option<Measure> {
         let (plan, cluster) = (self.evidence.plan, self.evidence.leading()?);
-        let closes = |own: &PlannedService| plan.settings_for(own).haproxy.close_sessions_of_down_server;
+        let closes = |own: &PlannedService| {
+            service(own.kind).balancer().is_some_and(|row| (row.closes_sessions)(&plan.settings_for(own)))
+        };
         let all_close = plan.balancers_of(cluster).into_iter().all(closes);
         let closed_us = failover.marked_down_us.filter(|_| all_close)?;
         let predicted = plan.predicted_mark_down(cluster).filter(|_| failover.predicted.is_some()).map(bounds);

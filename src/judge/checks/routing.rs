@@ -4,7 +4,8 @@
 //! state to the end of the load:
 //!
 //! - A node **serves** from its first acknowledged write to its last one before a pause of more than [`PAUSE_US`], whoever
-//!   wrote and wherever: every node is written to at its own port, too. A balancer notices a change by its checks, so a
+//!   wrote and wherever: every node is written to at its own port, too. It serves until that last one began and no longer: a
+//!   server that shuts down in order turns new sessions away while it answers what it has begun. A balancer notices a change by its checks, so a
 //!   node has **settled** once it has served for as long as these may take by the balancer's settings
 //!   ([`settling_us`]). The first primary has from the beginning, as a system is ready only then.
 //! - An attempt that began and ended while one node was settled, and that was refused, is **misled**: the balancer led it to a
@@ -135,27 +136,45 @@ pub(super) fn is_within(spans: &[(u64, u64)], tried: &Tried<'_>) -> bool {
 
 /// The spans in which one node had settled. `attempts` are all of the scenario, in the order in which they started.
 pub(super) fn settled(attempts: &[Tried<'_>], steady_us: u64, settling_us: u64) -> Vec<(u64, u64)> {
-    let mut acknowledged: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    let mut acknowledged: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
     for tried in attempts.iter().filter(|tried| tried.is_write()) {
         if let Some((node, _)) = tried.answered_by() {
-            acknowledged.entry(node).or_default().push(tried.ended_us);
+            acknowledged.entry(node).or_default().push((tried.ended_us, tried.started_us()));
         }
     }
     let mut spans = Vec::new();
-    for instants in acknowledged.values_mut() {
-        instants.sort_unstable();
-        let mut served: Vec<(u64, u64)> = Vec::new();
-        for at_us in instants.iter().copied() {
-            match served.last_mut().filter(|last| at_us - last.1 <= PAUSE_US) {
-                Some(last) => last.1 = at_us,
-                None => served.push((at_us, at_us)),
-            }
-        }
+    for writes in acknowledged.values_mut() {
+        writes.sort_unstable();
         let is_first = |from_us: u64| from_us <= steady_us;
-        let settles = |(from_us, to_us): (u64, u64)| {
-            (if is_first(from_us) { from_us } else { from_us.saturating_add(settling_us) }, to_us)
+        let settles = |served: Served| {
+            let from_us = served.from_us;
+            (if is_first(from_us) { from_us } else { from_us.saturating_add(settling_us) }, served.last_began_us)
         };
-        spans.extend(served.into_iter().map(settles).filter(|(from_us, to_us)| from_us < to_us));
+        spans.extend(served(writes).into_iter().map(settles).filter(|(from_us, to_us)| from_us < to_us));
     }
     spans
+}
+
+/// A time in which a node acknowledged writes without a longer pause.
+struct Served {
+    from_us: u64,
+    /// When the last of them that was answered was answered …
+    until_us: u64,
+    /// … and when the last that began had begun.
+    last_began_us: u64,
+}
+
+/// Of the writes that a node acknowledged, each with its end and its beginning, in the order of their ends.
+fn served(writes: &[(u64, u64)]) -> Vec<Served> {
+    let mut served: Vec<Served> = Vec::new();
+    for &(ended_us, started_us) in writes {
+        match served.last_mut().filter(|last| ended_us - last.until_us <= PAUSE_US) {
+            Some(last) => {
+                last.until_us = ended_us;
+                last.last_began_us = last.last_began_us.max(started_us);
+            }
+            None => served.push(Served { from_us: ended_us, until_us: ended_us, last_began_us: started_us }),
+        }
+    }
+    served
 }

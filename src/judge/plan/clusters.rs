@@ -1,6 +1,6 @@
 //! The clusters of a plan, their DCSs, and what the services of a host may know of them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -231,12 +231,20 @@ impl Plan {
                 .filter(|follows| follows.slot_is_permanent)
                 .filter_map(|f| f.slot.as_deref())
                 .collect(),
+            balancers: self.balancers_on(host),
             fronts: Vec::new(),
             shared_address: self.topology.shared_by(host),
             archive: self.archive_at(host),
             settings: Cow::Borrowed(cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster))),
             clocks_are_prepared: self.topology.prepare.clocks,
         }
+    }
+
+    /// The programs of a host's balancers, each once.
+    fn balancers_on(&self, host: &str) -> Vec<&'static str> {
+        let here = self.services.iter().filter(|planned| planned.host == host);
+        let programs = here.filter_map(|planned| Some(service(planned.kind).balancer()?.program));
+        programs.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The port of a cluster's nodes that an endpoint leads to.

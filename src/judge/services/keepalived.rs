@@ -43,8 +43,8 @@ pub(super) const SERVICE: Service = Service {
 pub struct KeepalivedSettings {
     /// Time between two messages of the holder. The others take over after three of them and a little more.
     pub advertise_s: u32,
-    /// Whether it gives the address away when HAProxy is gone from its host. If not, only the loss of the host or of keepalived
-    /// moves it.
+    /// Whether it gives the address away when the balancer is gone from its host. If not, only the loss of the host or of
+    /// keepalived moves it.
     pub tracks_balancer: bool,
 }
 
@@ -81,18 +81,28 @@ fn configuration(site: &Site<'_>, shared: SharedAddress<'_>) -> String {
     let place = shared.holders.iter().position(|holder| holder == site.host).unwrap_or(shared.holders.len());
     let priority = 200_usize.saturating_sub(10 * place).max(1);
     let last = shared.last_octet;
-    let mut text = format!(
-        "global_defs {{\n    script_user root\n    enable_script_security\n}}\n\n\
-         vrrp_script balancer {{\n    script \"/usr/bin/pgrep -x haproxy\"\n    interval 1\n    fall 2\n    rise 2\n}}\n\n\
-         vrrp_instance {name} {{\n    state BACKUP\n    interface {{interface}}\n    virtual_router_id {last}\n    \
+    let tracked: &[&str] = if tracks_balancer { &site.balancers } else { &[] };
+    let mut text = "global_defs {\n    script_user root\n    enable_script_security\n}\n\n".to_owned();
+    for program in tracked {
+        // Writing to a String can't fail.
+        let _ = write!(
+            text,
+            "vrrp_script {program} {{\n    script \"/usr/bin/pgrep -x {program}\"\n    interval 1\n    fall 2\n    rise 2\n}}\n\n"
+        );
+    }
+    let _ = write!(
+        text,
+        "vrrp_instance {name} {{\n    state BACKUP\n    interface {{interface}}\n    virtual_router_id {last}\n    \
          priority {priority}\n    advert_int {advertise_s}\n    unicast_src_ip {{own}}\n    unicast_peer {{\n",
         name = shared.name,
     );
     for peer in shared.holders.iter().filter(|holder| *holder != site.host) {
-        // Writing to a String can't fail.
         let _ = writeln!(text, "        {{address of {peer}}}");
     }
     let _ = write!(text, "    }}\n    virtual_ipaddress {{\n        {{network}}.{last}/24 dev {{interface}}\n    }}\n");
-    text.push_str(if tracks_balancer { "    track_script {\n        balancer\n    }\n}\n" } else { "}\n" });
+    if !tracked.is_empty() {
+        let _ = write!(text, "    track_script {{\n        {}\n    }}\n", tracked.join("\n        "));
+    }
+    text.push_str("}\n");
     text
 }

@@ -6,6 +6,7 @@
 //! surroundings is its [`Site`].
 
 pub mod archive;
+pub mod envoy;
 pub mod etcd;
 pub mod haproxy;
 mod instance;
@@ -110,6 +111,8 @@ services! {
     Patroni: patroni { patroni: PatroniSettings, postgresql: PostgresqlSettings }
     /// The proxy in front of the nodes.
     Haproxy: haproxy { haproxy: HaproxySettings }
+    /// The proxy in front of the nodes, in place of HAProxy.
+    Envoy: envoy { envoy: EnvoySettings }
     /// What shapes the connections that its host opens. The plan places it where a topology names links.
     #[schemars(skip)]
     Toxiproxy: toxiproxy {}

@@ -271,8 +271,12 @@ pub struct Dcs {
 
 /// What others ask of a balancer.
 pub struct Balancer {
+    /// The name of its main process, as `pgrep -x` finds it.
+    pub program: &'static str,
     /// Whether its checks ask what role a node has. If not, nothing is predicted of where it leads clients.
     pub asks_for_role: fn(&Settings) -> bool,
+    /// Whether it closes the sessions to a node when it leads no client there any more.
+    pub closes_sessions: fn(&Settings) -> bool,
     /// From a node that can serve clients until clients are led there.
     pub route: fn(&Settings) -> Span,
     /// From a node's death until no client is led there.

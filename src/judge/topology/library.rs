@@ -19,6 +19,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("async-manual", include_str!("../../../topologies/async-manual.yaml")),
     ("documented-ha", include_str!("../../../topologies/documented-ha.yaml")),
     ("documented-ha-untracked", include_str!("../../../topologies/documented-ha-untracked.yaml")),
+    ("envoy", include_str!("../../../topologies/envoy.yaml")),
+    ("envoy-panic", include_str!("../../../topologies/envoy-panic.yaml")),
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("haproxy-pgsql-check", include_str!("../../../topologies/haproxy-pgsql-check.yaml")),
     ("haproxy-select-1", include_str!("../../../topologies/haproxy-select-1.yaml")),

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::{services::service, yaml::position};
 
 pub use crate::services::{
-    EtcdSettings, HaproxySettings, Instance, KeepalivedSettings, PatroniSettings, PgbouncerSettings,
+    EnvoySettings, EtcdSettings, HaproxySettings, Instance, KeepalivedSettings, PatroniSettings, PgbouncerSettings,
     PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;

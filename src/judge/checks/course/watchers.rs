@@ -41,6 +41,7 @@ pub const ALL: &[Watcher] = &[
     Watcher { observer: "archive", targets: each_archive, since: Since::SeveralClusters },
     Watcher { observer: "dcs_leader", targets: each_dcs, since: Since::TheFirstRelease },
     Watcher { observer: "docker_events", targets: |_| one("engine"), since: Since::TheFirstRelease },
+    Watcher { observer: "envoy", targets: |plan| called(plan, ServiceKind::Envoy), since: Since::SeveralClusters },
     Watcher { observer: "haproxy", targets: |plan| called(plan, ServiceKind::Haproxy), since: Since::TheFirstRelease },
     Watcher {
         observer: "leader_key",

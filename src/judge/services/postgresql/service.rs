@@ -112,6 +112,7 @@ mod tests {
             dcs_members: Vec::new(),
             upstream: None,
             permanent_slots: Vec::new(),
+            balancers: Vec::new(),
             fronts: Vec::new(),
             shared_address: None,
             archive: None,
