@@ -32,3 +32,31 @@ Feature: HAProxy's checks as the documents write them
     Then balancers lead clients that write to the primary
     And no acknowledged write is lost
     And never do two nodes accept writes
+
+  # 002 counts 6 s: three checks, one every 2 s. That is so where the machine refuses the check. A machine that is gone answers
+  # nothing, so that each check waits for its own timeout of 2 s before the next one is due.
+  @documented
+  @claim:HAPROXY-6 @claim:NO-SPLIT-BRAIN
+  Scenario: A server whose machine is gone leaves the rotation
+    Given the topology "single-region"
+    And 4 clients writing 25 rows per second each
+    When the host of the primary dies
+    And clients can write again
+    And the fault is healed
+    And every node has rejoined
+    Then balancers take a node that died out of their rotation within 6 s
+    And at most 5 s of acknowledged writes are lost
+    And never do two nodes accept writes
+
+  @documented
+  @claim:HAPROXY-6 @claim:NO-SPLIT-BRAIN
+  Scenario: A server whose machine refuses its checks leaves the rotation
+    Given the topology "single-region"
+    And 4 clients writing 25 rows per second each
+    When the service "patroni" on the primary dies
+    And clients can write again
+    And the fault is healed
+    And every node has rejoined
+    Then balancers take a node that died out of their rotation within 6 s
+    And at most 5 s of acknowledged writes are lost
+    And never do two nodes accept writes

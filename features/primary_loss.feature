@@ -20,7 +20,6 @@ Feature: Loss of the primary
     And never do two nodes accept writes
     And the node that was lost follows the new primary within 60 s
 
-  # What HAProxy's own figures promise of a server that died, and what a year of such failures leaves of it.
   @documented @sync @quarterly
   @claim:RTO-30 @claim:RPO-0-SYNC @claim:NO-SPLIT-BRAIN @claim:RECOVER-REWIND
   @claim:HAPROXY-6 @claim:AVAIL-9995 @claim:AVAIL-999 @claim:LAG-100MS
@@ -35,7 +34,6 @@ Feature: Loss of the primary
     And no acknowledged write is lost
     And never do two nodes accept writes
     And the node that was lost follows the new primary within 60 s
-    And balancers take a node that died out of their rotation within 6 s
 
   # Patroni restarts PostgreSQL in place as long as primary_start_timeout (300 s) allows: no failover.
   @documented

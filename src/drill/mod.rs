@@ -200,6 +200,11 @@ impl Drill {
         self.setup.choose_load(load);
     }
 
+    /// Has this many clients more hold a session at the write endpoint and say nothing, before anything runs.
+    pub fn choose_idle_clients(&mut self, idle_clients: u32) {
+        self.setup.choose_idle_clients(idle_clients);
+    }
+
     /// States an expectation. The checks judge it when the drill is closed.
     pub fn expect(&self, expectation: Expectation) {
         self.recorder.record(Occurrence::Expected(expectation));

@@ -46,7 +46,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let (writers, rate_per_s) = (DEFAULT_WRITERS, DEFAULT_RATE_PER_S);
-        let load = LoadSpec { writers, rate_per_s, more_wal_bytes: 0, endpoint: "write".to_owned() };
+        let load = LoadSpec { writers, rate_per_s, more_wal_bytes: 0, endpoint: "write".to_owned(), idle_clients: 0 };
         Self { topology: None, load }
     }
 }
@@ -112,9 +112,15 @@ impl Setup {
         Ok(())
     }
 
-    /// Changes the load.
+    /// Changes the load, but for the idle clients beside it.
     pub fn choose_load(&mut self, load: LoadSpec) {
-        self.load = load;
+        let idle_clients = self.load.idle_clients;
+        self.load = LoadSpec { idle_clients, ..load };
+    }
+
+    /// Changes how many idle clients there are.
+    pub fn choose_idle_clients(&mut self, idle_clients: u32) {
+        self.load.idle_clients = idle_clients;
     }
 
     fn chosen(&mut self) -> Result<&mut Topology, DrillError> {

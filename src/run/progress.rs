@@ -14,7 +14,7 @@ use crate::{
     engine::images::{ImageProgress, Stage},
     history::{
         Event, Occurrence, Recorder,
-        event::{Attempt, AttemptOutcome, ClientKind, Milestone},
+        event::{Attempt, AttemptOutcome, ClientKind, CommandRun, Milestone},
     },
 };
 
@@ -151,6 +151,10 @@ fn words(what: &Occurrence) -> Option<String> {
         Occurrence::FaultResumed { evidence, .. } => format!("fault put back: {evidence}"),
         Occurrence::FaultUnconfirmed { reason, .. } => format!("FAULT NOT CONFIRMED: {reason}"),
         Occurrence::FaultHealed { evidence, .. } => format!("fault healed: {evidence}"),
+        Occurrence::CommandRun(CommandRun { node, command, status, .. }) => {
+            let ended = status.map_or("could not be run".to_owned(), |status| format!("ended with status {status}"));
+            format!("`{command}` on {node} {ended}")
+        }
         Occurrence::GroundLost { reason } => format!("GROUND LOST: {reason}"),
         Occurrence::StepFailed { text, message, .. } => format!("STEP FAILED: {text}: {message}"),
         Occurrence::DcsLeader { member, dcs, .. } => {

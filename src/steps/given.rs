@@ -54,7 +54,13 @@ pub(super) const ALL: &[StepDefinition] = &[
         "the load: this many clients, each with one connection to the write endpoint",
         |words| {
             let (writers, rate_per_s) = (words.number(0)?, words.number(1)?);
-            Ok(Intent::Load(LoadSpec { writers, rate_per_s, more_wal_bytes: 0, endpoint: "write".to_owned() }))
+            Ok(Intent::Load(LoadSpec {
+                writers,
+                rate_per_s,
+                more_wal_bytes: 0,
+                endpoint: "write".to_owned(),
+                idle_clients: 0,
+            }))
         },
     ),
     step(
@@ -64,7 +70,19 @@ pub(super) const ALL: &[StepDefinition] = &[
         |words| {
             let (writers, rate_per_s) = (words.number(0)?, words.number(1)?);
             let more_wal_bytes = words.bytes(2)?;
-            Ok(Intent::Load(LoadSpec { writers, rate_per_s, more_wal_bytes, endpoint: "write".to_owned() }))
+            Ok(Intent::Load(LoadSpec {
+                writers,
+                rate_per_s,
+                more_wal_bytes,
+                endpoint: "write".to_owned(),
+                idle_clients: 0,
+            }))
         },
+    ),
+    step(
+        Given,
+        "{int} idle clients",
+        "sessions at the write endpoint that say nothing, opened at most 200 a second; one that breaks is opened anew",
+        |words| Ok(Intent::IdleClients(words.number(0)?)),
     ),
 ];

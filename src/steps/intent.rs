@@ -35,6 +35,8 @@ pub(crate) enum Intent {
         host: String,
     },
     Load(LoadSpec),
+    /// Clients that have a session and say nothing.
+    IdleClients(u32),
     Inject(FaultOrder),
     /// Inject and heal, again and again.
     Repeat(FaultOrder, Repetition),
@@ -90,6 +92,7 @@ impl Intent {
             Intent::PatroniSetting { name, value } => drill.set_patroni(&name, &value)?,
             Intent::EndpointHost { endpoint, host } => drill.set_endpoint_host(&endpoint, &host)?,
             Intent::Load(load) => drill.choose_load(load),
+            Intent::IdleClients(count) => drill.choose_idle_clients(count),
             Intent::Inject(FaultOrder { fault, target, parameters, worst }) => {
                 drill.inject_at_worst(&fault, &target, parameters, worst).await?;
             }

@@ -82,6 +82,8 @@ pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &Topo
 }
 
 /// More rows a second no client gets written one after the other.
+/// Each takes a port of this machine, of which there are some 28,000 to one address.
+const MOST_IDLE_CLIENTS: u32 = 20_000;
 const MOST_ROWS_PER_S: u32 = 10_000;
 /// More WAL beside a row is no load of rows any more: it is the size of a file.
 const MOST_WAL_OF_A_ROW_BYTES: u64 = 16 << 20;
@@ -195,6 +197,12 @@ impl<'a> Walk<'a> {
                     setup.choose_load(load);
                     Ok(())
                 });
+            }
+            Intent::IdleClients(count) => {
+                if count == 0 || count > MOST_IDLE_CLIENTS {
+                    let help = format!("at least 1 and at most {MOST_IDLE_CLIENTS}");
+                    self.add(At::Step, "that many idle clients are not held", Some(help));
+                }
             }
             Intent::Inject(order) => {
                 self.begin();

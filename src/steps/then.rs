@@ -6,10 +6,10 @@ use cucumber::gherkin::StepType::Then;
 use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
-        Check, archive, archive_fallback, cascade, commit_wait, cost, course::phases::PHASES, data_loss, dcs_failover,
-        dcs_isolation, name_convergence, name_shares, pool, promotion, recovery_time, rejoin, replica_reads,
-        replication_lag, replication_lag::Hop, restore, rotation, routing, single_writer, slot, virtual_address,
-        write_blocked,
+        Check, archive, archive_fallback, cascade, commands, commit_wait, cost, course::phases::PHASES, data_loss,
+        dcs_failover, dcs_isolation, name_convergence, name_shares, pool, promotion, recovery_time, rejoin,
+        replica_reads, replication_lag, replication_lag::Hop, restore, rotation, routing, single_writer, slot,
+        virtual_address, write_blocked,
     },
     history::event::Bound,
 };
@@ -39,6 +39,7 @@ const REJOIN: Measured = measured(&rejoin::CHECK, "rejoin_ms");
 const MISLED: Measured = measured(&routing::CHECK, routing::MISLED_WRITES);
 const POOLED_LEFT: Measured = measured(&pool::CHECK, pool::POOLED_CLIENTS_LEFT);
 const POOLED_WRONG: Measured = measured(&pool::CHECK, pool::SESSIONS_ON_WRONG_NODE);
+const IDLE_LEFT: Measured = measured(&pool::CHECK, pool::IDLE_CLIENTS_LEFT);
 const POOLED_WAIT: Measured = measured(&pool::CHECK, pool::POOLED_WAIT_MS);
 const POOL_SESSIONS: Measured = measured(&pool::CHECK, pool::POOL_SESSIONS_MAX);
 const TAKEOVER: Measured = measured(&virtual_address::CHECK, virtual_address::ADDRESS_TAKEOVER_MS);
@@ -57,6 +58,7 @@ const READS_GONE_BACK: Measured = measured(&replica_reads::CHECK, replica_reads:
 const SLOTS_LOST: Measured = measured(&slot::CHECK, slot::SLOTS_LOST);
 const SLOT_HELD: Measured = measured(&slot::CHECK, slot::SLOT_HELD_MAX_BYTES);
 const AGAINST_RULE: Measured = measured(&commit_wait::CHECK, commit_wait::COMMITS_AGAINST_RULE);
+const COMMANDS_FAILED: Measured = measured(&commands::CHECK, commands::COMMANDS_FAILED);
 const COMMIT_RATIO_1: Measured = measured(&cost::CHECK, cost::COMMIT_RATIO_1);
 const COMMIT_RATIO_2: Measured = measured(&cost::CHECK, cost::COMMIT_RATIO_2);
 const DCS_GAP: Measured = measured(&dcs_failover::CHECK, dcs_failover::DCS_LEADER_GAP_MS);
@@ -254,6 +256,15 @@ pub(super) const ALL: &[StepDefinition] = &[
         "each pooler has at most {int} sessions with PostgreSQL",
         "the most that a pooler showed of the sessions that its clients share",
         |words| POOL_SESSIONS.bounded(words, Bound::AtMost(f64::from(words.number(0)?))),
+    ),
+    step(Then, "every command of the operator succeeds", "each ends with status 0", |words| {
+        COMMANDS_FAILED.bounded(words, Bound::Exactly(0.0))
+    }),
+    step(
+        Then,
+        "no idle client is left behind",
+        "every idle client has a session when the load ends, whatever broke meanwhile",
+        |words| IDLE_LEFT.bounded(words, Bound::Exactly(0.0)),
     ),
     step(
         Then,

@@ -152,6 +152,11 @@ impl Session {
         Some(self.heard().ended.clone().unwrap_or_else(|| "the connection was closed".to_owned()))
     }
 
+    /// Waits until the other end, or the network, has ended the session.
+    pub async fn until_it_ends(mut self) {
+        let _ = (&mut self.driver.0).await;
+    }
+
     /// Asks the server, through the same port, to give up the statement that this session waits for, and cuts the
     /// connection. Without this, a backend that waits for a synchronous standby would outlive its client.
     pub async fn cancel(self) {

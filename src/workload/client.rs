@@ -94,6 +94,18 @@ impl Target {
         }
     }
 
+    /// Records, once, that this machine had nothing left to connect with: an outage that it makes itself must not be taken
+    /// for the system's.
+    pub(super) fn tell_exhaustion(&self, recorder: &Recorder, refusal: &Refusal) {
+        if refusal.exhausted && !self.exhaustion_told.swap(true, Ordering::Relaxed) {
+            recorder.record(Occurrence::ObserverLost {
+                observer: "workload".to_owned(),
+                target: self.name.clone(),
+                reason: refusal.message.clone(),
+            });
+        }
+    }
+
     /// How long no client of any kind was acknowledged here.
     pub(super) fn unserved(&self, now_us: u64) -> Duration {
         Duration::from_micros(now_us.saturating_sub(self.last_acknowledged_us.load(Ordering::Relaxed)))
@@ -180,16 +192,8 @@ impl Client {
             ClientKind::Held => "pgquake-held",
         };
         let opened = attempt::open(&self.target.entry(), &self.load.password, name, limit).await;
-        if let Err(refusal) = &opened.session
-            && refusal.exhausted
-            && !self.target.exhaustion_told.swap(true, Ordering::Relaxed)
-        {
-            // An outage that this machine makes itself must not be taken for the system's.
-            self.load.recorder.record(Occurrence::ObserverLost {
-                observer: "workload".to_owned(),
-                target: self.target.name.clone(),
-                reason: refusal.message.clone(),
-            });
+        if let Err(refusal) = &opened.session {
+            self.target.tell_exhaustion(&self.load.recorder, refusal);
         }
         opened
     }

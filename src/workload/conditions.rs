@@ -284,7 +284,8 @@ mod tests {
     }
 
     fn steady(attempts: &[(Attempt, u64)]) -> bool {
-        let spec = LoadSpec { writers: 1, rate_per_s: 25, more_wal_bytes: 0, endpoint: "write".to_owned() };
+        let spec =
+            LoadSpec { writers: 1, rate_per_s: 25, more_wal_bytes: 0, endpoint: "write".to_owned(), idle_clients: 0 };
         let mut steady = Steady::new(0, &spec, &["write".to_owned()]);
         attempts.iter().any(|(attempt, at_us)| steady.holds_after(attempt, *at_us))
     }

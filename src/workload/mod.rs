@@ -8,6 +8,7 @@ mod attempt;
 mod client;
 mod conditions;
 mod held;
+mod idle;
 mod ledger;
 mod prober;
 mod writers;
@@ -33,6 +34,7 @@ use crate::{
     waiting::NotReady,
 };
 use client::{Client, Load, Target};
+use idle::Idle;
 pub use ledger::{RestoredLedger, read_ledgers, read_restored};
 use prober::Schedule;
 
@@ -47,6 +49,8 @@ pub struct LoadSpec {
     pub more_wal_bytes: u64,
     /// The endpoint that they write to, for example `write`.
     pub endpoint: String,
+    /// How many clients more have a session at that endpoint, and say nothing.
+    pub idle_clients: u32,
 }
 
 /// The load could not be started, or a part of it failed.
@@ -73,6 +77,7 @@ pub struct Workload {
     targets: Vec<Arc<Target>>,
     /// Names of the endpoints that serve somebody from the beginning.
     served: Vec<String>,
+    idle: Arc<Idle>,
 }
 
 impl Workload {
@@ -99,9 +104,17 @@ impl Workload {
         let mut tasks = JoinSet::new();
         start_writers(&load, &mut tasks, &spec, written);
         start_probes(&load, &mut tasks, &targets);
+        let idle = Arc::new(Idle::new(spec.idle_clients));
+        if spec.idle_clients > 0 {
+            let held = idle::run(load.clone(), written.clone(), idle.clone());
+            tasks.spawn(async {
+                held.await;
+                Ok(())
+            });
+        }
         let is_served = |endpoint: &&PlannedEndpoint| plan.is_served(endpoint);
         let served = plan.endpoints.iter().filter(is_served).map(|endpoint| endpoint.name.clone()).collect();
-        Ok(Self { load, tasks, spec, targets, served })
+        Ok(Self { load, tasks, spec, targets, served, idle })
     }
 
     /// Measures outages of new connections closely from here on (a fault is about to come), or no longer (writes have
@@ -136,8 +149,10 @@ impl Workload {
     }
 
     /// Waits until the load runs and every client of `write` (and `read`) succeeds: at least a second without a
-    /// failure, with five acknowledged writes of each writer, and a held session on every endpoint.
+    /// failure, with five acknowledged writes of each writer, and a held session on every endpoint. Before that, idle clients
+    /// get their sessions, at their own pace.
     pub async fn wait_for_steady_state(&self, deadline: Duration) -> Result<(), NotReady> {
+        self.idle.wait_until_connected().await?;
         conditions::steady_state(&self.load.recorder, &self.spec, &self.served, deadline).await
     }
 

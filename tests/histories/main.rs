@@ -8,6 +8,7 @@ mod blocked;
 mod cascades;
 mod claims;
 mod clusters;
+mod commands;
 mod commits;
 mod cost;
 mod course;

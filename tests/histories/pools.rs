@@ -6,7 +6,7 @@ use pgquake_judge::{
     checks::{Finding, Outcome},
     history::{
         Event, Occurrence,
-        event::{Attempt, AttemptOutcome, Bound, ClientKind, PoolState},
+        event::{Attempt, AttemptOutcome, Bound, ClientKind, IdleClients, PoolState},
     },
     plan::Plan,
     services::ServiceKind,
@@ -180,4 +180,24 @@ fn a_writer_that_is_left_behind_is_caught_by_a_control() {
     assert!(told.iter().any(|summary| summary.contains("writer 2 had tried")), "{told:#?}");
     let control = verdict.scenarios[0].control.as_ref().expect("it is a control");
     assert!(control.consequences.contains(&"recovery_time".to_owned()), "{control:#?}");
+}
+
+#[test]
+fn idle_clients_that_have_no_session_in_the_end_are_left_behind() {
+    let idle = |connected: u32, endpoint: &str| {
+        let endpoint = endpoint.to_owned();
+        Occurrence::IdleClients(IdleClients { endpoint, wanted: 500, connected, broken: 500, refused: 3 })
+    };
+    let judged = |last: u32| {
+        let events = with(run(&[expecting("idle_clients_left", Bound::Exactly(0.0))]), 1_000, idle(500, "write"));
+        let events = with(with(events, 5_000, idle(last, "write")), 5_100, idle(7, "unpooled"));
+        found(&events).remove(0)
+    };
+    assert_eq!(judged(500).outcome, Outcome::Pass);
+    let left = judged(488);
+    assert_eq!((left.outcome, value(&left, "idle_clients_left")), (Outcome::Fail, 12.0), "{left:#?}");
+    assert!(left.summary.contains("488 of 500 idle clients had a session in the end"), "{}", left.summary);
+    // Where there were none nothing is known of them.
+    let none = found(&run(&[expecting("idle_clients_left", Bound::Exactly(0.0))])).remove(0);
+    assert_eq!(none.outcome, Outcome::Inconclusive, "{none:#?}");
 }

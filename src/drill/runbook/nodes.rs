@@ -9,7 +9,10 @@ use std::{fmt, time::Duration};
 use crate::{
     drill::{Drill, DrillError, Running},
     engine::ShellOutput,
-    history::{Occurrence, event::RunbookStep},
+    history::{
+        Occurrence,
+        event::{CommandRun, RunbookStep},
+    },
     services::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, REPLICATION_ROLE, slot_name},
     topology::WRITE,
     waiting::{NotReady, wait_until},
@@ -58,6 +61,13 @@ pub enum NodeOrder {
     },
     /// Keep a machine that is off, or about to be, from starting PostgreSQL when it boots.
     KeepFromStarting(String),
+    /// Run a command in the node's container, as a document writes it.
+    Run {
+        /// The node.
+        node: String,
+        /// What is run there, as the user `postgres`.
+        command: String,
+    },
     /// Give PostgreSQL another parameter, by ALTER SYSTEM and a reload.
     SetParameter {
         /// The node.
@@ -120,13 +130,15 @@ impl NodeOrder {
             NodeOrder::Promote { node, .. }
             | NodeOrder::PointClients(node)
             | NodeOrder::KeepFromStarting(node)
+            | NodeOrder::Run { node, .. }
             | NodeOrder::SetParameter { node, .. } => vec![node],
         }
     }
 
     /// Whether it is done on the node itself, where an agent would undo it or be misled by it.
     pub fn goes_past_an_agent(&self) -> bool {
-        !matches!(self, NodeOrder::PointClients(_))
+        // What a command does is for whoever wrote it to know.
+        !matches!(self, NodeOrder::PointClients(_) | NodeOrder::Run { .. })
     }
 }
 
@@ -139,6 +151,7 @@ impl Drill {
             NodeOrder::PointStandby { standby, primary } => self.point_standby(standby, primary).await,
             NodeOrder::Rewind { node, source } => self.rewind(node, source).await,
             NodeOrder::Rebuild { node, source } => self.rebuild(node, source).await,
+            NodeOrder::Run { node, command } => self.run_command(node, command).await,
             NodeOrder::KeepFromStarting(node) => self.keep_from_starting(node).await,
             NodeOrder::SetParameter { node, name, value } => self.set_parameter(node, name, value).await,
         }
@@ -228,6 +241,23 @@ impl Drill {
         let evidence = format!("{node} is to stream from {source}; {told}");
         self.note_on_node(node, RunbookStep::FollowOrdered, evidence).await?;
         self.wait_to_follow(node, source).await
+    }
+
+    /// Runs a command and records what came of it. One that fails is no failure of the step: whether it should have
+    /// succeeded is for the checks to say.
+    async fn run_command(&mut self, node: &str, command: &str) -> Result<(), DrillError> {
+        self.begin_load().await?;
+        let (ground, recorder) = (self.ground.clone(), self.recorder.clone());
+        let running = self.running().await?;
+        let ran = async { Ok::<_, DrillError>(running.system.as_postgres(node, command).await) };
+        let (status, output) = match ground.hold(ran).await? {
+            Ok(done) => (Some(done.status), done.text),
+            Err(error) => (None, error.to_string()),
+        };
+        let output = running.system.access().credentials.hide_in(&output);
+        let (node, command) = (node.to_owned(), command.to_owned());
+        recorder.record(Occurrence::CommandRun(CommandRun { node, command, status, output }));
+        Ok(())
     }
 
     async fn keep_from_starting(&mut self, node: &str) -> Result<(), DrillError> {

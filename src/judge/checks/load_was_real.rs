@@ -81,10 +81,11 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let summary = match doubts.is_empty() {
         true => format!(
-            "{} writes of {} writers were acknowledged before the fault; the prober started attempts every {:.0} ms{again}",
+            "{} writes of {} writers were acknowledged{}; the prober started attempts every {:.0} ms{again}",
             writers.acknowledged,
             writers.clients.len(),
-            milliseconds(prober.close.schedule_us)
+            if fault.is_some() { " before the fault" } else { "" },
+            milliseconds(if fault.is_some() { prober.close.schedule_us } else { prober.calm.schedule_us })
         ),
         false => doubts.join("; "),
     };

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod archive_fallback;
 pub mod cascade;
+pub mod commands;
 pub mod commit_wait;
 pub mod cost;
 pub mod course;
@@ -97,6 +98,7 @@ pub const ALL: &[Check] = &[
     dcs_isolation::CHECK,
     name_convergence::CHECK,
     name_shares::CHECK,
+    commands::CHECK,
     faults_took_effect::CHECK,
     load_was_real::CHECK,
     harness_was_sound::CHECK,

@@ -12,6 +12,8 @@
 //!   that were acknowledged to it.
 //! - The outage of fresh clients stands beside that at an endpoint for writes without poolers, where the topology has one. That one
 //!   is tried less often: it is known to `unpooled_outage_resolution_ms`.
+//! - **Idle clients** that had no session when the load ended were left behind too (`idle_clients_left`), though they try
+//!   again at their own pace.
 //! - Poolers show how many sessions with PostgreSQL they had, and for how long a client waited for one.
 //!
 //! Without a fault, a steady load, or writers there is nothing to judge.
@@ -32,7 +34,7 @@ use super::{
 use crate::{
     history::{
         Occurrence,
-        event::{ClientKind, Operation},
+        event::{ClientKind, IdleClients, Operation},
     },
     plan::PlannedEndpoint,
     topology::Serves,
@@ -46,6 +48,9 @@ const POOLED_ERRORS: &str = "pooled_errors";
 const POOLED_OUTAGE_MS: &str = "pooled_outage_ms";
 const UNPOOLED_OUTAGE_MS: &str = "unpooled_outage_ms";
 const UNPOOLED_OUTAGE_RESOLUTION_MS: &str = "unpooled_outage_resolution_ms";
+pub const IDLE_CLIENTS_LEFT: &str = "idle_clients_left";
+const IDLE_CLIENTS: &str = "idle_clients";
+const IDLE_SESSIONS_BROKEN: &str = "idle_sessions_broken";
 pub const POOL_SESSIONS_MAX: &str = "pool_sessions_max";
 const POOL_WAIT_MAX_MS: &str = "pool_wait_max_ms";
 
@@ -60,6 +65,9 @@ pub const CHECK: Check = Check {
         POOLED_OUTAGE_MS,
         UNPOOLED_OUTAGE_MS,
         UNPOOLED_OUTAGE_RESOLUTION_MS,
+        IDLE_CLIENTS_LEFT,
+        IDLE_CLIENTS,
+        IDLE_SESSIONS_BROKEN,
         POOL_SESSIONS_MAX,
         POOL_WAIT_MAX_MS,
     ],
@@ -110,10 +118,18 @@ fn judge_one(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint) -> Option<Find
     details.extend(unpooled.iter().flat_map(|(outage_ms, resolution_ms)| {
         [Measure::new(UNPOOLED_OUTAGE_MS, *outage_ms), Measure::new(UNPOOLED_OUTAGE_RESOLUTION_MS, *resolution_ms)]
     }));
+    let idle = idle_clients(evidence, &endpoint.name, watched.until_us);
+    details.extend(idle.iter().flat_map(|idle| {
+        [
+            Measure::new(IDLE_CLIENTS_LEFT, f64::from(idle.wanted.saturating_sub(idle.connected))),
+            Measure::new(IDLE_CLIENTS, f64::from(idle.wanted)),
+            Measure::new(IDLE_SESSIONS_BROKEN, idle.broken as f64),
+        ]
+    }));
     details.extend(of_pools(evidence));
     let summary = format!(
         "{} of {} pooled clients of {} were left behind, and {} of their sessions stayed with a standby; the longest wait of \
-         one was {:.1} s, {errors} attempts failed; fresh clients could not write for {:.1} s{}",
+         one was {:.1} s, {errors} attempts failed; fresh clients could not write for {:.1} s{}{}",
         left.len(),
         clients.all().len(),
         endpoint.name,
@@ -122,6 +138,8 @@ fn judge_one(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint) -> Option<Find
         outage_ms / 1000.0,
         unpooled
             .map(|(outage_ms, _)| format!(", without a pooler for {:.1} s", outage_ms / 1000.0))
+            .unwrap_or_default(),
+        idle.map(|idle| format!("; {} of {} idle clients had a session in the end", idle.connected, idle.wanted))
             .unwrap_or_default()
     );
     let evidence = left.values().copied().chain(shown).take(SHOWN_EVENTS);
@@ -239,6 +257,15 @@ fn beside(evidence: &Evidence<'_>, pooled: &PlannedEndpoint, window: Window) -> 
     let starts: Vec<u64> = fresh.map(Tried::started_us).filter(|at_us| *at_us < window.until_us).collect();
     let resolution_us = starts.windows(2).map(|pair| pair[1] - pair[0]).max()?;
     Some((longest_outage_ms(evidence, name, window), milliseconds(resolution_us)))
+}
+
+/// How the idle clients of an endpoint fared in the end.
+fn idle_clients<'a>(evidence: &Evidence<'a>, endpoint: &str, until_us: u64) -> Option<&'a IdleClients> {
+    let told = evidence.events.iter().rev().filter(|event| event.at_us <= until_us);
+    told.into_iter().find_map(|event| match &event.what {
+        Occurrence::IdleClients(idle) if idle.endpoint == endpoint => Some(idle),
+        _ => None,
+    })
 }
 
 /// What poolers showed: the most sessions that one had with PostgreSQL, and the longest that a client waited for one.

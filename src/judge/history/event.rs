@@ -10,9 +10,9 @@ pub use super::archive::{
 };
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
 pub use super::lease::{Cell, Worst};
-pub use super::pool::PoolState;
+pub use super::pool::{IdleClients, PoolState};
 pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
-pub use super::runbook::RunbookStep;
+pub use super::runbook::{CommandRun, RunbookStep};
 pub use crate::schema::SCHEMA;
 
 /// One line of the history. How it is read stands in [`super::line`].
@@ -106,6 +106,7 @@ pub enum Occurrence {
     },
 
     // ---- runbooks
+    CommandRun(CommandRun),
     /// A step of a runbook was done. `at_us` is when that was seen.
     Runbook {
         step: RunbookStep,
@@ -281,6 +282,8 @@ pub enum Occurrence {
     },
     /// What a pooler shows of its pools; recorded on each change and at least once a second.
     PoolState(PoolState),
+    /// How many idle clients have a session; recorded at most once a second, on each change.
+    IdleClients(IdleClients),
     /// What a global name is answered with changed, as the harness asks for it.
     NameAnswer {
         name: String,

@@ -1,4 +1,4 @@
-//! What a pooler shows of its pools.
+//! What a pooler shows of its pools, and the idle clients that fill them.
 
 use std::collections::BTreeMap;
 
@@ -20,4 +20,19 @@ pub struct PoolState {
     pub longest_wait_us: u64,
     /// Sessions with PostgreSQL, those that are being opened among them, by the address and port that they lead to.
     pub sessions: BTreeMap<String, u32>,
+}
+
+/// Clients that have a session at an endpoint and say nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdleClients {
+    pub endpoint: String,
+    /// How many there are to be.
+    pub wanted: u32,
+    /// How many have a session.
+    pub connected: u32,
+    /// How many sessions have broken so far.
+    pub broken: u64,
+    /// How often one was refused so far.
+    pub refused: u64,
 }

@@ -32,6 +32,18 @@ pub enum RunbookStep {
     GivenUp,
 }
 
+/// A command that an operator ran on a node, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandRun {
+    pub node: String,
+    pub command: String,
+    /// How it ended; `None`: it could not be run.
+    pub status: Option<i32>,
+    /// What it printed, or why it could not be run.
+    pub output: String,
+}
+
 impl RunbookStep {
     /// How reports call it.
     pub fn words(self) -> &'static str {

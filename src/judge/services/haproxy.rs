@@ -161,7 +161,7 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
 /// probers make a hundred a second.
 const GLOBAL: &str = "\
 global
-    maxconn 4000
+    maxconn 9500
     max-spread-checks 100
     log stdout format raw local0
 

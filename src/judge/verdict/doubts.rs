@@ -254,6 +254,7 @@ fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
         Occurrence::PoolState(state) if !plan.poolers().any(|(host, _)| host == state.pooler) => {
             unknown("pooler", &state.pooler)
         }
+        Occurrence::CommandRun(command) => host(&command.node),
         Occurrence::SlotState { node, .. }
         | Occurrence::SlotAbsent { node, .. }
         | Occurrence::StandbySeen { node, .. }

@@ -62,6 +62,12 @@ pub(super) const ALL: &[StepDefinition] = &[
         "ALTER SYSTEM on this node, and a reload",
         |words| order(NodeOrder::SetParameter { node: node(words, 2)?, name: node(words, 0)?, value: node(words, 1)? }),
     ),
+    step(
+        When,
+        "an operator runs {string} on {string}",
+        "a command in the container of this node, as the user `postgres`; how it ends is recorded, and no failure of the step",
+        |words| order(NodeOrder::Run { node: node(words, 1)?, command: node(words, 0)? }),
+    ),
 ];
 
 fn promote(words: &Words<'_>, way: PromotionWay) -> Result<Intent, WordError> {

@@ -214,9 +214,9 @@ pub fn reached_us(events: &[Event], wanted: Milestone) -> Option<u64> {
     })
 }
 
-/// A fault, or a step of a runbook: what clients lose from then on has a cause.
+/// A fault, a step of a runbook, or an operator's command: what clients lose from then on has a cause.
 pub fn is_done_to_the_system(event: &Event) -> bool {
-    matches!(event.what, Occurrence::FaultInjecting(_) | Occurrence::Runbook { .. })
+    matches!(event.what, Occurrence::FaultInjecting(_) | Occurrence::Runbook { .. } | Occurrence::CommandRun(_))
 }
 
 /// Every time at which the steady state was reached before anything was done to the system, and the first one at least.
