@@ -4,7 +4,7 @@ Feature: Runbooks as the documents write them
 
   # `patronictl remove` takes a whole cluster out of the DCS, and no member's name.
   @documented @runbooks
-  @claim:SCALE-STANDBY @claim:NO-SPLIT-BRAIN
+  @claim:NO-SPLIT-BRAIN
   Scenario: A standby is removed by the document's command
     Given the topology "single-region"
     And 4 clients writing 25 rows per second each
@@ -17,7 +17,7 @@ Feature: Runbooks as the documents write them
 
   # "Stop node, remove data directory": nothing can be run in a container that is stopped.
   @documented @runbooks
-  @claim:REINIT @claim:NO-SPLIT-BRAIN
+  @claim:NO-SPLIT-BRAIN
   Scenario: A node's data is removed by the document's command
     Given the topology "single-region"
     And 4 clients writing 25 rows per second each
@@ -44,7 +44,7 @@ Feature: Runbooks as the documents write them
 
   # What takes a member out of the cluster, and what rebuilds one: the agent is told, and does the rest.
   @runbooks
-  @claim:REINIT @claim:NO-SPLIT-BRAIN
+  @claim:NO-SPLIT-BRAIN
   Scenario: A node is rebuilt by its agent
     Given the topology "single-region"
     And 4 clients writing 25 rows per second each
