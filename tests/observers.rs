@@ -22,8 +22,6 @@ use pgquake::{
 };
 use tokio::sync::broadcast::Receiver;
 
-const RUN: &str = "test-observers";
-
 /// Events as they come, with a deadline that names what did not come.
 struct Events(Receiver<Arc<Event>>);
 
@@ -50,18 +48,27 @@ impl Events {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switchover_and_a_dead_node_are_seen() {
+    watched("test-observers", "single-region-fast").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_seen_over_zookeeper_too() {
+    watched("test-observers-zookeeper", "dcs-zookeeper").await;
+}
+
+async fn watched(run: &'static str, topology: &'static str) {
     let engine = Engine::connect().await.unwrap();
-    let ownership = Ownership::of(RUN).unwrap();
-    let watched = tokio::spawn(watch_a_system(engine.clone(), ownership.label())).await;
-    engine.sweep(Sweep::Run(RUN)).await.unwrap();
+    let ownership = Ownership::of(run).unwrap();
+    let watched = tokio::spawn(watch_a_system(engine.clone(), run, topology, ownership.label())).await;
+    engine.sweep(Sweep::Run(run)).await.unwrap();
     if let Err(failed) = watched {
         std::panic::resume_unwind(failed.into_panic());
     }
 }
 
-async fn watch_a_system(engine: Engine, owner: String) {
+async fn watch_a_system(engine: Engine, run: &str, topology: &str, owner: String) {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan::new(topology::load("single-region-fast", &["topologies".into()]).unwrap());
+    let plan = Plan::new(topology::load(topology, &["topologies".into()]).unwrap());
     let made = images::ensure(
         engine.docker(),
         &plan.images().map(ImageKind::made_by).chain([ImageKind::HOLDER]).collect::<Vec<_>>(),
@@ -70,9 +77,9 @@ async fn watch_a_system(engine: Engine, owner: String) {
     .await
     .unwrap();
     let images = made.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect();
-    let labels = RunLabels { run: RUN.to_owned(), scenario: 1, owner };
+    let labels = RunLabels { run: run.to_owned(), scenario: 1, owner };
     let logs = folder.path().join("logs");
-    let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs };
+    let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs, leading: Vec::new() };
     let (system, _) = System::start(startup).await.unwrap();
 
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
@@ -111,7 +118,7 @@ async fn first_sight(plan: &Plan, events: &mut Events) {
         "read node1 down",
         "read node2 up",
         "read node3 up",
-        "etcd has a leader",
+        "the DCS has a leader",
         "node1 keeps WAL for node2",
         "node1 keeps WAL for node3",
         "timers were watched",
@@ -180,7 +187,7 @@ fn describe(what: &Occurrence) -> Option<String> {
         Occurrence::AgentState { node, reachable: false, .. } => format!("agent {node} is unreachable"),
         Occurrence::AgentState { node, role, .. } => format!("agent {node} {}", role.as_deref()?),
         Occurrence::ProxyState { backend, server, up, .. } => format!("{backend} {server} {}", up_or_down(*up)),
-        Occurrence::DcsLeader { member: Some(_), .. } => "etcd has a leader".to_owned(),
+        Occurrence::DcsLeader { member: Some(_), .. } => "the DCS has a leader".to_owned(),
         Occurrence::TimerLate { .. } => "timers were watched".to_owned(),
         Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn: 1.. } => {
             format!("{node} left timeline {parent} for {timeline}")

@@ -42,27 +42,39 @@ impl Lease {
 }
 
 impl Drill {
-    /// Draws the trial's cell, records it, and has the members that it names lead the DCSs: chance must decide which do, and
-    /// not the order in which hosts start. Only the DCS of the cluster that leads has a share in the cell.
-    pub(super) async fn draw_cell(&mut self, plan: &Plan, system: &crate::system::System) -> Result<(), DrillError> {
+    /// Draws the trial's cell, and the members that are to lead the DCSs: chance must decide which do, and not the order in
+    /// which hosts start. Only the DCS of the cluster that leads has a share in the cell.
+    pub(super) fn draw_cell(&mut self, plan: &Plan) -> Vec<(PlannedDcs, String)> {
         let lease = Lease::of(plan);
         let own = lease.as_ref().and_then(|lease| plan.dcs_of(&lease.cluster));
         if lease.is_some() {
             let members = own.map_or(&[][..], |dcs| &dcs.members);
             let mut order = super::random(self.context.seed, "cells", self.sharing.first);
-            let cell = self.sharing.cell(members, &mut order, &mut self.random);
-            self.recorder.record(Occurrence::CellDrawn(cell.clone()));
-            self.cell = Some(cell);
+            self.cell = Some(self.sharing.cell(members, &mut order, &mut self.random));
         }
+        let mut leading = Vec::new();
         for dcs in &plan.dcs {
             let shared = self.cell.as_ref().filter(|_| own.is_some_and(|own| own.name == dcs.name));
             let member = match shared {
                 Some(cell) => cell.dcs_leader.clone(),
                 None => self.dcs_leader_by_lot(dcs),
             };
-            if let Some(member) = member {
-                system.move_dcs_leader(dcs, &member).await?;
-            }
+            leading.extend(member.map(|member| (dcs.clone(), member)));
+        }
+        leading
+    }
+
+    /// Records the cell, and has the members that were drawn lead.
+    pub(super) async fn take_up_cell(
+        &self,
+        leading: &[(PlannedDcs, String)],
+        system: &crate::system::System,
+    ) -> Result<(), DrillError> {
+        if let Some(cell) = &self.cell {
+            self.recorder.record(Occurrence::CellDrawn(cell.clone()));
+        }
+        for (dcs, member) in leading {
+            system.move_dcs_leader(dcs, member).await?;
         }
         Ok(())
     }

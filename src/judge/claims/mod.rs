@@ -135,6 +135,8 @@ pub enum Subject {
     BothDisksFull,
     /// The host that held a virtual address, or its balancer, was lost.
     AddressHolderLost,
+    /// A failover of a cluster whose DCS is not etcd.
+    FailoverOverAnotherDcs,
 }
 
 impl Subject {
@@ -163,6 +165,7 @@ impl Subject {
             Subject::CorruptedRebuilt => "a node whose data was corrupted and which was rebuilt",
             Subject::StreamingBroken => "a cluster that reads an archive, to which streaming was broken",
             Subject::AddressHolderLost => "a virtual address whose holder was lost",
+            Subject::FailoverOverAnotherDcs => "a failover over a DCS that is not etcd",
             Subject::StandbyDiskFull => "a standby whose disk was full",
             Subject::BothDisksFull => "a standby whose disk was full, and a primary whose disk was",
             Subject::SlotNeeded => {

@@ -1,6 +1,6 @@
 //! The clusters of a plan, their DCSs, and what the services of a host may know of them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +162,11 @@ impl Plan {
     /// The DCS that a host is a member of.
     pub fn dcs_at(&self, host: &str) -> Option<&PlannedDcs> {
         self.dcs.iter().find(|dcs| dcs.members.iter().any(|member| member == host))
+    }
+
+    /// The ports at which members of the DCSs are reached by clients, each once.
+    pub fn dcs_client_ports(&self) -> BTreeSet<u16> {
+        self.dcs.iter().filter_map(|dcs| service(dcs.kind).dcs()).map(|dcs| dcs.client_port).collect()
     }
 
     /// The members of every DCS: hosts, in the order of the clusters.

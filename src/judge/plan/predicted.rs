@@ -12,16 +12,15 @@ use crate::{
 
 /// What the settings predict for the loss of the primary's host.
 ///
-/// The holder refreshes its key once a loop, so a dead primary's key lives for `ttl − [0, loop_wait]` more. When
-/// the host takes the etcd leader with it, a new etcd leader is elected first and grants every lease its full
-/// time again (etcd's lessor "promotes" leases to make up for a slow election), so the key then lives for the
-/// election plus the whole ttl.
+/// The DCS hears of the holder again and again, under etcd once a loop, so a dead primary's key lives for `ttl − [0, loop_wait]`
+/// more. When the host takes the DCS's leader with it, a new leader is elected first and grants every lease its full time again,
+/// so the key then lives for the election plus the whole ttl. How often, and how long it takes, stands in the DCS's row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PredictedFailover {
-    /// Fault to key gone, when the etcd leader survives.
+    /// Fault to key gone, when the DCS's leader survives.
     pub detect: Span,
-    /// Fault to key gone, when the etcd leader dies with the primary.
+    /// Fault to key gone, when the DCS's leader dies with the primary.
     pub detect_with_dcs_leader: Span,
     /// Key gone to key held: standbys watch the key and race for it at once, after asking each other.
     pub elect: Span,
@@ -87,15 +86,15 @@ impl FailoverParts {
         let mut nodes = kinds.iter().filter_map(|kind| service(*kind).node());
         nodes.any(|node| node.agent.is_some()).then_some(())?;
         let ttl_ms = u64::from(settings.patroni.ttl_s) * 1000;
-        let loop_wait_ms = u64::from(settings.patroni.loop_wait_s) * 1000;
-        let expiry = kinds.iter().find_map(|kind| service(*kind).dcs()).map(|dcs| (dcs.expiry)(settings));
-        let (expiry, expiry_with_loss) = expiry.unwrap_or((Span::NONE, Span::NONE));
+        let dcs = plan.dcs_of(cluster).and_then(|dcs| service(dcs.kind).dcs());
+        let refreshed_within_ms = dcs.map_or(0, |dcs| (dcs.refreshed_within_ms)(settings));
+        let (expiry, expiry_with_loss) = dcs.map_or((Span::NONE, Span::NONE), |dcs| (dcs.expiry)(settings));
         let routes = plan
             .balancers_of(cluster)
             .into_iter()
             .filter_map(|planned| Some((service(planned.kind).balancer()?.route)(&plan.settings_for(planned))));
         Some(Self {
-            lease: Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms },
+            lease: Span { least_ms: ttl_ms - refreshed_within_ms.min(ttl_ms), most_ms: ttl_ms },
             expiry,
             whole_lease: Span { least_ms: ttl_ms, most_ms: ttl_ms },
             expiry_with_loss,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Broken, Clock, Dcs, Instances, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts,
-    Storage, Volume, context,
+    Broken, Clock, Dcs, Instances, Leadership, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings,
+    Site, Starts, Storage, Volume, context,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -50,7 +50,11 @@ pub(super) const SERVICE: Service = Service {
             let members: Vec<String> = members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
             ("etcd3", json!({ "hosts": members }))
         },
+        // The agent refreshes its lease once a loop.
+        refreshed_within_ms: |settings| u64::from(settings.patroni.loop_wait_s) * 1000,
         expiry,
+        leadership: Leadership::HandedOver,
+        tells_of_a_first_leader: true,
     }),
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
     rules,

@@ -18,7 +18,7 @@ pub struct Site<'a> {
     pub nodes: &'a [String],
     /// The kind of the host's DCS, if there is one.
     pub dcs: Option<ServiceKind>,
-    /// The hosts of its members.
+    /// The hosts of its members. Where an election alone chooses who leads, the last one is meant to win the first.
     pub dcs_members: Vec<&'a str>,
     /// Whom the cluster follows, if it is a standby cluster.
     pub upstream: Option<Upstream<'a>>,

@@ -18,6 +18,7 @@ use crate::{
         Occurrence,
         event::{NodeState, RestoreTarget, RunbookStep},
     },
+    services::ServiceKind,
     topology::Cluster,
 };
 
@@ -54,7 +55,9 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::Outage, outage);
     let took_over: Vec<&Failover> =
         failovers.iter().filter(own).filter(|failover| failover.course == Course::Failover).collect();
-    when(Subject::Failover, took_over.iter().any(|failover| !in_order(&faults, failover)));
+    let failed_over = took_over.iter().any(|failover| !in_order(&faults, failover));
+    when(Subject::Failover, failed_over);
+    when(Subject::FailoverOverAnotherDcs, failed_over && has_another_dcs(evidence));
     when(Subject::Promotion, !took_over.is_empty() || was_promoted(findings));
     when(Subject::Rewind, took_over.iter().any(|failover| had_to_rewind(evidence, &faults, failover)));
     when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));
@@ -93,6 +96,12 @@ fn was_promoted_after(evidence: &Evidence<'_>, step: RunbookStep) -> bool {
                 && (done.cluster == followed || done.cluster == promoted.cluster)
         })
     })
+}
+
+/// Whether the clusters that lead keep their leader key elsewhere than in etcd.
+fn has_another_dcs(evidence: &Evidence<'_>) -> bool {
+    let kinds = evidence.plan.leading().filter_map(|cluster| Some(evidence.plan.dcs_of(cluster)?.kind));
+    kinds.into_iter().any(|kind| kind != ServiceKind::Etcd)
 }
 
 /// The clusters that follow another one and are followed.
