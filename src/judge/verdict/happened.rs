@@ -18,7 +18,6 @@ use crate::{
         Occurrence,
         event::{NodeState, RestoreTarget, RunbookStep},
     },
-    services::ServiceKind,
     topology::Cluster,
 };
 
@@ -57,7 +56,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
         failovers.iter().filter(own).filter(|failover| failover.course == Course::Failover).collect();
     let failed_over = took_over.iter().any(|failover| !in_order(&faults, failover));
     when(Subject::Failover, failed_over);
-    when(Subject::FailoverOverAnotherDcs, failed_over && has_another_dcs(evidence));
+    when(Subject::FailoverOverAnotherDcs, failed_over && evidence.plan.leads_without_etcd());
     when(Subject::Promotion, !took_over.is_empty() || was_promoted(findings));
     when(Subject::Rewind, took_over.iter().any(|failover| had_to_rewind(evidence, &faults, failover)));
     when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));
@@ -96,12 +95,6 @@ fn was_promoted_after(evidence: &Evidence<'_>, step: RunbookStep) -> bool {
                 && (done.cluster == followed || done.cluster == promoted.cluster)
         })
     })
-}
-
-/// Whether the clusters that lead keep their leader key elsewhere than in etcd.
-fn has_another_dcs(evidence: &Evidence<'_>) -> bool {
-    let kinds = evidence.plan.leading().filter_map(|cluster| Some(evidence.plan.dcs_of(cluster)?.kind));
-    kinds.into_iter().any(|kind| kind != ServiceKind::Etcd)
 }
 
 /// The clusters that follow another one and are followed.
