@@ -3,6 +3,7 @@
 //! Architecture invariant: this is the harness's own view from outside, by a member's published port. Only the file of a
 //! kind knows its protocol, and nobody else uses its client library.
 
+mod consul;
 mod etcd;
 mod zookeeper;
 
@@ -102,8 +103,11 @@ pub enum DcsError {
 type MakeClient = fn(&[SocketAddr], Duration) -> Box<dyn Client>;
 
 /// Every kind of DCS, with its client.
-const ALL: &[(ServiceKind, MakeClient)] =
-    &[(ServiceKind::Etcd, etcd::client), (ServiceKind::Zookeeper, zookeeper::client)];
+const ALL: &[(ServiceKind, MakeClient)] = &[
+    (ServiceKind::Etcd, etcd::client),
+    (ServiceKind::Zookeeper, zookeeper::client),
+    (ServiceKind::Consul, consul::client),
+];
 
 /// A client of a DCS of this kind, by its members' addresses: with one address it asks that member alone, with several
 /// any of them. Each request may take `answer_within`. `None`: the kind is no DCS.

@@ -12,6 +12,7 @@ use crate::{
     faults::{Roles, Target},
     history::{Occurrence, event::Worst},
     plan::{Plan, PlannedDcs},
+    services::{Leadership, service},
     topology::Cluster,
     waiting::NotReady,
 };
@@ -66,17 +67,33 @@ impl Drill {
 
     /// Records the cell, and has the members that were drawn lead.
     pub(super) async fn take_up_cell(
-        &self,
+        &mut self,
         leading: &[(PlannedDcs, String)],
         system: &crate::system::System,
     ) -> Result<(), DrillError> {
+        let mut moved = Vec::new();
+        for (dcs, member) in leading {
+            match service(dcs.kind).dcs().map(|row| row.leadership) {
+                // Chance has drawn already.
+                Some(Leadership::Drawn(_)) => self.take_up_leader(system.wait_for_dcs_leader(dcs).await?, member),
+                _ => moved.push((dcs, member)),
+            }
+        }
         if let Some(cell) = &self.cell {
             self.recorder.record(Occurrence::CellDrawn(cell.clone()));
         }
-        for (dcs, member) in leading {
+        for (dcs, member) in moved {
             system.move_dcs_leader(dcs, member).await?;
         }
         Ok(())
+    }
+
+    /// Has the cell name the member that leads in place of the one that was drawn.
+    fn take_up_leader(&mut self, leads: String, drawn: &str) {
+        let cell = self.cell.as_mut().filter(|cell| cell.dcs_leader.as_deref() == Some(drawn));
+        if let Some(cell) = cell {
+            cell.dcs_leader = Some(leads);
+        }
     }
 
     /// The member that is to lead a DCS that has no share in the cell, drawn by lot.

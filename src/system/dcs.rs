@@ -28,6 +28,13 @@ impl System {
         join_all(asked).await.into_iter().flatten().next()
     }
 
+    /// The member that leads a DCS, once one does.
+    pub async fn wait_for_dcs_leader(&self, dcs: &PlannedDcs) -> Result<String, NotReady> {
+        let kind = dcs.kind.name();
+        let look = || async { self.dcs_leader(dcs).await.ok_or_else(|| format!("{kind} has no leader")) };
+        wait_until(&format!("a leader of {kind}"), LEADER_MOVED_WITHIN, look).await
+    }
+
     /// Makes a member the leader of its DCS, and waits until it is. Where an election alone chooses, the leader is started again,
     /// as an operator would do it: then another one wins, and of equals the one that the members' numbers favour.
     pub async fn move_dcs_leader(&self, dcs: &PlannedDcs, to: &str) -> Result<(), NotReady> {

@@ -30,8 +30,13 @@ def zookeeper_serves(host):
             return b"\nMode: " in answer.read()
 
 
+def consul_has_a_leader(host):
+    with urllib.request.urlopen(f"http://{host}/v1/status/leader", timeout=0.5) as answer:
+        return json.load(answer) != ""
+
+
 # How one member says that its DCS has a leader, by the section of the agent's configuration.
-HAS_A_LEADER = {"etcd3": etcd_has_a_leader, "zookeeper": zookeeper_serves}
+HAS_A_LEADER = {"etcd3": etcd_has_a_leader, "zookeeper": zookeeper_serves, "consul": consul_has_a_leader}
 
 def says(has_a_leader, host):
     try:
@@ -54,7 +59,8 @@ def wait():
         configuration = yaml.safe_load(file)
     kind = next(kind for kind in HAS_A_LEADER if kind in configuration)
     importlib.import_module(f"patroni.dcs.{kind}")
-    hosts = configuration[kind]["hosts"]
+    section = configuration[kind]
+    hosts = section.get("hosts") or [section["host"]]
     wait_until(lambda: os.path.exists(MAY_START))
     wait_until(lambda: any(says(HAS_A_LEADER[kind], host) for host in hosts))
 

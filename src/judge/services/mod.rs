@@ -6,6 +6,7 @@
 //! surroundings is its [`Site`].
 
 pub mod archive;
+pub mod consul;
 pub mod etcd;
 pub mod haproxy;
 mod instance;
@@ -128,6 +129,8 @@ services! {
     Keepalived: keepalived { keepalived: KeepalivedSettings }
     /// A member of the DCS, in place of etcd.
     Zookeeper: zookeeper { zookeeper: ZookeeperSettings }
+    /// A server of the DCS, in place of etcd.
+    Consul: consul { consul: ConsulSettings }
 }
 
 impl ServiceKind {

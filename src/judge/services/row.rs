@@ -262,8 +262,8 @@ pub struct Dcs {
     pub client_port: u16,
     /// Where members reach each other.
     pub peer_port: u16,
-    /// The section of an agent's configuration that leads it to these members, and its name.
-    pub agent_settings: fn(&[&str]) -> (&'static str, Value),
+    /// The section of an agent's configuration that leads it to the members, and its name.
+    pub agent_settings: fn(&Site<'_>) -> (&'static str, Value),
     /// How long ago, at most, the DCS last heard of a holder that lives, in milliseconds: when it dies, its key has at least
     /// its time to live less this.
     pub refreshed_within_ms: fn(&Settings) -> u64,
@@ -282,6 +282,8 @@ pub enum Leadership {
     HandedOver,
     /// An election alone, for this reason. Of members that know the same, the last of [`Site::dcs_members`] wins.
     Elected(&'static str),
+    /// An election alone, for this reason, in which chance favours nobody.
+    Drawn(&'static str),
 }
 
 /// What others ask of a balancer.

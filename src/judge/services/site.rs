@@ -102,6 +102,6 @@ impl Site<'_> {
     /// What an agent is configured with to reach the DCS: the section's name and content.
     pub fn dcs_for_agents(&self) -> Option<(&'static str, Value)> {
         let dcs = service(self.dcs?).dcs()?;
-        Some((dcs.agent_settings)(&self.dcs_members))
+        Some((dcs.agent_settings)(self))
     }
 }

@@ -53,8 +53,9 @@ pub(super) const SERVICE: Service = Service {
     role: Role::Dcs(Dcs {
         client_port: CLIENT_PORT,
         peer_port: PEER_PORT,
-        agent_settings: |members| {
-            let members: Vec<String> = members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
+        agent_settings: |site| {
+            let members: Vec<String> =
+                site.dcs_members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
             ("zookeeper", json!({ "hosts": members }))
         },
         refreshed_within_ms,

@@ -18,7 +18,7 @@ impl Walk<'_> {
         } else if order.worst.contains(&Worst::TogetherWithDcsLeader) {
             let concerned = plan.leading().filter_map(|cluster| plan.dcs_of(cluster));
             let elected = concerned.filter_map(|dcs| match service(dcs.kind).dcs()?.leadership {
-                Leadership::Elected(why) => Some(why),
+                Leadership::Elected(why) | Leadership::Drawn(why) => Some(why),
                 Leadership::HandedOver => None,
             });
             for why in elected.collect::<Vec<_>>() {
