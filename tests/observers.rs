@@ -56,6 +56,12 @@ async fn they_are_seen_over_zookeeper_too() {
     watched("test-observers-zookeeper", "dcs-zookeeper").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "Consul is built from source, for minutes"]
+async fn they_are_seen_over_consul_too() {
+    watched("test-observers-consul", "dcs-consul").await;
+}
+
 async fn watched(run: &'static str, topology: &'static str) {
     let engine = Engine::connect().await.unwrap();
     let ownership = Ownership::of(run).unwrap();

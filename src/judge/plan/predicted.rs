@@ -89,20 +89,44 @@ impl FailoverParts {
         let dcs = plan.dcs_of(cluster).and_then(|dcs| service(dcs.kind).dcs());
         let refreshed_within_ms = dcs.map_or(0, |dcs| (dcs.refreshed_within_ms)(settings));
         let (expiry, expiry_with_loss) = dcs.map_or((Span::NONE, Span::NONE), |dcs| (dcs.expiry)(settings));
+        let lease = Span { least_ms: ttl_ms - refreshed_within_ms.min(ttl_ms), most_ms: ttl_ms };
+        let whole_lease = Span { least_ms: ttl_ms, most_ms: ttl_ms };
+        let own = Self { lease, expiry, whole_lease, expiry_with_loss, ..Self::NONE };
+        let is_member = cluster.nodes.first().is_some_and(|primary| cluster.dcs.contains(primary));
+        let with_host = dcs.filter(|_| is_member).and_then(|dcs| (dcs.ends_with_host)(settings));
+        let own = with_host.map_or(own, |span| own.or_earlier(span));
         let routes = plan
             .balancers_of(cluster)
             .into_iter()
             .filter_map(|planned| Some((service(planned.kind).balancer()?.route)(&plan.settings_for(planned))));
         Some(Self {
-            lease: Span { least_ms: ttl_ms - refreshed_within_ms.min(ttl_ms), most_ms: ttl_ms },
-            expiry,
-            whole_lease: Span { least_ms: ttl_ms, most_ms: ttl_ms },
-            expiry_with_loss,
             // A candidate asks every member's REST API first; a dead host answers nothing for up to 2 s
             // (Patroni's timeout for that request).
             elect: Span { least_ms: 0, most_ms: 2500 },
             promote: Span { least_ms: 50, most_ms: 2000 },
             route: routes.reduce(Span::later).unwrap_or(Span::NONE),
+            ..own
         })
+    }
+
+    const NONE: Self = Self {
+        lease: Span::NONE,
+        expiry: Span::NONE,
+        whole_lease: Span::NONE,
+        expiry_with_loss: Span::NONE,
+        elect: Span::NONE,
+        promote: Span::NONE,
+        route: Span::NONE,
+    };
+
+    /// The same where the key is gone after this time at the latest: what is left of the lease is no part of it then.
+    fn or_earlier(self, span: Span) -> Self {
+        Self {
+            lease: Span::NONE,
+            expiry: self.lease.plus(self.expiry).earlier(span),
+            whole_lease: Span::NONE,
+            expiry_with_loss: self.whole_lease.plus(self.expiry_with_loss).earlier(span),
+            ..self
+        }
     }
 }

@@ -61,6 +61,7 @@ pub(super) const SERVICE: Service = Service {
         // The agent renews its session once a loop.
         refreshed_within_ms: |settings| u64::from(settings.patroni.loop_wait_s) * 1000,
         expiry,
+        ends_with_host,
         leadership: Leadership::Drawn("this version of Consul has no request that hands the leadership to a server"),
         // Patroni waits for a change of the key only where there is one.
         tells_of_a_first_leader: false,
@@ -84,17 +85,31 @@ fn expiry(settings: &Settings) -> (Span, Span) {
     (with_leader, Span { least_ms: unit_ms, most_ms: 4 * unit_ms + WRITTEN_MS })
 }
 
+/// Servers probe each other once a second. One that answers neither directly nor by way of another one is suspected, and after
+/// four seconds more taken for failed.
+const FAILED: Span = Span { least_ms: 5000, most_ms: 8000 };
+/// The leader looks for failed servers every ten seconds, and removes one with all that it had where a majority stays.
+const REMOVED_WITHIN_MS: u64 = 10_000;
+
+fn ends_with_host(settings: &Settings) -> Option<Span> {
+    let removed = Span { least_ms: 0, most_ms: REMOVED_WITHIN_MS + WRITTEN_MS };
+    settings.consul.cleanup_dead_servers.then(|| FAILED.plus(removed))
+}
+
 /// Consul's servers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsulSettings {
     /// What the times of its consensus are multiplied by. Its guide for production wants 1; where nothing is said, Consul takes 5.
     pub raft_multiplier: u32,
+    /// Whether the leader removes a server that has failed, with the sessions that were made there, as Consul does where nothing is
+    /// said (autopilot). Then a leader key is gone with its holder's host, without regard to Patroni's ttl.
+    pub cleanup_dead_servers: bool,
 }
 
 impl Default for ConsulSettings {
     fn default() -> Self {
-        Self { raft_multiplier: 1 }
+        Self { raft_multiplier: 1, cleanup_dead_servers: true }
     }
 }
 
@@ -120,6 +135,7 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
         // All of them start at once, and a first attempt that comes too early must not cost half a minute.
         "retry_interval": "250ms",
         "performance": { "raft_multiplier": site.settings.consul.raft_multiplier },
+        "autopilot": { "cleanup_dead_servers": site.settings.consul.cleanup_dead_servers },
         "ports": { "dns": -1, "grpc": -1, "grpc_tls": -1, "serf_wan": -1 },
         "connect": { "enabled": false },
         "disable_update_check": true,

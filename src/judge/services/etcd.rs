@@ -54,6 +54,7 @@ pub(super) const SERVICE: Service = Service {
         // The agent refreshes its lease once a loop.
         refreshed_within_ms: |settings| u64::from(settings.patroni.loop_wait_s) * 1000,
         expiry,
+        ends_with_host: |_| None,
         leadership: Leadership::HandedOver,
         tells_of_a_first_leader: true,
     }),

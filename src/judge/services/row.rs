@@ -270,6 +270,9 @@ pub struct Dcs {
     /// How long after the end of its time to live a key is gone: with the DCS's leader alive, and when the leader is lost
     /// with the key's holder; then counted from the loss, beside a whole time to live.
     pub expiry: fn(&Settings) -> (Span, Span),
+    /// Where the DCS ends the sessions of a member's host by itself once that is lost, before their time is over: how long after the
+    /// loss a key is gone whose holder was there.
+    pub ends_with_host: fn(&Settings) -> Option<Span>,
     pub leadership: Leadership,
     /// Whether agents that found no leader key are told of the first one. If not, they sleep for a whole loop.
     pub tells_of_a_first_leader: bool,

@@ -60,6 +60,7 @@ pub(super) const SERVICE: Service = Service {
         },
         refreshed_within_ms,
         expiry,
+        ends_with_host: |_| None,
         leadership: Leadership::Elected("ZooKeeper has no request that hands the leadership to a member"),
         // Patroni watches the key only where there is one.
         tells_of_a_first_leader: false,
