@@ -155,6 +155,7 @@ fn ask(folder: &Path, topology: &str) -> String {
 }
 
 #[test]
+#[ignore = "it builds the project once more, for 2 minutes; .ci/nightly runs this"]
 fn a_service_is_a_file_a_line_and_an_image() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     project_with_the_service(folder.path());

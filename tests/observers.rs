@@ -57,6 +57,17 @@ async fn they_are_seen_behind_envoy_too() {
     watch("test-observers-envoy", "envoy").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_seen_over_zookeeper_too() {
+    watch("test-observers-zookeeper", "dcs-zookeeper").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "Consul is built from source, for minutes"]
+async fn they_are_seen_over_consul_too() {
+    watch("test-observers-consul", "dcs-consul").await;
+}
+
 async fn watch(run: &'static str, topology: &'static str) {
     let engine = Engine::connect().await.unwrap();
     let ownership = Ownership::of(run).unwrap();
@@ -80,7 +91,7 @@ async fn watch_a_system(engine: Engine, run: &str, topology: &str, owner: String
     let images = made.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect();
     let labels = RunLabels { run: run.to_owned(), scenario: 1, owner };
     let logs = folder.path().join("logs");
-    let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs };
+    let startup = Startup { engine: &engine, plan: plan.clone(), labels, images: &images, logs, leading: Vec::new() };
     let (system, _) = System::start(startup).await.unwrap();
 
     let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
@@ -119,7 +130,7 @@ async fn first_sight(plan: &Plan, events: &mut Events) {
         "read node1 down",
         "read node2 up",
         "read node3 up",
-        "etcd has a leader",
+        "the DCS has a leader",
         "node1 keeps WAL for node2",
         "node1 keeps WAL for node3",
         "timers were watched",
@@ -188,7 +199,7 @@ fn describe(what: &Occurrence) -> Option<String> {
         Occurrence::AgentState { node, reachable: false, .. } => format!("agent {node} is unreachable"),
         Occurrence::AgentState { node, role, .. } => format!("agent {node} {}", role.as_deref()?),
         Occurrence::ProxyState { backend, server, up, .. } => format!("{backend} {server} {}", up_or_down(*up)),
-        Occurrence::DcsLeader { member: Some(_), .. } => "etcd has a leader".to_owned(),
+        Occurrence::DcsLeader { member: Some(_), .. } => "the DCS has a leader".to_owned(),
         Occurrence::TimerLate { .. } => "timers were watched".to_owned(),
         Occurrence::TimelineSwitch { node, parent, timeline, switch_lsn: 1.. } => {
             format!("{node} left timeline {parent} for {timeline}")

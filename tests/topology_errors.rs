@@ -197,14 +197,14 @@ fn a_service_that_does_not_exist() {
             by: "[haprox]",
             at: (9, 35),
             message: "unknown service `haprox`",
-            help: "did you mean `haproxy`? known: etcd, patroni, haproxy, envoy, powerdns, postgresql, minio, restore, pgbouncer or keepalived",
+            help: "did you mean `haproxy`? known: etcd, patroni, haproxy, envoy, powerdns, postgresql, minio, restore, pgbouncer, keepalived, zookeeper or consul",
         },
         Case {
             replace: "[haproxy]",
             by: "[mysql]",
             at: (9, 35),
             message: "unknown service `mysql`",
-            help: "known: etcd, patroni, haproxy, envoy, powerdns, postgresql, minio, restore, pgbouncer or keepalived",
+            help: "known: etcd, patroni, haproxy, envoy, powerdns, postgresql, minio, restore, pgbouncer, keepalived, zookeeper or consul",
         },
         Case {
             replace: "[haproxy]",
@@ -685,9 +685,10 @@ fn help(error: &TopologyError) -> String {
 fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
-    let expected = "did you mean `single-region`? known: archive-as-written, async-manual, documented-ha, documented-ha-untracked, \
-                    envoy, envoy-panic, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, pooled, pooled-sessions-kept, \
-                    shared-archive, shared-archive-unread, single-region, single-region-archive, single-region-archive-async, \
+    let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-zookeeper, documented-ha, \
+                    documented-ha-untracked, envoy, envoy-panic, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, pooled, \
+                    pooled-sessions-kept, shared-archive, shared-archive-unread, single-region, single-region-archive, \
+                    single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, \
                     sync-manual, three-region-cascade, two-balancers, two-nodes, two-region, two-region-as-written, \
                     two-region-backups, two-region-hybrid, two-region-shipping or two-region-shipping-as-written";

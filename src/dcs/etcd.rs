@@ -10,7 +10,7 @@ use etcd_client::{
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Client, DcsError, MemberId, Seen, Status};
+use super::{Client, DcsError, Leader, MemberId, Seen, Status};
 
 /// The time between two attempts to watch again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -78,8 +78,11 @@ impl Client for EtcdClient {
         let status = self.ask(async |connection| connection.status().await).await?;
         let own_id = status.header().ok_or(DcsError::Incomplete("header"))?.member_id();
         // 0: it knows no leader.
-        let leader_id = Some(status.leader()).filter(|id| *id != 0).map(member_id);
-        Ok(Status { own_id: member_id(own_id), leader_id, term: status.raft_term() })
+        let leader = match status.leader() {
+            0 => Leader::Nobody,
+            id => Leader::Member(member_id(id)),
+        };
+        Ok(Status { own_id: member_id(own_id), leader, term: status.raft_term() })
     }
 
     async fn hand_over(&mut self, to: &MemberId) -> Result<(), DcsError> {

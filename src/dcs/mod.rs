@@ -3,7 +3,9 @@
 //! Architecture invariant: this is the harness's own view from outside, by a member's published port. Only the file of a
 //! kind knows its protocol, and nobody else uses its client library.
 
+mod consul;
 mod etcd;
+mod zookeeper;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -27,7 +29,7 @@ pub trait Client: Send {
     async fn status(&mut self) -> Result<Status, DcsError>;
 
     /// Asks this member, which must lead, to hand the leadership over to another one. It answers when that is done, which
-    /// takes an election: this request has no limit of its own.
+    /// takes an election: this request has no limit of its own. Refused where an election alone chooses the leader.
     async fn hand_over(&mut self, to: &MemberId) -> Result<(), DcsError>;
 
     /// A key as this member alone sees it, also when it is cut off from the others: first its state, then each change. The
@@ -45,16 +47,26 @@ pub struct MemberId(pub String);
 pub struct Status {
     /// The member that answered.
     pub own_id: MemberId,
-    /// The leader, if the member knows one.
-    pub leader_id: Option<MemberId>,
+    pub leader: Leader,
     /// The term of the election that the member knows of. Of two answers, the one with the higher term is newer.
     pub term: u64,
+}
+
+/// Who leads a DCS, as a member knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leader {
+    /// The member knows of no leader.
+    Nobody,
+    /// Another member leads, and this one does not say which.
+    Unnamed,
+    /// This one.
+    Member(MemberId),
 }
 
 impl Status {
     /// Whether the member that answered is the leader, as far as it knows.
     pub fn leads(&self) -> bool {
-        self.leader_id.as_ref() == Some(&self.own_id)
+        matches!(&self.leader, Leader::Member(id) if *id == self.own_id)
     }
 }
 
@@ -79,6 +91,9 @@ pub enum DcsError {
     /// It answered, and something is missing.
     #[error("the answer has no {0}")]
     Incomplete(&'static str),
+    /// This kind of DCS can't do it.
+    #[error("{0}")]
+    Refused(&'static str),
     /// It refused, or the connection failed.
     #[error(transparent)]
     Failed(Box<dyn std::error::Error + Send + Sync>),
@@ -88,7 +103,11 @@ pub enum DcsError {
 type MakeClient = fn(&[SocketAddr], Duration) -> Box<dyn Client>;
 
 /// Every kind of DCS, with its client.
-const ALL: &[(ServiceKind, MakeClient)] = &[(ServiceKind::Etcd, etcd::client)];
+const ALL: &[(ServiceKind, MakeClient)] = &[
+    (ServiceKind::Etcd, etcd::client),
+    (ServiceKind::Zookeeper, zookeeper::client),
+    (ServiceKind::Consul, consul::client),
+];
 
 /// A client of a DCS of this kind, by its members' addresses: with one address it asks that member alone, with several
 /// any of them. Each request may take `answer_within`. `None`: the kind is no DCS.

@@ -121,6 +121,16 @@ impl DrillContext {
 
     /// Starts a system by a plan, with the images that it needs.
     pub async fn start(&self, plan: &Plan, scenario: u32) -> Result<(System, Duration), DrillError> {
+        self.start_led_by(Vec::new(), plan, scenario).await
+    }
+
+    /// The same, and these members are to lead the DCSs first.
+    pub(super) async fn start_led_by(
+        &self,
+        leading: Vec<String>,
+        plan: &Plan,
+        scenario: u32,
+    ) -> Result<(System, Duration), DrillError> {
         let images = self.images(plan).await?;
         let startup = Startup {
             engine: &self.engine,
@@ -128,6 +138,7 @@ impl DrillContext {
             labels: self.labels(scenario),
             images: &images,
             logs: self.logs(scenario),
+            leading,
         };
         Ok(System::start(startup).await?)
     }

@@ -12,6 +12,7 @@ use crate::{
     faults::{Roles, Target},
     history::{Occurrence, event::Worst},
     plan::{Plan, PlannedDcs},
+    services::{Leadership, service},
     topology::Cluster,
     waiting::NotReady,
 };
@@ -42,29 +43,57 @@ impl Lease {
 }
 
 impl Drill {
-    /// Draws the trial's cell, records it, and has the members that it names lead the DCSs: chance must decide which do, and
-    /// not the order in which hosts start. Only the DCS of the cluster that leads has a share in the cell.
-    pub(super) async fn draw_cell(&mut self, plan: &Plan, system: &crate::system::System) -> Result<(), DrillError> {
+    /// Draws the trial's cell, and the members that are to lead the DCSs: chance must decide which do, and not the order in
+    /// which hosts start. Only the DCS of the cluster that leads has a share in the cell.
+    pub(super) fn draw_cell(&mut self, plan: &Plan) -> Vec<(PlannedDcs, String)> {
         let lease = Lease::of(plan);
         let own = lease.as_ref().and_then(|lease| plan.dcs_of(&lease.cluster));
         if lease.is_some() {
             let members = own.map_or(&[][..], |dcs| &dcs.members);
             let mut order = super::random(self.context.seed, "cells", self.sharing.first);
-            let cell = self.sharing.cell(members, &mut order, &mut self.random);
-            self.recorder.record(Occurrence::CellDrawn(cell.clone()));
-            self.cell = Some(cell);
+            self.cell = Some(self.sharing.cell(members, &mut order, &mut self.random));
         }
+        let mut leading = Vec::new();
         for dcs in &plan.dcs {
             let shared = self.cell.as_ref().filter(|_| own.is_some_and(|own| own.name == dcs.name));
             let member = match shared {
                 Some(cell) => cell.dcs_leader.clone(),
                 None => self.dcs_leader_by_lot(dcs),
             };
-            if let Some(member) = member {
-                system.move_dcs_leader(dcs, &member).await?;
+            leading.extend(member.map(|member| (dcs.clone(), member)));
+        }
+        leading
+    }
+
+    /// Records the cell, and has the members that were drawn lead.
+    pub(super) async fn take_up_cell(
+        &mut self,
+        leading: &[(PlannedDcs, String)],
+        system: &crate::system::System,
+    ) -> Result<(), DrillError> {
+        let mut moved = Vec::new();
+        for (dcs, member) in leading {
+            match service(dcs.kind).dcs().map(|row| row.leadership) {
+                // Chance has drawn already.
+                Some(Leadership::Drawn(_)) => self.take_up_leader(system.wait_for_dcs_leader(dcs).await?, member),
+                _ => moved.push((dcs, member)),
             }
         }
+        if let Some(cell) = &self.cell {
+            self.recorder.record(Occurrence::CellDrawn(cell.clone()));
+        }
+        for (dcs, member) in moved {
+            system.move_dcs_leader(dcs, member).await?;
+        }
         Ok(())
+    }
+
+    /// Has the cell name the member that leads in place of the one that was drawn.
+    fn take_up_leader(&mut self, leads: String, drawn: &str) {
+        let cell = self.cell.as_mut().filter(|cell| cell.dcs_leader.as_deref() == Some(drawn));
+        if let Some(cell) = cell {
+            cell.dcs_leader = Some(leads);
+        }
     }
 
     /// The member that is to lead a DCS that has no share in the cell, drawn by lot.

@@ -393,9 +393,11 @@ impl Drill {
         let scenario = self.recorder.scenario();
         self.context.keep_plan(scenario, &plan)?;
         let watch = Watch::start(&self.recorder, plan.clusters.clone());
-        let (system, took) = self.context.start(&plan, scenario).await?;
+        let leading = self.draw_cell(&plan);
+        let members = leading.iter().map(|(_, member)| member.clone()).collect();
+        let (system, took) = self.context.start_led_by(members, &plan, scenario).await?;
         self.recorder.record(Occurrence::ClusterReady { startup_ms: as_ms(took) });
-        self.draw_cell(&plan, &system).await?;
+        self.take_up_cell(&leading, &system).await?;
         let (engine, labels) = (&self.context.engine, system.labels());
         let observers = Observers::start(&plan, system.access(), &self.recorder, engine, labels)?;
         let workload = Workload::start(&plan, system.access(), &self.recorder, self.setup.load().clone())?;

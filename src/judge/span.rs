@@ -25,6 +25,11 @@ impl Span {
         Span { least_ms: self.least_ms.max(other.least_ms), most_ms: self.most_ms.max(other.most_ms) }
     }
 
+    /// When the earlier of two is over that begin together.
+    pub(crate) fn earlier(self, other: Span) -> Span {
+        Span { least_ms: self.least_ms.min(other.least_ms), most_ms: self.most_ms.min(other.most_ms) }
+    }
+
     /// What is left of it after this time.
     pub(crate) fn after(self, ms: u64) -> Span {
         Span { least_ms: self.least_ms.saturating_sub(ms), most_ms: self.most_ms.saturating_sub(ms) }

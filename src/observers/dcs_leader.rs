@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::{DcsMember, Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
-    dcs::{MemberId, Status},
+    dcs::{Leader, MemberId, Status},
     history::{Occurrence, Recorder},
     plan::PlannedDcs,
 };
@@ -58,13 +58,15 @@ async fn watch_leader(target: String, dcs: Option<String>, mut members: Vec<DcsM
     }
 }
 
-/// The leader as the members in the newest term know it; `None`: no member answered, or one that never did leads.
+/// The leader as the members in the newest term know it; `None`: no member answered, or one leads that never did or that did
+/// not now, and nobody else says which it is.
 fn leader(statuses: impl Iterator<Item = Status>, names: &BTreeMap<MemberId, String>) -> Option<Option<String>> {
     // Of those in one term some may not know the leader yet.
-    let newest = statuses.max_by_key(|status| (status.term, status.leader_id.is_some()))?;
-    match newest.leader_id {
-        None => Some(None),
-        Some(id) => names.get(&id).cloned().map(Some),
+    let newest = statuses.max_by_key(|status| (status.term, status.leader.clone()))?;
+    match newest.leader {
+        Leader::Nobody => Some(None),
+        Leader::Unnamed => None,
+        Leader::Member(id) => names.get(&id).cloned().map(Some),
     }
 }
 
@@ -77,7 +79,18 @@ mod tests {
     }
 
     fn says(own_id: u32, leader_id: u32, term: u64) -> Status {
-        Status { own_id: id(own_id), leader_id: (leader_id != 0).then(|| id(leader_id)), term }
+        let leader = if leader_id == 0 { Leader::Nobody } else { Leader::Member(id(leader_id)) };
+        Status { own_id: id(own_id), leader, term }
+    }
+
+    #[test]
+    fn a_follower_that_does_not_say_whom_it_follows_keeps_no_leader_from_being_known_or_doubted() {
+        let names = BTreeMap::from([(id(1), "node1".to_owned()), (id(2), "node2".to_owned())]);
+        let follows = Status { leader: Leader::Unnamed, ..says(2, 0, 5) };
+        let searches = says(3, 0, 0);
+        assert_eq!(leader([follows.clone(), says(1, 1, 5)].into_iter(), &names), Some(Some("node1".to_owned())));
+        assert_eq!(leader([follows, searches.clone()].into_iter(), &names), None, "the leader did not answer");
+        assert_eq!(leader([searches].into_iter(), &names), Some(None));
     }
 
     #[test]

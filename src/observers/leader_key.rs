@@ -65,7 +65,8 @@ async fn record(
 }
 
 /// Watches what the leader of a cluster writes right after each refresh of its lease, at every member of the DCS: the first
-/// to show it is the one to go by. The lease itself can't be watched, and etcd answers in whole seconds only.
+/// to show it is the one to go by. The lease itself can't be watched: etcd answers in whole seconds only, and ZooKeeper tells
+/// nobody when it hears of a session, of which the agent's pings are a part, too.
 fn watch_refreshes(
     scene: &Scene<'_>,
     dcs: &PlannedDcs,

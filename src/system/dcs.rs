@@ -7,8 +7,9 @@ use futures::future::join_all;
 use super::System;
 use crate::{
     dcs::{self, Client, DcsError},
+    engine::EngineError,
     plan::PlannedDcs,
-    services::service,
+    services::{Leadership, ServiceKind, service},
     waiting::{NotReady, wait_until},
 };
 
@@ -27,7 +28,15 @@ impl System {
         join_all(asked).await.into_iter().flatten().next()
     }
 
-    /// Makes a member the leader of its DCS, and waits until it is.
+    /// The member that leads a DCS, once one does.
+    pub async fn wait_for_dcs_leader(&self, dcs: &PlannedDcs) -> Result<String, NotReady> {
+        let kind = dcs.kind.name();
+        let look = || async { self.dcs_leader(dcs).await.ok_or_else(|| format!("{kind} has no leader")) };
+        wait_until(&format!("a leader of {kind}"), LEADER_MOVED_WITHIN, look).await
+    }
+
+    /// Makes a member the leader of its DCS, and waits until it is. Where an election alone chooses, the leader is started again,
+    /// as an operator would do it: then another one wins, and of equals the one that the members' numbers favour.
     pub async fn move_dcs_leader(&self, dcs: &PlannedDcs, to: &str) -> Result<(), NotReady> {
         let kind = dcs.kind.name();
         wait_until(&format!("{kind} to be led by {to}"), LEADER_MOVED_WITHIN, || async move {
@@ -36,12 +45,22 @@ impl System {
                 return Ok(());
             }
             let failed = |error: DcsError| error.to_string();
+            if let Some(Leadership::Elected(_)) = service(dcs.kind).dcs().map(|row| row.leadership) {
+                self.start_again(&leader, dcs.kind).await.map_err(|error| error.to_string())?;
+                return Err(format!("{leader} led, and was started again"));
+            }
             let target = self.dcs_client(dcs, &[to], ANSWER_WITHIN)?.status().await.map_err(failed)?;
             let mut leading = self.dcs_client(dcs, &[&leader], ANSWER_WITHIN)?;
             leading.hand_over(&target.own_id).await.map_err(failed)?;
             Err(format!("{leader} was asked to hand over"))
         })
         .await
+    }
+
+    async fn start_again(&self, host: &str, kind: ServiceKind) -> Result<(), EngineError> {
+        let Some(service) = self.service(host, kind) else { return Ok(()) };
+        self.engine().kill_service(service).await?;
+        self.engine().restart_service(service).await
     }
 
     /// A client of these members of a DCS. Each request may take `answer_within`.

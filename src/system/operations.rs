@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{RunningCluster, System};
 use crate::services::patroni::REST_PORT;
@@ -131,6 +133,14 @@ impl RunningCluster<'_> {
             node: "any node".to_owned(),
             reason: "there is none".to_owned(),
         }))
+    }
+
+    /// Has every agent that answers look at the DCS at once: one that is told of a configuration does, also where that is the
+    /// one which it has.
+    pub(super) async fn look_again(&self, configuration: &Value) {
+        let told = self.cluster.nodes.iter().map(|node| self.system.ask(node, "PATCH", "config", configuration));
+        // Who does not answer finds the leader himself when he comes.
+        drop(timeout(ANSWER_WITHIN, join_all(told)).await);
     }
 
     /// The configuration that all nodes of the cluster share, as the first node that answers reports it.

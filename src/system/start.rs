@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{join_all, try_join_all, try_join4};
+use futures::future::{join, join_all, try_join_all, try_join4};
 
 use super::{
     Access, DiskError, Entry, Inner, NamingError, RunningCluster, Services, ShapingError, StorageError, System,
@@ -77,6 +77,8 @@ pub struct Startup<'a> {
     pub images: &'a ImageTags,
     /// Where logs go.
     pub logs: PathBuf,
+    /// The members that are to lead the DCSs first, where an election alone chooses.
+    pub leading: Vec<String>,
 }
 
 /// A service that runs, by its host and which of its services it is.
@@ -180,7 +182,9 @@ impl System {
             services::service(planned.kind).starts == Starts::BehindAPrimary && own
         };
         let waiting: Vec<&PlannedService> = plan.services.iter().filter(behind_leader).collect();
-        if !waiting.is_empty() {
+        let untold = plan.dcs_of(cluster.plan()).and_then(|dcs| services::service(dcs.kind).dcs());
+        let untold = untold.is_some_and(|dcs| !dcs.tells_of_a_first_leader);
+        if !waiting.is_empty() || untold {
             let look = || async { cluster.leader().await.ok_or("no node says that it leads".to_owned()) };
             let what = if plan.clusters.len() == 1 {
                 "a primary".to_owned()
@@ -191,8 +195,20 @@ impl System {
             self.note_reached(format!("{name} has a leader"));
         }
         let waiting = waiting.into_iter().filter_map(|planned| Some((self.pod(&planned.host)?, planned)));
-        started.extend(try_join_all(waiting.map(|(pod, planned)| starter.service(pod, planned))).await?);
+        let behind = try_join_all(waiting.map(|(pod, planned)| starter.service(pod, planned)));
+        let told = async {
+            if untold {
+                cluster.look_again(&self.dynamic_configuration(cluster)).await;
+            }
+        };
+        let (behind, ()) = join(behind, told).await;
+        started.extend(behind?);
         Ok(started)
+    }
+
+    /// The configuration that the nodes of a cluster share.
+    fn dynamic_configuration(&self, cluster: RunningCluster<'_>) -> serde_json::Value {
+        services::patroni::dynamic(&self.plan().site(cluster.plan().nodes.first().map_or("", String::as_str)))
     }
 
     /// Whether a standby leader finds a server where it is to connect.
@@ -208,8 +224,7 @@ impl System {
     async fn configure_dcs(&self, cluster: RunningCluster<'_>) -> Result<(), SystemError> {
         let Some(dcs) = self.plan().dcs_of(cluster.plan()) else { return Ok(()) };
         let members: Vec<&str> = dcs.members.iter().map(String::as_str).collect();
-        let site = self.plan().site(cluster.plan().nodes.first().map_or("", String::as_str));
-        let (key, configuration) = (cluster.plan().key("config"), services::patroni::dynamic(&site).to_string());
+        let (key, configuration) = (cluster.plan().key("config"), self.dynamic_configuration(cluster).to_string());
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let put = || async {
             let mut client = self.dcs_client(dcs, &members, DCS_PUT_WITHIN)?;
@@ -363,7 +378,12 @@ impl Starter<'_> {
     async fn service(&self, pod: &Pod, planned: &PlannedService) -> Result<Started, SystemError> {
         let (row, which) = (services::service(planned.kind), planned.instance());
         let image = self.image(self.startup.plan.image_of(&pod.host, planned.kind).name)?;
-        let Rendered { command, files } = (row.render)(&self.startup.plan.site_of(planned), self.credentials);
+        let mut site = self.startup.plan.site_of(planned);
+        if row.dcs().is_some() {
+            // Stable: the others keep their order.
+            site.dcs_members.sort_by_key(|member| self.startup.leading.iter().any(|leading| leading == member));
+        }
+        let Rendered { command, files } = (row.render)(&site, self.credentials);
         let image = image.split_once(':').unwrap_or((image, "latest"));
         let disk = row.storage.zip(self.disk_program.as_ref()).map(|(storage, program)| Disk {
             program,

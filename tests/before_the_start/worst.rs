@@ -47,3 +47,13 @@ fn a_topology_without_a_lease_has_no_worst_moment_of_it() {
     let beside = apart("the primary and dcs2");
     super::told(&beside, &["features", "--list"], 0);
 }
+
+#[test]
+fn where_an_election_alone_chooses_nobody_is_made_the_leader_of_the_dcs() {
+    let over = |behind: &str| {
+        let when = format!("When the host of the primary dies {behind}");
+        scenario(&["Given the topology \"dcs-zookeeper\"", &when])
+    };
+    refused(&over(WITH_LEADER), &["own.feature:4:5", "ZooKeeper has no request that hands the leadership"]);
+    super::told(&over(JUST_AFTER), &["features", "--list"], 0);
+}

@@ -1,12 +1,14 @@
 """Runs when Python starts, before the agent's own first line, and only when a node starts for the first time.
 
-Patroni's modules are loaded while the entry point makes the data directory, and while etcd elects its leader. A Patroni that finds no etcd sleeps for five seconds before it asks again, and where a whole cluster is started at once
-etcd is ready a moment later than Patroni. A node that is started again, after whatever a scenario has done to it, gets
-none of this.
+Patroni's modules are loaded while the entry point makes the data directory, and while the DCS elects its leader. A Patroni
+that finds no DCS sleeps for five seconds before it asks again, and where a whole cluster is started at once the DCS is ready
+a moment later than Patroni. A node that is started again, after whatever a scenario has done to it, gets none of this.
 """
 
+import importlib
 import json
 import os
+import socket
 import time
 import urllib.request
 
@@ -15,11 +17,30 @@ WITHIN_S = 15.0
 AGAIN_AFTER_S = 0.02
 
 
-def healthy(host):
-    """Whether an etcd member says that its cluster has a leader."""
+def etcd_has_a_leader(host):
+    with urllib.request.urlopen(f"http://{host}/health", timeout=0.5) as answer:
+        return json.load(answer).get("health") == "true"
+
+
+def zookeeper_serves(host):
+    name, port = host.rsplit(":", 1)
+    with socket.create_connection((name, int(port)), timeout=0.5) as connection:
+        connection.sendall(b"srvr")
+        with connection.makefile("rb") as answer:
+            return b"\nMode: " in answer.read()
+
+
+def consul_has_a_leader(host):
+    with urllib.request.urlopen(f"http://{host}/v1/status/leader", timeout=0.5) as answer:
+        return json.load(answer) != ""
+
+
+# How one member says that its DCS has a leader, by the section of the agent's configuration.
+HAS_A_LEADER = {"etcd3": etcd_has_a_leader, "zookeeper": zookeeper_serves, "consul": consul_has_a_leader}
+
+def says(has_a_leader, host):
     try:
-        with urllib.request.urlopen(f"http://{host}/health", timeout=0.5) as answer:
-            return json.load(answer).get("health") == "true"
+        return has_a_leader(host)
     except (OSError, ValueError):
         return False
 
@@ -32,13 +53,16 @@ def wait_until(condition):
 
 def wait():
     import patroni.__main__  # noqa: F401 (loaded for its own sake)
-    import patroni.dcs.etcd3  # noqa: F401
     import yaml
 
     with open("/etc/patroni/patroni.yml", encoding="utf-8") as file:
-        hosts = yaml.safe_load(file)["etcd3"]["hosts"]
+        configuration = yaml.safe_load(file)
+    kind = next(kind for kind in HAS_A_LEADER if kind in configuration)
+    importlib.import_module(f"patroni.dcs.{kind}")
+    section = configuration[kind]
+    hosts = section.get("hosts") or [section["host"]]
     wait_until(lambda: os.path.exists(MAY_START))
-    wait_until(lambda: any(healthy(host) for host in hosts))
+    wait_until(lambda: any(says(HAS_A_LEADER[kind], host) for host in hosts))
 
 
 # What the agent starts is none of this file's business.
@@ -46,4 +70,4 @@ os.environ.pop("PYTHONPATH", None)
 try:
     wait()
 except Exception as error:  # The agent itself will say what is wrong, and better.
-    print(f"not waited for etcd before the first start: {error!r}", flush=True)
+    print(f"not waited for the DCS before the first start: {error!r}", flush=True)

@@ -25,7 +25,7 @@ pub(super) const VOLUME: Parameter = Parameter::with_default(
     "volume",
     Takes::OneOf(&["data", "WAL", "DCS"]),
     "data",
-    "PostgreSQL's data directory with its WAL, its WAL alone, or etcd's data",
+    "PostgreSQL's data directory with its WAL, its WAL alone, or the DCS's data",
 );
 
 /// Why a fault of disks is refused.
@@ -35,9 +35,9 @@ pub(super) fn not_prepared(host: &str) -> String {
     )
 }
 
-/// The kind of service that has this volume, and where the volume is, below its data directory.
-fn volume_of(word: &str) -> Option<(ServiceKind, &'static str)> {
-    services::ALL.iter().find_map(|row| {
+/// The kinds of service that have this volume, and where the volume is, below the data directory of each.
+fn volumes_of(word: &str) -> impl Iterator<Item = (ServiceKind, &'static str)> {
+    services::ALL.iter().filter_map(move |row| {
         let volume = row.storage?.volumes.iter().find(|volume| volume.word == word)?;
         Some((row.kind, volume.below))
     })
@@ -58,11 +58,11 @@ impl Volume {
     pub fn aimed(fault: &'static str, plan: &Plan, aim: &Aim) -> Result<Self, FaultError> {
         let host = aim.one_host(fault)?;
         let named = aim.parameters.text("volume").unwrap_or_default();
-        let (kind, below) =
-            volume_of(&named).ok_or_else(|| aim.refuse(fault, format!("no service has a volume `{named}`")))?;
-        if !plan.runs(host, kind) {
-            return Err(aim.refuse(fault, format!("{host} does not run {}", kind.name())));
-        }
+        let here = volumes_of(&named).find(|(kind, _)| plan.runs(host, *kind));
+        let (kind, below) = here.ok_or_else(|| {
+            let kinds: Vec<&str> = volumes_of(&named).map(|(kind, _)| kind.name()).collect();
+            aim.refuse(fault, format!("{host} does not run {}", kinds.join(" or ")))
+        })?;
         let storage = plan.prepared_storage(host, kind).ok_or_else(|| aim.refuse(fault, not_prepared(host)))?;
         let prefix = if below.is_empty() { storage.data.to_owned() } else { format!("{}/{below}", storage.data) };
         Ok(Self { host: host.to_owned(), kind, storage, prefix })

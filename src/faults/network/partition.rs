@@ -33,6 +33,11 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
             "which packets are cut off, as the hosts that it is aimed at see them",
         ),
         Parameter::optional("ports", Takes::Ports, "only conversations with services at these ports, on either side"),
+        Parameter::optional(
+            "conversations",
+            Takes::OneOf(&["DCS"]),
+            "only those between members of the DCS and their clients, at whatever ports its kind has",
+        ),
         Parameter::with_default("by", Takes::OneOf(&["drop", "reject"]), "drop", "silence, or a reset at once"),
         Parameter::with_default(
             "names",
@@ -61,7 +66,11 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
         "out" => (true, false),
         _ => (true, true),
     };
-    let wanted = Cut::between(&aim.hosts, &parameters.hosts("from"), ways, &parameters.ports("ports"));
+    let mut ports = parameters.ports("ports");
+    if text("conversations") == "DCS" {
+        ports.extend(plan.dcs_client_ports());
+    }
+    let wanted = Cut::between(&aim.hosts, &parameters.hosts("from"), ways, &ports);
     let mut cuts = Vec::new();
     for cut in wanted {
         cuts.extend(as_clients_can(plan, aim, cut)?);

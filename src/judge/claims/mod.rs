@@ -145,6 +145,8 @@ pub enum Subject {
     StandbysStreamed,
     /// A node was rebuilt by its agent, on order.
     Reinitialized,
+    /// A failover of a cluster whose DCS is not etcd.
+    FailoverOverAnotherDcs,
 }
 
 impl Subject {
@@ -178,6 +180,7 @@ impl Subject {
             Subject::CommitsCompared => "commits that waited for none, and for one or two synchronous standbys",
             Subject::StandbysStreamed => "a standby that streamed while clients wrote",
             Subject::Reinitialized => "a node that was rebuilt on order",
+            Subject::FailoverOverAnotherDcs => "a failover over a DCS that is not etcd",
             Subject::StandbyDiskFull => "a standby whose disk was full",
             Subject::BothDisksFull => "a standby whose disk was full, and a primary whose disk was",
             Subject::SlotNeeded => {

@@ -161,6 +161,17 @@ impl Plan {
         self.dcs.iter().find(|dcs| dcs.members.iter().any(|member| member == host))
     }
 
+    /// Whether a cluster that leads keeps its leader key in another kind of DCS than etcd.
+    pub fn leads_without_etcd(&self) -> bool {
+        let kinds = self.leading().filter_map(|cluster| Some(self.dcs_of(cluster)?.kind));
+        kinds.into_iter().any(|kind| kind != ServiceKind::Etcd)
+    }
+
+    /// The ports at which members of the DCSs are reached by clients, each once.
+    pub fn dcs_client_ports(&self) -> BTreeSet<u16> {
+        self.dcs.iter().filter_map(|dcs| service(dcs.kind).dcs()).map(|dcs| dcs.client_port).collect()
+    }
+
     /// The members of every DCS: hosts, in the order of the clusters.
     pub fn dcs_members(&self) -> impl Iterator<Item = &str> {
         self.dcs.iter().flat_map(|dcs| &dcs.members).map(String::as_str)

@@ -12,16 +12,15 @@ use crate::{
 
 /// What the settings predict for the loss of the primary's host.
 ///
-/// The holder refreshes its key once a loop, so a dead primary's key lives for `ttl − [0, loop_wait]` more. When
-/// the host takes the etcd leader with it, a new etcd leader is elected first and grants every lease its full
-/// time again (etcd's lessor "promotes" leases to make up for a slow election), so the key then lives for the
-/// election plus the whole ttl.
+/// The DCS hears of the holder again and again, under etcd once a loop, so a dead primary's key lives for `ttl − [0, loop_wait]`
+/// more. When the host takes the DCS's leader with it, a new leader is elected first and grants every lease its full time again,
+/// so the key then lives for the election plus the whole ttl. How often, and how long it takes, stands in the DCS's row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PredictedFailover {
-    /// Fault to key gone, when the etcd leader survives.
+    /// Fault to key gone, when the DCS's leader survives.
     pub detect: Span,
-    /// Fault to key gone, when the etcd leader dies with the primary.
+    /// Fault to key gone, when the DCS's leader dies with the primary.
     pub detect_with_dcs_leader: Span,
     /// Key gone to key held: standbys watch the key and race for it at once, after asking each other.
     pub elect: Span,
@@ -87,23 +86,47 @@ impl FailoverParts {
         let mut nodes = kinds.iter().filter_map(|kind| service(*kind).node());
         nodes.any(|node| node.agent.is_some()).then_some(())?;
         let ttl_ms = u64::from(settings.patroni.ttl_s) * 1000;
-        let loop_wait_ms = u64::from(settings.patroni.loop_wait_s) * 1000;
-        let expiry = kinds.iter().find_map(|kind| service(*kind).dcs()).map(|dcs| (dcs.expiry)(settings));
-        let (expiry, expiry_with_loss) = expiry.unwrap_or((Span::NONE, Span::NONE));
+        let dcs = plan.dcs_of(cluster).and_then(|dcs| service(dcs.kind).dcs());
+        let refreshed_within_ms = dcs.map_or(0, |dcs| (dcs.refreshed_within_ms)(settings));
+        let (expiry, expiry_with_loss) = dcs.map_or((Span::NONE, Span::NONE), |dcs| (dcs.expiry)(settings));
+        let lease = Span { least_ms: ttl_ms - refreshed_within_ms.min(ttl_ms), most_ms: ttl_ms };
+        let whole_lease = Span { least_ms: ttl_ms, most_ms: ttl_ms };
+        let own = Self { lease, expiry, whole_lease, expiry_with_loss, ..Self::NONE };
+        let is_member = cluster.nodes.first().is_some_and(|primary| cluster.dcs.contains(primary));
+        let with_host = dcs.filter(|_| is_member).and_then(|dcs| (dcs.ends_with_host)(settings));
+        let own = with_host.map_or(own, |span| own.or_earlier(span));
         let routes = plan
             .balancers_of(cluster)
             .into_iter()
             .filter_map(|planned| Some((service(planned.kind).balancer()?.route)(&plan.settings_for(planned))));
         Some(Self {
-            lease: Span { least_ms: ttl_ms - loop_wait_ms.min(ttl_ms), most_ms: ttl_ms },
-            expiry,
-            whole_lease: Span { least_ms: ttl_ms, most_ms: ttl_ms },
-            expiry_with_loss,
             // A candidate asks every member's REST API first; a dead host answers nothing for up to 2 s
             // (Patroni's timeout for that request).
             elect: Span { least_ms: 0, most_ms: 2500 },
             promote: Span { least_ms: 50, most_ms: 2000 },
             route: routes.reduce(Span::later).unwrap_or(Span::NONE),
+            ..own
         })
+    }
+
+    const NONE: Self = Self {
+        lease: Span::NONE,
+        expiry: Span::NONE,
+        whole_lease: Span::NONE,
+        expiry_with_loss: Span::NONE,
+        elect: Span::NONE,
+        promote: Span::NONE,
+        route: Span::NONE,
+    };
+
+    /// The same where the key is gone after this time at the latest: what is left of the lease is no part of it then.
+    fn or_earlier(self, span: Span) -> Self {
+        Self {
+            lease: Span::NONE,
+            expiry: self.lease.plus(self.expiry).earlier(span),
+            whole_lease: Span::NONE,
+            expiry_with_loss: self.whole_lease.plus(self.expiry_with_loss).earlier(span),
+            ..self
+        }
     }
 }

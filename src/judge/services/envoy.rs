@@ -32,7 +32,7 @@ pub(super) const SERVICE: Service = Service {
     capabilities: &[],
     clock: Clock::Kernel("the clock of envoy is not prepared"),
     starts: Starts::BehindAPrimary,
-    stop_rank: 7,
+    stop_rank: 11,
     health: None,
     role: Role::Balancer(Balancer {
         program: "envoy",

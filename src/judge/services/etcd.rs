@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Broken, Clock, Dcs, Instances, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings, Site, Starts,
-    Storage, Volume, context,
+    Broken, Clock, Dcs, Instances, Leadership, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings,
+    Site, Starts, Storage, Volume, context,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -46,11 +46,17 @@ pub(super) const SERVICE: Service = Service {
     role: Role::Dcs(Dcs {
         client_port: CLIENT_PORT,
         peer_port: PEER_PORT,
-        agent_settings: |members| {
-            let members: Vec<String> = members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
+        agent_settings: |site| {
+            let members: Vec<String> =
+                site.dcs_members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
             ("etcd3", json!({ "hosts": members }))
         },
+        // The agent refreshes its lease once a loop.
+        refreshed_within_ms: |settings| u64::from(settings.patroni.loop_wait_s) * 1000,
         expiry,
+        ends_with_host: |_| None,
+        leadership: Leadership::HandedOver,
+        tells_of_a_first_leader: true,
     }),
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
     rules,

@@ -6,6 +6,7 @@
 //! surroundings is its [`Site`].
 
 pub mod archive;
+pub mod consul;
 pub mod envoy;
 pub mod etcd;
 pub mod haproxy;
@@ -22,6 +23,7 @@ pub mod restore;
 mod row;
 mod site;
 pub mod toxiproxy;
+pub mod zookeeper;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,8 +32,8 @@ pub use instance::Instance;
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};
 pub use row::{
-    Agent, Balancer, Broken, Clock, Dcs, Instances, Node, Pooler, Port, Process, Rendered, RevivedBy, Role, RunsOn,
-    Service, Starts, Storage, Volume,
+    Agent, Balancer, Broken, Clock, Dcs, Instances, Leadership, Node, Pooler, Port, Process, Rendered, RevivedBy, Role,
+    RunsOn, Service, Starts, Storage, Volume,
 };
 pub use site::{Front, Serves, SharedAddress, Site, Upstream};
 
@@ -128,6 +130,10 @@ services! {
     Pgbouncer: pgbouncer { pgbouncer: PgbouncerSettings }
     /// What holds a virtual address.
     Keepalived: keepalived { keepalived: KeepalivedSettings }
+    /// A member of the DCS, in place of etcd.
+    Zookeeper: zookeeper { zookeeper: ZookeeperSettings }
+    /// A server of the DCS, in place of etcd.
+    Consul: consul { consul: ConsulSettings }
 }
 
 impl ServiceKind {

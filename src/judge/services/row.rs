@@ -262,11 +262,31 @@ pub struct Dcs {
     pub client_port: u16,
     /// Where members reach each other.
     pub peer_port: u16,
-    /// The section of an agent's configuration that leads it to these members, and its name.
-    pub agent_settings: fn(&[&str]) -> (&'static str, Value),
+    /// The section of an agent's configuration that leads it to the members, and its name.
+    pub agent_settings: fn(&Site<'_>) -> (&'static str, Value),
+    /// How long ago, at most, the DCS last heard of a holder that lives, in milliseconds: when it dies, its key has at least
+    /// its time to live less this.
+    pub refreshed_within_ms: fn(&Settings) -> u64,
     /// How long after the end of its time to live a key is gone: with the DCS's leader alive, and when the leader is lost
     /// with the key's holder; then counted from the loss, beside a whole time to live.
     pub expiry: fn(&Settings) -> (Span, Span),
+    /// Where the DCS ends the sessions of a member's host by itself once that is lost, before their time is over: how long after the
+    /// loss a key is gone whose holder was there.
+    pub ends_with_host: fn(&Settings) -> Option<Span>,
+    pub leadership: Leadership,
+    /// Whether agents that found no leader key are told of the first one. If not, they sleep for a whole loop.
+    pub tells_of_a_first_leader: bool,
+}
+
+/// Who chooses the member that leads a DCS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leadership {
+    /// Whoever asks: the leader hands over to any member that it is told.
+    HandedOver,
+    /// An election alone, for this reason. Of members that know the same, the last of [`Site::dcs_members`] wins.
+    Elected(&'static str),
+    /// An election alone, for this reason, in which chance favours nobody.
+    Drawn(&'static str),
 }
 
 /// What others ask of a balancer.

@@ -18,7 +18,7 @@ pub struct Site<'a> {
     pub nodes: &'a [String],
     /// The kind of the host's DCS, if there is one.
     pub dcs: Option<ServiceKind>,
-    /// The hosts of its members.
+    /// The hosts of its members. Where an election alone chooses who leads, the last one is meant to win the first.
     pub dcs_members: Vec<&'a str>,
     /// Whom the cluster follows, if it is a standby cluster.
     pub upstream: Option<Upstream<'a>>,
@@ -104,6 +104,6 @@ impl Site<'_> {
     /// What an agent is configured with to reach the DCS: the section's name and content.
     pub fn dcs_for_agents(&self) -> Option<(&'static str, Value)> {
         let dcs = service(self.dcs?).dcs()?;
-        Some((dcs.agent_settings)(&self.dcs_members))
+        Some((dcs.agent_settings)(self))
     }
 }

@@ -17,6 +17,8 @@ use crate::{
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("archive-as-written", include_str!("../../../topologies/archive-as-written.yaml")),
     ("async-manual", include_str!("../../../topologies/async-manual.yaml")),
+    ("dcs-consul", include_str!("../../../topologies/dcs-consul.yaml")),
+    ("dcs-zookeeper", include_str!("../../../topologies/dcs-zookeeper.yaml")),
     ("documented-ha", include_str!("../../../topologies/documented-ha.yaml")),
     ("documented-ha-untracked", include_str!("../../../topologies/documented-ha-untracked.yaml")),
     ("envoy", include_str!("../../../topologies/envoy.yaml")),

@@ -56,7 +56,9 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::Outage, outage);
     let took_over: Vec<&Failover> =
         failovers.iter().filter(own).filter(|failover| failover.course == Course::Failover).collect();
-    when(Subject::Failover, took_over.iter().any(|failover| !in_order(&faults, failover)));
+    let failed_over = took_over.iter().any(|failover| !in_order(&faults, failover));
+    when(Subject::Failover, failed_over);
+    when(Subject::FailoverOverAnotherDcs, failed_over && evidence.plan.leads_without_etcd());
     when(Subject::Promotion, !took_over.is_empty() || was_promoted(findings));
     when(Subject::Rewind, took_over.iter().any(|failover| had_to_rewind(evidence, &faults, failover)));
     when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));

@@ -35,11 +35,8 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(
         When,
         "{target} loses its DCS",
-        "its clients of etcd hear no member, not even one on the same host; all other packets pass",
-        |words| {
-            let port = services::etcd::CLIENT_PORT.to_string();
-            partition(words, &[("from", "the etcd members"), ("ports", &port)])
-        },
+        "its clients of the DCS hear no member, not even one on the same host; all other packets pass",
+        |words| partition(words, &[("from", "the DCS members"), ("conversations", "DCS")]),
     ),
     step(
         When,
