@@ -7,6 +7,8 @@ use pgquake_judge::{
         Event, Occurrence,
         event::{ClientKind, Operation, Role},
     },
+    plan::Plan,
+    topology::ServiceKind,
     verdict::{ClaimState, ClaimVerdict, RunVerdict, judge_by},
 };
 
@@ -330,4 +332,24 @@ fn a_trial_that_broke_off_before_its_fault_counts_against_a_confirmation() {
     let (found, summary) = state(&number(cut));
     assert_eq!(found, ClaimState::Undecided, "{summary}");
     assert!(summary.starts_with("kept in 9 of 10, and one proves nothing"), "{summary}");
+}
+
+#[test]
+fn a_failover_decides_the_choice_of_the_dcs_only_where_that_is_another_one_than_etcd() {
+    let events = run(&[Course { claims: vec!["DCS-CHOICE"], ..Course::default() }]);
+    let over = |kind: ServiceKind| {
+        let mut topology = plan(false).topology;
+        for placed in
+            topology.regions.iter_mut().flat_map(|region| &mut region.hosts).flat_map(|host| &mut host.services)
+        {
+            if placed.kind == ServiceKind::Etcd {
+                placed.kind = kind;
+            }
+        }
+        let plans = [(1, Plan::new(topology))].into();
+        let verdict = judge_by(&Claims::default(), &plans, &events);
+        claim(&verdict, "DCS-CHOICE").trials.iter().map(|trial| (trial.about, trial.kept)).collect::<Vec<_>>()
+    };
+    assert_eq!(over(ServiceKind::Zookeeper), [(true, Some(true))]);
+    assert_eq!(over(ServiceKind::Etcd), [(false, None)]);
 }
