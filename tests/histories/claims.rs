@@ -2,7 +2,7 @@
 
 use pgquake_judge::{
     checks::{Outcome, measures},
-    claims::Claims,
+    claims::{Claims, Subject},
     history::{
         Event, Occurrence,
         event::{ClientKind, Operation, Role},
@@ -336,20 +336,19 @@ fn a_trial_that_broke_off_before_its_fault_counts_against_a_confirmation() {
 
 #[test]
 fn a_failover_decides_the_choice_of_the_dcs_only_where_that_is_another_one_than_etcd() {
-    let events = run(&[Course { claims: vec!["DCS-CHOICE"], ..Course::default() }]);
+    let events = run(&[clean()]);
     let over = |kind: ServiceKind| {
         let mut topology = plan(false).topology;
-        for placed in
-            topology.regions.iter_mut().flat_map(|region| &mut region.hosts).flat_map(|host| &mut host.services)
-        {
-            if placed.kind == ServiceKind::Etcd {
-                placed.kind = kind;
-            }
+        let hosts = topology.regions.iter_mut().flat_map(|region| &mut region.hosts);
+        for placed in hosts.flat_map(|host| &mut host.services).filter(|placed| placed.kind == ServiceKind::Etcd) {
+            placed.kind = kind;
         }
-        let plans = [(1, Plan::new(topology))].into();
+        let numbers = events.iter().map(|event| event.scenario).filter(|number| *number > 0);
+        let plans = numbers.map(|number| (number, Plan::new(topology.clone()))).collect();
         let verdict = judge_by(&Claims::default(), &plans, &events);
-        claim(&verdict, "DCS-CHOICE").trials.iter().map(|trial| trial.about).collect::<Vec<_>>()
+        let happened = &verdict.scenarios[0].happened;
+        (happened.contains(&Subject::Failover), happened.contains(&Subject::FailoverOverAnotherDcs))
     };
-    assert_eq!(over(ServiceKind::Zookeeper), [true]);
-    assert_eq!(over(ServiceKind::Etcd), [false]);
+    assert_eq!(over(ServiceKind::Zookeeper), (true, true));
+    assert_eq!(over(ServiceKind::Etcd), (true, false));
 }
