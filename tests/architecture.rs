@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["services"]),
     ("secrets", &["credentials", "plan", "topology"]),
     ("links", &["plan"]),
-    ("dcs", &["services"]),
+    ("dcs", &["http", "services"]),
     ("names", &[]),
     (
         "system",

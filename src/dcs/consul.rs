@@ -147,7 +147,7 @@ struct Stats {
 
 #[derive(Debug, Deserialize)]
 struct Raft {
-    term: String,
+    last_log_term: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,7 +163,9 @@ impl Itself {
             "" => Leader::Nobody,
             address => Leader::Member(MemberId(address.to_owned())),
         };
-        let term = self.stats.raft.term.parse().map_err(|_| DcsError::Incomplete("term"))?;
+        // Of the last leader that it knows something of: its own term grows with each vote that a server asks for, and one that is cut
+        // off asks again and again.
+        let term = self.stats.raft.last_log_term.parse().map_err(|_| DcsError::Incomplete("term"))?;
         Ok(Status { own_id, leader, term })
     }
 }
@@ -226,7 +228,7 @@ mod tests {
         let said = |leader: &str| {
             let text = format!(
                 r#"{{"Config": {{}}, "Member": {{"Addr": "10.0.0.2", "Tags": {{"port": "8300", "id": "a-b"}}}},
-                    "Stats": {{"raft": {{"term": "4", "state": "Follower"}}, "consul": {{"leader_addr": "{leader}"}}}}}}"#
+                    "Stats": {{"raft": {{"term": "9", "last_log_term": "4"}}, "consul": {{"leader_addr": "{leader}"}}}}}}"#
             );
             serde_json::from_str::<Itself>(&text).unwrap().status().unwrap()
         };

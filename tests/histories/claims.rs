@@ -2,11 +2,13 @@
 
 use pgquake_judge::{
     checks::{Outcome, measures},
-    claims::Claims,
+    claims::{Claims, Subject},
     history::{
         Event, Occurrence,
         event::{ClientKind, Operation, Role},
     },
+    plan::Plan,
+    topology::ServiceKind,
     verdict::{ClaimState, ClaimVerdict, RunVerdict, judge_by},
 };
 
@@ -330,4 +332,23 @@ fn a_trial_that_broke_off_before_its_fault_counts_against_a_confirmation() {
     let (found, summary) = state(&number(cut));
     assert_eq!(found, ClaimState::Undecided, "{summary}");
     assert!(summary.starts_with("kept in 9 of 10, and one proves nothing"), "{summary}");
+}
+
+#[test]
+fn a_failover_decides_the_choice_of_the_dcs_only_where_that_is_another_one_than_etcd() {
+    let events = run(&[clean()]);
+    let over = |kind: ServiceKind| {
+        let mut topology = plan(false).topology;
+        let hosts = topology.regions.iter_mut().flat_map(|region| &mut region.hosts);
+        for placed in hosts.flat_map(|host| &mut host.services).filter(|placed| placed.kind == ServiceKind::Etcd) {
+            placed.kind = kind;
+        }
+        let numbers = events.iter().map(|event| event.scenario).filter(|number| *number > 0);
+        let plans = numbers.map(|number| (number, Plan::new(topology.clone()))).collect();
+        let verdict = judge_by(&Claims::default(), &plans, &events);
+        let happened = &verdict.scenarios[0].happened;
+        (happened.contains(&Subject::Failover), happened.contains(&Subject::FailoverOverAnotherDcs))
+    };
+    assert_eq!(over(ServiceKind::Zookeeper), (true, true));
+    assert_eq!(over(ServiceKind::Etcd), (true, false));
 }

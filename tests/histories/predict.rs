@@ -112,3 +112,18 @@ fn text_and_drawing_say_that_they_are_a_prediction() {
     assert!(svg.contains("Predicted, not measured") && !svg.contains("NaN"), "{svg}");
     assert!(svg.matches("class=\"bar").count() > 10 && svg.contains("class=\"target\""));
 }
+
+/// What was measured of each (docs/measured.md) is within.
+#[test]
+fn each_kind_of_dcs_predicts_by_its_own_rules() {
+    let detect = |topology: &str, settings: &[(&str, &str)]| {
+        let parts = predicted(topology, settings).parts;
+        (parts.lease.least_ms + parts.expiry.least_ms, parts.lease.most_ms + parts.expiry.most_ms)
+    };
+    assert_eq!(detect("single-region", &[]), (20_000, 30_500));
+    // The agent pings every 4 s, followers tell twice a tick of 2 s, and sessions end at ticks.
+    assert_eq!(detect("dcs-zookeeper", &[]), (25_000, 33_000));
+    assert_eq!(detect("dcs-zookeeper", &[("patroni.loop_wait", "4")]), (28_000, 33_000));
+    assert_eq!(detect("dcs-consul", &[]), (5_000, 18_500));
+    assert_eq!(detect("dcs-consul", &[("consul.cleanup_dead_servers", "false")]), (20_000, 30_500));
+}
