@@ -98,3 +98,16 @@ Feature: Another DCS than etcd
     Then clients can't write for at most 60 s
     And at most 5 s of acknowledged writes are lost
     And never do two nodes accept writes
+
+  # The same with a Consul that leaves the sessions of a server that has failed to their time.
+  @documented @consul
+  @claim:DCS-CHOICE @claim:RTO-30-60 @claim:QUORUM-DEMOTE @claim:NO-SPLIT-BRAIN @claim:RECOVER-REWIND
+  Scenario: The primary is cut off from its peers over a Consul that keeps sessions
+    Given the topology "dcs-consul-sessions-kept"
+    And 4 clients writing 25 rows per second each
+    When the primary is partitioned from the rest
+    And clients can write again
+    And the fault is healed
+    And every node has rejoined
+    Then clients can't write for at most 60 s
+    And never do two nodes accept writes

@@ -685,7 +685,8 @@ fn help(error: &TopologyError) -> String {
 fn a_topology_that_does_not_exist() {
     let error = load("single-regoin", &[]).expect_err("no such topology");
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
-    let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-zookeeper, documented-ha, \
+    let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-consul-sessions-kept, dcs-zookeeper, \
+                    documented-ha, \
                     documented-ha-untracked, envoy, envoy-panic, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, pooled, \
                     pooled-sessions-kept, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
