@@ -18,6 +18,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("archive-as-written", include_str!("../../../topologies/archive-as-written.yaml")),
     ("async-manual", include_str!("../../../topologies/async-manual.yaml")),
     ("dcs-consul", include_str!("../../../topologies/dcs-consul.yaml")),
+    ("dcs-consul-sessions-kept", include_str!("../../../topologies/dcs-consul-sessions-kept.yaml")),
     ("dcs-zookeeper", include_str!("../../../topologies/dcs-zookeeper.yaml")),
     ("documented-ha", include_str!("../../../topologies/documented-ha.yaml")),
     ("documented-ha-untracked", include_str!("../../../topologies/documented-ha-untracked.yaml")),
