@@ -181,3 +181,19 @@ fn a_writer_that_is_left_behind_is_caught_by_a_control() {
     let control = verdict.scenarios[0].control.as_ref().expect("it is a control");
     assert!(control.consequences.contains(&"recovery_time".to_owned()), "{control:#?}");
 }
+
+#[test]
+fn a_client_that_hangs_and_tries_nothing_any_more_is_left_behind() {
+    let own = found(&without(failover(), |what| {
+        is_attempt(what, |attempt| attempt.client == 2 && attempt.started_us > 2_000_000)
+    }));
+    assert_eq!((own[0].outcome, value(&own[0], LEFT)), (Outcome::Fail, 1.0), "{own:#?}");
+}
+
+#[test]
+fn sessions_of_any_number_are_added_up() {
+    let sessions = [("one", u32::MAX), ("other", u32::MAX)].map(|(server, own)| (server.to_owned(), own)).into();
+    let state = PoolState { pooler: "node1".to_owned(), reachable: true, sessions, ..PoolState::default() };
+    let own = found(&with(failover(), 1000, Occurrence::PoolState(state)));
+    assert_eq!(value(&own[0], "pool_sessions_max"), 2.0 * f64::from(u32::MAX));
+}
