@@ -6,7 +6,7 @@ use pgquake_judge::{
     claims::Subject,
     history::{
         Event, Occurrence,
-        event::{FaultInjecting, LedgerCounts, RestoreOutcome, RestoreTarget, Restored, RunbookStep},
+        event::{BackupTaken, FaultInjecting, LedgerCounts, RestoreOutcome, RestoreTarget, Restored, RunbookStep},
     },
 };
 
@@ -97,7 +97,7 @@ fn what_is_restored_was_promoted_before() {
         cluster: "main".to_owned(),
         host: "spare".to_owned(),
         target: RestoreTarget::Latest { archived_us: 1 },
-        began_us: 2,
+        began_us: 2_900_000,
         outcome,
     });
     let about = |at_ms: u64| {
@@ -107,4 +107,11 @@ fn what_is_restored_was_promoted_before() {
     };
     assert!(about(2_500));
     assert!(!about(3_500), "it was promoted afterwards");
+    assert!(!about(2_950), "it was promoted while it was restored");
+    let backup_of = |cluster: &str| {
+        let (cluster, host, label) = (cluster.to_owned(), "node1".to_owned(), "full".to_owned());
+        let taken = Occurrence::BackupTaken(BackupTaken { cluster, host, label, began_us: 1 });
+        happened(Subject::BackupRestored, |events| with(with(events, 2_000, taken.clone()), 3_000, restored.clone()))
+    };
+    assert!(backup_of("main") && !backup_of("other"), "a backup of its own");
 }

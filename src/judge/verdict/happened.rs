@@ -108,14 +108,16 @@ fn middle<'a>(evidence: &Evidence<'a>) -> impl Iterator<Item = &'a Cluster> {
     plan.clusters.iter().filter(|cluster| cluster.follows.is_some() && plan.followers(&cluster.name).next().is_some())
 }
 
-/// Whether a backup was restored that had been taken before, and whether anything was restored to a time.
+/// Whether a backup of a cluster was restored that had been taken before, and whether anything was restored to a time.
 fn restores(evidence: &Evidence<'_>) -> (bool, bool) {
-    let (mut taken, mut fresh, mut to_a_time) = (false, false, false);
+    let (mut taken, mut fresh, mut to_a_time) = (BTreeSet::new(), false, false);
     for event in evidence.events {
         match &event.what {
-            Occurrence::BackupTaken(_) => taken = true,
+            Occurrence::BackupTaken(backup) => {
+                taken.insert(&backup.cluster);
+            }
             Occurrence::Restored(restored) => {
-                fresh |= taken;
+                fresh |= taken.contains(&restored.cluster);
                 to_a_time |= matches!(restored.target, RestoreTarget::Time { .. });
             }
             _ => {}
@@ -127,12 +129,12 @@ fn restores(evidence: &Evidence<'_>) -> (bool, bool) {
 /// Whether a cluster was restored that a runbook had promoted before.
 fn was_restored_once_promoted(evidence: &Evidence<'_>) -> bool {
     let restored = evidence.events.iter().filter_map(|event| match &event.what {
-        Occurrence::Restored(restored) => Some((event.at_us, restored.cluster.as_str())),
+        Occurrence::Restored(restored) => Some((restored.began_us, restored.cluster.as_str())),
         _ => None,
     });
-    restored.into_iter().any(|(at_us, cluster)| {
+    restored.into_iter().any(|(began_us, cluster)| {
         runbook(evidence.events)
-            .any(|done| done.step == RunbookStep::Promoted && done.cluster == cluster && done.at_us < at_us)
+            .any(|done| done.step == RunbookStep::Promoted && done.cluster == cluster && done.at_us < began_us)
     })
 }
 
