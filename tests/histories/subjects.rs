@@ -115,3 +115,19 @@ fn what_is_restored_was_promoted_before() {
     };
     assert!(backup_of("main") && !backup_of("other"), "a backup of its own");
 }
+
+#[test]
+fn all_nodes_are_down_only_at_one_instant() {
+    let one_by_one =
+        |events| with_fault(with_fault(events, 2, "host_crash", "node2", 3_000), 3, "host_crash", "node3", 3_300);
+    assert!(!happened(Subject::AllDown, one_by_one));
+    let at_once = |mut events: Vec<Event>| {
+        for event in &mut events {
+            if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+                injecting.services = ["node1", "node2", "node3"].map(|node| format!("{node}/patroni")).into();
+            }
+        }
+        events
+    };
+    assert!(happened(Subject::AllDown, at_once));
+}

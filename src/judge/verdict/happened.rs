@@ -84,7 +84,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::CommitsCompared, cost::was_compared(evidence));
     when(Subject::StandbysStreamed, standbys_streamed(findings));
     when(Subject::Reinitialized, faults.iter().any(was_rebuilt));
-    when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
+    when(Subject::AllDown, outage && were_down_together(&faults, &evidence.plan.nodes));
     found
 }
 
@@ -142,6 +142,18 @@ fn was_restored_once_promoted(evidence: &Evidence<'_>) -> bool {
 fn standbys_streamed(findings: &[Finding]) -> bool {
     let median = replication_lag::names(Hop::Standby).median_ms;
     findings.iter().any(|finding| finding.check == replication_lag::CHECK.name && finding.value_of(median).is_some())
+}
+
+/// Whether faults had every node at one instant: one after the other, some led on.
+fn were_down_together(faults: &[FaultRecord<'_>], nodes: &[String]) -> bool {
+    let spans =
+        |fault: &FaultRecord<'_>| Some((fault.effect?.to_us, fault.healing_us.or(fault.healed_us).unwrap_or(u64::MAX)));
+    let is_on = |fault: &FaultRecord<'_>, at_us: u64| {
+        spans(fault).is_some_and(|(from_us, until_us)| from_us <= at_us && at_us < until_us)
+    };
+    let are_down =
+        |at_us: u64| nodes.iter().all(|node| faults.iter().any(|fault| fault.hits_node(node) && is_on(fault, at_us)));
+    faults.iter().filter_map(spans).any(|(from_us, _)| are_down(from_us))
 }
 
 /// Whether a node was rebuilt on order, to the end of that.
