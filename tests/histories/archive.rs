@@ -428,3 +428,14 @@ fn a_place_that_was_made_up_is_in_doubt() {
     assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
     assert!(found.summary.contains("timeline 2 was begun behind its own end"), "{}", found.summary);
 }
+
+#[test]
+fn what_was_overwritten_before_the_first_answer_is_not_known() {
+    let mut events = course();
+    events.retain(|(at_s, what)| !(matches!(what, Occurrence::ArchiveListed(_)) && *at_s < 11));
+    events.extend((1..11).map(|second| (second, unlisted(second * 1_000_000))));
+    let without_versions = plan_of("single-region-archive", |topology| topology.buckets[0].versioned = false);
+    let found = judged_by(&without_versions, &numbered(events));
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+    assert!(found.summary.contains("was not listed for 10.0 s"), "{}", found.summary);
+}

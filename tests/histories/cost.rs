@@ -135,3 +135,14 @@ fn writes_after_a_fault_and_those_that_span_a_change_say_nothing() {
     events.retain(|event| !matches!(event.what, Occurrence::NodeState(_)) || event.at_us < 3_000_000);
     assert_eq!(judged(&events), []);
 }
+
+#[test]
+fn commits_that_wait_for_no_standby_have_no_price() {
+    for (setting, findings) in [("local", 0), ("off", 0), ("LOCAL", 0), ("remote_write", 1), ("on", 1)] {
+        let mut plan = plan(false);
+        let parameters = &mut plan.topology.settings.postgresql.parameters;
+        parameters.insert("synchronous_commit".to_owned(), setting.to_owned());
+        let own = (find(NAME).expect("the check").judge)(&Evidence::new(&plan, None, &happen(&[NONE, ONE])));
+        assert_eq!(own.len(), findings, "{setting}: {own:#?}");
+    }
+}

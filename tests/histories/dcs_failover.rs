@@ -74,3 +74,22 @@ fn the_loss_of_a_member_that_does_not_lead_is_no_loss_of_the_leader() {
     events.retain(|event| !matches!(event.what, Occurrence::FaultConfirmed { .. }));
     assert_eq!(judged(&events), []);
 }
+
+/// Its links were slow, and it went on leading.
+#[test]
+fn a_leader_that_a_fault_hit_and_that_leads_on_was_not_lost() {
+    let slowed = |leaders: &[Told]| {
+        let mut events = told(&[], leaders);
+        for event in &mut events {
+            if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+                (injecting.name, injecting.services) = ("link_latency".to_owned(), Vec::new());
+            }
+        }
+        judged(&events)
+    };
+    assert_eq!(slowed(&[LED_BY_NODE1]), []);
+    assert_eq!(slowed(&[LED_BY_NODE1, (5_300, Some(5_250), Some("node2"))]), [], "it was healed by then");
+    assert_eq!(slowed(&[LED_BY_NODE1, (3_100, Some(2_900), Some("node2"))]).len(), 1);
+    // One that was killed is lost, whatever its members say.
+    assert_eq!(value(&one(&told(&[], &[LED_BY_NODE1])), "dcs_leaders_not_replaced"), 1.0);
+}

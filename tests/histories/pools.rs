@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgquake_judge::{
-    checks::{Finding, Outcome},
+    checks::{Evidence, Finding, Outcome, find},
     history::{
         Event, Occurrence,
         event::{Attempt, AttemptOutcome, Bound, ClientKind, IdleClients, PoolState},
@@ -18,7 +18,9 @@ use serde_json::json;
 use super::{
     course::{Course, number, plan, run},
     edits::{is_attempt, with, without},
-    findings, value,
+    findings,
+    regions::Regions,
+    value,
 };
 
 const LEFT: &str = "pooled_clients_left";
@@ -200,4 +202,42 @@ fn idle_clients_that_have_no_session_in_the_end_are_left_behind() {
     // Where there were none nothing is known of them.
     let none = found(&run(&[expecting("idle_clients_left", Bound::Exactly(0.0))])).remove(0);
     assert_eq!(none.outcome, Outcome::Inconclusive, "{none:#?}");
+}
+
+#[test]
+fn a_client_that_hangs_and_tries_nothing_any_more_is_left_behind() {
+    let own = found(&without(failover(), |what| {
+        is_attempt(what, |attempt| attempt.client == 2 && attempt.started_us > 2_000_000)
+    }));
+    assert_eq!((own[0].outcome, value(&own[0], LEFT)), (Outcome::Fail, 1.0), "{own:#?}");
+}
+
+#[test]
+fn sessions_of_any_number_are_added_up() {
+    let sessions = [("one", u32::MAX), ("other", u32::MAX)].map(|(server, own)| (server.to_owned(), own)).into();
+    let state = PoolState { pooler: "node1".to_owned(), reachable: true, sessions, ..PoolState::default() };
+    let own = found(&with(failover(), 1000, Occurrence::PoolState(state)));
+    assert_eq!(value(&own[0], "pool_sessions_max"), 2.0 * f64::from(u32::MAX));
+}
+
+/// A fault of the other of two clusters that have nothing to do with each other.
+#[test]
+fn what_befell_another_lineage_says_nothing_of_ones_own_poolers() {
+    let course = Regions::independent();
+    let mut whole = course.plan();
+    whole.endpoints.iter_mut().filter(|own| own.name.ends_with("write")).for_each(|own| own.pooled = true);
+    let mut events = course.events();
+    for event in &mut events {
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && attempt.endpoint == "west-write"
+        {
+            attempt.client_kind = ClientKind::Writer;
+        }
+    }
+    let of = |cluster: &str| {
+        let part = whole.part(&[whole.cluster(cluster).expect("a cluster")]);
+        let evidence = Evidence::new(&whole, None, &events);
+        (find("pool").expect("the check").judge)(&evidence.narrowed_to(&part)).len()
+    };
+    assert_eq!((of("east"), of("west")), (1, 0));
 }

@@ -1,5 +1,7 @@
 //! What was restored from a backup, against the writes that were acknowledged.
 
+use std::collections::BTreeMap;
+
 use pgquake_judge::{
     checks::{Evidence, Finding, Outcome, find},
     history::{
@@ -8,10 +10,13 @@ use pgquake_judge::{
     },
     plan::Plan,
     topology::load,
+    verdict::judge,
 };
 
 use super::{
     edits::{clean, with},
+    findings,
+    standby_region::{Regions, and, plan as regions},
     value,
 };
 
@@ -204,4 +209,25 @@ fn without_something_to_compare_nothing_is_proven() {
     let early = RestoreTarget::Latest { archived_us: 1 };
     let found = judged(&restored(clean(), early, open(Vec::new())));
     assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+}
+
+/// The region that follows holds what was written to the one that it follows.
+#[test]
+fn a_region_that_follows_is_restored_with_the_rows_of_its_lineage() {
+    let restored = |lacks: usize| {
+        let all = rows(&Regions::default().happen(), |_, _| true);
+        let found = all.into_iter().filter(|row| row.client == 1).skip(lacks).collect();
+        let (target, cluster, host) =
+            (RestoreTarget::Latest { archived_us: 15_000_000 }, "west".to_owned(), "spare".to_owned());
+        let restored = Restored { cluster, host, target, began_us: 20_100_000, outcome: open(found) };
+        let events = and(Regions::default().happen(), 20_400, Occurrence::Restored(restored));
+        let verdict = judge(&BTreeMap::from([(1, regions())]), &events);
+        let own: Vec<Finding> = findings(&verdict, "restore").into_iter().cloned().collect();
+        assert_eq!(own.len(), 1, "{own:#?}");
+        own[0].clone()
+    };
+    let found = restored(0);
+    assert_eq!((found.outcome, value(&found, "restore_unwritten_rows")), (Outcome::Pass, 0.0), "{found:#?}");
+    let found = restored(7);
+    assert_eq!((found.outcome, value(&found, "restore_missing_rows")), (Outcome::Fail, 7.0), "{found:#?}");
 }

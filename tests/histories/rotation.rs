@@ -2,12 +2,15 @@
 
 use pgquake_judge::{
     checks::{Evidence, Finding, Outcome, find},
-    history::{Event, Occurrence, event::Bound},
+    history::{
+        Event, Occurrence,
+        event::{Bound, NodeState, Role},
+    },
 };
 
 use super::{
     course::{Course, plan, run},
-    edits::without,
+    edits::{with, without},
     value,
 };
 
@@ -70,4 +73,72 @@ fn only_a_node_that_died_while_it_was_up_counts() {
     assert_eq!(judged(&unproven), []);
     let asked = without(lost(&[Bound::AtMost(6_000.0)]), |what| matches!(what, Occurrence::ProxyState { .. }));
     assert_eq!(one(&asked).outcome, Outcome::Inconclusive);
+}
+
+/// A second server whose death is known to 900 ms alone: it may have stayed for 950 ms.
+#[test]
+fn of_several_the_one_that_is_known_least_may_have_taken_longest() {
+    let mut events = lost(&[Bound::AtMost(500.0)]);
+    let of_fault = |what: &Occurrence| {
+        matches!(what, Occurrence::FaultInjecting(_) | Occurrence::FaultConfirmed { .. }).then(|| what.clone())
+    };
+    let first: Vec<Occurrence> = events.iter().filter_map(|event| of_fault(&event.what)).collect();
+    for mut what in first {
+        match &mut what {
+            Occurrence::FaultInjecting(injecting) => {
+                (injecting.fault, injecting.hosts) = (2, vec!["node3".to_owned()]);
+                injecting.services = vec!["node3/patroni".to_owned()];
+                events = with(events, 2_990, what);
+            }
+            Occurrence::FaultConfirmed { fault, effect_from_us, effect_to_us, .. } => {
+                (*fault, *effect_from_us, *effect_to_us) = (2, 3_100_000, 4_000_000);
+                events = with(events, 3_945, what);
+            }
+            _ => {}
+        }
+    }
+    for (ms, up) in [(7, true), (3_950, false)] {
+        let (proxy, backend, server) = ("proxy1".to_owned(), "write".to_owned(), "node3".to_owned());
+        events = with(events, ms, Occurrence::ProxyState { proxy, backend, server, up, status: "".to_owned() });
+    }
+    let found = one(&events);
+    assert_eq!((value(&found, OUT), value(&found, "out_of_rotation_resolution_ms")), (170.0, 780.0));
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+}
+
+#[test]
+fn a_server_that_stays_may_have_stayed_for_any_longer_time() {
+    for (bound, outcome) in [
+        (Bound::AtLeast(6_000.0), Outcome::Inconclusive),
+        (Bound::Between(5_000.0, 6_000.0), Outcome::Inconclusive),
+        (Bound::AtLeast(3_000.0), Outcome::Pass),
+        (Bound::Between(1_000.0, 3_000.0), Outcome::Fail),
+    ] {
+        let found = one(&without(lost(&[bound]), is_down));
+        assert_eq!(found.outcome, outcome, "{found:#?}");
+    }
+}
+
+/// It was up again before the balancer had to notice.
+#[test]
+fn a_node_that_is_back_is_rightly_in_rotation() {
+    let (node, role) = ("node1".to_owned(), Some(Role::Standby));
+    let state = NodeState {
+        node,
+        reachable: true,
+        role,
+        timeline: Some(1),
+        lsn: Some(1),
+        streaming_from: None,
+        standbys: Default::default(),
+        asked_us: Some(3_599_000),
+    };
+    let mut events = with(without(lost(&[Bound::AtMost(3_000.0)]), is_down), 3_500, Occurrence::NodeState(state));
+    for event in &mut events {
+        if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+            injecting.name = "host_reboot".to_owned();
+        }
+    }
+    let found = one(&events);
+    assert_eq!((found.outcome, value(&found, OUT)), (Outcome::Inconclusive, 1_470.0), "{found:#?}");
 }

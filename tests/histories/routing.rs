@@ -13,9 +13,11 @@ use pgquake_judge::{
 };
 
 use super::{
-    course::{Course, plan, run},
+    course::{Course, number, plan, run},
     edits::{is_attempt, is_milestone, without},
-    findings, value,
+    findings,
+    standby_region::{Regions, STOP_MS, attempt, found, refused},
+    value,
 };
 
 /// The plan of all histories, with checks every 100 ms: they take at most 600 ms (fall 3, each with its timeout) to lead
@@ -131,4 +133,30 @@ fn without_a_steady_load_nothing_is_known() {
 #[test]
 fn it_is_judged_only_where_a_scenario_expects_it() {
     assert_eq!(routing(&run(&[Course { up_ms: 4300, ..Course::default() }])), []);
+}
+
+/// Clients of a region's balancer are led to nobody once the region is lost: the node that was promoted is another region's.
+#[test]
+fn a_balancer_leads_to_nodes_of_its_own_cluster_alone() {
+    let mut events = Regions::default().happen();
+    for event in &mut events {
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && let AttemptOutcome::Acknowledged { node, .. } = &mut attempt.outcome
+            && attempt.started_us >= 3_000_000
+            && node == "east1"
+        {
+            *node = "west1".to_owned();
+        }
+    }
+    for (ms, sequence) in (1_000..STOP_MS).step_by(50).zip(1..) {
+        let outcome = AttemptOutcome::Acknowledged { node: "east1".to_owned(), timeline: 1, lsn: 1 };
+        events.push(match ms < 3_000 {
+            true => attempt(ClientKind::Fresh, "east-write", (70, sequence), ms, outcome),
+            false => refused("east-write", ms, None),
+        });
+    }
+    let own = found("routing", &number(events), &[("misled_writes", Bound::Exactly(0.0))]);
+    let own: Vec<&Finding> = own.iter().filter(|own| own.summary.contains("east-write")).collect();
+    assert_eq!((own.len(), own[0].outcome), (1, Outcome::Pass), "{own:#?}");
+    assert_eq!(value(own[0], "misled_writes"), 0.0);
 }

@@ -6,7 +6,7 @@ use pgquake_judge::{
     claims::Subject,
     history::{
         Event, Occurrence,
-        event::{FaultInjecting, LedgerCounts, RestoreOutcome, RestoreTarget, Restored, RunbookStep},
+        event::{BackupTaken, FaultInjecting, LedgerCounts, RestoreOutcome, RestoreTarget, Restored, RunbookStep},
     },
 };
 
@@ -97,7 +97,7 @@ fn what_is_restored_was_promoted_before() {
         cluster: "main".to_owned(),
         host: "spare".to_owned(),
         target: RestoreTarget::Latest { archived_us: 1 },
-        began_us: 2,
+        began_us: 2_900_000,
         outcome,
     });
     let about = |at_ms: u64| {
@@ -107,4 +107,27 @@ fn what_is_restored_was_promoted_before() {
     };
     assert!(about(2_500));
     assert!(!about(3_500), "it was promoted afterwards");
+    assert!(!about(2_950), "it was promoted while it was restored");
+    let backup_of = |cluster: &str| {
+        let (cluster, host, label) = (cluster.to_owned(), "node1".to_owned(), "full".to_owned());
+        let taken = Occurrence::BackupTaken(BackupTaken { cluster, host, label, began_us: 1 });
+        happened(Subject::BackupRestored, |events| with(with(events, 2_000, taken.clone()), 3_000, restored.clone()))
+    };
+    assert!(backup_of("main") && !backup_of("other"), "a backup of its own");
+}
+
+#[test]
+fn all_nodes_are_down_only_at_one_instant() {
+    let one_by_one =
+        |events| with_fault(with_fault(events, 2, "host_crash", "node2", 3_000), 3, "host_crash", "node3", 3_300);
+    assert!(!happened(Subject::AllDown, one_by_one));
+    let at_once = |mut events: Vec<Event>| {
+        for event in &mut events {
+            if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+                injecting.services = ["node1", "node2", "node3"].map(|node| format!("{node}/patroni")).into();
+            }
+        }
+        events
+    };
+    assert!(happened(Subject::AllDown, at_once));
 }

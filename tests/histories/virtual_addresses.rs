@@ -97,3 +97,19 @@ fn a_fault_that_takes_nothing_from_its_holder_is_no_loss() {
     }
     assert!(found(&events).is_empty());
 }
+
+#[test]
+fn a_holder_that_goes_on_serving_was_not_lost() {
+    let named = |name: &str, holders: &[(u64, Option<&str>)]| {
+        let mut events = seen(&[], holders);
+        for event in &mut events {
+            if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+                injecting.name = name.to_owned();
+            }
+        }
+        found(&events)
+    };
+    assert_eq!(named("clock_offset", &[(10, Some("node1"))]), []);
+    assert_eq!(named("cpu_quota", &[(10, Some("node1")), (4030, Some("node2"))]).len(), 1);
+    assert_eq!(value(&named("process_kill", &[(10, Some("node1"))])[0], NOT_TAKEN_OVER), 1.0);
+}

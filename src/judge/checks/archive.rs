@@ -209,8 +209,10 @@ impl Course<'_, '_> {
         if listed < known {
             return Some(format!("its last listing had {listed} objects, and {known} had been seen there"));
         }
-        let seen: Vec<u64> =
-            looks.iter().filter(answered).map(|(at_us, _)| *at_us).filter(|at| at <= last_us).collect();
+        // What stood there before the first answer, only one that was there would know.
+        let first_us = looks.first().map(|(_, look)| look.asked_us);
+        let answers = looks.iter().filter(answered).map(|(at_us, _)| *at_us);
+        let seen: Vec<u64> = first_us.into_iter().chain(answers).filter(|at| at <= last_us).collect();
         let pause_us = seen.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default();
         // What is overwritten in a bucket with versions is seen later, too.
         let keeps_versions = keeps_versions(self.evidence.plan, self.cluster);

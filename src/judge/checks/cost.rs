@@ -12,7 +12,8 @@
 //!   (`throughput_ratio_1`, `throughput_ratio_2`) shows what writers lose only where they write as fast as they can, and stands
 //!   at 1 otherwise.
 //!
-//! Fewer than [`WRITES_AT_LEAST`] writes are no median. Without a median for none and one for another number there is nothing
+//! Where commits wait for no standby by `synchronous_commit` (`off`, `local`), there is nothing to judge, whatever the
+//! primary calls its standbys. Fewer than [`WRITES_AT_LEAST`] writes are no median. Without a median for none and one for another number there is nothing
 //! to judge. The hosts of a topology are on one machine: its ratios say something of other machines, its milliseconds say
 //! little.
 
@@ -121,6 +122,7 @@ fn compared(evidence: &Evidence<'_>) -> Option<Finding> {
 fn stretches(evidence: &Evidence<'_>) -> Option<[Stretch; COUNTS]> {
     let watched = Watched::of(evidence.events);
     let steady_us = watched.steady_us?;
+    commits_wait(evidence).then_some(())?;
     let fault_us = evidence.faults().iter().map(|fault| fault.injecting_us).min();
     let until_us = fault_us.unwrap_or(watched.until_us).min(watched.until_us);
     let spans = spans(&looks(evidence), (steady_us, until_us));
@@ -139,6 +141,15 @@ fn stretches(evidence: &Evidence<'_>) -> Option<[Stretch; COUNTS]> {
     }
     stretches.iter_mut().for_each(|stretch| stretch.latencies_us.sort_unstable());
     Some(stretches)
+}
+
+/// Whether commits wait for the standbys that are synchronous, as far as settings say.
+fn commits_wait(evidence: &Evidence<'_>) -> bool {
+    const NAME: &str = "synchronous_commit";
+    let postgresql = &evidence.settings().postgresql;
+    let is_local =
+        |(name, value): (&String, &String)| name.eq_ignore_ascii_case(NAME) && value.eq_ignore_ascii_case("local");
+    !postgresql.is_off(NAME) && !postgresql.parameters.iter().any(is_local)
 }
 
 /// What a look at the primary showed: when it was asked and answered, and how many synchronous standbys it had; `None`: more

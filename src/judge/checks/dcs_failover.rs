@@ -3,13 +3,14 @@
 //! Judged of each DCS of the topology, by which member its members say leads them (`DcsLeader`), between the steady state and
 //! the end of the load:
 //!
-//! - Its leader is **lost** by a fault that took effect on it: on its host, or on the member's service there.
+//! - Its leader is **lost** by a fault that took effect on it, on its host or on the member's service there, if that ends it, or a
+//!   later look shows that it leads no more: one whose links are slow, say, may go on leading.
 //! - It is **replaced** when a member leads in a later look: another one, or the same one after a time without. How long that
 //!   took lies between two bounds: the fault took effect at some instant of its bracket, and a member was elected between the
-//!   look before and the one that shows it. The least of the longest is `dcs_leader_gap_ms`, `dcs_leader_gap_resolution_ms`
-//!   says how much more it may be, and a bound that lies between is neither kept nor missed.
-//! - Where nobody led until the fault was healed, or the load ended, it was not: `dcs_leaders_not_replaced` counts these. A
-//!   bound is in doubt then if that time is too short to miss it.
+//!   look before and the one that shows it. The longest lies between the greatest of either: the least is `dcs_leader_gap_ms`,
+//!   `dcs_leader_gap_resolution_ms` says how much more it may be, and a bound that lies between is neither kept nor missed.
+//! - Where nobody led until the fault was healed, or the load ended, it was not: `dcs_leaders_not_replaced` counts these. It may
+//!   have taken any longer time then, and a bound that this leaves open is in doubt.
 //!
 //! Without a loss there is nothing to judge.
 
@@ -20,12 +21,10 @@ use super::{
         grouping::Watched,
         record::FaultRecord,
     },
+    rotation::{ends_what_it_hits, outcome_of_open},
 };
 use crate::{
-    history::{
-        Occurrence,
-        event::{Bound, Expectation},
-    },
+    history::{Occurrence, event::Expectation},
     plan::PlannedDcs,
     quantity::written::value,
 };
@@ -55,10 +54,9 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         let gap = judged.iter().find(|(own, _)| own.summary == finding.summary).map(|(_, gap)| *gap);
         let is_open = finding.value_of(DCS_LEADERS_NOT_REPLACED).is_some_and(|open| open > 0.0);
         let held = held(finding, gap.as_slice(), expectation);
-        let is_too_short = is_open && expectation.measure == DCS_LEADER_GAP_MS && held.outcome == Outcome::Pass;
-        match is_too_short && !matches!(expectation.bound, Bound::AtLeast(_)) {
-            true => Finding { outcome: Outcome::Inconclusive, ..held },
-            false => held,
+        match gap.filter(|_| is_open && expectation.measure == DCS_LEADER_GAP_MS) {
+            Some(gap) => Finding { outcome: outcome_of_open(expectation.bound, gap.least), ..held },
+            None => held,
         }
     };
     evidence.held_by(NAME, findings, "no DCS lost its leader while clients wrote", hold)
@@ -82,7 +80,9 @@ fn judge_one(evidence: &Evidence<'_>, dcs: &PlannedDcs) -> Option<(Finding, Brac
         .collect();
     let longest = losses.iter().max_by_key(|loss| loss.gap_us.least)?;
     let open = losses.iter().filter(|loss| loss.by.is_none()).count();
-    let gap = Bracketed::of_time(DCS_LEADER_GAP_MS, longest.gap_us);
+    // Of several, the one that is known least may have been longest.
+    let most = losses.iter().map(|loss| loss.gap_us.most).max()?;
+    let gap = Bracketed::of_time(DCS_LEADER_GAP_MS, Bracket { most, ..longest.gap_us });
     let words = evidence.plan.words_for(dcs);
     let least = value(DCS_LEADER_GAP_MS, gap.least);
     let summary = match longest.by {
@@ -141,6 +141,8 @@ fn loss<'a>(dcs: &PlannedDcs, fault: &FaultRecord<'_>, seen: &[Seen<'a>], until_
     let before = seen.iter().rposition(|own| own.at_us <= effect.from_us)?;
     let lost = seen[before].leader.filter(|leader| fault.hits(leader, dcs.kind.name()))?;
     let end_us = fault.healing_us.unwrap_or(until_us).min(until_us);
+    let leads_no_more = |own: &Seen<'_>| own.at_us <= end_us && own.leader != Some(lost);
+    (ends_what_it_hits(fault) || seen[before + 1..].iter().any(leads_no_more)).then_some(())?;
     let next = seen[before + 1..].iter().find(|own| own.leader.is_some());
     let next = next.filter(|own| own.at_us <= end_us);
     let gap_us = match next {

@@ -2,8 +2,8 @@
 //!
 //! Judged of each endpoint that leads to a primary through poolers, from the effect of the first fault to the end of the load:
 //!
-//! - **Left behind** is a client of the load, or the session that is held, that tried to write in the last [`LAST_US`] of the load
-//!   and was acknowledged nothing in that time, though some node acknowledged writes at its own port. Clients connect
+//! - **Left behind** is a client of the load, or the session that is held, that was acknowledged nothing in the last [`LAST_US`] of
+//!   the load, though some node acknowledged writes at its own port. One that hangs tries nothing any more. Clients connect
 //!   again to the same place when their session breaks, and do nothing else.
 //! - **On the wrong node** is a session on which a standby refused a write (SQLSTATE 25006) once another node had settled as
 //!   primary ([`super::routing`]): a pooler keeps a client's session when PostgreSQL ends its own, so a session can stay with a
@@ -29,7 +29,7 @@ use super::{
         record::Tried,
         watched::is_read_only,
     },
-    routing::{is_within, settled, settling_us},
+    routing::{can_lead_to, is_within, settled},
 };
 use crate::{
     history::{
@@ -92,6 +92,8 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn judge_one(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint) -> Option<Finding> {
     let watched = Watched::of(evidence.events);
     let steady_us = watched.steady_us?;
+    // What befell another lineage alone cost these clients nothing.
+    evidence.is_hit().then_some(())?;
     let from_us = evidence.faults().iter().filter_map(|fault| fault.effect).map(|effect| effect.from_us).min()?;
     let window = Window { from_us, until_us: watched.until_us, ended_by_fault: watched.ground_lost };
     let is_client = |tried: &&Tried<'_>| {
@@ -101,8 +103,8 @@ fn judge_one(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint) -> Option<Find
     let own: Vec<&Tried<'_>> = evidence.attempts().iter().filter(is_client).collect();
     let clients = Clients { own: &own, window };
     own.iter().any(|tried| tried.attempt.client_kind == ClientKind::Writer).then_some(())?;
-    let settled = settled(evidence.attempts(), steady_us, settling_us(evidence.whole, endpoint));
-    let served = last_direct_write_us(evidence, window.until_us);
+    let settled = settled(evidence, endpoint, steady_us);
+    let served = last_direct_write_us(evidence, endpoint, window.until_us);
     let left = clients.left_behind(served);
     let (wrong, shown) = clients.on_wrong_node(&settled);
     let errors = own.iter().filter(|tried| tried.ended_us >= from_us && !tried.acknowledged()).count();
@@ -172,18 +174,16 @@ impl Clients<'_, '_> {
         self.own.iter().map(|tried| Self::client_of(tried)).collect()
     }
 
-    /// Clients that tried in the last time of the load and were acknowledged nothing then, each with its last attempt; none
-    /// where nobody could be served.
+    /// Clients that were acknowledged nothing in the last time of the load, each with its last attempt; none where nobody
+    /// could be served.
     fn left_behind(&self, served: Option<u64>) -> BTreeMap<Option<u32>, u64> {
         let mut left = BTreeMap::new();
         let Some(served_us) = served else { return left };
         let from_us = served_us.min(self.window.until_us).saturating_sub(LAST_US).max(self.window.from_us);
-        let last =
-            self.own.iter().filter(|tried| tried.ended_us >= from_us && tried.started_us() < self.window.until_us);
         let mut acknowledged = BTreeSet::new();
-        for tried in last {
+        for tried in self.own.iter().filter(|tried| tried.started_us() < self.window.until_us) {
             let client = Self::client_of(tried);
-            if tried.acknowledged() {
+            if tried.acknowledged() && tried.ended_us >= from_us {
                 acknowledged.insert(client);
             }
             left.insert(client, tried.seq);
@@ -225,10 +225,12 @@ impl Clients<'_, '_> {
     }
 }
 
-/// When a node last acknowledged a write at its own port, if one did in the last time of the load.
-fn last_direct_write_us(evidence: &Evidence<'_>, until_us: u64) -> Option<u64> {
+/// When a node that an endpoint can lead to last acknowledged a write at its own port, if one did in the last time of the load.
+fn last_direct_write_us(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint, until_us: u64) -> Option<u64> {
     let direct = evidence.attempts().iter().filter(|tried| {
-        let at_node = tried.answered_by().is_some_and(|(node, _)| node == tried.attempt.endpoint);
+        let at_node = tried
+            .answered_by()
+            .is_some_and(|(node, _)| node == tried.attempt.endpoint && can_lead_to(evidence.whole, endpoint, node));
         at_node && tried.is_write() && tried.started_us() < until_us
     });
     let tried = evidence.attempts().iter().filter(|tried| tried.started_us() < until_us);
@@ -268,20 +270,21 @@ fn idle_clients<'a>(evidence: &Evidence<'a>, endpoint: &str, until_us: u64) -> O
     })
 }
 
+fn sum(sessions: &BTreeMap<String, u32>) -> u64 {
+    sessions.values().copied().map(u64::from).sum()
+}
+
 /// What poolers showed: the most sessions that one had with PostgreSQL, and the longest that a client waited for one.
 fn of_pools(evidence: &Evidence<'_>) -> Vec<Measure> {
     let states = evidence.events.iter().filter_map(|event| match &event.what {
         Occurrence::PoolState(state) if state.reachable && evidence.plan.nodes.contains(&state.pooler) => Some(state),
         _ => None,
     });
-    let seen = states.map(|state| (state.sessions.values().sum::<u32>(), state.longest_wait_us));
+    let seen = states.map(|state| (sum(&state.sessions), state.longest_wait_us));
     let most = seen.reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)));
     most.into_iter()
         .flat_map(|(sessions, wait_us)| {
-            [
-                Measure::new(POOL_SESSIONS_MAX, f64::from(sessions)),
-                Measure::new(POOL_WAIT_MAX_MS, milliseconds(wait_us)),
-            ]
+            [Measure::new(POOL_SESSIONS_MAX, sessions as f64), Measure::new(POOL_WAIT_MAX_MS, milliseconds(wait_us))]
         })
         .collect()
 }

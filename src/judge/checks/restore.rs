@@ -53,7 +53,7 @@ pub const CHECK: Check = Check {
         RESTORE_DAMAGED_ROWS,
         RESTORE_BAD_CHANGES,
     ],
-    over: Over::Cluster,
+    over: Over::Lineage,
     judge,
 };
 

@@ -5,11 +5,11 @@
 //! the load:
 //!
 //! - It is **out** when the balancer shows it DOWN. The fault took effect at some instant of its bracket, and the balancer
-//!   marked the server down within [`LOOK_US`] before that was seen: the time lies between two bounds. The least of the longest is
-//!   `out_of_rotation_ms`, `out_of_rotation_resolution_ms` says how much more it may be, and a bound that lies between is
-//!   neither kept nor missed.
-//! - Where it was UP until the fault was healed, or the load ended, it is not out: `servers_left_in_rotation` counts these. A bound
-//!   is in doubt then if that time is too short to miss it.
+//!   marked the server down within [`LOOK_US`] before that was seen: the time lies between two bounds. The longest lies between the
+//!   greatest of either: the least is `out_of_rotation_ms`, `out_of_rotation_resolution_ms` says how much more it may be, and a
+//!   bound that lies between is neither kept nor missed.
+//! - Where it was UP until the fault was healed or ceased, the node answered again, or the load ended, it is not out: `servers_left_in_rotation` counts these. It
+//!   may have taken any longer time then, and a bound that this leaves open is in doubt.
 //!
 //! Without such a server there is nothing to judge.
 
@@ -20,6 +20,7 @@ use super::{
     course::{
         bracket::{Bracket, Bracketed, held},
         grouping::Watched,
+        primaries::LOOK_US as NODE_LOOK_US,
         record::FaultRecord,
         watched::{ENDS_POSTGRESQL, ENDS_POSTGRESQL_FOR_A_TIME},
     },
@@ -54,7 +55,9 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         return evidence.held(NAME, Vec::new(), "no balancer led to a node that died");
     };
     let open = losses.iter().filter(|loss| !loss.is_out).count();
-    let took = Bracketed::of_time(OUT_OF_ROTATION_MS, longest.took_us);
+    // Of several, the one that is known least may have taken longest.
+    let most = losses.iter().map(|loss| loss.took_us.most).max().unwrap_or(longest.took_us.most);
+    let took = Bracketed::of_time(OUT_OF_ROTATION_MS, Bracket { most, ..longest.took_us });
     let (least, resolution) = (value(took.name, took.least), value(took.name, took.most - took.least));
     let Loss { proxy, server, .. } = longest;
     let summary = match longest.is_out {
@@ -74,16 +77,30 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn hold(finding: Finding, took: Bracketed, is_open: bool, expectation: &Expectation) -> Finding {
     let held = held(finding, &[took], expectation);
-    let is_of_time = expectation.measure == OUT_OF_ROTATION_MS && !matches!(expectation.bound, Bound::AtLeast(_));
-    match is_open && is_of_time && held.outcome == Outcome::Pass {
-        true => Finding { outcome: Outcome::Inconclusive, ..held },
+    match is_open && expectation.measure == OUT_OF_ROTATION_MS {
+        true => Finding { outcome: outcome_of_open(expectation.bound, took.least), ..held },
         false => held,
+    }
+}
+
+/// What a bound on a time says that was at least this long, and is not known to have ended.
+pub(super) fn outcome_of_open(bound: Bound, least: f64) -> Outcome {
+    match bound {
+        Bound::AtLeast(edge) if least >= edge => Outcome::Pass,
+        Bound::AtMost(edge) | Bound::Between(_, edge) | Bound::Exactly(edge) if least > edge => Outcome::Fail,
+        _ => Outcome::Inconclusive,
     }
 }
 
 /// Whether a node died that a balancer led to.
 pub fn a_server_died(evidence: &Evidence<'_>) -> bool {
     !losses(evidence).is_empty()
+}
+
+/// Whether a fault is of a kind that ends the services that it hits, or stops them, with their hosts or by themselves.
+pub(super) fn ends_what_it_hits(fault: &FaultRecord<'_>) -> bool {
+    let name = fault.injecting.name.as_str();
+    ENDS_POSTGRESQL.contains(&name) || ENDS_POSTGRESQL_FOR_A_TIME.contains(&name)
 }
 
 /// A server that died while a balancer had it UP.
@@ -109,13 +126,12 @@ fn losses<'a>(evidence: &Evidence<'a>) -> Vec<Loss<'a>> {
     let watched = Watched::of(evidence.events);
     let Some(steady_us) = watched.steady_us else { return Vec::new() };
     let shown = shown(evidence.events);
-    let ends = |fault: &&FaultRecord<'_>| {
-        let name = fault.injecting.name.as_str();
-        let ends = ENDS_POSTGRESQL.contains(&name) || ENDS_POSTGRESQL_FOR_A_TIME.contains(&name);
-        ends && fault.injecting_us >= steady_us
-    };
+    let ends = |fault: &&FaultRecord<'_>| ends_what_it_hits(fault) && fault.injecting_us >= steady_us;
     let faults: Vec<&FaultRecord<'_>> = evidence.faults().iter().filter(ends).collect();
-    shown.iter().flat_map(|own| faults.iter().filter_map(|fault| loss(own, fault, watched.until_us))).collect()
+    shown
+        .iter()
+        .flat_map(|own| faults.iter().filter_map(|fault| loss(own, fault, evidence.events, watched.until_us)))
+        .collect()
 }
 
 /// What each balancer showed of each of its servers, in each of its backends.
@@ -129,12 +145,13 @@ fn shown(events: &[Event]) -> Vec<Shown<'_>> {
     found.into_iter().map(|((proxy, _, server), states)| Shown { proxy, server, states }).collect()
 }
 
-fn loss<'a>(shown: &Shown<'a>, fault: &FaultRecord<'_>, until_us: u64) -> Option<Loss<'a>> {
+fn loss<'a>(shown: &Shown<'a>, fault: &FaultRecord<'_>, events: &[Event], until_us: u64) -> Option<Loss<'a>> {
     let effect = fault.effect.filter(|effect| effect.to_us < until_us)?;
     fault.hits_node(shown.server).then_some(())?;
     let (_, _, up) = shown.states.iter().rfind(|(at_us, ..)| *at_us <= effect.from_us)?;
     up.then_some(())?;
-    let end_us = fault.healing_us.unwrap_or(until_us).min(until_us);
+    let back_us = back_us(events, fault, effect.to_us, shown.server);
+    let end_us = [fault.healing_us, back_us].into_iter().flatten().fold(until_us, u64::min);
     let out = shown.states.iter().find(|(at_us, _, up)| *at_us > effect.from_us && *at_us <= end_us && !*up);
     let took_us = match out {
         Some((at_us, ..)) => Bracket {
@@ -148,4 +165,19 @@ fn loss<'a>(shown: &Shown<'a>, fault: &FaultRecord<'_>, until_us: u64) -> Option
     };
     let shown_by = [Some(effect.seq), out.map(|(_, seq, _)| *seq)].into_iter().flatten().collect();
     Some(Loss { proxy: shown.proxy, server: shown.server, is_out: out.is_some(), took_us, shown: shown_by })
+}
+
+/// When a node was back that a fault had ended, if that was seen: its PostgreSQL answered, or the fault had ceased.
+fn back_us(events: &[Event], fault: &FaultRecord<'_>, effect_us: u64, node: &str) -> Option<u64> {
+    let number = fault.injecting.fault;
+    let is_back = |event: &&Event| match &event.what {
+        Occurrence::NodeState(state) if state.node == node && state.reachable => {
+            state.asked_us.unwrap_or_else(|| event.at_us.saturating_sub(NODE_LOOK_US)) > effect_us
+        }
+        Occurrence::FaultUnconfirmed { fault, .. } | Occurrence::FaultSuspended { fault, .. } => {
+            *fault == number && event.at_us > effect_us
+        }
+        _ => false,
+    };
+    events.iter().find(is_back).map(|event| event.at_us)
 }

@@ -3,8 +3,8 @@
 //! Judged of each endpoint that a balancer serves and that is to lead to a primary, by its fresh connections, from the steady
 //! state to the end of the load:
 //!
-//! - A node **serves** from its first acknowledged write to its last one before a pause of more than [`PAUSE_US`], whoever
-//!   wrote and wherever: every node is written to at its own port, too. It serves until that last one began and no longer: a
+//! - A node of the endpoint's cluster **serves** from its first acknowledged write to its last one before a pause of more than
+//!   [`PAUSE_US`], whoever wrote and wherever: every node is written to at its own port, too. It serves until that last one began and no longer: a
 //!   server that shuts down in order turns new sessions away while it answers what it has begun. A balancer notices a change by its checks, so a
 //!   node has **settled** once it has served for as long as these may take by the balancer's settings
 //!   ([`settling_us`]). The first primary has from the beginning, as a system is ready only then.
@@ -66,7 +66,7 @@ fn judge_one(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint) -> Finding {
     let Some(steady_us) = watched.steady_us else {
         return Finding::new(NAME, Outcome::Inconclusive, format!("{}: no load was steady", endpoint.name));
     };
-    let settled = settled(evidence.attempts(), steady_us, settling_us(evidence.whole, endpoint));
+    let settled = settled(evidence, endpoint, steady_us);
     let own = evidence.attempts().iter().filter(|tried| tried.is_fresh(&endpoint.name, Operation::Write));
     let own = own.filter(|tried| (steady_us..watched.until_us).contains(&tried.started_us()));
     let looked_at: Vec<&Tried<'_>> = own.filter(|tried| is_within(&settled, tried)).collect();
@@ -121,7 +121,7 @@ fn longest_us(looked_at: &[&Tried<'_>]) -> u64 {
 }
 
 /// How long the checks of an endpoint's balancers may take by their settings until clients are led from one node to another.
-pub(super) fn settling_us(plan: &Plan, endpoint: &PlannedEndpoint) -> u64 {
+fn settling_us(plan: &Plan, endpoint: &PlannedEndpoint) -> u64 {
     let most_ms = plan.balancers_at(endpoint).filter_map(|planned| {
         let (balancer, settings) = (service(planned.kind).balancer()?, plan.settings_for(planned));
         Some((balancer.route)(&settings).most_ms.max((balancer.mark_down_of_silent)(&settings).most_ms))
@@ -134,11 +134,20 @@ pub(super) fn is_within(spans: &[(u64, u64)], tried: &Tried<'_>) -> bool {
     spans.iter().any(|(from_us, to_us)| *from_us <= tried.started_us() && tried.ended_us <= *to_us)
 }
 
-/// The spans in which one node had settled. `attempts` are all of the scenario, in the order in which they started.
-pub(super) fn settled(attempts: &[Tried<'_>], steady_us: u64, settling_us: u64) -> Vec<(u64, u64)> {
+/// Whether an endpoint can lead to a node: a global name may be pointed at another cluster; a balancer knows the nodes of its
+/// own alone.
+pub(super) fn can_lead_to(plan: &Plan, endpoint: &PlannedEndpoint, node: &str) -> bool {
+    let of = endpoint.of.as_deref().filter(|_| plan.topology.global_name(&endpoint.at.host).is_none());
+    of.is_none_or(|of| plan.cluster_of(node).is_none_or(|cluster| cluster.name == of))
+}
+
+/// The spans in which a node had settled to which an endpoint can lead.
+pub(super) fn settled(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint, steady_us: u64) -> Vec<(u64, u64)> {
+    let plan = evidence.whole;
+    let settling_us = settling_us(plan, endpoint);
     let mut acknowledged: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
-    for tried in attempts.iter().filter(|tried| tried.is_write()) {
-        if let Some((node, _)) = tried.answered_by() {
+    for tried in evidence.attempts().iter().filter(|tried| tried.is_write()) {
+        if let Some((node, _)) = tried.answered_by().filter(|(node, _)| can_lead_to(plan, endpoint, node)) {
             acknowledged.entry(node).or_default().push((tried.ended_us, tried.started_us()));
         }
     }

@@ -4,7 +4,8 @@
 //! between the steady state and the end of the load:
 //!
 //! - Its holder is **lost** by a fault that took effect on that host and hits the host, its balancer, or what holds the
-//!   address there (keepalived).
+//!   address there (keepalived), if that ends what it hits or cuts it off, or another host answers afterwards: one whose clock
+//!   is wrong, say, goes on serving.
 //! - It is **taken over** when another host answers for it. `address_takeover_ms` is the longest time until then, from the
 //!   end of the bracket in which the fault took effect. Where nobody took it over until the fault was healed, or the load
 //!   ended, it is the time until that, which is too short for a bound that it keeps to be kept: that is in doubt.
@@ -15,6 +16,7 @@
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
     course::{grouping::Watched, phases::milliseconds, record::FaultRecord},
+    rotation::ends_what_it_hits,
 };
 use crate::{
     history::{
@@ -38,6 +40,18 @@ pub const CHECK: Check = Check {
     over: Over::Scenario,
     judge,
 };
+
+/// Faults after which their target serves nobody, beside those that end whole services ([`ends_what_it_hits`]).
+const ENDS_OR_CUTS_OFF: &[&str] = &[
+    "container_restart",
+    "network_disconnect",
+    "partition",
+    "partition_shape",
+    "process_crash_loop",
+    "process_freeze",
+    "process_kill",
+    "process_terminate",
+];
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let addresses = &evidence.plan.topology.virtual_addresses;
@@ -123,6 +137,8 @@ fn loss(plan: &Plan, fault: &FaultRecord<'_>, seen: &[Seen<'_>], until_us: u64) 
     let end_us = fault.healing_us.unwrap_or(until_us).min(until_us);
     let other = |own: &&Seen<'_>| own.at_us > effect.from_us && own.holder.is_some_and(|holder| holder != from);
     let taken = seen.iter().filter(|own| own.at_us < end_us).find(other);
+    let is_gone = ends_what_it_hits(fault) || ENDS_OR_CUTS_OFF.contains(&fault.injecting.name.as_str());
+    (is_gone || taken.is_some()).then_some(())?;
     Some(Loss {
         from: from.to_owned(),
         by: taken.and_then(|own| own.holder).map(str::to_owned),

@@ -86,7 +86,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::CommitsCompared, cost::was_compared(evidence));
     when(Subject::StandbysStreamed, standbys_streamed(findings));
     when(Subject::Reinitialized, faults.iter().any(was_rebuilt));
-    when(Subject::AllDown, outage && evidence.plan.nodes.iter().all(hit));
+    when(Subject::AllDown, outage && were_down_together(&faults, &evidence.plan.nodes));
     found
 }
 
@@ -110,14 +110,16 @@ fn middle<'a>(evidence: &Evidence<'a>) -> impl Iterator<Item = &'a Cluster> {
     plan.clusters.iter().filter(|cluster| cluster.follows.is_some() && plan.followers(&cluster.name).next().is_some())
 }
 
-/// Whether a backup was restored that had been taken before, and whether anything was restored to a time.
+/// Whether a backup of a cluster was restored that had been taken before, and whether anything was restored to a time.
 fn restores(evidence: &Evidence<'_>) -> (bool, bool) {
-    let (mut taken, mut fresh, mut to_a_time) = (false, false, false);
+    let (mut taken, mut fresh, mut to_a_time) = (BTreeSet::new(), false, false);
     for event in evidence.events {
         match &event.what {
-            Occurrence::BackupTaken(_) => taken = true,
+            Occurrence::BackupTaken(backup) => {
+                taken.insert(&backup.cluster);
+            }
             Occurrence::Restored(restored) => {
-                fresh |= taken;
+                fresh |= taken.contains(&restored.cluster);
                 to_a_time |= matches!(restored.target, RestoreTarget::Time { .. });
             }
             _ => {}
@@ -129,12 +131,12 @@ fn restores(evidence: &Evidence<'_>) -> (bool, bool) {
 /// Whether a cluster was restored that a runbook had promoted before.
 fn was_restored_once_promoted(evidence: &Evidence<'_>) -> bool {
     let restored = evidence.events.iter().filter_map(|event| match &event.what {
-        Occurrence::Restored(restored) => Some((event.at_us, restored.cluster.as_str())),
+        Occurrence::Restored(restored) => Some((restored.began_us, restored.cluster.as_str())),
         _ => None,
     });
-    restored.into_iter().any(|(at_us, cluster)| {
+    restored.into_iter().any(|(began_us, cluster)| {
         runbook(evidence.events)
-            .any(|done| done.step == RunbookStep::Promoted && done.cluster == cluster && done.at_us < at_us)
+            .any(|done| done.step == RunbookStep::Promoted && done.cluster == cluster && done.at_us < began_us)
     })
 }
 
@@ -142,6 +144,18 @@ fn was_restored_once_promoted(evidence: &Evidence<'_>) -> bool {
 fn standbys_streamed(findings: &[Finding]) -> bool {
     let median = replication_lag::names(Hop::Standby).median_ms;
     findings.iter().any(|finding| finding.check == replication_lag::CHECK.name && finding.value_of(median).is_some())
+}
+
+/// Whether faults had every node at one instant: one after the other, some led on.
+fn were_down_together(faults: &[FaultRecord<'_>], nodes: &[String]) -> bool {
+    let spans =
+        |fault: &FaultRecord<'_>| Some((fault.effect?.to_us, fault.healing_us.or(fault.healed_us).unwrap_or(u64::MAX)));
+    let is_on = |fault: &FaultRecord<'_>, at_us: u64| {
+        spans(fault).is_some_and(|(from_us, until_us)| from_us <= at_us && at_us < until_us)
+    };
+    let are_down =
+        |at_us: u64| nodes.iter().all(|node| faults.iter().any(|fault| fault.hits_node(node) && is_on(fault, at_us)));
+    faults.iter().filter_map(spans).any(|(from_us, _)| are_down(from_us))
 }
 
 /// Whether a node was rebuilt on order, to the end of that.
