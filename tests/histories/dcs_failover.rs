@@ -2,13 +2,14 @@
 
 use pgquake_judge::{
     checks::{Evidence, Finding, Outcome, find},
+    claims::Subject,
     history::{Event, Occurrence, event::Bound},
 };
 
 use super::{
     course::{Course, plan, run},
     edits::with,
-    value,
+    value, verdict_of,
 };
 
 const NAME: &str = "dcs_failover";
@@ -92,4 +93,20 @@ fn a_leader_that_a_fault_hit_and_that_leads_on_was_not_lost() {
     assert_eq!(slowed(&[LED_BY_NODE1, (3_100, Some(2_900), Some("node2"))]).len(), 1);
     // One that was killed is lost, whatever its members say.
     assert_eq!(value(&one(&told(&[], &[LED_BY_NODE1])), "dcs_leaders_not_replaced"), 1.0);
+}
+
+/// Of one that loses two of three members at once nobody promises that it has a leader.
+#[test]
+fn a_dcs_without_a_quorum_says_nothing_of_how_soon_another_leads() {
+    let about = |members: &[&str]| {
+        let mut events = told(&[], &[LED_BY_NODE1, (2_600, Some(2_350), None)]);
+        for event in &mut events {
+            if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+                injecting.services = members.iter().map(|member| format!("{member}/etcd")).collect();
+            }
+        }
+        verdict_of(&events).scenarios[0].happened.contains(&Subject::DcsLeaderLost)
+    };
+    assert!(about(&["node1"]));
+    assert!(!about(&["node1", "node2"]));
 }

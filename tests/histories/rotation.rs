@@ -142,3 +142,15 @@ fn a_node_that_is_back_is_rightly_in_rotation() {
     let found = one(&events);
     assert_eq!((found.outcome, value(&found, OUT)), (Outcome::Inconclusive, 1_470.0), "{found:#?}");
 }
+
+/// A balancer that loses its power with the node shows nothing more, and leads nobody there.
+#[test]
+fn a_balancer_that_died_itself_keeps_nobody_in_its_rotation() {
+    let mut events = without(lost(&[]), is_down);
+    for event in &mut events {
+        if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+            injecting.services.push("proxy1/haproxy".to_owned());
+        }
+    }
+    assert_eq!(judged(&events), []);
+}

@@ -62,9 +62,25 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     evidence.held_by(NAME, findings, "no DCS lost its leader while clients wrote", hold)
 }
 
-/// Whether a fault took a DCS its leader.
+/// Whether a fault took a DCS its leader, and never more members at once than leave it able to elect another one.
 pub fn leader_was_lost(evidence: &Evidence<'_>) -> bool {
-    evidence.plan.dcs.iter().any(|dcs| judge_one(evidence, dcs).is_some())
+    evidence.plan.dcs.iter().any(|dcs| judge_one(evidence, dcs).is_some() && had_a_quorum(evidence, dcs))
+}
+
+/// Whether no faults hit half of the members or more at one instant.
+fn had_a_quorum(evidence: &Evidence<'_>, dcs: &PlannedDcs) -> bool {
+    let is_on = |fault: &FaultRecord<'_>, at_us: u64| {
+        let effect = fault.effect.filter(|effect| effect.to_us <= at_us);
+        effect.is_some() && fault.healing_us.is_none_or(|healing_us| at_us < healing_us)
+    };
+    let hit = |at_us: u64| {
+        let is_hit = |member: &&String| {
+            evidence.faults().iter().any(|fault| fault.hits(member, dcs.kind.name()) && is_on(fault, at_us))
+        };
+        dcs.members.iter().filter(is_hit).count()
+    };
+    let effects = evidence.faults().iter().filter_map(|fault| fault.effect);
+    effects.map(|effect| hit(effect.to_us)).all(|hit| hit * 2 < dcs.members.len())
 }
 
 /// What became of a DCS, with its longest time without a leader; `None`: it never lost one.

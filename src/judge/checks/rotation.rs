@@ -8,7 +8,7 @@
 //!   marked the server down within [`LOOK_US`] before that was seen: the time lies between two bounds. The longest lies between the
 //!   greatest of either: the least is `out_of_rotation_ms`, `out_of_rotation_resolution_ms` says how much more it may be, and a
 //!   bound that lies between is neither kept nor missed.
-//! - Where it was UP until the fault was healed or ceased, the node answered again, or the load ended, it is not out: `servers_left_in_rotation` counts these. It
+//! - Where it was UP until the fault was healed or ceased, the node answered again, the balancer was hit itself, or the load ended, it is not out: `servers_left_in_rotation` counts these. It
 //!   may have taken any longer time then, and a bound that this leaves open is in doubt.
 //!
 //! Without such a server there is nothing to judge.
@@ -128,10 +128,14 @@ fn losses<'a>(evidence: &Evidence<'a>) -> Vec<Loss<'a>> {
     let shown = shown(evidence.events);
     let ends = |fault: &&FaultRecord<'_>| ends_what_it_hits(fault) && fault.injecting_us >= steady_us;
     let faults: Vec<&FaultRecord<'_>> = evidence.faults().iter().filter(ends).collect();
-    shown
-        .iter()
-        .flat_map(|own| faults.iter().filter_map(|fault| loss(own, fault, evidence.events, watched.until_us)))
-        .collect()
+    let of = |own: &Shown<'a>| {
+        let seen_until_us = |effect_us: u64| silent_us(evidence, own.proxy, effect_us).min(watched.until_us);
+        faults
+            .iter()
+            .filter_map(|fault| loss(own, fault, evidence.events, seen_until_us(fault.effect?.to_us)))
+            .collect()
+    };
+    shown.iter().flat_map::<Vec<Loss<'a>>, _>(of).collect()
 }
 
 /// What each balancer showed of each of its servers, in each of its backends.
@@ -165,6 +169,15 @@ fn loss<'a>(shown: &Shown<'a>, fault: &FaultRecord<'_>, events: &[Event], until_
     };
     let shown_by = [Some(effect.seq), out.map(|(_, seq, _)| *seq)].into_iter().flatten().collect();
     Some(Loss { proxy: shown.proxy, server: shown.server, is_out: out.is_some(), took_us, shown: shown_by })
+}
+
+/// From when on a balancer showed nothing more, in a fault of its own that lasts after an instant: what is not there leads
+/// nobody anywhere. `u64::MAX`: it had none.
+fn silent_us(evidence: &Evidence<'_>, proxy: &str, at_us: u64) -> u64 {
+    let Some(balancer) = evidence.plan.balancers().find(|planned| planned.called() == proxy) else { return u64::MAX };
+    let own = evidence.faults().iter().filter(|fault| fault.hits(&balancer.host, balancer.instance().name()));
+    let lasting = own.filter(|fault| fault.healing_us.is_none_or(|healing_us| healing_us > at_us));
+    lasting.filter_map(|fault| Some(fault.effect?.from_us)).min().unwrap_or(u64::MAX)
 }
 
 /// When a node was back that a fault had ended, if that was seen: its PostgreSQL answered, or the fault had ceased.
