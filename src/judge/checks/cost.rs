@@ -13,9 +13,9 @@
 //!   at 1 otherwise.
 //!
 //! Where commits wait for no standby by `synchronous_commit` (`off`, `local`), there is nothing to judge, whatever the
-//! primary calls its standbys. Fewer than [`WRITES_AT_LEAST`] writes are no median. Without a median for none and one for another number there is nothing
-//! to judge. The hosts of a topology are on one machine: its ratios say something of other machines, its milliseconds say
-//! little.
+//! primary calls its standbys. Fewer than [`WRITES_AT_LEAST`] writes are no median. Without a median for none and one for
+//! another number there is nothing to judge. The hosts of a topology are on one machine: its ratios say something of other
+//! machines, its milliseconds say little.
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,

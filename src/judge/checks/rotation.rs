@@ -5,11 +5,12 @@
 //! the load:
 //!
 //! - It is **out** when the balancer shows it DOWN. The fault took effect at some instant of its bracket, and the balancer
-//!   marked the server down within [`LOOK_US`] before that was seen: the time lies between two bounds. The longest lies between the
-//!   greatest of either: the least is `out_of_rotation_ms`, `out_of_rotation_resolution_ms` says how much more it may be, and a
-//!   bound that lies between is neither kept nor missed.
-//! - Where it was UP until the fault was healed or ceased, the node answered again, the balancer was hit itself, or the load ended, it is not out: `servers_left_in_rotation` counts these. It
-//!   may have taken any longer time then, and a bound that this leaves open is in doubt.
+//!   marked the server down within [`LOOK_US`] before that was seen: the time lies between two bounds. The longest lies
+//!   between the greatest of either: the least is `out_of_rotation_ms`, `out_of_rotation_resolution_ms` says how much more
+//!   it may be, and a bound that lies between is neither kept nor missed.
+//! - Where it was UP until the fault was healed or ceased, the node answered again, the balancer was hit itself, or the load
+//!   ended, it is not out: `servers_left_in_rotation` counts these. It may have taken any longer time then, and a bound that
+//!   this leaves open is in doubt.
 //!
 //! Without such a server there is nothing to judge.
 
