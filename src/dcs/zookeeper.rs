@@ -139,7 +139,7 @@ async fn word(member: SocketAddr, word: &[u8; 4]) -> std::io::Result<String> {
 }
 
 /// What a member's answer to `srvr` says. A follower does not say whom it follows, and a member that has no leader says
-/// nothing but that it does not serve. Members are told apart by their addresses.
+/// nothing but that it does not serve. A member is known by its address.
 fn status(member: SocketAddr, answer: &str) -> Status {
     let field = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let own_id = MemberId(member.to_string());
@@ -165,7 +165,7 @@ struct Watch {
     unshown: VecDeque<Seen>,
 }
 
-/// The changes of a key, as one session is told of them.
+/// The changes of a key, as the watch of one session reports them.
 struct Changes {
     session: Session,
     events: PersistentWatcher,
@@ -205,7 +205,7 @@ impl Watch {
         self.due.tick().await;
         let begun = async {
             let session = connect(&self.members, true).await?;
-            // Changes between this and the read are told twice, and known by their transactions.
+            // Changes between this and the read are reported twice; their transactions show that they are the same.
             let events = session.watch(&self.key, AddWatchMode::Persistent).await?;
             let state = Seen { is_initial: true, ..look(&session, &self.key).await? };
             Ok::<_, Error>((Changes { session, events, known: state.version }, state))

@@ -2,7 +2,7 @@
 //!
 //! A command fails that ends with another status than 0, or that can't be run at all: in a container that is stopped, say.
 //! `commands_failed` counts these. What commands did to the system is for the other checks to say: without an expectation a
-//! failure is told, and nothing more. Where no command was run there is nothing to judge.
+//! failed command is reported, and fails nothing. Where no command was run there is nothing to judge.
 
 use super::{Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS};
 use crate::history::{Occurrence, event::CommandRun};

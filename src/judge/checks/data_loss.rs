@@ -42,7 +42,7 @@ use super::{
         ancestry::Ancestry,
         ledgers::{Ledger, Ledgers},
         phases::{Failover, milliseconds},
-        record::{Tried, reached_us},
+        record::{Tried, reached_us, sent_rows},
     },
     harness_was_sound::latest_timer,
     recovery_time::doubted_by_lateness,
@@ -50,7 +50,7 @@ use super::{
 use crate::{
     history::{
         Occurrence,
-        event::{AttemptOutcome, Bound, Milestone, SequenceRange},
+        event::{AttemptOutcome, Bound, Milestone},
         rows::Rows,
     },
     quantity::written::number,
@@ -384,9 +384,7 @@ fn judge_refused(writes: &[Tried<'_>], ledgers: &Ledgers<'_>) -> Option<Finding>
 /// Rows that no recorded attempt wrote. Every attempt is recorded when it ends, and the load ends when all have; only a
 /// client of the load that broke may have left one out.
 fn judge_unrecorded(evidence: &Evidence<'_>, writes: &[Tried<'_>], ledgers: &Ledgers<'_>) -> Option<Finding> {
-    let ids = writes.iter().map(|tried| (tried.attempt.client, tried.attempt.sequence));
-    let ranges: Vec<_> = ids.map(|(client, sequence)| SequenceRange { client, from: sequence, to: sequence }).collect();
-    let recorded = Rows::new(&ranges);
+    let recorded = sent_rows(writes);
     let unrecorded = |ledger: &Ledger| ledger.rows.missing_in(&recorded);
     let (node, ledger) = ledgers.read.iter().max_by_key(|(_, ledger)| unrecorded(ledger))?;
     let (client, sequence) = ledger.rows.first_missing_in(&recorded)?;

@@ -17,11 +17,11 @@
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
-        bracket::{Bracket, Bracketed, held},
+        bracket::{Bracket, Bracketed, Distribution, held, outcome_of_open},
         grouping::Watched,
         record::FaultRecord,
+        watched::ends_what_it_hits,
     },
-    rotation::{ends_what_it_hits, outcome_of_open},
 };
 use crate::{
     history::{Occurrence, event::Expectation},
@@ -97,8 +97,8 @@ fn judge_one(evidence: &Evidence<'_>, dcs: &PlannedDcs) -> Option<(Finding, Brac
     let longest = losses.iter().max_by_key(|loss| loss.gap_us.least)?;
     let open = losses.iter().filter(|loss| loss.by.is_none()).count();
     // Of several, the one that is known least may have been longest.
-    let most = losses.iter().map(|loss| loss.gap_us.most).max()?;
-    let gap = Bracketed::of_time(DCS_LEADER_GAP_MS, Bracket { most, ..longest.gap_us });
+    let all: Distribution = losses.iter().map(|loss| loss.gap_us).collect();
+    let gap = Bracketed::of_time(DCS_LEADER_GAP_MS, all.max()?);
     let words = evidence.plan.words_for(dcs);
     let least = value(DCS_LEADER_GAP_MS, gap.least);
     let summary = match longest.by {

@@ -21,12 +21,15 @@
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
-    course::kept::{Kept, kept},
+    course::{
+        kept::{Kept, kept},
+        record::sent_rows,
+    },
 };
 use crate::{
     history::{
         Occurrence,
-        event::{LedgerCounts, RestoreOutcome, RestoreTarget, Restored, SequenceRange},
+        event::{LedgerCounts, RestoreOutcome, RestoreTarget, Restored},
         rows::Rows,
     },
     quantity::written::value,
@@ -228,9 +231,5 @@ fn surplus(evidence: &Evidence<'_>, restored: &Restored, read_us: u64, rows: &Ro
 
 /// How many rows there are that no client ever sent.
 fn unwritten(evidence: &Evidence<'_>, rows: &Rows) -> u64 {
-    let sent = evidence.attempts().iter().filter(|tried| tried.is_write()).map(|tried| {
-        let (client, sequence) = (tried.attempt.client, tried.attempt.sequence);
-        SequenceRange { client, from: sequence, to: sequence }
-    });
-    rows.missing_in(&Rows::new(&sent.collect::<Vec<_>>()))
+    rows.missing_in(&sent_rows(evidence.attempts().iter().filter(|tried| tried.is_write())))
 }

@@ -19,18 +19,15 @@ use std::collections::BTreeMap;
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
-        bracket::{Bracket, Bracketed, held},
+        bracket::{Bracket, Bracketed, Distribution, held, outcome_of_open},
         grouping::Watched,
         primaries::LOOK_US as NODE_LOOK_US,
         record::FaultRecord,
-        watched::{ENDS_POSTGRESQL, ENDS_POSTGRESQL_FOR_A_TIME},
+        watched::ends_what_it_hits,
     },
 };
 use crate::{
-    history::{
-        Event, Occurrence,
-        event::{Bound, Expectation},
-    },
+    history::{Event, Occurrence, event::Expectation},
     quantity::written::value,
 };
 
@@ -57,8 +54,8 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let open = losses.iter().filter(|loss| !loss.is_out).count();
     // Of several, the one that is known least may have taken longest.
-    let most = losses.iter().map(|loss| loss.took_us.most).max().unwrap_or(longest.took_us.most);
-    let took = Bracketed::of_time(OUT_OF_ROTATION_MS, Bracket { most, ..longest.took_us });
+    let all: Distribution = losses.iter().map(|loss| loss.took_us).collect();
+    let took = Bracketed::of_time(OUT_OF_ROTATION_MS, all.max().unwrap_or(longest.took_us));
     let (least, resolution) = (value(took.name, took.least), value(took.name, took.most - took.least));
     let Loss { proxy, server, .. } = longest;
     let summary = match longest.is_out {
@@ -84,24 +81,9 @@ fn hold(finding: Finding, took: Bracketed, is_open: bool, expectation: &Expectat
     }
 }
 
-/// What a bound on a time says that was at least this long, and is not known to have ended.
-pub(super) fn outcome_of_open(bound: Bound, least: f64) -> Outcome {
-    match bound {
-        Bound::AtLeast(edge) if least >= edge => Outcome::Pass,
-        Bound::AtMost(edge) | Bound::Between(_, edge) | Bound::Exactly(edge) if least > edge => Outcome::Fail,
-        _ => Outcome::Inconclusive,
-    }
-}
-
 /// Whether a node died that a balancer led to.
 pub fn a_server_died(evidence: &Evidence<'_>) -> bool {
     !losses(evidence).is_empty()
-}
-
-/// Whether a fault is of a kind that ends the services that it hits, or stops them, with their hosts or by themselves.
-pub(super) fn ends_what_it_hits(fault: &FaultRecord<'_>) -> bool {
-    let name = fault.injecting.name.as_str();
-    ENDS_POSTGRESQL.contains(&name) || ENDS_POSTGRESQL_FOR_A_TIME.contains(&name)
 }
 
 /// A server that died while a balancer had it UP.

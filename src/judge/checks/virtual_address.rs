@@ -15,8 +15,7 @@
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
-    course::{grouping::Watched, phases::milliseconds, record::FaultRecord},
-    rotation::ends_what_it_hits,
+    course::{grouping::Watched, phases::milliseconds, record::FaultRecord, watched::ends_what_it_hits},
 };
 use crate::{
     history::{

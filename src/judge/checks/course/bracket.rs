@@ -116,6 +116,15 @@ pub fn held(finding: Finding, measures: &[Bracketed], expectation: &Expectation)
     }
 }
 
+/// What a bound on a time says that was at least this long, and is not known to have ended.
+pub fn outcome_of_open(bound: Bound, least: f64) -> Outcome {
+    match bound {
+        Bound::AtLeast(edge) if least >= edge => Outcome::Pass,
+        Bound::AtMost(edge) | Bound::Between(_, edge) | Bound::Exactly(edge) if least > edge => Outcome::Fail,
+        _ => Outcome::Inconclusive,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

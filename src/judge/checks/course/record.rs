@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use crate::{
     history::{
         Event, Occurrence,
-        event::{Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation, RunbookStep},
+        event::{
+            Attempt, AttemptOutcome, ClientKind, FaultInjecting, Milestone, Operation, RunbookStep, SequenceRange,
+        },
+        rows::Rows,
     },
     topology::ServiceKind,
 };
@@ -62,6 +65,15 @@ pub fn attempts(events: &[Event]) -> Vec<Tried<'_>> {
         .collect();
     tried.sort_by_key(|tried| (tried.started_us(), tried.seq));
     tried
+}
+
+/// The rows that these writes were to make, whatever became of them.
+pub fn sent_rows<'t, 'a: 't>(writes: impl IntoIterator<Item = &'t Tried<'a>>) -> Rows {
+    let row = |tried: &Tried<'_>| {
+        let (client, sequence) = (tried.attempt.client, tried.attempt.sequence);
+        SequenceRange { client, from: sequence, to: sequence }
+    };
+    Rows::new(&writes.into_iter().map(row).collect::<Vec<_>>())
 }
 
 /// A fault and what became of it.

@@ -52,6 +52,12 @@ pub const ENDS_POSTGRESQL: &[&str] = &[
 /// The same, and it returns by itself before it is healed.
 pub const ENDS_POSTGRESQL_FOR_A_TIME: &[&str] = &["host_reboot"];
 
+/// Whether a fault is of a kind that ends the services that it hits, or stops them, with their hosts or by themselves.
+pub fn ends_what_it_hits(fault: &FaultRecord<'_>) -> bool {
+    let name = fault.injecting.name.as_str();
+    ENDS_POSTGRESQL.contains(&name) || ENDS_POSTGRESQL_FOR_A_TIME.contains(&name)
+}
+
 /// Whether a node refused a write as a standby.
 pub fn is_read_only(outcome: &AttemptOutcome) -> bool {
     matches!(outcome, AttemptOutcome::Refused { sqlstate: Some(code), .. } if code == READ_ONLY)
