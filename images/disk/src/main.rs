@@ -1,8 +1,8 @@
 //! A disk that can lose power, fill up, stall and fail, as a file system over one directory.
 //!
 //! `pgquake-disk BACKING MOUNTPOINT` shows the directory BACKING at MOUNTPOINT, which may be the same path, through
-//! FUSE. It runs in the foreground, prints `mounted` when the mount can be used, and needs /dev/fuse and
-//! CAP_SYS_ADMIN, in a container as outside. BACKING must not be changed by anybody else meanwhile.
+//! FUSE. It runs in the foreground, prints a line that begins with `mounted` when the mount can be used, and needs
+//! /dev/fuse and CAP_SYS_ADMIN, in a container as outside. BACKING must not be changed by anybody else meanwhile.
 //!
 //! # What is kept and what is lost
 //!
@@ -105,6 +105,7 @@ fn run() -> Result<(), Error> {
     let listener =
         arguments.listen.map(|address| TcpListener::bind(address).map_err(|cause| Error::Listen { address, cause }));
     let listener = listener.transpose()?;
+    let ready = ready_line(listener.as_ref())?;
     let session = mount(&disk, &arguments.mountpoint)?;
     if let Some(listener) = listener {
         let caches = Caches::new(Arc::clone(&disk), session.notifier());
@@ -113,8 +114,15 @@ fn run() -> Result<(), Error> {
     }
     end_on_signal(end_signals, disk, arguments.mountpoint)?;
     let mut out = io::stdout();
-    writeln!(out, "mounted").and_then(|()| out.flush()).map_err(|cause| Error::Process { action: "print", cause })?;
+    writeln!(out, "{ready}").and_then(|()| out.flush()).map_err(|cause| Error::Process { action: "print", cause })?;
     session.run().map_err(Error::Serve)
+}
+
+/// What is printed once the disk can be used: `mounted`, and the control port's address, since port 0 takes any free one.
+fn ready_line(listener: Option<&TcpListener>) -> Result<String, Error> {
+    let Some(listener) = listener else { return Ok("mounted".into()) };
+    let address = listener.local_addr().map_err(|cause| Error::Process { action: "read the control port", cause })?;
+    Ok(format!("mounted, listening on {address}"))
 }
 
 /// Each file that the kernel knows takes a descriptor: as many as are allowed. Fewer are no reason to stop.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -96,19 +96,20 @@ impl Mounted {
 }
 
 fn start(folder: &Path, options: &[String]) -> (Child, u16) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_pgquake-disk"))
         .arg(folder.join("backing"))
         .arg(folder.join("mount"))
-        .args(["--listen", &format!("127.0.0.1:{port}")])
+        // The daemon takes a free port itself: one that is looked for here can be another's before it listens.
+        .args(["--listen", "127.0.0.1:0"])
         .args(options)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut line = String::new();
     BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "mounted\n", "the tests mount: they need root and /dev/fuse");
-    (daemon, port)
+    let port = line.trim_end().strip_prefix("mounted, listening on 127.0.0.1:");
+    let port = port.unwrap_or_else(|| panic!("the tests mount: they need root and /dev/fuse; printed: {line:?}"));
+    (daemon, port.parse().unwrap())
 }
 
 impl Drop for Mounted {
