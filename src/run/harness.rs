@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::{
     admission::{Admission, Jobs},
     asked::{self, AskedError},
-    feature_files::{self, FeatureError, Narrow, PlannedScenario, Selection},
+    feature_files::{self, Axis, FeatureError, Narrow, PlannedScenario, Selection},
     folder::{FolderError, RunFolder},
     interrupt::{Interrupted, interrupted},
     progress::Progress,
@@ -189,6 +189,12 @@ impl Harness {
     /// Feature files, folders of them, or scenarios as `file.feature:LINE`.
     pub fn features<P: Into<PathBuf>>(mut self, features: impl IntoIterator<Item = P>) -> Self {
         self.features = features.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Each scenario once for every combination of these versions, as `postgresql=16,17` and `patroni=4.0,4.1`.
+    pub fn matrix(mut self, axes: Vec<Axis>) -> Self {
+        self.narrow.matrix = axes;
         self
     }
 

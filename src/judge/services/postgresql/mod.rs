@@ -13,10 +13,10 @@ mod service;
 mod table;
 mod value;
 
+use super::versions;
 pub(in crate::services) use rules::rules;
 pub(super) use service::SERVICE;
 pub use service::START_FILE;
-use super::versions;
 use table::Row;
 pub use value::is_false;
 
@@ -223,7 +223,8 @@ mod tests {
             ("log_line_prefix", ""),
             ("auto_explain.log_min_duration", "whatever"),
         ] {
-            check(MAJOR_VERSION, name, text).unwrap_or_else(|problem| panic!("{name} = {text}: {problem}; {}", problem.help()));
+            check(MAJOR_VERSION, name, text)
+                .unwrap_or_else(|problem| panic!("{name} = {text}: {problem}; {}", problem.help()));
         }
     }
 
