@@ -512,10 +512,10 @@ fn postgresql_and_claims() {
     check(&[
         Case {
             replace: "    parameters:",
-            by: "    major_version: 16\n    parameters:",
+            by: "    major_version: 14\n    parameters:",
             at: (21, 20),
-            message: "PostgreSQL 16 is not supported",
-            help: "PostgreSQL 17",
+            message: "PostgreSQL 14 can't be had",
+            help: "known: 15, 16, 17, 18",
         },
         Case {
             replace: "max_connections: 100",
@@ -666,7 +666,7 @@ fn the_report_shows_the_line_and_what_was_meant() {
    18 │     loop_wait_s: 10
       ╰────
     help: did you mean `ttl_s`? known: ttl_s, loop_wait_s, retry_timeout_s, maximum_lag_on_failover_bytes,
-          primary_start_timeout_s, synchronous_mode, synchronous_mode_strict or failsafe_mode
+          primary_start_timeout_s, synchronous_mode, synchronous_mode_strict, failsafe_mode or version
     ");
 }
 

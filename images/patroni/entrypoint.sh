@@ -7,6 +7,9 @@ data=/var/lib/postgresql/data
 copied=/var/lib/postgresql/prepared.copy
 may_start=/var/lib/postgresql/may-start
 
+# Where the topology names versions, the image has several.
+if [ -r /etc/pgquake/versions ]; then choose-versions.sh; fi
+
 # Where the topology has clocks prepared, the agent and all that it starts ask libfaketime for the time of day, which
 # adds what this file says. Monotonic clocks, and so every timeout, go as the kernel's.
 if [ -r /etc/patroni/clock ]; then

@@ -9,7 +9,7 @@ use super::{Exit, exit::Failure, print};
 use crate::{
     checks::Outcome,
     history::event::Shard,
-    run::{Harness, Jobs, SavedError, SavedRun},
+    run::{Axis, Harness, Jobs, SavedError, SavedRun, program_twice},
     statistics::Level,
 };
 
@@ -32,6 +32,9 @@ pub(super) struct RunArguments {
     /// How often each scenario is repeated, with the fault at a random phase of the lease
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     trials: u32,
+    /// Run each scenario once for every combination of versions, as postgresql=16,17 patroni=4.0,4.1; the report has a table
+    #[arg(long, value_name = "PROGRAM=VERSIONS", num_args = 1..)]
+    matrix: Vec<Axis>,
     /// Repeat each scenario until its claims with a share are decided at this level (share and confidence in percent, as
     /// 95/95), by a sampling plan in place of a number of trials
     #[arg(long, value_name = "LEVEL", conflicts_with_all = ["trials", "shard"])]
@@ -69,9 +72,14 @@ fn jobs(text: &str) -> Result<Jobs, String> {
 
 pub(super) async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
     let all = arguments.features.is_empty();
+    if let Some(twice) = program_twice(&arguments.matrix) {
+        let message = format!("the matrix names `{twice}` twice: write its versions one after the other, with commas");
+        return Err(Failure::usage(MietteDiagnostic::new(message)));
+    }
     let mut harness = Harness::new()
         .topology(arguments.topology)
         .trials(arguments.trials)
+        .matrix(arguments.matrix)
         .jobs(arguments.jobs)
         .seed(arguments.seed)
         .prove(arguments.prove)

@@ -173,7 +173,8 @@ impl DrillContext {
         let ensured = images::ensure(self.engine.docker(), &kinds, &*self.image_progress).await?;
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         for image in ensured.values() {
-            versions.extend(image.versions.clone());
+            let run = image.versions.iter().filter(|(package, _)| plan.runs_package(package));
+            versions.extend(run.map(|(package, version)| (package.clone(), version.clone())));
         }
         Ok(ensured.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect())
     }

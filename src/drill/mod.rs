@@ -195,6 +195,11 @@ impl Drill {
         self.setup.set_patroni(name, value)
     }
 
+    /// Has a program (`postgresql`, `patroni`) run in another version than the topology has, before anything runs.
+    pub fn set_version(&mut self, program: &str, version: &str) -> Result<(), DrillError> {
+        self.setup.set_version(program, version)
+    }
+
     /// Changes the load, before anything runs.
     pub fn choose_load(&mut self, load: LoadSpec) {
         self.setup.choose_load(load);

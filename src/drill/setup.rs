@@ -100,6 +100,11 @@ impl Setup {
         Ok(self.chosen()?.set_patroni(name, value)?)
     }
 
+    /// Has a program run in another version than the topology has.
+    pub fn set_version(&mut self, program: &str, version: &str) -> Result<(), DrillError> {
+        Ok(self.chosen()?.set_version(program, version)?)
+    }
+
     /// Puts data directories on disks that can be broken.
     pub fn prepare_disks(&mut self) -> Result<(), DrillError> {
         self.chosen()?.prepare.disks = true;

@@ -26,6 +26,8 @@ pub use recipe::{ContextFile, ImageKind, Recipe, pinned_versions};
 const PARALLEL_BUILDS: usize = 2;
 const KIND_LABEL: &str = "pgquake.image";
 const VERSIONS_LABEL: &str = "pgquake.versions";
+/// Where an image says of what it has beside Debian's packages: a name and a version a line.
+const VERSIONS_FILE: &str = "/usr/share/pgquake-versions";
 /// Marks a line of output that names a package and its version.
 const VERSION_MARK: &str = "pgquake-version";
 
@@ -233,7 +235,8 @@ async fn build_one(docker: &Docker, kind: ImageKind, base: &str, progress: Progr
 async fn read_versions(docker: &Docker, kind: ImageKind, id: &str) -> Result<BTreeMap<String, String>, ImageError> {
     let packages = kind.packages().join(" ");
     let dockerfile = format!(
-        "FROM {id}\nRUN dpkg-query --show --showformat='{VERSION_MARK} ${{Package}} ${{Version}}\\n' base-files {packages}\n"
+        "FROM {id}\nRUN dpkg-query --show --showformat='{VERSION_MARK} ${{Package}} ${{Version}}\\n' base-files {packages} \
+         && if [ -r {VERSIONS_FILE} ]; then sed 's/^/{VERSION_MARK} /' {VERSIONS_FILE}; fi\n"
     );
     let order = build::Order {
         image: kind.name().into(),

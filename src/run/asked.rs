@@ -9,7 +9,7 @@ use crate::{
     checks,
     claims::{Claims, ClaimsError},
     history::event::{Rule, Shard},
-    statistics::Level,
+    statistics::{Level, SamplingPlan},
 };
 
 /// What is asked for can't be.
@@ -110,6 +110,28 @@ pub(super) fn proving(level: Level, jointly: bool, selection: &Selection, claims
         decisions += u32::try_from(shares.len()).unwrap_or(u32::MAX);
     }
     Ok(Rule::Prove { level, decisions: if jointly { decisions } else { 1 } })
+}
+
+/// How often a scenario can be repeated by this rule.
+pub(super) fn most_trials(rule: Rule) -> u32 {
+    match rule {
+        Rule::Trials(trials) => trials,
+        Rule::Prove { level, decisions } => {
+            u32::try_from(SamplingPlan::new(level, decisions).most_trials()).unwrap_or(u32::MAX)
+        }
+    }
+}
+
+/// After how many trials of a scenario something may be decided by them: until then each way to meet the lease must have had
+/// its turn.
+pub(super) fn cells_whole_after(rule: Rule) -> Vec<u32> {
+    match rule {
+        Rule::Trials(trials) => vec![trials],
+        Rule::Prove { level, decisions } => {
+            let plan = SamplingPlan::new(level, decisions);
+            plan.confirming_looks().map(|trials| u32::try_from(trials).unwrap_or(u32::MAX)).collect()
+        }
+    }
 }
 
 /// The scenarios of one shard: those whose place in the whole selection leaves this remainder, so that every shard has

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::{
     admission::{Admission, Jobs},
     asked::{self, AskedError},
-    feature_files::{self, FeatureError, Narrow, PlannedScenario, Selection},
+    feature_files::{self, Axis, FeatureError, Narrow, PlannedScenario, Selection},
     folder::{FolderError, RunFolder},
     interrupt::{Interrupted, interrupted},
     progress::Progress,
@@ -41,7 +41,7 @@ use crate::{
     },
     plan::Plan,
     report::ReportError,
-    statistics::{Level, SamplingPlan},
+    statistics::Level,
     steps::{self, World},
     topology::{self, Topology, TopologyError},
 };
@@ -192,6 +192,12 @@ impl Harness {
         self
     }
 
+    /// Each scenario once for every combination of these versions, as `postgresql=16,17` and `patroni=4.0,4.1`.
+    pub fn matrix(mut self, axes: Vec<Axis>) -> Self {
+        self.narrow.matrix = axes;
+        self
+    }
+
     /// Only scenarios whose tags satisfy the expression, for example `@quick and not @sync`.
     pub fn tags(mut self, expression: impl Into<String>) -> Self {
         self.narrow.tags = Some(expression.into());
@@ -314,7 +320,7 @@ impl Harness {
             None => (Rule::Trials(self.narrow.trials), select(self.narrow.trials)?),
             Some(level) => {
                 let rule = asked::proving(level, self.jointly, &select(1)?, &claims)?;
-                (rule, select(most_trials(rule))?)
+                (rule, select(asked::most_trials(rule))?)
             }
         };
         let scenarios = asked::part(&selection.scenarios, self.shard)?;
@@ -424,7 +430,7 @@ impl Harness {
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let admission = Admission::new(self.jobs, cores);
-        let cells_whole_after = cells_whole_after(rule);
+        let cells_whole_after = asked::cells_whole_after(rule);
         Trials { context, steps: &steps, failures, cells_whole_after, under_way }.run(schedule, admission).await;
         Ok(())
     }
@@ -449,28 +455,6 @@ impl Harness {
             inputs: inputs.digests(),
             binary: tokio::task::spawn_blocking(recipe::binary).await.unwrap_or_default(),
             ..RunStarted::unknown()
-        }
-    }
-}
-
-/// How often a scenario can be repeated by this rule.
-fn most_trials(rule: Rule) -> u32 {
-    match rule {
-        Rule::Trials(trials) => trials,
-        Rule::Prove { level, decisions } => {
-            u32::try_from(SamplingPlan::new(level, decisions).most_trials()).unwrap_or(u32::MAX)
-        }
-    }
-}
-
-/// After how many trials of a scenario something may be decided by them: until then each way to meet the lease must have had
-/// its turn.
-fn cells_whole_after(rule: Rule) -> Vec<u32> {
-    match rule {
-        Rule::Trials(trials) => vec![trials],
-        Rule::Prove { level, decisions } => {
-            let plan = SamplingPlan::new(level, decisions);
-            plan.confirming_looks().map(|trials| u32::try_from(trials).unwrap_or(u32::MAX)).collect()
         }
     }
 }

@@ -16,7 +16,7 @@ mod writer;
 
 pub use admission::Jobs;
 pub use asked::AskedError;
-pub use feature_files::{FeatureError, Mistake, PlannedScenario};
+pub use feature_files::{Axis, FeatureError, Mistake, PlannedScenario, program_twice};
 pub use folder::FolderError;
 #[doc(hidden)]
 pub use folder::RunFolder;

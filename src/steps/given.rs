@@ -44,6 +44,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         Given,
+        "the version of {string} is {string}",
+        "runs `postgresql` (16) or `patroni` (4.1.5, or 4.1 for the newest of that line) in another version than the packages'",
+        |words| Ok(Intent::Version { program: words.text(0)?.to_owned(), version: words.text(1)?.to_owned() }),
+    ),
+    step(
+        Given,
         "clients of {string} connect to {string}",
         "sends the clients of an endpoint to another host, or to another global name",
         |words| Ok(Intent::EndpointHost { endpoint: words.text(0)?.to_owned(), host: words.text(1)?.to_owned() }),

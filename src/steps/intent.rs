@@ -30,6 +30,11 @@ pub(crate) enum Intent {
         name: String,
         value: String,
     },
+    /// This program runs in this version, as the topology's settings say it.
+    Version {
+        program: String,
+        version: String,
+    },
     EndpointHost {
         endpoint: String,
         host: String,
@@ -90,6 +95,7 @@ impl Intent {
             Intent::PrepareClocks => drill.prepare_clocks()?,
             Intent::PostgresqlParameter { name, value } => drill.set_postgresql(&name, &value)?,
             Intent::PatroniSetting { name, value } => drill.set_patroni(&name, &value)?,
+            Intent::Version { program, version } => drill.set_version(&program, &version)?,
             Intent::EndpointHost { endpoint, host } => drill.set_endpoint_host(&endpoint, &host)?,
             Intent::Load(load) => drill.choose_load(load),
             Intent::IdleClients(count) => drill.choose_idle_clients(count),

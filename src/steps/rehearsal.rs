@@ -179,6 +179,7 @@ impl<'a> Walk<'a> {
             Intent::PrepareClocks => self.set_up(Setup::prepare_clocks),
             Intent::PostgresqlParameter { name, value } => self.set(|setup| setup.set_postgresql(&name, &value)),
             Intent::PatroniSetting { name, value } => self.set(|setup| setup.set_patroni(&name, &value)),
+            Intent::Version { program, version } => self.set(|setup| setup.set_version(&program, &version)),
             Intent::EndpointHost { endpoint, host } => {
                 self.set(|setup| setup.set_endpoint_host(&endpoint, &host));
             }
@@ -428,6 +429,9 @@ impl<'a> Walk<'a> {
         let before = self.on.iter().filter(|(on, _)| on.name == CONFIGURATION_CHANGE);
         before.filter_map(|(_, order)| change_of(order)).for_each(|change| change.make(&mut configuration));
         let (key, value) = (change.key(), change.value());
+        if let Err(problem) = change.fits(plan.topology.settings.postgresql.major_version) {
+            return self.add(At::Step, problem.to_string(), Some(problem.help()));
+        }
         let said = order.parameters.get("value").cloned().unwrap_or_default();
         let row = |step: &Step| {
             let rows = step.table.as_ref().map(|table| table.rows.as_slice()).unwrap_or_default();

@@ -2,6 +2,7 @@
 //! `run --list`, and by `run` without an engine.
 
 mod services;
+mod versions;
 mod worst;
 
 use std::{fs, path::Path};

@@ -217,6 +217,7 @@ impl Happening<'_> {
                 trial: course.trial,
                 trials: course.trials,
                 begins_again: None,
+                versions: Default::default(),
             }),
         );
         for (check, measure, bound) in &course.expected {

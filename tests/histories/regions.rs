@@ -215,6 +215,7 @@ impl Happening<'_> {
             trial: 1,
             trials: 1,
             begins_again: None,
+            versions: Default::default(),
         };
         self.at(0, Occurrence::ScenarioStarted(started));
         let course = self.course;

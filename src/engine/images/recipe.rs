@@ -38,9 +38,12 @@ impl ImageKind {
 
     /// Every kind there is, in their order.
     pub fn all() -> Vec<ImageKind> {
-        let with_backups = |kind: &ServiceKind| service(*kind).node()?.with_backups.map(Self::made_by);
+        let of_nodes = |kind: &ServiceKind| {
+            let node = service(*kind).node();
+            node.into_iter().flat_map(|node| [node.with_backups, node.with_versions]).flatten().map(Self::made_by)
+        };
         let of_services = ServiceKind::ALL.iter().copied().map(Self::of);
-        let all = of_services.chain(ServiceKind::ALL.iter().filter_map(with_backups));
+        let all = of_services.chain(ServiceKind::ALL.iter().flat_map(of_nodes));
         all.chain([Self::HOLDER, Self::DISK]).collect::<BTreeSet<_>>().into_iter().collect()
     }
 

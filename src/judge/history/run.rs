@@ -163,6 +163,9 @@ pub struct ScenarioStarted {
     /// The number of the scenario that this one begins again, because the machine was starved before its fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins_again: Option<u32>,
+    /// The versions that the run's matrix has it run in, by program: `postgresql` is `16`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, String>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::{
     services::{
         Recipe, ServiceKind,
         archive::{Archive, BucketAt},
-        service,
+        patroni, service,
     },
     topology::{Backups, Host},
 };
@@ -57,7 +57,16 @@ impl Plan {
     pub fn image_of(&self, host: &str, kind: ServiceKind) -> &'static Recipe {
         let row = service(kind);
         let with_backups = row.node().and_then(|node| node.with_backups).filter(|_| self.archive_at(host).is_some());
-        with_backups.unwrap_or(&row.image)
+        let shared = self.cluster_of(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
+        let is_as_packaged = patroni::is_as_packaged(shared);
+        let with_versions = row.node().and_then(|node| node.with_versions).filter(|_| !is_as_packaged);
+        with_versions.or(with_backups).unwrap_or(&row.image)
+    }
+
+    /// Whether a package of an image is one that the plan's nodes run. An image of versions has several of each program.
+    pub fn runs_package(&self, package: &str) -> bool {
+        let mut all = self.clusters.iter().map(|cluster| self.settings_of(cluster)).peekable();
+        all.peek().is_none() || all.any(|settings| patroni::runs_package(settings, package))
     }
 
     /// The images that the plan's services run in, some of them several times.

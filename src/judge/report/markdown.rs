@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     Format, RenderError, ReportInput,
     figures::visible,
-    page::{Page, ScenarioBlock, TrialBlock},
+    page::{Cell, MatrixTable, Page, ScenarioBlock, TrialBlock},
 };
 
 pub const FORMAT: Format = Format { name: "markdown", file: "report.md", render };
@@ -29,6 +29,7 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
     });
     out.push_str("\n### Scenarios\n\n");
     table(&mut out, &["verdict", "scenario", "measured", "target", "what failed or was not proven"], rows.collect());
+    page.matrices.iter().for_each(|table| matrix(&mut out, table));
     if !page.claims.is_empty() {
         let rows = page.claims.iter().map(|claim| {
             vec![
@@ -50,6 +51,18 @@ fn render(input: &ReportInput<'_>) -> Result<String, RenderError> {
     let repeat = if command.is_empty() { String::new() } else { format!(". To repeat: {}", code(&command)) };
     let _ = writeln!(out, "\n<sub>{}{repeat}</sub>", text(&page.subline));
     Ok(visible(&out))
+}
+
+fn matrix(out: &mut String, of: &MatrixTable) {
+    let cell = |cell: &Option<Cell>| match cell {
+        Some(cell) => format!("**{}** {}", cell.outcome, text(&cell.figure)),
+        None => "not run".to_owned(),
+    };
+    let rows =
+        of.rows.iter().map(|(version, cells)| [text(version)].into_iter().chain(cells.iter().map(cell)).collect());
+    let head: Vec<&str> = [of.program.as_str()].into_iter().chain(of.columns.iter().map(String::as_str)).collect();
+    let _ = writeln!(out, "\n### {}, by version\n", text(&of.name));
+    table(out, &head, rows.collect());
 }
 
 fn scenario(out: &mut String, block: &ScenarioBlock) {

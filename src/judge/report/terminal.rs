@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use super::{
     ReportInput,
     figures::visible,
-    page::{NOT_MEASURED, Page, ScenarioBlock, TrialBlock},
+    page::{MatrixTable, NOT_MEASURED, Page, ScenarioBlock, TrialBlock},
 };
 
 /// Columns that a word of an outcome takes, so that what follows lines up.
@@ -22,6 +22,7 @@ pub fn summary(input: &ReportInput<'_>, html: Option<&Path>, plain: bool) -> Str
     for block in &page.scenarios {
         scenario(&mut out, block, paint);
     }
+    page.matrices.iter().for_each(|table| matrix(&mut out, table, paint));
     if !page.claims.is_empty() {
         let _ = writeln!(out, "{}", paint.bold("claims"));
         let widest = page.claims.iter().map(|claim| claim.id.chars().count()).max().unwrap_or(0);
@@ -46,6 +47,20 @@ pub fn summary(input: &ReportInput<'_>, html: Option<&Path>, plain: bool) -> Str
         let _ = writeln!(out, "{:WORD$} {}", "report", html.display());
     }
     if plain { ascii(&out) } else { coloured(&out) }
+}
+
+/// One line a combination: a terminal is too narrow for several across.
+fn matrix(out: &mut String, table: &MatrixTable, paint: Paint) {
+    let _ = writeln!(out, "{} {}", paint.bold("versions"), table.name);
+    for (version, cells) in &table.rows {
+        for (column, cell) in table.columns.iter().zip(cells) {
+            let Some(cell) = cell else { continue };
+            let others = if column == "verdict" { String::new() } else { format!(", {column}") };
+            let _ =
+                writeln!(out, "  {} {} {version}{others}: {}", paint.word(cell.outcome), table.program, cell.figure);
+        }
+    }
+    out.push('\n');
 }
 
 fn scenario(out: &mut String, block: &ScenarioBlock, paint: Paint) {

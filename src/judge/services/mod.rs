@@ -23,6 +23,7 @@ pub mod restore;
 mod row;
 mod site;
 pub mod toxiproxy;
+pub mod versions;
 pub mod zookeeper;
 
 use schemars::JsonSchema;

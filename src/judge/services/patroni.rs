@@ -11,6 +11,7 @@ use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
     ServiceKind, Settings, Site, Starts, Upstream, context,
     postgresql::{self, MAJOR_VERSION, server},
+    versions,
 };
 use crate::credentials::Credentials;
 
@@ -59,6 +60,16 @@ pub(super) const WITH_BACKUPS: Recipe = Recipe {
     build_rank: 3,
 };
 
+/// The image of a node whose cluster names the version of Patroni or PostgreSQL.
+const WITH_VERSIONS: Recipe = Recipe {
+    name: "patroni-versions",
+    files: context!("patroni-versions": "Dockerfile", "choose-versions.sh", "patroni.txt"),
+    pulled: None,
+    on: Some(&IMAGE),
+    packages: &["patroni", "postgresql-15", "postgresql-${POSTGRES_MAJOR}"],
+    build_rank: 2,
+};
+
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Patroni,
     summary: "PostgreSQL under a Patroni agent",
@@ -83,7 +94,11 @@ pub(super) const SERVICE: Service = Service {
         let ask = format!("import urllib.request; urllib.request.urlopen('{url}', timeout=2)");
         vec!["CMD".to_owned(), "python3".to_owned(), "-c".to_owned(), ask]
     }),
-    role: Role::Node(Node { with_backups: Some(&WITH_BACKUPS), agent: Some(Agent { rest_port: REST_PORT }) }),
+    role: Role::Node(Node {
+        with_backups: Some(&WITH_BACKUPS),
+        with_versions: Some(&WITH_VERSIONS),
+        agent: Some(Agent { rest_port: REST_PORT }),
+    }),
     instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules,
     render,
@@ -110,6 +125,9 @@ pub struct PatroniSettings {
     pub synchronous_mode_strict: bool,
     /// The primary stays while the DCS is down and every member answers it.
     pub failsafe_mode: bool,
+    /// The agent's version, as `4.1.5`, or `4.1` for the newest of that line. Left out: that of Debian's package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 impl Default for PatroniSettings {
@@ -123,6 +141,7 @@ impl Default for PatroniSettings {
             synchronous_mode: false,
             synchronous_mode_strict: false,
             failsafe_mode: false,
+            version: None,
         }
     }
 }
@@ -131,7 +150,7 @@ impl Default for PatroniSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PostgresqlSettings {
-    /// The major version. Images are made for this one.
+    /// The major version: 15, 16, 17 or 18.
     pub major_version: u32,
     /// Parameters as in `postgresql.conf`, the same on every node.
     // Any scalar of YAML is taken as its text; the schema must not tell an editor that `100` is wrong.
@@ -157,6 +176,11 @@ impl PostgresqlSettings {
 fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
     let mut broken = Vec::new();
     let settings = &all.patroni;
+    if let Some(version) = settings.version.as_ref().filter(|named| versions::find_patroni(named).is_none()) {
+        let problem = Broken::new(["patroni", "version"], format!("Patroni {version} can't be had"));
+        broken
+            .push(problem.help(format!("known: {}; or `4.1` for the newest of a line", versions::known_of_patroni())));
+    }
     let path = |field: &'static str| ["patroni", field];
     for (field, value, least) in [
         ("ttl_s", settings.ttl_s, 20),
@@ -193,11 +217,40 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         files.push(("/etc/patroni/first-start.sql".to_owned(), server::first_start(site, credentials)));
     }
     files.extend(of_archive);
+    if let Some(text) = chosen_versions(&site.settings) {
+        // The entry point makes them those that run.
+        files.push((versions::FILE.to_owned(), text));
+    }
     if site.clocks_are_prepared {
         // The entry point looks for it; the library reads it once a second.
         files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
     }
     Rendered { command: Vec::new(), files }
+}
+
+/// Whether a node with these settings runs what Debian's packages have.
+pub fn is_as_packaged(settings: &Settings) -> bool {
+    settings.patroni.version.is_none() && settings.postgresql.major_version == MAJOR_VERSION
+}
+
+/// Whether a node with these settings runs a package of its image: an image of versions has several of each program.
+pub fn runs_package(settings: &Settings, package: &str) -> bool {
+    let patroni = match settings.patroni.version.as_deref().and_then(versions::find_patroni) {
+        Some(version) => format!("patroni-{version}"),
+        None => "patroni".to_owned(),
+    };
+    let postgresql = format!("postgresql-{}", settings.postgresql.major_version);
+    let is_chosen = package == patroni || package == postgresql;
+    is_chosen || !["patroni", "postgresql"].iter().any(|program| package.split('-').next() == Some(program))
+}
+
+/// The versions that run on a node, each with its program; `None`: those of the packages.
+fn chosen_versions(settings: &Settings) -> Option<String> {
+    if is_as_packaged(settings) {
+        return None;
+    }
+    let patroni = settings.patroni.version.as_deref().and_then(versions::find_patroni).unwrap_or("debian");
+    Some(format!("patroni {patroni}\npostgresql {}\n", settings.postgresql.major_version))
 }
 
 /// The agent's configuration. YAML is a superset of JSON, but people read this file, so it is written as YAML.
@@ -211,7 +264,7 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
             "connect_address": format!("{host}:{REST_PORT}"),
         },
         "watchdog": { "mode": "off" },
-        "postgresql": postgresql(host, credentials),
+        "postgresql": postgresql(site, credentials),
     });
     if let Some((kind, settings)) = site.dcs_for_agents() {
         configuration[kind] = settings;
@@ -235,12 +288,13 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     serde_saphyr::to_string(&configuration).unwrap_or_else(|_| configuration.to_string())
 }
 
-fn postgresql(host: &str, credentials: &Credentials) -> Value {
+fn postgresql(site: &Site<'_>, credentials: &Credentials) -> Value {
+    let (host, major) = (site.host, site.settings.postgresql.major_version);
     json!({
         "listen": format!("0.0.0.0:{POSTGRESQL_PORT}"),
         "connect_address": format!("{host}:{POSTGRESQL_PORT}"),
         "data_dir": DATA_DIRECTORY,
-        "bin_dir": format!("/usr/lib/postgresql/{MAJOR_VERSION}/bin"),
+        "bin_dir": format!("/usr/lib/postgresql/{major}/bin"),
         "create_replica_methods": ["prepared", "basebackup"],
         "prepared": { "command": "/usr/local/bin/restore-prepared.sh" },
         "authentication": {
@@ -278,6 +332,7 @@ pub fn dynamic(site: &Site<'_>) -> Value {
         synchronous_mode,
         synchronous_mode_strict,
         failsafe_mode,
+        version: _,
     } = site.settings.patroni;
     let parameters = server::parameters(site);
     let mut dynamic = json!({

@@ -244,6 +244,8 @@ pub enum Role {
 pub struct Node {
     /// What it runs in where its cluster has backups; `None`: it can't have any.
     pub with_backups: Option<&'static Recipe>,
+    /// What it runs in where its cluster names a version other than that of Debian's package; `None`: it can't.
+    pub with_versions: Option<&'static Recipe>,
     /// Who keeps it: starts it again, promotes it, and says at a port what it is. `None`: nobody does. Then a node is
     /// what it says of itself in SQL, an operator promotes it, and it holds no key in a DCS.
     pub agent: Option<Agent>,

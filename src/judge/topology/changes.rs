@@ -7,7 +7,7 @@ use super::{
     postgresql::{self, ParameterProblem},
     validate,
 };
-use crate::suggestion::did_you_mean;
+use crate::{services::versions, suggestion::did_you_mean};
 
 /// A setting that a scenario can't have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,10 @@ pub enum SettingError {
     Parameter(#[from] ParameterProblem),
     #[error("`{text}` can't be the PostgreSQL parameter `{name}`: {reason}")]
     Postgresql { name: String, text: String, reason: String },
+    #[error("no version of `{program}` can be chosen: {hint}")]
+    NoProgram { program: String, hint: String },
+    #[error("`{program}` can't run in the version `{version}`: {reason}")]
+    Version { program: String, version: String, reason: String },
     #[error("no endpoint is called `{name}`: {hint}")]
     NoEndpoint { name: String, hint: String },
     #[error("clients of the endpoint `{endpoint}` can't connect to `{host}`: {reason}")]
@@ -46,6 +50,8 @@ impl SettingError {
         match self {
             SettingError::Unknown { name, .. } | SettingError::Postgresql { name, .. } => name,
             SettingError::Value { text, .. } => text,
+            SettingError::NoProgram { program, .. } => program,
+            SettingError::Version { version, .. } => version,
             SettingError::NoEndpoint { name, .. } | SettingError::NoSection { name, .. } => name,
             SettingError::NoPath(path) => path,
             SettingError::Endpoint { host, .. } => host,
@@ -60,8 +66,9 @@ impl SettingError {
             SettingError::Unknown { .. }
             | SettingError::NoEndpoint { .. }
             | SettingError::NoSection { .. }
+            | SettingError::NoProgram { .. }
             | SettingError::NoPath(_) => Some(false),
-            SettingError::Value { .. } | SettingError::Endpoint { .. } => Some(true),
+            SettingError::Value { .. } | SettingError::Version { .. } | SettingError::Endpoint { .. } => Some(true),
             SettingError::Parameter(problem) => Some(problem.is_of_value()),
             SettingError::Postgresql { .. } => Some(false),
             SettingError::Together(_) => None,
@@ -134,7 +141,7 @@ impl Topology {
     /// Sets a parameter of PostgreSQL on every node, as in `postgresql.conf`. The topology stays as it was when it can't
     /// be set.
     pub fn set_postgresql(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
-        postgresql::check(name, text)?;
+        postgresql::check(self.settings.postgresql.major_version, name, text)?;
         let mut changed = self.clone();
         for own in changed.every_settings() {
             // Upper and lower case are the same: what is set last holds.
@@ -142,6 +149,18 @@ impl Topology {
             own.postgresql.parameters.insert(name.to_owned(), text.to_owned());
         }
         let wrong = |reason| SettingError::Postgresql { name: name.to_owned(), text: text.to_owned(), reason };
+        changed.takes_each_setting().map_err(wrong)?;
+        *self = changed;
+        Ok(())
+    }
+
+    /// Has a program run in this version, in every cluster. The topology stays as it was when it can't.
+    pub fn set_version(&mut self, program: &str, version: &str) -> Result<(), SettingError> {
+        let mut changed = self.clone();
+        for own in changed.every_settings() {
+            own.set_version(program, version)?;
+        }
+        let wrong = |reason| SettingError::Version { program: program.to_owned(), version: version.to_owned(), reason };
         changed.takes_each_setting().map_err(wrong)?;
         *self = changed;
         Ok(())
@@ -177,6 +196,27 @@ impl Topology {
     fn takes_each_setting(&self) -> Result<(), String> {
         let own = validate::problems(self, None, None).into_iter().find(|problem| problem.paths.len() == 1);
         own.map_or(Ok(()), |problem| Err(in_words(problem)))
+    }
+}
+
+impl Settings {
+    fn set_version(&mut self, program: &str, version: &str) -> Result<(), SettingError> {
+        match program {
+            "patroni" => self.patroni.version = Some(version.to_owned()),
+            "postgresql" => {
+                // A word that is no number is none of the versions, and is said to be none with those that are.
+                self.postgresql.major_version = version.parse().map_err(|_| SettingError::Version {
+                    program: program.to_owned(),
+                    version: version.to_owned(),
+                    reason: "it is a whole number, as 16".to_owned(),
+                })?;
+            }
+            _ => {
+                let hint = did_you_mean(program, versions::PROGRAMS);
+                return Err(SettingError::NoProgram { program: program.to_owned(), hint });
+            }
+        }
+        Ok(())
     }
 }
 

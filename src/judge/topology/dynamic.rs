@@ -206,6 +206,18 @@ impl Change {
         &self.value
     }
 
+    /// Whether PostgreSQL of this major version takes what is changed in its parameters. Patroni would drop what it does not know.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn fits(&self, major: u32) -> Result<(), ParameterProblem> {
+        let (above, name) = self.path.split_at(self.path.len().min(PARAMETERS.split('.').count()));
+        match (name, scalar(&self.value)) {
+            ([name], Some(text)) if above.join(".") == PARAMETERS => postgresql::check(major, name, &text),
+            _ => Ok(()),
+        }
+    }
+
     /// The change as a patch that sets this key alone, to this value.
     pub fn patch(&self, value: &Value) -> Value {
         self.path.iter().rev().fold(value.clone(), |inner, part| json!({ part.as_str(): inner }))
@@ -275,7 +287,7 @@ fn check(path: &[String], value: &Value) -> Result<(), DynamicProblem> {
     if is_below(PARAMETERS) {
         let name = &key[PARAMETERS.len() + 1..];
         return match scalar(value) {
-            Some(text) => Ok(postgresql::check(name, &text)?),
+            Some(text) => Ok(postgresql::check_for_any(name, &text)?),
             None if value.is_null() => Ok(postgresql::check_known(name)?),
             None => Err(wrong("a single value")),
         };

@@ -1,6 +1,8 @@
 //! What cucumber is given: scenarios alone. Rules are taken apart (their tags and the steps of their backgrounds go into
 //! their scenarios), and each row of an outline's examples becomes a scenario with the row's own line.
 
+use std::collections::BTreeMap;
+
 use cucumber::{
     feature::Ext as _,
     gherkin::{Examples, Feature, Rule, Scenario},
@@ -19,6 +21,8 @@ pub(super) struct Flat {
     pub is_row: bool,
     /// The line of its rule, if it stands in one.
     pub rule_line: Option<usize>,
+    /// The versions that a matrix has it run in, by program.
+    pub versions: BTreeMap<String, String>,
 }
 
 /// Every scenario of a feature, in the order of the file. `feature` keeps none.
@@ -38,7 +42,8 @@ pub(super) fn flatten(feature: &mut Feature, source: &Source, mistakes: &mut Vec
                 expanded.tags.splice(0..0, rule.tags.clone());
             }
             let rule_line = rule.map(|rule| rule.position.line);
-            flat.push(Flat { scenario: expanded, lines: first..end_of(first), is_row, rule_line });
+            let (lines, versions) = (first..end_of(first), BTreeMap::new());
+            flat.push(Flat { scenario: expanded, lines, is_row, rule_line, versions });
         }
     };
     for scenario in own {

@@ -2,6 +2,7 @@
 
 mod find;
 mod flatten;
+mod matrix;
 mod mistake;
 mod shape;
 mod syntax;
@@ -27,6 +28,7 @@ use crate::{
     topology::Topology,
 };
 
+pub use matrix::{Axis, program_twice};
 pub use mistake::{FeatureError, Mistake};
 
 use find::Found;
@@ -67,6 +69,8 @@ pub struct Narrow {
     /// Only scenarios whose name contains one of these; as `cargo test NAME` gives it.
     pub names: Vec<String>,
     pub trials: u32,
+    /// Each scenario runs once for every combination of these versions.
+    pub matrix: Vec<Axis>,
 }
 
 /// Finds, parses, checks and selects. Every scenario of the files is checked, also one that is not selected, and has its
@@ -104,22 +108,26 @@ pub fn select(
         mistakes.extend(syntax::ragged(&source));
         shape::check(&feature, &source, collection, &mut mistakes);
         tags::check(&feature, &source, &topologies.claims, &mut mistakes);
-        let mut scenarios = flatten(&mut feature, &source, &mut mistakes);
+        let scenarios = flatten(&mut feature, &source, &mut mistakes);
+        let by_line = at_lines(&scenarios, &found, &source)?;
+        let is_wanted = |(flat, by_line): &(Flat, bool)| {
+            let tags: Vec<&String> = feature.tags.iter().chain(&flat.scenario.tags).collect();
+            let by_tag = expression.as_ref().is_none_or(|expression| expression.eval(&tags));
+            let named = |name: &String| flat.scenario.name.contains(name);
+            *by_line && by_tag && (narrow.names.is_empty() || narrow.names.iter().any(named))
+        };
+        let scenarios = scenarios.into_iter().zip(by_line).map(|own| (is_wanted(&own), own.0)).collect();
+        let scenarios = matrix::expand(&narrow.matrix, &feature, scenarios, &source, &mut mistakes);
         let mut rehearsed = Vec::new();
-        for flat in &scenarios {
+        for (_, flat) in &scenarios {
             rehearsed.push(check(&feature, flat, &source, collection, topologies, &mut mistakes));
         }
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         all_mistakes.extend(mistakes);
-        let by_line = at_lines(&scenarios, &found, &source)?;
-        for ((flat, rehearsed), by_line) in scenarios.drain(..).zip(rehearsed).zip(by_line) {
-            let scenario = flat.scenario;
-            let tags: Vec<&String> = feature.tags.iter().chain(&scenario.tags).collect();
-            let by_tag = expression.as_ref().is_none_or(|expression| expression.eval(&tags));
-            let by_name = narrow.names.is_empty() || narrow.names.iter().any(|name| scenario.name.contains(name));
-            if by_tag && by_name && by_line {
+        for ((is_wanted, flat), rehearsed) in scenarios.into_iter().zip(rehearsed) {
+            if is_wanted {
                 selection.texts.insert(found.path.clone(), source.text().to_owned());
-                selection.add(&feature, scenario, &found.path, rehearsed, numbered..numbered.saturating_add(trials));
+                selection.add(&feature, flat, &found.path, rehearsed, numbered..numbered.saturating_add(trials));
             }
             numbered = numbered.saturating_add(trials);
         }
@@ -137,11 +145,12 @@ impl Selection {
     fn add(
         &mut self,
         feature: &Feature,
-        scenario: Scenario,
+        flat: Flat,
         path: &Path,
         rehearsed: steps::Rehearsed,
         numbers: std::ops::Range<u32>,
     ) {
+        let Flat { scenario, versions, .. } = flat;
         let trials = numbers.end - numbers.start;
         let alone = Arc::new(Feature { scenarios: vec![scenario.clone()], rules: Vec::new(), ..feature.clone() });
         let topology = rehearsed.topology.map(Arc::new);
@@ -149,7 +158,10 @@ impl Selection {
         for (trial, before) in (1..=trials).zip(numbers) {
             self.scenarios.push(PlannedScenario {
                 number: before + 1,
-                started: describe(feature, &scenario, path, trial, trials),
+                started: ScenarioStarted {
+                    versions: versions.clone(),
+                    ..describe(feature, &scenario, path, trial, trials)
+                },
                 expectations: rehearsed.expectations.clone(),
                 feature: alone.clone(),
                 topology: topology.clone(),
@@ -339,5 +351,6 @@ fn describe(feature: &Feature, scenario: &Scenario, path: &Path, trial: u32, tri
         trial,
         trials,
         begins_again: None,
+        versions: BTreeMap::new(),
     }
 }

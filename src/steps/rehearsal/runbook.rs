@@ -57,7 +57,7 @@ impl Walk<'_> {
     /// What an operator does on a node would be undone by an agent, or mislead it.
     fn on_node(&mut self, topology: &Topology, order: &NodeOrder) {
         if let NodeOrder::SetParameter { name, value, .. } = order
-            && let Err(problem) = postgresql::check(name, value)
+            && let Err(problem) = postgresql::check(topology.settings.postgresql.major_version, name, value)
         {
             let at = At::Quoted { text: problem.text().to_owned(), last: false };
             self.add(at, problem.to_string(), Some(problem.help()));

@@ -1,11 +1,13 @@
 //! What a report says, in words and figures ready to be set: the formats for people differ only in how they set it.
 
+mod matrix;
 mod overview;
 mod prose;
 mod scenario;
 
 use std::collections::BTreeMap;
 
+pub use matrix::{Cell, MatrixTable};
 pub use overview::OverviewLine;
 pub use prose::Prose;
 pub use scenario::{NOT_MEASURED, ScenarioBlock, TrialBlock};
@@ -35,6 +37,8 @@ pub struct Page {
     pub doubts: Vec<Prose>,
     /// Each scenario in one line.
     pub overview: Vec<OverviewLine>,
+    /// Each scenario that ran in several combinations of versions.
+    pub matrices: Vec<MatrixTable>,
     pub unproven: Vec<Unproven>,
     pub facts: Vec<Fact>,
     pub claims: Vec<ClaimLine>,
@@ -85,6 +89,7 @@ impl Page {
             headline: headline(verdict),
             subline: subline(input),
             doubts: verdict.doubts.iter().map(|doubt| Prose::of(doubt)).collect(),
+            matrices: matrix::tables(&scenarios),
             overview: scenarios.iter().map(overview::line).collect(),
             unproven: unproven(verdict),
             facts: facts(input),

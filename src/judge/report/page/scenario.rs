@@ -1,5 +1,7 @@
 //! Scenarios and their trials, worded.
 
+use std::collections::BTreeMap;
+
 use super::{Prose, claim_word, evidence, outcome_word, prose, reason, sentence};
 use crate::{
     checks::{
@@ -32,6 +34,8 @@ pub struct ScenarioBlock {
     /// `file:line`.
     pub place: String,
     pub topology: String,
+    /// The versions that the run's matrix had it run in, by program.
+    pub versions: BTreeMap<String, String>,
     pub outcome: &'static str,
     /// It is a negative control, and caught in every trial.
     pub caught: bool,
@@ -176,12 +180,14 @@ fn block(input: &ReportInput<'_>, group: &ScenarioGroup, place: usize, with_draw
         cells: columns.iter().map(|column| cell(column, scenario.number)).collect(),
         ..trial(scenario, record_of(scenario), with_drawings)
     });
+    let started = trials.first().and_then(|scenario| scenario.scenario.as_ref());
     ScenarioBlock {
         id: format!("scenario-{}", place + 1),
         feature: group.feature.clone(),
         name: group.name.clone(),
         place: format!("{}:{}", group.file, group.line),
         topology: group.topology.clone(),
+        versions: started.map(|started| started.versions.clone()).unwrap_or_default(),
         outcome: outcome_word(group.outcome),
         caught: !trials.is_empty()
             && trials.iter().all(|scenario| scenario.control.as_ref().is_some_and(|control| control.caught)),

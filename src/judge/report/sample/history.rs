@@ -96,6 +96,7 @@ pub fn started(name: &str, trial: u32, trials: u32) -> ScenarioStarted {
         trial,
         trials,
         begins_again: None,
+        versions: Default::default(),
     }
 }
 

@@ -13,13 +13,14 @@ mod service;
 mod table;
 mod value;
 
+use super::versions;
 pub(in crate::services) use rules::rules;
 pub(super) use service::SERVICE;
 pub use service::START_FILE;
 use table::Row;
 pub use value::is_false;
 
-/// The only major version that images are made for.
+/// The major version of Debian's package.
 pub const MAJOR_VERSION: u32 = 17;
 
 /// `max_connections` where a topology does not say: a frozen node keeps every session that probes open, and must not run
@@ -36,8 +37,8 @@ pub fn position(lsn: u64) -> String {
 pub enum ParameterProblem {
     #[error("`{name}` can't be the name of a parameter")]
     Name { name: String },
-    #[error("PostgreSQL {MAJOR_VERSION} has no parameter `{name}`")]
-    Unknown { name: String, meant: Option<&'static str> },
+    #[error("PostgreSQL {major} has no parameter `{name}`")]
+    Unknown { major: u32, name: String, meant: Option<&'static str> },
     #[error("`{name}` is not free to be set")]
     Owned { name: String },
     #[error("`{name}` can't be set in a configuration")]
@@ -103,33 +104,41 @@ const OWNED: &[&str] = &[
     "wal_log_hints",
 ];
 
-/// Checks a parameter's name and its value, as it would stand in `postgresql.conf`.
+/// Checks a parameter's name and its value, as it would stand in `postgresql.conf` of a major version.
 ///
 /// # Errors
 /// Why the cluster can't have it.
-pub fn check(name: &str, text: &str) -> Result<(), ParameterProblem> {
+pub fn check(major: u32, name: &str, text: &str) -> Result<(), ParameterProblem> {
     let owned_name = || name.to_owned();
     let wrong = |takes: String| ParameterProblem::Value { name: owned_name(), text: text.to_owned(), takes };
     let extension = check_name(name)?;
     if text.contains(['\n', '\r', '\0']) {
         return Err(wrong("one line".to_owned()));
     }
-    match table::find(name) {
+    match table::find(major, name) {
         _ if extension => Ok(()),
-        None => Err(ParameterProblem::Unknown { name: owned_name(), meant: table::nearest(name) }),
+        None => Err(ParameterProblem::Unknown { major, name: owned_name(), meant: table::nearest(major, name) }),
         Some(Row { is_fixed: true, .. }) => Err(ParameterProblem::Fixed { name: owned_name(), instead: None }),
         Some(row) => value::check(row, text).map_err(wrong),
     }
 }
 
-/// Whether PostgreSQL has a parameter of this name.
+/// Whether some version of PostgreSQL that images have has a parameter of this name.
 pub(crate) fn exists(name: &str) -> bool {
-    table::find(name).is_some()
+    versions::POSTGRESQL.iter().any(|major| table::find(*major, name).is_some())
+}
+
+/// Checks a parameter that a version takes which is not known yet: one of those that images have must.
+pub(crate) fn check_for_any(name: &str, text: &str) -> Result<(), ParameterProblem> {
+    let as_packaged = check(MAJOR_VERSION, name, text);
+    let takes = |major: &u32| check(*major, name, text).is_ok();
+    if as_packaged.is_ok() || versions::POSTGRESQL.iter().any(takes) { Ok(()) } else { as_packaged }
 }
 
 /// Checks that a parameter of this name can be set, or taken away.
 pub(crate) fn check_known(name: &str) -> Result<(), ParameterProblem> {
-    let unknown = || ParameterProblem::Unknown { name: name.to_owned(), meant: table::nearest(name) };
+    let meant = table::nearest(MAJOR_VERSION, name);
+    let unknown = || ParameterProblem::Unknown { major: MAJOR_VERSION, name: name.to_owned(), meant };
     if check_name(name)? || exists(name) { Ok(()) } else { Err(unknown()) }
 }
 
@@ -156,7 +165,8 @@ fn check_name(name: &str) -> Result<bool, ParameterProblem> {
 
 /// The whole number that a parameter's text stands for, in the parameter's own unit; `None` if it is none.
 pub(crate) fn whole_number(name: &str, text: &str) -> Option<f64> {
-    value::number(table::find(name)?, text)
+    let row = versions::POSTGRESQL.iter().rev().find_map(|major| table::find(*major, name));
+    value::number(row?, text)
 }
 
 /// The seconds that a time stands for, as a parameter that is counted in seconds takes it.
@@ -170,7 +180,7 @@ mod tests {
 
     #[track_caller]
     fn refused(name: &str, text: &str) -> String {
-        let problem = check(name, text).expect_err(&format!("{name} = {text}"));
+        let problem = check(MAJOR_VERSION, name, text).expect_err(&format!("{name} = {text}"));
         format!("{problem}; {}", problem.help())
     }
 
@@ -213,7 +223,8 @@ mod tests {
             ("log_line_prefix", ""),
             ("auto_explain.log_min_duration", "whatever"),
         ] {
-            check(name, text).unwrap_or_else(|problem| panic!("{name} = {text}: {problem}; {}", problem.help()));
+            check(MAJOR_VERSION, name, text)
+                .unwrap_or_else(|problem| panic!("{name} = {text}: {problem}; {}", problem.help()));
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAJOR_VERSION, MAX_CONNECTIONS, check, whole_number};
-use crate::services::{Broken, PostgresqlSettings, Settings};
+use super::{MAX_CONNECTIONS, check, whole_number};
+use crate::services::{Broken, PostgresqlSettings, Settings, versions};
 
 /// Patroni sets it where it chooses the synchronous standbys.
 const SYNCHRONOUS: &str = "synchronous_standby_names";
@@ -16,9 +16,11 @@ fn at(name: &str) -> [&str; 3] {
 pub(in crate::services) fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
     let mut broken = Vec::new();
     let settings = &all.postgresql;
-    if settings.major_version != MAJOR_VERSION {
-        let message = format!("PostgreSQL {} is not supported", settings.major_version);
-        let help = format!("images are made for PostgreSQL {MAJOR_VERSION}");
+    let major = settings.major_version;
+    if !versions::POSTGRESQL.contains(&major) {
+        let message = format!("PostgreSQL {major} can't be had");
+        let known = versions::POSTGRESQL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let help = format!("known: {known}");
         broken.push(Broken::new(["postgresql", "major_version"], message).help(help));
     }
     let parameters = &settings.parameters;
@@ -27,7 +29,7 @@ pub(in crate::services) fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
         if !seen.insert(name.to_lowercase()) {
             let problem = Broken::of_name(at(name), format!("`{name}` stands twice"));
             broken.push(problem.help("upper and lower case are the same in a parameter's name"));
-        } else if let Err(wrong) = check(name, text) {
+        } else if let Err(wrong) = check(major, name, text) {
             let place = if wrong.is_of_value() { Broken::new } else { Broken::of_name };
             broken.push(place(at(name), wrong.to_string()).help(wrong.help()));
         } else if name.eq_ignore_ascii_case(SYNCHRONOUS) && all.patroni.synchronous_mode {

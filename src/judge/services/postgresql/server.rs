@@ -81,9 +81,12 @@ pub(in crate::services) fn parameters(site: &Site<'_>) -> Value {
 /// the run; PostgreSQL's default would cost the machine under test a third of a core. Its errors are not logged: a
 /// standby refuses a hundred of its writes a second, and the history records each.
 pub(in crate::services) fn first_start(site: &Site<'_>, credentials: &Credentials) -> String {
-    let mut sql = format!(
-        "SET scram_iterations = 16;\n\
-         ALTER ROLE postgres PASSWORD '{superuser}';\n\
+    // A parameter since PostgreSQL 16. Before it, the machine pays what PostgreSQL's default costs.
+    let is_set = site.settings.postgresql.major_version >= 16;
+    let mut sql = if is_set { "SET scram_iterations = 16;\n".to_owned() } else { String::new() };
+    let _ = write!(
+        sql,
+        "ALTER ROLE postgres PASSWORD '{superuser}';\n\
          CREATE ROLE {REPLICATION_ROLE} REPLICATION LOGIN PASSWORD '{replication}';\n\
          CREATE ROLE {CLIENT_ROLE} LOGIN PASSWORD '{client}';\n\
          GRANT pg_monitor, pg_checkpoint TO {CLIENT_ROLE};\n\

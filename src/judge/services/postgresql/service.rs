@@ -42,7 +42,7 @@ pub(in crate::services) const SERVICE: Service = Service {
     starts: Starts::AtOnce,
     stop_rank: 1,
     health: Some(|| ["CMD", "pg_isready", "-q", "-h", "127.0.0.1"].map(str::to_owned).into()),
-    role: Role::Node(Node { with_backups: None, agent: None }),
+    role: Role::Node(Node { with_backups: None, with_versions: None, agent: None }),
     // Its settings are those of PostgreSQL under Patroni, which holds them to their rules.
     instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules: |_, _| Vec::new(),

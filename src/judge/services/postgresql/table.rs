@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use super::MAJOR_VERSION;
 use crate::suggestion;
 
 /// One parameter.
@@ -66,10 +67,24 @@ const IN_BANKS: &[&str] = &[
 /// What Patroni takes, where PostgreSQL takes more: without a standby's WAL there is no cluster.
 const VALUES_FOR_PATRONI: &[(&str, &[&str])] = &[("wal_level", &["replica", "logical"])];
 
-static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let lines = include_str!("parameters.tsv").lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(read).collect()
+/// The parameters of each major version that images have.
+static TABLES: LazyLock<Vec<(u32, Vec<Row>)>> = LazyLock::new(|| {
+    let rows = |text: &'static str| text.lines().filter(|line| !line.starts_with('#')).filter_map(read).collect();
+    TEXTS.iter().map(|(major, text)| (*major, rows(text))).collect()
 });
+
+const TEXTS: &[(u32, &str)] = &[
+    (15, include_str!("parameters/15.tsv")),
+    (16, include_str!("parameters/16.tsv")),
+    (17, include_str!("parameters/17.tsv")),
+    (18, include_str!("parameters/18.tsv")),
+];
+
+/// The rows of a major version; of one that no image has, those of the packages' version.
+fn rows(major: u32) -> &'static [Row] {
+    let known = |wanted: u32| TABLES.iter().find(|(known, _)| *known == wanted);
+    known(major).or_else(|| known(MAJOR_VERSION)).map(|(_, rows)| rows.as_slice()).unwrap_or_default()
+}
 
 fn read(line: &'static str) -> Option<Row> {
     let cells: Vec<&'static str> = line.split('\t').collect();
@@ -95,13 +110,13 @@ fn read(line: &'static str) -> Option<Row> {
 }
 
 /// The parameter of this name, in which upper and lower case are the same.
-pub(super) fn find(name: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(name))
+pub(super) fn find(major: u32, name: &str) -> Option<&'static Row> {
+    rows(major).iter().find(|row| row.name.eq_ignore_ascii_case(name))
 }
 
 /// The parameter that was most likely meant.
-pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    suggestion::nearest(name, ROWS.iter().filter(|row| !row.is_fixed).map(|row| row.name))
+pub(super) fn nearest(major: u32, name: &str) -> Option<&'static str> {
+    suggestion::nearest(name, rows(major).iter().filter(|row| !row.is_fixed).map(|row| row.name))
 }
 
 #[cfg(test)]
@@ -110,18 +125,27 @@ mod tests {
 
     #[test]
     fn every_line_is_read_and_every_closer_bound_has_its_row() {
-        let lines = include_str!("parameters.tsv").lines().filter(|line| !line.starts_with('#'));
-        assert_eq!(lines.count(), ROWS.len());
+        for (major, text) in TEXTS {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            assert_eq!(lines.count(), rows(*major).len(), "{major}");
+            for row in rows(*major) {
+                if let Kind::Whole(numbers) | Kind::Real(numbers) = &row.kind {
+                    assert!(super::super::value::knows(numbers.unit), "{major}: {}: {}", row.name, numbers.unit);
+                }
+            }
+        }
+        let find = |name| find(MAJOR_VERSION, name);
         for (name, least) in LEAST_FOR_PATRONI.iter().chain(LEAST_AT_START) {
             let Some(Row { kind: Kind::Whole(numbers), .. }) = find(name) else { panic!("{name}") };
             assert_eq!(numbers.least, *least, "{name}");
         }
         assert!(IN_BANKS.iter().all(|name| find(name).is_some()));
         assert!(VALUES_FOR_PATRONI.iter().all(|(name, _)| find(name).is_some()));
-        for row in ROWS.iter() {
-            if let Kind::Whole(numbers) | Kind::Real(numbers) = &row.kind {
-                assert!(super::super::value::knows(numbers.unit), "{}: {}", row.name, numbers.unit);
-            }
-        }
+    }
+
+    #[test]
+    fn every_version_that_a_topology_may_name_has_its_table() {
+        let known: Vec<u32> = TEXTS.iter().map(|(major, _)| *major).collect();
+        assert_eq!(known, crate::services::versions::POSTGRESQL);
     }
 }

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Makes the versions that the topology names those that run here. Each line of the file: `patroni 4.1.5`, `postgresql 18`.
+set -eu
+while read -r program version; do
+  case $program in
+    patroni) place=/opt/patroni/$version link=/opt/patroni/chosen ;;
+    postgresql) place=/usr/lib/postgresql/$version link=/opt/postgresql/chosen ;;
+    *) echo "failed to choose versions: no program is called '$program'" >&2; exit 1 ;;
+  esac
+  [ -d "$place" ] || { echo "failed to choose versions: the image has no $program $version" >&2; exit 1; }
+  ln -sfn "$place" "$link"
+  if [ "$program" = postgresql ]; then ln -sfn "prepared-$version" /var/lib/postgresql/prepared; fi
+done < /etc/pgquake/versions

@@ -1,0 +1,31 @@
+//! Which clusters may run in another version than that of Debian's packages: those whose nodes have an image with it.
+
+use super::{Host, Problem, Topology, steps};
+use crate::services::{patroni::is_as_packaged, service};
+
+pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
+    for (index, cluster) in topology.all_clusters().iter().enumerate() {
+        if is_as_packaged(topology.settings_of(cluster)) {
+            continue;
+        }
+        let field = if topology.settings_of(cluster).patroni.version.is_some() {
+            ["patroni", "version"]
+        } else {
+            ["postgresql", "major_version"]
+        };
+        let [section, field] = field;
+        let of_cluster = steps!["clusters", index, "settings", section, field];
+        let paths = vec![of_cluster, steps!["settings", section, field]];
+        let can = |node: &&String| {
+            let kind = topology.hosts().find(|host| host.name == **node).and_then(Host::node_kind);
+            kind.and_then(|kind| service(kind).node()).is_some_and(|node| node.with_versions.is_some())
+        };
+        if let Some(node) = cluster.nodes.iter().find(|node| !can(node)) {
+            let message = format!("the node `{node}` has no other version in its image");
+            problems.push(Problem::at_all(paths, message).help("nodes with `patroni` can name versions"));
+        } else if topology.backups_of(&cluster.name).is_some() {
+            let message = "a cluster with backups runs in the versions of Debian's packages".to_owned();
+            problems.push(Problem::at_all(paths, message).help("leave the version out, or the backups"));
+        }
+    }
+}
