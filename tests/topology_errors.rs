@@ -508,6 +508,37 @@ fn rules_that_patroni_and_etcd_hold() {
 }
 
 #[test]
+fn tags_and_keys_of_the_dynamic_configuration() {
+    let dynamic = |line: &str| format!("    ttl_s: 30\n    dynamic:\n      {line}");
+    let tags = |tags: &str| SOUND.replacen("name: node2,", &format!("name: node2, tags: {{ {tags} }},"), 1);
+    let told = |text: &str| {
+        let error = parse("broken.yaml", text).expect_err(text);
+        format!("{error}; {}", help(&error))
+    };
+    for (line, part) in [
+        ("synchronous_node_cuont: 2", "Patroni has no key `synchronous_node_cuont`"),
+        ("synchronous_node_count: none", "`none` can't be the value of `synchronous_node_count`"),
+        ("ttl: 20", "a topology says it by `settings.patroni.ttl_s`"),
+        ("postgresql.parameters.work_mem: 8MB", "a topology says it by `settings.postgresql.parameters`"),
+        ("postgresql.listen: 127.0.0.1", "`postgresql.listen` would change nothing"),
+    ] {
+        let said = told(&SOUND.replace("    ttl_s: 30", &dynamic(line)));
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+    for (text, part) in [
+        (tags("nofailovr: true"), "did you mean `nofailover`?"),
+        (tags("replicatefrom: node9"), "no other node of the cluster is called `node9`"),
+        (tags("replicatefrom: node2"), "no other node of the cluster is called `node2`"),
+        (SOUND.replacen("name: node1,", "name: node1, tags: { nofailover: true },", 1), "`node1` is the first primary"),
+        (SOUND.replacen("name: proxy,", "name: proxy, tags: { nosync: true },", 1), "nobody reads the tags of `proxy`"),
+    ] {
+        let said = told(&text);
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+    parse("broken.yaml", &tags("nofailover: true, replicatefrom: node1")).expect("sound tags");
+}
+
+#[test]
 fn postgresql_and_claims() {
     check(&[
         Case {
@@ -666,7 +697,7 @@ fn the_report_shows_the_line_and_what_was_meant() {
    18 │     loop_wait_s: 10
       ╰────
     help: did you mean `ttl_s`? known: ttl_s, loop_wait_s, retry_timeout_s, maximum_lag_on_failover_bytes,
-          primary_start_timeout_s, synchronous_mode, synchronous_mode_strict, failsafe_mode or version
+          primary_start_timeout_s, synchronous_mode, synchronous_mode_strict, failsafe_mode, dynamic or version
     ");
 }
 
@@ -687,7 +718,7 @@ fn a_topology_that_does_not_exist() {
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
     let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-consul-sessions-kept, dcs-zookeeper, \
                     documented-ha, \
-                    documented-ha-untracked, envoy, envoy-panic, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, pooled, \
+                    documented-ha-untracked, envoy, envoy-panic, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, node-tags, pooled, \
                     pooled-sessions-kept, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, \

@@ -33,6 +33,7 @@ const LOST_ROWS: Measured = measured(&data_loss::CHECK, "lost_rows");
 const LOST: Measured = measured(&data_loss::CHECK, "lost_ms");
 const PROMOTED_BEHIND: Measured = measured(&promotion::CHECK, "promoted_behind_bytes");
 const PROMOTIONS: Measured = measured(&promotion::CHECK, "promotions");
+const BARRED_PROMOTIONS: Measured = measured(&promotion::CHECK, "barred_promotions");
 const PRIMARY_CHANGES: Measured = measured(&promotion::CHECK, "primary_changes");
 const OVERLAP: Measured = measured(&single_writer::CHECK, "overlap_ms");
 const REJOIN: Measured = measured(&rejoin::CHECK, "rejoin_ms");
@@ -200,6 +201,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(Then, "no node is promoted", "no node begins a timeline of its own after the first fault", |words| {
         PROMOTIONS.bounded(words, Bound::Exactly(0.0))
     }),
+    step(
+        Then,
+        "no node is promoted that its tags bar",
+        "no node with `nofailover`, or with a `failover_priority` of 0, begins a timeline of its own",
+        |words| BARRED_PROMOTIONS.bounded(words, Bound::Exactly(0.0)),
+    ),
     step(Then, "a node is promoted", "a node begins a timeline of its own after the first fault", |words| {
         PROMOTIONS.bounded(words, Bound::AtLeast(1.0))
     }),

@@ -97,6 +97,7 @@ pub fn plan(synchronous: bool) -> Plan {
         name: name.to_owned(),
         zone: None,
         aliases: Vec::new(),
+        tags: Default::default(),
         services: services.iter().copied().map(Into::into).collect(),
     };
     let mut hosts: Vec<Host> =

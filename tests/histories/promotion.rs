@@ -6,13 +6,14 @@ use pgquake_judge::{
         Occurrence,
         event::{AttemptOutcome, Bound},
     },
+    topology::Tags,
     verdict::ClaimState,
 };
 
 use super::{
-    course::{Course, lsn, run},
+    course::{Course, lsn, plan, run},
     edits::{clean, primary, with, without},
-    finding, findings, value, verdict_of,
+    finding, findings, judge, value, verdict_of,
 };
 
 const BEHIND: &str = "promoted_behind_bytes";
@@ -139,4 +140,26 @@ fn a_promotion_from_an_unseen_position_is_inconclusive() {
         }
     }
     assert_eq!(finding(&verdict_of(&events), "promotion").outcome, Outcome::Inconclusive);
+}
+
+/// node2 is promoted in this course.
+#[test]
+fn a_node_that_its_tags_bar_is_not_promoted() {
+    let promoted = |host: &str, tags: Tags| {
+        let mut plan = plan(false);
+        let own = plan.topology.regions[0].hosts.iter_mut().find(|known| known.name == host).unwrap();
+        own.tags = tags;
+        let expected = vec![("promotion", "barred_promotions", Bound::Exactly(0.0))];
+        let events = run(&[Course { expected, ..Course::default() }]);
+        let verdict = judge(&[(1, plan)].into_iter().collect(), &events);
+        finding(&verdict, "promotion").outcome
+    };
+    let barred = || Tags { nofailover: Some(true), ..Tags::NONE };
+    assert_eq!(promoted("node2", barred()), Outcome::Fail);
+    assert_eq!(promoted("node2", Tags { failover_priority: Some(0), ..Tags::NONE }), Outcome::Fail);
+    assert_eq!(promoted("node3", barred()), Outcome::Pass);
+    assert_eq!(
+        promoted("node2", Tags { nofailover: Some(false), failover_priority: Some(1), ..Tags::NONE }),
+        Outcome::Pass
+    );
 }

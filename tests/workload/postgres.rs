@@ -111,7 +111,7 @@ async fn image() -> String {
 pub fn plan(nodes: &[&str]) -> Plan {
     let host = |name: &str, kinds: Vec<ServiceKind>| {
         let services = kinds.into_iter().map(Into::into).collect();
-        Host { name: name.to_owned(), zone: None, aliases: Vec::new(), services }
+        Host { name: name.to_owned(), zone: None, aliases: Vec::new(), services, tags: Default::default() }
     };
     let mut hosts: Vec<_> = nodes.iter().map(|node| host(node, vec![ServiceKind::Patroni])).collect();
     hosts.push(host("proxy", vec![]));

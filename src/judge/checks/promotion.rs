@@ -13,8 +13,8 @@
 //! A cluster that follows another one elects nobody to be promoted: there, what was written until the promotion was ordered
 //! counts, and what it lacked is the lag of that moment.
 //!
-//! `promotions` counts them, and `primary_changes` how often another node than before became primary: a node that is
-//! demoted and promoted again counts as the first alone. Both are stated also if nothing was promoted, where a scenario
+//! `promotions` counts them, `barred_promotions` those of nodes that Patroni's tags keep from leading, and `primary_changes` how
+//! often another node than before became primary: a node that is demoted and promoted again counts as the first alone. Both are stated also if nothing was promoted, where a scenario
 //! asks. A promotion whose history nobody read, or from a timeline on which nobody saw a position, is inconclusive. So is a
 //! timeline that no node was seen to lead while the primary went on on an older one: a node may have its history from an
 //! archive that another server shares.
@@ -38,7 +38,7 @@ const NAME: &str = "promotion";
 pub const CHECK: Check = Check {
     name: NAME,
     question: "How much of the old primary's WAL did a node lack when it was promoted?",
-    measures: &["promoted_behind_bytes", "promotions", "primary_changes"],
+    measures: &["promoted_behind_bytes", "promotions", "barred_promotions", "primary_changes"],
     over: Over::Lineage,
     judge,
 };
@@ -76,12 +76,18 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let base = finding(&promotions, signs).with_details(vec![
         Measure::new("promotions", promotions.len() as f64),
+        Measure::new("barred_promotions", promotions.iter().filter(|own| is_barred(evidence, own.node)).count() as f64),
         Measure::new("primary_changes", primary_changes(&promotions, signs, after_us) as f64),
     ]);
     if expectations.is_empty() {
         return vec![base];
     }
     expectations.iter().map(|expectation| base.clone().held_against(expectation)).collect()
+}
+
+/// Whether a node's tags keep it from leading.
+fn is_barred(evidence: &Evidence<'_>, node: &str) -> bool {
+    evidence.plan.topology.hosts().any(|host| host.name == node && host.tags.is_barred())
 }
 
 /// What the promotion says that lacked most, or one of which that is not known.

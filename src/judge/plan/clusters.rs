@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Plan, PlannedEndpoint, PlannedService, PredictedFailover};
 use crate::{
-    services::{Front, Serves, ServiceKind, Settings, Site, Upstream, patroni::POSTGRESQL_PORT, service},
+    services::{Front, Serves, ServiceKind, Settings, Site, Tags, Upstream, patroni::POSTGRESQL_PORT, service},
     topology::{Cluster, NamedEndpoint, Topology, WRITE, Written},
 };
 
@@ -248,6 +248,7 @@ impl Plan {
             archive: self.archive_at(host),
             settings: Cow::Borrowed(cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster))),
             clocks_are_prepared: self.topology.prepare.clocks,
+            tags: self.topology.hosts().find(|own| own.name == host).map_or(&Tags::NONE, |own| &own.tags),
         }
     }
 

@@ -256,6 +256,7 @@ mod tests {
             archive: None,
             settings: Cow::Owned(Settings { haproxy, ..Settings::default() }),
             clocks_are_prepared: false,
+            tags: &crate::services::Tags::NONE,
         };
         backend(&site, &Front { name: "front", port: 5000, serves, nodes: &nodes, node_port: 5432 })
     }

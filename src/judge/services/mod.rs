@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod consul;
+pub mod dynamic;
 pub mod envoy;
 pub mod etcd;
 pub mod haproxy;
@@ -22,6 +23,7 @@ pub mod recipe;
 pub mod restore;
 mod row;
 mod site;
+mod tags;
 pub mod toxiproxy;
 pub mod versions;
 pub mod zookeeper;
@@ -37,6 +39,7 @@ pub use row::{
     RunsOn, Service, Starts, Storage, Volume,
 };
 pub use site::{Front, Serves, SharedAddress, Site, Upstream};
+pub use tags::Tags;
 
 /// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called
 /// as the kind: it is what one service may have otherwise than the others of its kind.

@@ -10,6 +10,7 @@ pub use super::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, WAL_SEGMENT
 use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
     ServiceKind, Settings, Site, Starts, Upstream, context,
+    dynamic::Change,
     postgresql::{self, MAJOR_VERSION, server},
     versions,
 };
@@ -125,6 +126,10 @@ pub struct PatroniSettings {
     pub synchronous_mode_strict: bool,
     /// The primary stays while the DCS is down and every member answers it.
     pub failsafe_mode: bool,
+    /// Further keys of the dynamic configuration, under Patroni's own names with dots between their parts, as
+    /// `synchronous_node_count: 2` or `postgresql.use_pg_rewind: false`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dynamic: BTreeMap<String, Value>,
     /// The agent's version, as `4.1.5`, or `4.1` for the newest of that line. Left out: that of Debian's package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -141,6 +146,7 @@ impl Default for PatroniSettings {
             synchronous_mode: false,
             synchronous_mode_strict: false,
             failsafe_mode: false,
+            dynamic: BTreeMap::new(),
             version: None,
         }
     }
@@ -189,6 +195,12 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
     ] {
         if value < least {
             broken.push(Broken::new(path(field), format!("{field} is {value}; Patroni wants at least {least}")));
+        }
+    }
+    for (key, value) in &settings.dynamic {
+        if let Err(problem) = Change::from_the_start(key, value) {
+            let place = if problem.is_of_value() { Broken::new } else { Broken::of_name };
+            broken.push(place(["patroni", "dynamic", key], problem.to_string()).help(problem.help()));
         }
     }
     let (ttl, loop_wait, retry) =
@@ -266,6 +278,9 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
         "watchdog": { "mode": "off" },
         "postgresql": postgresql(site, credentials),
     });
+    if !site.tags.is_empty() {
+        configuration["tags"] = json!(site.tags);
+    }
     if let Some((kind, settings)) = site.dcs_for_agents() {
         configuration[kind] = settings;
     }
@@ -332,6 +347,7 @@ pub fn dynamic(site: &Site<'_>) -> Value {
         synchronous_mode,
         synchronous_mode_strict,
         failsafe_mode,
+        dynamic: ref further,
         version: _,
     } = site.settings.patroni;
     let parameters = server::parameters(site);
@@ -362,5 +378,8 @@ pub fn dynamic(site: &Site<'_>) -> Value {
     for slot in &site.permanent_slots {
         dynamic["slots"][slot] = json!({ "type": "physical" });
     }
+    // A topology with one that can't be is refused before.
+    let further = further.iter().filter_map(|(key, value)| Change::from_the_start(key, value).ok());
+    further.for_each(|change| change.make(&mut dynamic));
     dynamic
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ServiceKind, Settings, archive::Archive, service};
+use super::{ServiceKind, Settings, Tags, archive::Archive, service};
 
 /// The surroundings of the services of one host.
 pub struct Site<'a> {
@@ -32,6 +32,8 @@ pub struct Site<'a> {
     pub shared_address: Option<SharedAddress<'a>>,
     /// Where the cluster's WAL is archived, if it is.
     pub archive: Option<Archive<'a>>,
+    /// What Patroni's tags say of the host's node.
+    pub tags: &'a Tags,
     pub settings: Cow<'a, Settings>,
     /// Whether the clocks of nodes can be set.
     pub clocks_are_prepared: bool,

@@ -5,7 +5,6 @@
 
 mod changes;
 mod clusters;
-pub mod dynamic;
 mod endpoints;
 mod error;
 mod library;
@@ -13,7 +12,7 @@ mod links;
 mod names;
 mod parse;
 mod placed;
-pub use crate::services::postgresql;
+pub use crate::services::{dynamic, postgresql};
 mod schema;
 mod storage;
 mod validate;
@@ -27,7 +26,7 @@ use crate::{services::service, yaml::position};
 
 pub use crate::services::{
     EnvoySettings, EtcdSettings, HaproxySettings, Instance, KeepalivedSettings, PatroniSettings, PgbouncerSettings,
-    PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, patroni::POSTGRESQL_PORT,
+    PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, Tags, patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
@@ -125,6 +124,9 @@ pub struct Host {
     pub aliases: Vec<String>,
     /// What runs on it.
     pub services: Vec<PlacedService>,
+    /// What Patroni's tags say of the node that runs here.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
 }
 
 impl Host {

@@ -8,6 +8,7 @@ mod links;
 mod names;
 mod services;
 mod storage;
+mod tags;
 mod versions;
 
 use std::collections::BTreeSet;
@@ -71,6 +72,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     names::check(topology, &mut problems);
     addresses::check(topology, &mut problems);
     storage::check(topology, &mut problems);
+    tags::check(topology, &mut problems);
     versions::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);

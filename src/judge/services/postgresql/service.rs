@@ -118,6 +118,7 @@ mod tests {
             archive: None,
             settings: std::borrow::Cow::Borrowed(&settings),
             clocks_are_prepared: false,
+            tags: &crate::services::Tags::NONE,
         };
         let credentials = Credentials { replication_password: "secret".to_owned(), ..Credentials::default() };
         render(&site, &credentials)

@@ -16,6 +16,8 @@ pub enum DynamicProblem {
     OfNode { key: String },
     #[error("`{text}` can't be the value of `{key}`")]
     Value { key: String, text: String, takes: &'static str },
+    #[error("`{key}` is not said here")]
+    Owned { key: String, owner: &'static str },
     #[error(transparent)]
     Parameter(#[from] ParameterProblem),
 }
@@ -30,6 +32,7 @@ impl DynamicProblem {
             }
             DynamicProblem::OfNode { .. } => "what a node says itself comes before what all of them share".to_owned(),
             DynamicProblem::Value { takes, .. } => format!("it takes {takes}"),
+            DynamicProblem::Owned { owner, .. } => format!("a topology says it by {owner}"),
             DynamicProblem::Parameter(problem) => problem.help(),
         }
     }
@@ -39,7 +42,7 @@ impl DynamicProblem {
         match self {
             DynamicProblem::Value { .. } => true,
             DynamicProblem::Parameter(problem) => problem.is_of_value(),
-            DynamicProblem::Key { .. } | DynamicProblem::OfNode { .. } => false,
+            DynamicProblem::Key { .. } | DynamicProblem::OfNode { .. } | DynamicProblem::Owned { .. } => false,
         }
     }
 }
@@ -149,6 +152,21 @@ const KEYS: &[(&str, Takes)] = &[
     ("ttl", Takes::AtLeast(20)),
 ];
 
+/// What other parts of a topology say, and plans and predictions read there.
+const OWNERS: &[(&str, &str)] = &[
+    ("failsafe_mode", "`settings.patroni.failsafe_mode`"),
+    ("loop_wait", "`settings.patroni.loop_wait_s`"),
+    ("maximum_lag_on_failover", "`settings.patroni.maximum_lag_on_failover_bytes`"),
+    ("pause", "a step of a scenario"),
+    ("postgresql.parameters", "`settings.postgresql.parameters`"),
+    ("primary_start_timeout", "`settings.patroni.primary_start_timeout_s`"),
+    ("retry_timeout", "`settings.patroni.retry_timeout_s`"),
+    ("standby_cluster", "`follows` of a cluster"),
+    ("synchronous_mode", "`settings.patroni.synchronous_mode`"),
+    ("synchronous_mode_strict", "`settings.patroni.synchronous_mode_strict`"),
+    ("ttl", "`settings.patroni.ttl_s`"),
+];
+
 /// Keys that hold others by names of the user's own.
 const NAMED: &[&str] = &["permanent_replication_slots", "permanent_slots", "postgresql.recovery_conf", "slots"];
 
@@ -196,6 +214,22 @@ impl Change {
         };
         check(&path, &value)?;
         Ok(Self { path, value })
+    }
+
+    /// A change that a topology states from the start, under the same key, with the value that its file has.
+    ///
+    /// # Errors
+    /// Why Patroni would not do what it says, or which other part of a topology says it.
+    pub(super) fn from_the_start(key: &str, value: &Value) -> Result<Self, DynamicProblem> {
+        let owner = OWNERS
+            .iter()
+            .find(|(owned, _)| key.strip_prefix(owned).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+        if let Some((_, owner)) = owner {
+            return Err(DynamicProblem::Owned { key: key.to_owned(), owner });
+        }
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        check(&path, value)?;
+        Ok(Self { path, value: value.clone() })
     }
 
     pub fn key(&self) -> String {
