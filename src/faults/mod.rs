@@ -56,6 +56,7 @@ pub const ALL: &[FaultKind] = &[
     disk::disk_slow::KIND,
     disk::disk_stall::KIND,
     storage::drive_gone::KIND,
+    data::etcd_member_lost::KIND,
     operator::failover::KIND,
     host::host_crash::KIND,
     host::host_freeze::KIND,

@@ -13,6 +13,10 @@ use crate::{credentials::Credentials, span::Span};
 /// Clients' port.
 pub const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
+/// Where a member's volume is, its data in it, and beside that the flags that an operator has it started with.
+const VOLUME: &str = "/var/lib/etcd";
+pub const DATA_DIRECTORY: &str = "/var/lib/etcd/pgquake";
+pub const FLAGS_FILE: &str = "/var/lib/etcd/flags";
 
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Etcd,
@@ -20,7 +24,7 @@ pub(super) const SERVICE: Service = Service {
     placed_by_topologies: true,
     image: Recipe {
         name: "etcd",
-        files: context!("etcd": "Dockerfile"),
+        files: context!("etcd": "Dockerfile", "entrypoint.sh"),
         pulled: None,
         on: None,
         packages: &["etcd-server"],
@@ -29,11 +33,11 @@ pub(super) const SERVICE: Service = Service {
     ports: &[Port::watched(CLIENT_PORT, "clients"), Port::unwatched(PEER_PORT, "members")],
     processes: &[Process::main("etcd", "^/usr/bin/etcd ")],
     storage: Some(Storage {
-        directory: "/var/lib/etcd",
+        directory: VOLUME,
         data: "pgquake",
         volumes: &[Volume { word: "DCS", below: "" }],
         user: "etcd",
-        entry_point: "/usr/bin/etcd",
+        entry_point: "/usr/local/bin/entrypoint.sh",
         control_port: 7482,
     }),
     capabilities: &[],
@@ -116,7 +120,7 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
         site.dcs_members.iter().map(|member| format!("{member}=http://{member}:{PEER_PORT}")).collect();
     let command = [
         format!("--name={host}"),
-        "--data-dir=/var/lib/etcd/pgquake".to_owned(),
+        format!("--data-dir={DATA_DIRECTORY}"),
         format!("--listen-client-urls=http://0.0.0.0:{CLIENT_PORT}"),
         format!("--advertise-client-urls=http://{host}:{CLIENT_PORT}"),
         format!("--listen-peer-urls=http://0.0.0.0:{PEER_PORT}"),
