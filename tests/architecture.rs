@@ -123,7 +123,7 @@ const PLANES: &[(&str, &[&str])] = &[
     ("container", &["host", "process"]),
     ("disk", &["host"]),
     ("operator", &["host", "process"]),
-    ("data", &["operator"]),
+    ("data", &["operator", "process"]),
     ("starvation", &["operator", "process"]),
 ];
 
