@@ -115,3 +115,25 @@ impl Fault for EtcdNoSpace {
         Ok("etcd lists no alarm and takes a write".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        faults::{Roles, Target},
+        topology,
+    };
+
+    #[test]
+    fn a_store_that_would_take_too_long_to_fill_is_refused() {
+        let aimed = |name: &str| {
+            let plan = Plan::new(topology::load(name, &[]).unwrap());
+            let target = Target::parse("node1");
+            let own = Aim::new(&KIND, &plan, &Roles::default(), &target, Default::default()).unwrap();
+            aim(&plan, &own).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(aimed("etcd-small-quota"), Ok(()));
+        let refused = aimed("single-region").unwrap_err();
+        assert!(refused.contains("quota_backend_bytes"), "{refused}");
+    }
+}
