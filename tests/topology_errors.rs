@@ -499,6 +499,13 @@ fn rules_that_patroni_and_etcd_hold() {
         },
         Case {
             replace: "  patroni:",
+            by: "  etcd: { quota_backend_bytes: 0 }\n  patroni:",
+            at: (16, 34),
+            message: "quota_backend_bytes is less than 1048576",
+            help: "would switch etcd's quota off",
+        },
+        Case {
+            replace: "  patroni:",
             by: "  haproxy: { fall: 0 }\n  patroni:",
             at: (16, 20),
             message: "fall must be at least 1",
