@@ -58,7 +58,8 @@ impl Engine {
             self.docker.download_from_container(&from.id, Some(options)).try_collect().await.map_err(doing())?;
         let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
         let options = UploadToContainerOptionsBuilder::new().path(folder).build();
-        let written = self.docker.upload_to_container(&to.id, Some(options), bollard::body_full(archive.concat().into()));
+        let written =
+            self.docker.upload_to_container(&to.id, Some(options), bollard::body_full(archive.concat().into()));
         written.await.map_err(doing())
     }
 

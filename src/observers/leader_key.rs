@@ -76,9 +76,8 @@ fn watch_refreshes(
 ) -> Result<Watch, ObserverError> {
     let key = cluster.key("status");
     let members = scene.dcs_members(OBSERVER.name, dcs, TIMEOUT)?;
-    let shown = members.into_iter().map(|(member, client)| {
-        client.watch(&key).map(move |seen| (member.clone(), seen)).boxed()
-    });
+    let shown =
+        members.into_iter().map(|(member, client)| client.watch(&key).map(move |seen| (member.clone(), seen)).boxed());
     let shown = select_all(shown);
     Ok(Watch::new(&key, record_refreshes(name, shown.boxed(), scene.recorder.clone())))
 }

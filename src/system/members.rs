@@ -28,12 +28,7 @@ impl System {
     }
 
     /// Runs a script as root with the data of a service, whether it runs or not.
-    pub async fn with_data_of(
-        &self,
-        host: &str,
-        kind: ServiceKind,
-        script: &str,
-    ) -> Result<ShellOutput, EngineError> {
+    pub async fn with_data_of(&self, host: &str, kind: ServiceKind, script: &str) -> Result<ShellOutput, EngineError> {
         let failed = |output: &str| EngineError::Command {
             host: host.to_owned(),
             command: script.to_owned(),

@@ -48,7 +48,8 @@ fn losing(members: &[&str], expected: bool) -> Vec<Event> {
 fn losing_until(members: &[&str], expected: bool, stop_ms: u64) -> Vec<Event> {
     let expected = expected.then_some((NAME, NOT_REPAIRED, Bound::Exactly(0.0)));
     let events = run(&[Course { expected: expected.into_iter().collect(), stop_ms, ..Course::default() }]);
-    let events = without(events, |what| matches!(what, Occurrence::LeaderKey { .. } | Occurrence::LeaseRefreshed { .. }));
+    let events =
+        without(events, |what| matches!(what, Occurrence::LeaderKey { .. } | Occurrence::LeaseRefreshed { .. }));
     let injecting = lost(members);
     let us = |ms: u64| (100 + ms) * 1000;
     let confirmed = Occurrence::FaultConfirmed {
@@ -61,7 +62,11 @@ fn losing_until(members: &[&str], expected: bool, stop_ms: u64) -> Vec<Event> {
     let events = with(events, LOST_MS + 10, confirmed);
     let events = with(events, HEALING_MS, Occurrence::FaultHealing { fault: 7 });
     let healed = Occurrence::FaultHealed { fault: 7, evidence: "etcd runs".to_owned() };
-    with(key(with(events, HEALING_MS + 20, healed), 10, 9, true), 50, Occurrence::LeaseRefreshed { revision: 18, cluster: None })
+    with(
+        key(with(events, HEALING_MS + 20, healed), 10, 9, true),
+        50,
+        Occurrence::LeaseRefreshed { revision: 18, cluster: None },
+    )
 }
 
 /// A member shows the leader key.
@@ -116,13 +121,17 @@ fn one_that_was_to_be_restored_and_was_not_or_that_stays_away_is_not_repaired() 
     for status in [Some(1), None] {
         let failed = command(losing(&MEMBERS, true), 2_300, RESTORE, status);
         let found = one(&back(failed, 1));
-        assert_eq!((found.outcome, value(&found, NOT_REPAIRED), value(&found, "restores_failed")), (Outcome::Fail, 1.0, 1.0));
+        assert_eq!(
+            (found.outcome, value(&found, NOT_REPAIRED), value(&found, "restores_failed")),
+            (Outcome::Fail, 1.0, 1.0)
+        );
         assert!(found.summary.contains("on node1 had failed: Error: couldn't find"), "{}", found.summary);
     }
     let found = one(&losing(&MEMBERS, true));
     assert_eq!((found.outcome, value(&found, NOT_REPAIRED)), (Outcome::Fail, 1.0), "{found:#?}");
     // Other commands, and restores before the loss, are another matter.
-    let other = command(command(losing(&MEMBERS, true), 2_300, "etcdctl snapshot save x", Some(1)), 1_500, RESTORE, Some(1));
+    let other =
+        command(command(losing(&MEMBERS, true), 2_300, "etcdctl snapshot save x", Some(1)), 1_500, RESTORE, Some(1));
     assert_eq!(one(&back(other, 9)).outcome, Outcome::Pass);
 }
 

@@ -67,7 +67,8 @@ impl Fault for EtcdMemberLost {
     }
 
     async fn bites(&self, system: &System) -> Result<String, String> {
-        let pids = process::pids_of_service(system, &self.host, &ETCD.into()).await.map_err(|error| error.to_string())?;
+        let pids =
+            process::pids_of_service(system, &self.host, &ETCD.into()).await.map_err(|error| error.to_string())?;
         if !pids.is_empty() {
             return Err(format!("processes {pids} of etcd are left on {}", self.host));
         }
@@ -89,7 +90,8 @@ impl Fault for EtcdMemberLost {
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        let pids = process::pids_of_service(system, &self.host, &ETCD.into()).await.map_err(|error| error.to_string())?;
+        let pids =
+            process::pids_of_service(system, &self.host, &ETCD.into()).await.map_err(|error| error.to_string())?;
         match pids.is_empty() {
             true => Err(format!("etcd does not run on {}", self.host)),
             false => Ok(format!("etcd runs on {} (processes {pids})", self.host)),

@@ -10,6 +10,7 @@ use crate::{
     services::etcd::{DATA_DIRECTORY, FLAGS_FILE, PEER_PORT},
     system::System,
     topology::{Instance, ServiceKind},
+    waiting::wait_until,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -25,6 +26,9 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     reaches_clients: false,
     aim,
 };
+
+/// How long the others may take to elect a leader.
+const LED_WITHIN: Duration = Duration::from_secs(20);
 
 const ETCD: ServiceKind = ServiceKind::Etcd;
 
@@ -62,6 +66,11 @@ impl EtcdMemberReplaced {
     async fn begin_anew(&self, system: &System) -> Result<(), FaultError> {
         process::signal_service(system, &self.member, &ETCD.into(), "KILL").await?;
         process::wait_until_stopped(system, &self.member, &ETCD.into()).await?;
+        // Without a leader, which may be the one that was removed, what is proposed is lost.
+        wait_until("etcd to have a leader without the member", LED_WITHIN, || async {
+            etcdctl::look(system, &self.other, "etcdctl --command-timeout=1s get pgquake").await
+        })
+        .await?;
         let add = format!("etcdctl member add {0} --peer-urls=http://{0}:{PEER_PORT}", self.member);
         etcdctl::at(system, &self.other, &add).await?;
         let empty = format!("rm -rf {DATA_DIRECTORY} && echo --initial-cluster-state=existing > {FLAGS_FILE}");

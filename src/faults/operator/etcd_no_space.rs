@@ -45,7 +45,8 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let member = etcdctl::member(KIND.name, plan, aim)?;
     let settings = &plan.topology.settings;
     let quota = settings.etcd.quota_backend_bytes.filter(|bytes| *bytes <= MOST_BYTES).ok_or_else(|| {
-        let reason = "etcd's quota is too large to fill; give the topology `etcd: { quota_backend_bytes: … }` of at most 64 MiB";
+        let reason =
+            "etcd's quota is too large to fill; give the topology `etcd: { quota_backend_bytes: … }` of at most 64 MiB";
         aim.refuse(KIND.name, reason)
     })?;
     let members = [member.clone()].into_iter().chain(etcdctl::peers(plan, &member)).collect();
@@ -83,7 +84,9 @@ impl Fault for EtcdNoSpace {
             return Err(format!("etcd lists no alarm for want of space: {alarms}"));
         }
         match etcdctl::look(system, &self.member, "etcdctl put pgquake-probe x").await {
-            Err(refused) if refused.contains(REFUSED) => Ok(format!("etcd has the alarm NOSPACE and refuses a write: {REFUSED}")),
+            Err(refused) if refused.contains(REFUSED) => {
+                Ok(format!("etcd has the alarm NOSPACE and refuses a write: {REFUSED}"))
+            }
             Err(other) => Err(other),
             Ok(_) => Err(format!("{} takes a write", self.member)),
         }
@@ -91,11 +94,8 @@ impl Fault for EtcdNoSpace {
 
     async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
         etcdctl::at(system, &self.member, &format!("etcdctl del {KEY}")).await?;
-        let refuse = |reason: String| FaultError::NotApplicable {
-            fault: KIND.name,
-            target: self.member.clone(),
-            reason,
-        };
+        let refuse =
+            |reason: String| FaultError::NotApplicable { fault: KIND.name, target: self.member.clone(), reason };
         let revision = etcdctl::status(system, &self.member, REVISION).await.map_err(refuse)?;
         // It may have been compacted up to there already.
         etcdctl::at(system, &self.member, &format!("etcdctl compact --physical {revision} || true")).await?;

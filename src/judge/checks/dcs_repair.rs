@@ -67,8 +67,11 @@ struct Loss {
 }
 
 fn loss(evidence: &Evidence<'_>, dcs: &PlannedDcs) -> Option<Loss> {
-    let lost: Vec<&FaultRecord<'_>> =
-        evidence.faults().iter().filter(|fault| fault.injecting.name == MEMBER_LOST && fault.effect.is_some()).collect();
+    let lost: Vec<&FaultRecord<'_>> = evidence
+        .faults()
+        .iter()
+        .filter(|fault| fault.injecting.name == MEMBER_LOST && fault.effect.is_some())
+        .collect();
     let is_on = |fault: &FaultRecord<'_>, at_us: u64| {
         fault.effect.is_some_and(|effect| effect.to_us <= at_us) && fault.healing_us.is_none_or(|us| at_us < us)
     };
@@ -125,7 +128,8 @@ fn judge_one(evidence: &Evidence<'_>, dcs: &PlannedDcs, loss: Loss) -> Finding {
     };
     let wrote = |after_us: u64| {
         let within = after_us..=until_us;
-        let writes = evidence.attempts().iter().filter(|tried| tried.is_write() && within.contains(&tried.started_us()));
+        let writes =
+            evidence.attempts().iter().filter(|tried| tried.is_write() && within.contains(&tried.started_us()));
         writes.fold(None, |any: Option<bool>, tried| Some(any.unwrap_or_default() || tried.acknowledged()))
     };
     match (wrote(led.at_us), failed.first()) {
@@ -157,7 +161,11 @@ fn shown(evidence: &Evidence<'_>, dcs: &PlannedDcs, event: &Event) -> Option<Sho
         }
         Occurrence::LeaseRefreshed { revision, cluster } => {
             let own = cluster.as_ref().is_none_or(|name| {
-                evidence.plan.cluster(name).and_then(|own| evidence.plan.dcs_of(own)).is_some_and(|of| of.name == dcs.name)
+                evidence
+                    .plan
+                    .cluster(name)
+                    .and_then(|own| evidence.plan.dcs_of(own))
+                    .is_some_and(|of| of.name == dcs.name)
             });
             own.then_some(Shown { at_us, is_led: true, revision: Some((*revision, false)) })
         }
@@ -170,7 +178,8 @@ fn shown(evidence: &Evidence<'_>, dcs: &PlannedDcs, event: &Event) -> Option<Sho
 
 /// Whether a member was found, after the healing, at a revision before the first one that was ever seen.
 fn began_anew(shown: &[Shown], lost_us: u64, healing_us: u64) -> bool {
-    let first = shown.iter().filter(|own| own.at_us < lost_us).filter_map(|own| own.revision).map(|(first, _)| first).min();
+    let first =
+        shown.iter().filter(|own| own.at_us < lost_us).filter_map(|own| own.revision).map(|(first, _)| first).min();
     let found = shown.iter().filter(|own| own.at_us >= healing_us).filter_map(|own| own.revision);
     found.filter(|(_, initial)| *initial).any(|(revision, _)| first.is_some_and(|first| revision < first))
 }

@@ -140,7 +140,8 @@ impl<'a> Seen<'a, '_> {
                 let (node, primary_us) =
                     first.map_or((self.teller(switch), switch.at_us), |sign| (sign.node, sign.to_us));
                 let went_on = if first.is_none() { self.went_on(switch) } else { None };
-                let written = self.written(node, switch.origin.parent, self.elected_us(node, switch.timeline, primary_us));
+                let written =
+                    self.written(node, switch.origin.parent, self.elected_us(node, switch.timeline, primary_us));
                 let lacked = written
                     .filter(|_| went_on.is_none())
                     .map(|(lsn, seq)| (lsn.saturating_sub(switch.origin.switch_lsn), seq));

@@ -118,7 +118,8 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
         broken.push(Broken::new(path("election_timeout_ms"), message));
     }
     if settings.quota_backend_bytes.is_some_and(|bytes| bytes < LEAST_QUOTA_BYTES) {
-        let message = format!("quota_backend_bytes is less than {LEAST_QUOTA_BYTES}, in which a cluster's keys have no room");
+        let message =
+            format!("quota_backend_bytes is less than {LEAST_QUOTA_BYTES}, in which a cluster's keys have no room");
         broken.push(Broken::new(path("quota_backend_bytes"), message).help("0 would switch etcd's quota off"));
     }
     broken
