@@ -68,7 +68,7 @@ impl EtcdMemberReplaced {
         process::wait_until_stopped(system, &self.member, &ETCD.into()).await?;
         // Without a leader, which may be the one that was removed, what is proposed is lost.
         wait_until("etcd to have a leader without the member", LED_WITHIN, || async {
-            etcdctl::look(system, &self.other, "etcdctl --command-timeout=1s get pgquake").await
+            etcdctl::look(system, &self.other, "ETCDCTL_COMMAND_TIMEOUT=2s etcdctl get pgquake").await
         })
         .await?;
         let add = format!("etcdctl member add {0} --peer-urls=http://{0}:{PEER_PORT}", self.member);
