@@ -27,8 +27,8 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     aim,
 };
 
-/// How long the others may take to elect a leader.
-const LED_WITHIN: Duration = Duration::from_secs(20);
+/// How long etcd may refuse a change of its members: until it has a leader, and five seconds of health.
+const CHANGED_WITHIN: Duration = Duration::from_secs(30);
 
 const ETCD: ServiceKind = ServiceKind::Etcd;
 
@@ -56,23 +56,37 @@ impl EtcdMemberReplaced {
     /// The id of the member at this address, as another one lists it; `None`: it lists none. One that was added and has not
     /// begun has no name.
     async fn id(&self, system: &System) -> Result<Option<String>, String> {
-        let told = etcdctl::look(system, &self.other, "etcdctl member list").await?;
+        let told = etcdctl::look(system, &self.other, "ETCDCTL_COMMAND_TIMEOUT=2s etcdctl member list").await?;
         let address = format!("http://{}:{PEER_PORT}", self.member);
         let own = told.lines().find(|line| line.contains(&address));
         Ok(own.and_then(|line| line.split(',').next()).map(str::to_owned))
+    }
+
+    /// Has another member change who belongs to etcd, until the list of members shows it. etcd takes no change while it has no
+    /// leader, or within five seconds in which one of the members was not connected to the others.
+    async fn until(
+        &self,
+        system: &System,
+        what: &str,
+        change: &str,
+        is_so: fn(Option<String>) -> bool,
+    ) -> Result<(), FaultError> {
+        wait_until(what, CHANGED_WITHIN, || async {
+            if is_so(self.id(system).await?) {
+                return Ok(());
+            }
+            etcdctl::look(system, &self.other, change).await.and_then(|told| Err(format!("etcd says: {told}")))
+        })
+        .await?;
+        Ok(())
     }
 
     /// Stops what is left of the member, and starts an empty one in its place.
     async fn begin_anew(&self, system: &System) -> Result<(), FaultError> {
         process::signal_service(system, &self.member, &ETCD.into(), "KILL").await?;
         process::wait_until_stopped(system, &self.member, &ETCD.into()).await?;
-        // Without a leader, which may be the one that was removed, what is proposed is lost.
-        wait_until("etcd to have a leader without the member", LED_WITHIN, || async {
-            etcdctl::look(system, &self.other, "ETCDCTL_COMMAND_TIMEOUT=2s etcdctl get pgquake").await
-        })
-        .await?;
         let add = format!("etcdctl member add {0} --peer-urls=http://{0}:{PEER_PORT}", self.member);
-        etcdctl::at(system, &self.other, &add).await?;
+        self.until(system, "etcd to have room for the new member", &add, |id| id.is_some()).await?;
         let empty = format!("rm -rf {DATA_DIRECTORY} && echo --initial-cluster-state=existing > {FLAGS_FILE}");
         etcdctl::at(system, &self.member, &empty).await?;
         process::start_again(system, &self.member, &ETCD.into()).await
@@ -105,7 +119,8 @@ impl Fault for EtcdMemberReplaced {
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
-        etcdctl::at(system, &self.other, &format!("etcdctl member remove {}", self.id_before)).await?;
+        let remove = format!("etcdctl member remove {}", self.id_before);
+        self.until(system, "etcd to do without the member", &remove, |id| id.is_none()).await?;
         self.begin_anew(system).await
     }
 
