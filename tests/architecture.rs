@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pgquake::{checks::course::watchers, faults, observers, verdict};
+use pgquake::{
+    checks::{self, course::watchers},
+    faults, observers, verdict,
+};
 
 /// Each module with what it may use. `*` is everything; nobody may use a module that uses everything.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -123,7 +126,7 @@ const PLANES: &[(&str, &[&str])] = &[
     ("container", &["host", "process"]),
     ("disk", &["host"]),
     ("operator", &["host", "process"]),
-    ("data", &["operator"]),
+    ("data", &["operator", "process"]),
     ("starvation", &["operator", "process"]),
 ];
 
@@ -352,7 +355,9 @@ fn the_judging_half_expects_the_observers_that_run() {
 
 #[test]
 fn the_fault_that_claims_on_members_name_exists() {
-    for known in [verdict::DISK_FULL, verdict::MEMBER_REMOVED, verdict::PAGE_CORRUPTED, verdict::REINITIALIZE] {
+    let of_checks = [checks::dcs_repair::MEMBER_LOST];
+    let of_the_verdict = [verdict::DISK_FULL, verdict::MEMBER_REMOVED, verdict::PAGE_CORRUPTED, verdict::REINITIALIZE];
+    for known in of_the_verdict.into_iter().chain(of_checks) {
         assert!(faults::ALL.iter().any(|kind| kind.name == known), "no fault is called {known}");
     }
 }

@@ -499,6 +499,13 @@ fn rules_that_patroni_and_etcd_hold() {
         },
         Case {
             replace: "  patroni:",
+            by: "  etcd: { quota_backend_bytes: 0 }\n  patroni:",
+            at: (16, 34),
+            message: "quota_backend_bytes is less than 1048576, in which a cluster's keys have no room",
+            help: "would switch etcd's quota off",
+        },
+        Case {
+            replace: "  patroni:",
             by: "  haproxy: { fall: 0 }\n  patroni:",
             at: (16, 20),
             message: "fall must be at least 1",
@@ -718,7 +725,8 @@ fn a_topology_that_does_not_exist() {
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
     let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-consul-sessions-kept, dcs-zookeeper, \
                     documented-ha, \
-                    documented-ha-untracked, envoy, envoy-panic, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, node-tags, pooled, \
+                    documented-ha-untracked, envoy, envoy-panic, etcd-small-quota, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, \
+                    node-tags, pooled, \
                     pooled-sessions-kept, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, \

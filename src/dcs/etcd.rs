@@ -100,6 +100,7 @@ impl Client for EtcdClient {
             key: key.to_owned(),
             due,
             known: None,
+            known_in: None,
             connection: None,
             changes: None,
             unshown: VecDeque::new(),
@@ -122,6 +123,8 @@ struct Watch {
     due: Interval,
     /// The revision up to which changes are known. `None`: the state must be read.
     known: Option<i64>,
+    /// The etcd in which they are known, and its term then.
+    known_in: Option<(u64, u64)>,
     connection: Option<Connection>,
     changes: Option<WatchStream>,
     /// What the stream has still to show.
@@ -190,8 +193,12 @@ impl Watch {
         let here = GetOptions::new().with_serializable();
         let read = timeout(self.answer_within, connection.get(self.key.as_str(), Some(here))).await??;
         let revision = read.header().map_or(0, ResponseHeader::revision);
-        // A member whose revision went back has lost its data: nothing of what was known holds for it.
-        if self.known.is_none_or(|known| revision < known) {
+        let now_in = read.header().map_or((0, 0), |header| (header.cluster_id(), header.raft_term()));
+        // A member whose revision or term went back, or that belongs to another etcd now, has lost its data: nothing of what
+        // was known holds for it. A restored one may have passed the revision that was known before it is asked again.
+        let is_another = |(id, term): (u64, u64)| id != now_in.0 || now_in.1 < term;
+        let has_lost_its_data = self.known_in.replace(now_in).is_some_and(is_another);
+        if has_lost_its_data || self.known.is_none_or(|known| revision < known) {
             self.unshown.push_back(state(read.kvs().first(), revision));
             self.known = Some(revision);
         }

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 pub use cells::Sharing;
 pub use condition::Condition;
 pub use context::{DrillContext, DrillError};
-pub use runbook::{BackupOrder, NodeOrder, PromotionWay, RestorePoint, RunbookError, RunbookOrder};
+pub use runbook::{BackupOrder, MemberOrder, NodeOrder, PromotionWay, RestorePoint, RunbookError, RunbookOrder};
 pub use schedule::Repetition;
 pub use setup::{Setup, ShapedLinks, TopologySources};
 

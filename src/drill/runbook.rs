@@ -5,6 +5,7 @@
 //! and clients are pointed at the other region.
 
 mod backups;
+mod members;
 mod nodes;
 
 use std::{fmt, time::Duration};
@@ -22,6 +23,7 @@ use crate::{
 
 pub use backups::{BackupOrder, RestorePoint};
 pub(super) use backups::{Before, due, sent};
+pub use members::MemberOrder;
 pub use nodes::{NodeOrder, PromotionWay};
 
 /// How long the loss of a cluster may take to be seen: its hosts answer nothing, so each question waits for its limit.
@@ -49,6 +51,8 @@ pub enum RunbookOrder {
     OnNode(NodeOrder),
     /// What is done with backups.
     WithBackups(BackupOrder),
+    /// What is done at a member of a DCS.
+    AtMember(MemberOrder),
 }
 
 impl RunbookOrder {
@@ -62,7 +66,7 @@ impl RunbookOrder {
             | RunbookOrder::CatchUp(cluster)
             | RunbookOrder::GiveUp(cluster) => vec![cluster],
             RunbookOrder::WithBackups(order) => vec![order.cluster()],
-            RunbookOrder::OnNode(_) => Vec::new(),
+            RunbookOrder::OnNode(_) | RunbookOrder::AtMember(_) => Vec::new(),
         }
     }
 
@@ -138,6 +142,7 @@ impl Drill {
             RunbookOrder::GiveUp(cluster) => self.give_up(cluster).await,
             RunbookOrder::OnNode(order) => self.on_node(order).await,
             RunbookOrder::WithBackups(order) => self.with_backups(order).await,
+            RunbookOrder::AtMember(order) => self.at_member(order).await,
         }
     }
 

@@ -36,6 +36,11 @@ impl RunLabels {
         self.common()
     }
 
+    /// Those of a container that is no service: its end is no event of the system.
+    pub(crate) fn of_errand(&self) -> HashMap<String, String> {
+        self.common()
+    }
+
     pub(crate) fn of_container(&self, host: &str, service: &str) -> HashMap<String, String> {
         let mut labels = self.common();
         labels.insert(HOST.to_owned(), host.to_owned());

@@ -5,6 +5,7 @@
 
 mod container;
 pub mod doctor;
+mod errand;
 pub mod images;
 pub mod labels;
 pub mod leftovers;

@@ -7,7 +7,7 @@ use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
         Check, archive, archive_fallback, cascade, commands, commit_wait, cost, course::phases::PHASES, data_loss,
-        dcs_failover, dcs_isolation, name_convergence, name_shares, pool, promotion, recovery_time, rejoin,
+        dcs_failover, dcs_isolation, dcs_repair, name_convergence, name_shares, pool, promotion, recovery_time, rejoin,
         replica_reads, replication_lag, replication_lag::Hop, restore, rotation, routing, single_writer, slot,
         virtual_address, write_blocked,
     },
@@ -59,6 +59,7 @@ const READS_GONE_BACK: Measured = measured(&replica_reads::CHECK, replica_reads:
 const SLOTS_LOST: Measured = measured(&slot::CHECK, slot::SLOTS_LOST);
 const SLOT_HELD: Measured = measured(&slot::CHECK, slot::SLOT_HELD_MAX_BYTES);
 const AGAINST_RULE: Measured = measured(&commit_wait::CHECK, commit_wait::COMMITS_AGAINST_RULE);
+const DCS_NOT_REPAIRED: Measured = measured(&dcs_repair::CHECK, dcs_repair::DCS_NOT_REPAIRED);
 const COMMANDS_FAILED: Measured = measured(&commands::CHECK, commands::COMMANDS_FAILED);
 const COMMIT_RATIO_1: Measured = measured(&cost::CHECK, cost::COMMIT_RATIO_1);
 const COMMIT_RATIO_2: Measured = measured(&cost::CHECK, cost::COMMIT_RATIO_2);
@@ -267,6 +268,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(Then, "every command of the operator succeeds", "each ends with status 0", |words| {
         COMMANDS_FAILED.bounded(words, Bound::Exactly(0.0))
     }),
+    step(
+        Then,
+        "a DCS that lost every member is repaired",
+        "it serves again, clients write, and whatever was to be restored from a snapshot was",
+        |words| DCS_NOT_REPAIRED.bounded(words, Bound::Exactly(0.0)),
+    ),
     step(
         Then,
         "no idle client is left behind",

@@ -281,6 +281,8 @@ fn what_proves_nothing_or_never_ends_is_refused() {
         ("And 4 clients writing 4294967295 rows per second each", "no client can write that many rows"),
         ("When an operator switches over to \"proxy\"", "proxy runs no Patroni"),
         ("When an operator switches over to \"the primary\"", "it would hand over to itself"),
+        ("When the fault \"etcd_no_space\" hits node1", "etcd's quota is too large to fill"),
+        ("When the fault \"etcd_member_lost\" hits the proxy", "proxy does not run etcd"),
         ("When the fault \"switchover\" hits a standby", "only the primary can hand over"),
         ("When the fault \"pause\" hits the proxy", "no Patroni runs there"),
         ("When the WAL receiver on the primary is killed", "a primary has no WAL receiver"),
@@ -290,6 +292,8 @@ fn what_proves_nothing_or_never_ends_is_refused() {
     ] {
         refused_steps(&[step], &["own.feature:4:5: ", part]);
     }
+    let beside = "When an operator runs \"etcdctl version\" beside etcd on \"proxy\"";
+    refused_steps(&[beside], &["own.feature:4:60: no host called `proxy` runs etcd"]);
     let many = "And 101 clients writing 1 rows per second each";
     refused_steps(
         &[many, "And the PostgreSQL parameter \"max_connections\" is \"100\"", "When the host of node1 dies"],

@@ -7,6 +7,7 @@ mod clock;
 mod composition;
 mod container;
 mod disk;
+mod etcd;
 mod host;
 mod links;
 mod network;

@@ -13,6 +13,7 @@ mod commits;
 mod cost;
 mod course;
 mod dcs_failover;
+mod dcs_repair;
 mod edits;
 mod fallback;
 mod ground;

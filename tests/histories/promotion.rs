@@ -163,3 +163,27 @@ fn a_node_that_its_tags_bar_is_not_promoted() {
         Outcome::Pass
     );
 }
+
+/// A leader key that outlives a demotion, as one that came back with a restored DCS, says nothing of when its holder was promoted.
+#[test]
+fn a_key_that_was_never_given_up_is_no_election() {
+    let mut events = run(&[Course { key: None, ..Course::default() }]);
+    let restarted_us = (100 + 2_300) * 1000;
+    for event in events.iter_mut().filter(|event| event.at_us >= restarted_us) {
+        match &mut event.what {
+            Occurrence::NodeState(state) => state.timeline = state.timeline.map(|_| 2),
+            Occurrence::Attempt(attempt) => {
+                if let AttemptOutcome::Acknowledged { timeline, .. } = &mut attempt.outcome {
+                    *timeline = 2;
+                }
+            }
+            _ => {}
+        }
+    }
+    let node = "node1".to_owned();
+    let switch = Occurrence::TimelineSwitch { node, parent: 1, timeline: 2, switch_lsn: lsn(1_000) };
+    let events = with(events, 3_000, switch);
+    let own = finding(&verdict_of(&events), "promotion").clone();
+    assert_eq!(own.outcome, Outcome::Pass, "{own:#?}");
+    assert!(own.summary.contains("node1 was promoted to timeline 2") && value(&own, BEHIND) > 0.0, "{}", own.summary);
+}

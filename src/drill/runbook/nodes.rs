@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     drill::{Drill, DrillError, Running},
-    engine::ShellOutput,
+    engine::{EngineError, ShellOutput},
     history::{
         Occurrence,
         event::{CommandRun, RunbookStep},
@@ -247,14 +247,26 @@ impl Drill {
     /// succeeded is for the checks to say.
     async fn run_command(&mut self, node: &str, command: &str) -> Result<(), DrillError> {
         self.begin_load().await?;
-        let (ground, recorder) = (self.ground.clone(), self.recorder.clone());
+        let ground = self.ground.clone();
         let running = self.running().await?;
         let ran = async { Ok::<_, DrillError>(running.system.as_postgres(node, command).await) };
-        let (status, output) = match ground.hold(ran).await? {
+        let ran = ground.hold(ran).await?;
+        self.record_command(node, command, ran).await
+    }
+
+    /// Records a command and what came of it, without secrets.
+    pub(super) async fn record_command(
+        &mut self,
+        node: &str,
+        command: &str,
+        ran: Result<ShellOutput, EngineError>,
+    ) -> Result<(), DrillError> {
+        let (status, output) = match ran {
             Ok(done) => (Some(done.status), done.text),
             Err(error) => (None, error.to_string()),
         };
-        let output = running.system.access().credentials.hide_in(&output);
+        let recorder = self.recorder.clone();
+        let output = self.running().await?.system.access().credentials.hide_in(&output);
         let (node, command) = (node.to_owned(), command.to_owned());
         recorder.record(Occurrence::CommandRun(CommandRun { node, command, status, output }));
         Ok(())

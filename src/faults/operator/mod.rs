@@ -1,6 +1,11 @@
 //! What an operator's actions share: the node that they are aimed at, and who accepts writes after them.
 
 pub(super) mod configuration_change;
+pub(super) mod etcd_compaction;
+pub(super) mod etcd_defragmentation;
+pub(super) mod etcd_member_replaced;
+pub(super) mod etcd_no_space;
+mod etcdctl;
 pub(super) mod failover;
 pub(super) mod member_removed;
 pub(super) mod pause;

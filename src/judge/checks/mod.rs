@@ -13,6 +13,7 @@ pub mod course;
 pub mod data_loss;
 pub mod dcs_failover;
 pub mod dcs_isolation;
+pub mod dcs_repair;
 mod evidence;
 pub mod faults_took_effect;
 pub mod finding;
@@ -96,6 +97,7 @@ pub const ALL: &[Check] = &[
     cost::CHECK,
     dcs_failover::CHECK,
     dcs_isolation::CHECK,
+    dcs_repair::CHECK,
     name_convergence::CHECK,
     name_shares::CHECK,
     commands::CHECK,

@@ -146,7 +146,8 @@ impl<'a> Seen<'a, '_> {
                 let (node, primary_us) =
                     first.map_or((self.teller(switch), switch.at_us), |sign| (sign.node, sign.to_us));
                 let went_on = if first.is_none() { self.went_on(switch) } else { None };
-                let written = self.written(node, switch.origin.parent, self.elected_us(node, primary_us));
+                let written =
+                    self.written(node, switch.origin.parent, self.elected_us(node, switch.timeline, primary_us));
                 let lacked = written
                     .filter(|_| went_on.is_none())
                     .map(|(lsn, seq)| (lsn.saturating_sub(switch.origin.switch_lsn), seq));
@@ -207,11 +208,18 @@ impl<'a> Seen<'a, '_> {
 
     /// When the node got the leader key, before it was seen as a primary; that instant if nobody saw the key. In a cluster
     /// that followed until then, when its promotion was ordered.
-    fn elected_us(&self, node: &str, primary_us: u64) -> u64 {
+    fn elected_us(&self, node: &str, timeline: u32, primary_us: u64) -> u64 {
         let cluster = self.evidence.whole.cluster_of(node).or(self.evidence.leading());
         let keys = cluster.map(|cluster| self.evidence.leader_key_of(&cluster.name)).unwrap_or_default();
         let mut own = keys.iter().filter(|change| change.holder == Some(node) && change.at_us <= primary_us);
         let key_us = own.next_back().map_or(primary_us, |change| change.at_us);
+        // A key that was its own all along, while it led an older timeline, was not given for this one.
+        let led_since = |sign: &Sign<'_>| {
+            sign.node == node && sign.timeline < timeline && key_us < sign.to_us && sign.to_us <= primary_us
+        };
+        if self.signs.iter().any(led_since) {
+            return primary_us;
+        }
         let Some(cluster) = cluster.filter(|cluster| cluster.follows.is_some()) else { return key_us };
         let led = |sign: &Sign<'_>| cluster.nodes.iter().any(|own| own == sign.node) && sign.to_us < key_us;
         match self.signs.iter().any(led) {

@@ -137,6 +137,8 @@ pub enum Subject {
     AddressHolderLost,
     /// The member that led a DCS was lost.
     DcsLeaderLost,
+    /// Every member of a DCS was lost, with its data.
+    DcsLost,
     /// A node died while a balancer led to it.
     BalancedNodeDied,
     /// Commits waited for none, and for one or two synchronous standbys, in one run.
@@ -176,6 +178,7 @@ impl Subject {
             Subject::StreamingBroken => "a cluster that reads an archive, to which streaming was broken",
             Subject::AddressHolderLost => "a virtual address whose holder was lost",
             Subject::DcsLeaderLost => "a DCS whose leader was lost",
+            Subject::DcsLost => "a DCS that lost every member",
             Subject::BalancedNodeDied => "a node that died while a balancer led to it",
             Subject::CommitsCompared => "commits that waited for none, and for one or two synchronous standbys",
             Subject::StandbysStreamed => "a standby that streamed while clients wrote",

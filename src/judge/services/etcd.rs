@@ -12,7 +12,11 @@ use crate::{credentials::Credentials, span::Span};
 
 /// Clients' port.
 pub const CLIENT_PORT: u16 = 2379;
-const PEER_PORT: u16 = 2380;
+pub const PEER_PORT: u16 = 2380;
+/// Where a member's volume is, its data in it, and beside that the flags that an operator has it started with.
+const VOLUME: &str = "/var/lib/etcd";
+pub const DATA_DIRECTORY: &str = "/var/lib/etcd/pgquake";
+pub const FLAGS_FILE: &str = "/var/lib/etcd/flags";
 
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Etcd,
@@ -20,7 +24,7 @@ pub(super) const SERVICE: Service = Service {
     placed_by_topologies: true,
     image: Recipe {
         name: "etcd",
-        files: context!("etcd": "Dockerfile"),
+        files: context!("etcd": "Dockerfile", "entrypoint.sh"),
         pulled: None,
         on: None,
         packages: &["etcd-server"],
@@ -29,11 +33,11 @@ pub(super) const SERVICE: Service = Service {
     ports: &[Port::watched(CLIENT_PORT, "clients"), Port::unwatched(PEER_PORT, "members")],
     processes: &[Process::main("etcd", "^/usr/bin/etcd ")],
     storage: Some(Storage {
-        directory: "/var/lib/etcd",
+        directory: VOLUME,
         data: "pgquake",
         volumes: &[Volume { word: "DCS", below: "" }],
         user: "etcd",
-        entry_point: "/usr/bin/etcd",
+        entry_point: "/usr/local/bin/entrypoint.sh",
         control_port: 7482,
     }),
     capabilities: &[],
@@ -81,15 +85,21 @@ fn expiry(settings: &Settings) -> (Span, Span) {
 pub struct EtcdSettings {
     pub heartbeat_interval_ms: u32,
     pub election_timeout_ms: u32,
+    /// How large the store of a member may become, in bytes, before etcd raises the alarm NOSPACE; absent: etcd's own 2 GB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_backend_bytes: Option<u64>,
 }
 
 impl Default for EtcdSettings {
     fn default() -> Self {
-        Self { heartbeat_interval_ms: 100, election_timeout_ms: 1000 }
+        Self { heartbeat_interval_ms: 100, election_timeout_ms: 1000, quota_backend_bytes: None }
     }
 }
 
-/// etcd refuses to start otherwise.
+/// A store begins with some pages of bbolt's, and has every revision of a cluster's keys until they are compacted.
+const LEAST_QUOTA_BYTES: u64 = 1 << 20;
+
+/// etcd refuses to start otherwise, or to take anything.
 fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
     let mut broken = Vec::new();
     let settings = &settings.etcd;
@@ -107,6 +117,11 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
         let message = format!("election_timeout_ms is {election}; etcd takes at most 50000");
         broken.push(Broken::new(path("election_timeout_ms"), message));
     }
+    if settings.quota_backend_bytes.is_some_and(|bytes| bytes < LEAST_QUOTA_BYTES) {
+        let message =
+            format!("quota_backend_bytes is less than {LEAST_QUOTA_BYTES}, in which a cluster's keys have no room");
+        broken.push(Broken::new(path("quota_backend_bytes"), message).help("0 would switch etcd's quota off"));
+    }
     broken
 }
 
@@ -114,9 +129,9 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
     let (host, settings) = (site.host, &site.settings.etcd);
     let members: Vec<String> =
         site.dcs_members.iter().map(|member| format!("{member}=http://{member}:{PEER_PORT}")).collect();
-    let command = [
+    let mut command = vec![
         format!("--name={host}"),
-        "--data-dir=/var/lib/etcd/pgquake".to_owned(),
+        format!("--data-dir={DATA_DIRECTORY}"),
         format!("--listen-client-urls=http://0.0.0.0:{CLIENT_PORT}"),
         format!("--advertise-client-urls=http://{host}:{CLIENT_PORT}"),
         format!("--listen-peer-urls=http://0.0.0.0:{PEER_PORT}"),
@@ -126,5 +141,6 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
         format!("--heartbeat-interval={}", settings.heartbeat_interval_ms),
         format!("--election-timeout={}", settings.election_timeout_ms),
     ];
-    Rendered { command: command.into(), files: Vec::new() }
+    command.extend(settings.quota_backend_bytes.map(|bytes| format!("--quota-backend-bytes={bytes}")));
+    Rendered { command, files: Vec::new() }
 }

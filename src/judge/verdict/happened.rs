@@ -11,7 +11,7 @@ use crate::{
             phases::Course,
             record::{FaultRecord, is_down, runbook},
         },
-        dcs_failover, name_convergence, promotion,
+        dcs_failover, dcs_repair, name_convergence, promotion,
         replication_lag::{self, Hop},
         rotation, slot, virtual_address,
     },
@@ -82,6 +82,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::BothDisksFull, filled(false) && filled(true));
     when(Subject::AddressHolderLost, virtual_address::holder_was_lost(evidence));
     when(Subject::DcsLeaderLost, dcs_failover::leader_was_lost(evidence));
+    when(Subject::DcsLost, dcs_repair::every_member_was_lost(evidence));
     when(Subject::BalancedNodeDied, rotation::a_server_died(evidence));
     when(Subject::CommitsCompared, cost::was_compared(evidence));
     when(Subject::StandbysStreamed, standbys_streamed(findings));

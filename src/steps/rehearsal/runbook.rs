@@ -2,9 +2,9 @@
 
 use super::{At, Walk};
 use crate::{
-    drill::{BackupOrder, NodeOrder, RestorePoint, RunbookOrder},
+    drill::{BackupOrder, MemberOrder, NodeOrder, RestorePoint, RunbookOrder},
     suggestion::did_you_mean,
-    topology::{Topology, postgresql},
+    topology::{Host, ServiceKind, Topology, postgresql},
 };
 
 impl Walk<'_> {
@@ -14,6 +14,7 @@ impl Walk<'_> {
         match order {
             RunbookOrder::OnNode(order) => return self.on_node(&topology, order),
             RunbookOrder::WithBackups(order) => self.with_backups(&topology, order),
+            RunbookOrder::AtMember(order) => return self.at_member(&topology, order),
             _ => {}
         }
         let clusters = topology.all_clusters();
@@ -51,6 +52,16 @@ impl Walk<'_> {
         }
         if matches!(order, BackupOrder::Restore(_, RestorePoint::BeforeTheBadChange)) && !self.bad_change {
             self.add(At::Step, "there was no bad change yet to restore to".to_owned(), None);
+        }
+    }
+
+    /// What is done at members of etcd needs such members.
+    fn at_member(&mut self, topology: &Topology, order: &MemberOrder) {
+        let is_member = |host: &&Host| host.services.iter().any(|own| own.kind == ServiceKind::Etcd);
+        let known: Vec<&str> = topology.hosts().filter(is_member).map(|host| host.name.as_str()).collect();
+        for name in order.members().into_iter().filter(|name| !known.contains(name)) {
+            let at = At::Quoted { text: name.to_owned(), last: true };
+            self.add(at, format!("no host called `{name}` runs etcd"), Some(did_you_mean(name, &known)));
         }
     }
 

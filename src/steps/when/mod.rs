@@ -8,6 +8,7 @@ mod course;
 mod disk;
 mod host;
 mod link;
+mod members;
 mod network;
 mod operator;
 mod process;
@@ -26,6 +27,7 @@ pub(super) const TABLES: &[&[StepDefinition]] = &[
     disk::ALL,
     host::ALL,
     link::ALL,
+    members::ALL,
     network::ALL,
     operator::ALL,
     process::ALL,

@@ -1,7 +1,7 @@
 //! The events of a scenario in the form in which several checks need them: faults with their fate, attempts with
 //! their end, milestones, the leader key's history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     history::{
@@ -288,22 +288,29 @@ pub struct KeyChange<'a> {
 /// that lags behind reports old revisions late; its revision keeps them from being taken for news.
 ///
 /// Revisions are those of one DCS. A new one, after a disaster, counts from 1 again: so a member that goes back to
-/// a revision that nobody reported, or reports another holder at one that is known, begins a new count. (A member that was just
-/// restarted may go back to a known one.)
+/// a revision that nobody reported, or reports another holder at one that is known, begins a new count. A member that was just
+/// restarted may go back to a known one; most of them do so only where the DCS was restored from a snapshot.
 pub fn leader_key<'e>(events: impl IntoIterator<Item = &'e Event>, cluster: Option<&str>) -> Vec<KeyChange<'e>> {
     let mut changes: Vec<KeyChange<'_>> = Vec::new();
     let mut last_of: BTreeMap<&str, i64> = BTreeMap::new();
     let mut holders: BTreeMap<i64, Option<&str>> = BTreeMap::new();
+    let mut gone_back: BTreeSet<&str> = BTreeSet::new();
     for event in events {
-        let Occurrence::LeaderKey { member, holder, revision, cluster: of, .. } = &event.what else { continue };
+        let Occurrence::LeaderKey { member, holder, revision, initial, cluster: of } = &event.what else { continue };
         if of.is_some() && of.as_deref() != cluster {
             continue;
         }
         let (holder, revision) = (holder.as_deref(), *revision);
         let went_back = last_of.get(member.as_str()).is_some_and(|last| revision < *last);
-        if holders.get(&revision).map_or(went_back, |known| *known != holder) {
+        match *initial && went_back {
+            true => gone_back.insert(member),
+            false => gone_back.remove(member.as_str()),
+        };
+        let is_restored = gone_back.len() * 2 > last_of.len();
+        if is_restored || holders.get(&revision).map_or(went_back, |known| *known != holder) {
             last_of.clear();
             holders.clear();
+            gone_back.clear();
         }
         last_of.insert(member, revision);
         let newest = holders.last_key_value().map(|(revision, _)| *revision);
@@ -377,6 +384,34 @@ mod tests {
         let changes = leader_key(&events, None);
         let told: Vec<_> = changes.iter().map(|change| (change.at_us, change.holder)).collect();
         assert_eq!(told, [(10, Some("node1")), (60, None), (61, Some("node2")), (90, Some("node3"))]);
+    }
+
+    #[test]
+    fn a_dcs_that_was_restored_has_the_key_of_its_snapshot() {
+        let initial = |mut event: Event| {
+            if let Occurrence::LeaderKey { initial, .. } = &mut event.what {
+                *initial = true;
+            }
+            event
+        };
+        let members = ["node1", "node2", "node3"];
+        let before = members.iter().flat_map(|member| {
+            [key(1, 10, member, Some("node1"), 9), key(2, 30, member, None, 24), key(3, 31, member, Some("node2"), 28)]
+        });
+        let mut events: Vec<Event> = before.collect();
+        events.sort_by_key(|event| event.at_us);
+        let told = |events: &[Event]| {
+            let changes = leader_key(events, None);
+            changes.iter().map(|change| (change.at_us, change.holder.map(str::to_owned))).collect::<Vec<_>>()
+        };
+        let held_by = |node: &str| Some(node.to_owned());
+        let until_lost = vec![(10, held_by("node1")), (30, None), (31, held_by("node2"))];
+        // One that was restarted is behind for a moment.
+        events.push(initial(key(4, 60, "node1", Some("node1"), 9)));
+        assert_eq!(told(&events), until_lost);
+        events.push(initial(key(5, 61, "node3", Some("node1"), 9)));
+        events.push(initial(key(6, 62, "node2", Some("node1"), 9)));
+        assert_eq!(told(&events), [until_lost, vec![(61, held_by("node1"))]].concat());
     }
 
     #[test]
