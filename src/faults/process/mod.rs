@@ -19,6 +19,9 @@ use crate::{
     waiting::wait_until,
 };
 
+/// The name of a watchdog's process, as far as the kernel keeps it.
+const WATCHDOG_NAME: &str = "pgquake-watchdo";
+
 /// How long the engine may take to notice that a service has died.
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -227,7 +230,7 @@ pub(super) struct Running {
     pub parent: u32,
 }
 
-/// Every process of a service, with its state.
+/// Every process of a service, with its state. A watchdog that runs in its container is the machine's, and none of them.
 pub(super) async fn processes_of_service(
     system: &System,
     host: &str,
@@ -235,7 +238,8 @@ pub(super) async fn processes_of_service(
 ) -> Result<Vec<Running>, EngineError> {
     let (Some(pod), Some(container)) = (system.pod(host), system.service(host, service)) else { return Ok(Vec::new()) };
     let script = format!(
-        "grep -ls {} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | xargs -r grep -HsE '^(State|PPid):'",
+        "grep -ls {} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | xargs -r grep -Ls 'Name:.{WATCHDOG_NAME}$' | \
+         xargs -r grep -HsE '^(State|PPid):'",
         container.id
     );
     Ok(read_status(&pod.shell.run(&script).await?.text))
@@ -295,8 +299,13 @@ pub(super) async fn signal_service(
     write_back_before(signal, system, host, service).await?;
     let pids = pids_of_service(system, host, service).await?;
     if let (Some(pod), false) = (system.pod(host), pids.is_empty()) {
-        // One of them may have ended in the meantime.
-        pod.shell.run(&format!("kill -{signal} {pids}")).await?;
+        // One of them may have ended in the meantime. A watchdog is the machine's, and not the service's: what stops the
+        // service does not stop its time.
+        let spared = if matches!(signal, "STOP" | "CONT") { WATCHDOG_NAME } else { "" };
+        let script = format!(
+            "for pid in {pids}; do [ \"$(cat /proc/$pid/comm)\" = '{spared}' ] || kill -{signal} $pid; done 2>/dev/null; true"
+        );
+        pod.shell.run(&script).await?;
     }
     Ok(())
 }

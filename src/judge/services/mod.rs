@@ -23,6 +23,7 @@ pub mod restore;
 mod row;
 mod site;
 pub mod toxiproxy;
+pub mod watchdog;
 pub mod zookeeper;
 
 use schemars::JsonSchema;
@@ -35,6 +36,7 @@ pub use row::{
     Agent, Balancer, Broken, Clock, Dcs, Instances, Leadership, Node, Pooler, Port, Process, Rendered, RevivedBy, Role,
     RunsOn, Service, Starts, Storage, Volume,
 };
+pub use watchdog::{WatchdogMode, WatchdogSettings};
 pub use site::{Front, Serves, SharedAddress, Site, Upstream};
 
 /// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called

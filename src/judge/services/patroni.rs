@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 pub use super::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
 use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
-    ServiceKind, Settings, Site, Starts, Upstream, context,
+    ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
     postgresql::{self, MAJOR_VERSION, server},
+    watchdog,
 };
 use crate::credentials::Credentials;
 
@@ -110,6 +111,9 @@ pub struct PatroniSettings {
     pub synchronous_mode_strict: bool,
     /// The primary stays while the DCS is down and every member answers it.
     pub failsafe_mode: bool,
+    /// What resets the host of a leader whose agent does not get to refresh its lease.
+    #[serde(skip_serializing_if = "WatchdogSettings::is_off")]
+    pub watchdog: WatchdogSettings,
 }
 
 impl Default for PatroniSettings {
@@ -123,6 +127,7 @@ impl Default for PatroniSettings {
             synchronous_mode: false,
             synchronous_mode_strict: false,
             failsafe_mode: false,
+            watchdog: WatchdogSettings::default(),
         }
     }
 }
@@ -179,6 +184,7 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
             "otherwise the key of a healthy primary can expire while it retries: raise ttl_s or lower the others";
         broken.push(Broken::together(&paths, message).help(help));
     }
+    broken.extend(watchdog::rules(settings));
     broken.extend(postgresql::rules(all, nodes));
     broken
 }
@@ -210,7 +216,7 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
             "listen": format!("0.0.0.0:{REST_PORT}"),
             "connect_address": format!("{host}:{REST_PORT}"),
         },
-        "watchdog": { "mode": "off" },
+        "watchdog": watchdog(&site.settings.patroni.watchdog),
         "postgresql": postgresql(host, credentials),
     });
     if let Some((kind, settings)) = site.dcs_for_agents() {
@@ -233,6 +239,18 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
         }
     }
     serde_saphyr::to_string(&configuration).unwrap_or_else(|_| configuration.to_string())
+}
+
+/// Patroni's default is `automatic`: it would take a `/dev/watchdog` of the machine's own.
+fn watchdog(settings: &WatchdogSettings) -> Value {
+    match settings.mode {
+        WatchdogMode::Off => json!({ "mode": "off" }),
+        mode => json!({
+            "mode": mode.word(),
+            "device": watchdog::DEVICE,
+            "safety_margin": settings.safety_margin_s,
+        }),
+    }
 }
 
 fn postgresql(host: &str, credentials: &Credentials) -> Value {
@@ -278,6 +296,7 @@ pub fn dynamic(site: &Site<'_>) -> Value {
         synchronous_mode,
         synchronous_mode_strict,
         failsafe_mode,
+        watchdog: _,
     } = site.settings.patroni;
     let parameters = server::parameters(site);
     let mut dynamic = json!({
