@@ -226,7 +226,8 @@ mod tests {
             let error = DockerError::DockerResponseServerError { status_code: 500, message };
             no_fuse(error, WATCHDOG_PROGRAM)
         };
-        let without = failed("error gathering device information while adding custom device \"/dev/fuse\": no such file");
+        let without =
+            failed("error gathering device information while adding custom device \"/dev/fuse\": no such file");
         let told = without.to_string();
         assert!(told.contains("pgquake-watchdog") && told.contains("modprobe fuse"), "{told}");
         assert!(matches!(failed("no space left on device"), EngineError::Docker { .. }));

@@ -108,7 +108,8 @@ fn the_times_are_predicted_by_what_the_watchdog_left_of_the_lease() {
     let predicted = guarded().predicted;
     let detect = predicted.watchdog.unwrap().detect;
     assert_eq!((detect.least_ms, predicted.detect.least_ms > detect.least_ms), (500, true));
-    let recovery = findings(&verdict, "recovery_time").into_iter().find(|own| own.value_of("detect_ms").is_some()).unwrap();
+    let recovery =
+        findings(&verdict, "recovery_time").into_iter().find(|own| own.value_of("detect_ms").is_some()).unwrap();
     let measured = recovery.details.iter().find(|measure| measure.name == "detect_ms").unwrap();
     assert_eq!(measured.predicted, Some((detect.least_ms as f64, detect.most_ms as f64)));
 }

@@ -95,8 +95,7 @@ fn run() -> Result<(), Error> {
     ];
     config.acl = SessionACL::All;
     let device = Device::new(Arc::clone(&keeper), user.uid.as_raw(), user.gid.as_raw());
-    let session =
-        Session::new(device, &directory, &config).map_err(|cause| Error::Mount { path: directory, cause })?;
+    let session = Session::new(device, &directory, &config).map_err(|cause| Error::Mount { path: directory, cause })?;
     keeper.say("mounted");
     session.run().map_err(Error::Serve)
 }

@@ -1,6 +1,7 @@
 //! The reset: silence, and then no process is left.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,18 +33,19 @@ pub fn reset(command: &[OsString], say: impl Fn(String)) -> ! {
 
 fn silence(command: &[OsString]) -> Result<(), String> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+    let named = Path::new(program).display();
     let mut started = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .spawn()
-        .map_err(|error| format!("failed to start {}: {error}", program.display()))?;
+        .map_err(|error| format!("failed to start {named}: {error}"))?;
     let begun = Instant::now();
     loop {
         match started.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("{} ended with {status}", program.display())),
+            Ok(Some(status)) => return Err(format!("{named} ended with {status}")),
             Ok(None) if begun.elapsed() >= SILENT_WITHIN => {
-                return Err(format!("{} took more than {} s", program.display(), SILENT_WITHIN.as_secs()));
+                return Err(format!("{named} took more than {} s", SILENT_WITHIN.as_secs()));
             }
             Ok(None) => thread::sleep(LOOK_EVERY),
             Err(error) => return Err(error.to_string()),

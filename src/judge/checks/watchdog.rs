@@ -142,11 +142,13 @@ fn judge_reset(evidence: &Evidence<'_>, reset: &FaultRecord<'_>, said: &[Said<'_
     };
     let finding = Finding::new(NAME, outcome, summary);
     let finding = match margin {
-        Some(margin_ms) => finding.with_measure(Measure::new(RESET_MARGIN_MS, margin_ms)),
+        Some(value) => {
+            let predicted = predicted_margin(evidence, host, effect.from_us).map(bounds);
+            finding.with_measure(Measure { name: RESET_MARGIN_MS.to_owned(), value, predicted })
+        }
         None => finding,
     };
     let predicted = evidence.plan.predicted.watchdog.map(|watchdog| watchdog.reset);
-    let bounds = |span: Span| (span.least_ms as f64, span.most_ms as f64);
     let unfed = unfed_ms.map(|ms| Measure {
         name: RESET_UNFED_MS.to_owned(),
         value: ms as f64,
@@ -154,6 +156,24 @@ fn judge_reset(evidence: &Evidence<'_>, reset: &FaultRecord<'_>, said: &[Said<'_
     });
     let shown = [Some(reset.seq), Some(effect.seq), told.map(|told| told.seq), taken.map(|taken| taken.seq)];
     finding.with_details(unfed.into_iter().collect()).with_evidence(shown.into_iter().flatten())
+}
+
+fn bounds(span: Span) -> (f64, f64) {
+    (span.least_ms as f64, span.most_ms as f64)
+}
+
+/// How long after the reset of a host another node holds the leader key: what was left of the lease, and the election. Where the
+/// leader of the DCS went down with the host, its successor grants the lease its whole time again.
+fn predicted_margin(evidence: &Evidence<'_>, host: &str, reset_us: u64) -> Option<Span> {
+    let predicted = &evidence.plan.predicted;
+    let after_reset = predicted.watchdog?.detect;
+    let led = evidence.events.iter().take_while(|event| event.at_us < reset_us).filter_map(|event| match &event.what {
+        Occurrence::DcsLeader { member, .. } => Some(member.as_deref()),
+        _ => None,
+    });
+    let with_dcs_leader = led.last().flatten() == Some(host);
+    let detect = if with_dcs_leader { predicted.detect_with_dcs_leader } else { after_reset };
+    Some(detect.plus(predicted.elect))
 }
 
 /// The watchdogs that nobody fed any more, and that reset nothing.

@@ -36,8 +36,8 @@ pub use row::{
     Agent, Balancer, Broken, Clock, Dcs, Instances, Leadership, Node, Pooler, Port, Process, Rendered, RevivedBy, Role,
     RunsOn, Service, Starts, Storage, Volume,
 };
-pub use watchdog::{WatchdogMode, WatchdogSettings};
 pub use site::{Front, Serves, SharedAddress, Site, Upstream};
+pub use watchdog::{WatchdogMode, WatchdogSettings};
 
 /// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called
 /// as the kind: it is what one service may have otherwise than the others of its kind.

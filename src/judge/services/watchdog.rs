@@ -83,8 +83,9 @@ pub(super) fn rules(settings: &PatroniSettings) -> Vec<Broken> {
         return vec![Broken::new(margin, message)];
     }
     if u32::try_from(margin_s).is_ok_and(|margin_s| margin_s >= ttl_s) {
-        let message =
-            format!("safety_margin_s is {margin_s} and not below ttl_s, which is {ttl_s}: the watchdog would have no time");
+        let message = format!(
+            "safety_margin_s is {margin_s} and not below ttl_s, which is {ttl_s}: the watchdog would have no time"
+        );
         let help = "the watchdog's timeout is ttl_s - safety_margin_s; Patroni's default is 5";
         return vec![Broken::new(margin, message).help(help)];
     }
