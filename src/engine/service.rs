@@ -56,7 +56,7 @@ impl Engine {
         let name = spec.labels.container_name(&spec.pod.host, spec.name);
         let holder = format!("container:{}", spec.pod.container);
         let image = GenericImage::new(spec.image.0, spec.image.1);
-        let wrapped = spec.wrapping.as_ref().and_then(|wrapping| wrapping.wrapped(spec.pod));
+        let wrapped = spec.wrapping.as_ref().and_then(|wrapping| wrapping.wrapped(&spec.pod.silence()));
         let image = wrapped.iter().fold(image, |image, wrapped| image.with_entrypoint(wrapped.entry_point));
         let (is_wrapped, yields) = (wrapped.is_some(), spec.yields);
         let of_wrapping = wrapped.iter().flat_map(|wrapped| wrapped.capabilities.iter().copied());

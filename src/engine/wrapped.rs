@@ -2,8 +2,6 @@
 //! Each wrapper is a script that does its part as root and becomes the next; the last one becomes the service, as its own
 //! user. So the service's image stays as it is, and what is around it dies with it.
 
-use super::Pod;
-
 /// A disk of `images/disk`, in a service's own container.
 pub struct Disk<'a> {
     /// The program of the disk's image.
@@ -97,14 +95,14 @@ pub(super) struct Wrapped {
 }
 
 impl Wrapping<'_> {
-    /// `None`: nothing is around it.
-    pub(super) fn wrapped(&self, pod: &Pod) -> Option<Wrapped> {
+    /// `None`: nothing is around it. `silence` is what `nft` takes to make its host silent.
+    pub(super) fn wrapped(&self, silence: &str) -> Option<Wrapped> {
         let mut layers: Vec<((&'static str, &'static str), Vec<String>)> = Vec::new();
         let mut executables = Vec::new();
         // Mounts take it.
         let mut capabilities = vec!["SYS_ADMIN"];
         if let Some(watchdog) = &self.watchdog {
-            let arguments = [watchdog.directory, self.user, &pod.silence()].map(str::to_owned);
+            let arguments = [watchdog.directory, self.user, silence].map(str::to_owned);
             layers.push((WITH_WATCHDOG, arguments.into()));
             executables.push((WATCHDOG_PROGRAM, watchdog.program.to_vec()));
             capabilities.push("NET_ADMIN");
@@ -124,5 +122,34 @@ impl Wrapping<'_> {
             executables.push((path, script.as_bytes().to_vec()));
         }
         Some(Wrapped { entry_point, command, executables, capabilities })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrapped(disk: bool, watchdog: bool) -> Option<Wrapped> {
+        let disk = disk.then_some(Disk { program: b"disk", directory: "/data", control_port: 7000 });
+        let watchdog = watchdog.then_some(Watchdog { program: b"watchdog", directory: "/dev/own" });
+        Wrapping { user: "postgres", entry_point: "/entry.sh", disk, watchdog }.wrapped("silent")
+    }
+
+    #[test]
+    fn each_wrapper_becomes_the_next_and_the_last_the_service() {
+        assert!(wrapped(false, false).is_none());
+        let both = wrapped(true, true).unwrap();
+        assert_eq!(both.entry_point, WITH_WATCHDOG.0);
+        let command = [
+            ["/dev/own", "postgres", "silent"].as_slice(),
+            &[ON_DISK.0, "/data", "7000"],
+            &[AS_USER.0, "postgres", "/entry.sh"],
+        ];
+        assert_eq!(both.command, command.concat());
+        assert_eq!(both.executables.len(), 5, "three scripts and two programs");
+        assert_eq!(both.capabilities, ["SYS_ADMIN", "NET_ADMIN"]);
+        let disk = wrapped(true, false).unwrap();
+        assert_eq!((disk.entry_point, disk.capabilities), (ON_DISK.0, vec!["SYS_ADMIN"]));
+        assert_eq!(disk.command, ["/data", "7000", AS_USER.0, "postgres", "/entry.sh"]);
     }
 }

@@ -299,12 +299,15 @@ pub(super) async fn signal_service(
     write_back_before(signal, system, host, service).await?;
     let pids = pids_of_service(system, host, service).await?;
     if let (Some(pod), false) = (system.pod(host), pids.is_empty()) {
-        // One of them may have ended in the meantime. A watchdog is the machine's, and not the service's: what stops the
-        // service does not stop its time.
-        let spared = if matches!(signal, "STOP" | "CONT") { WATCHDOG_NAME } else { "" };
-        let script = format!(
-            "for pid in {pids}; do [ \"$(cat /proc/$pid/comm)\" = '{spared}' ] || kill -{signal} $pid; done 2>/dev/null; true"
-        );
+        // One of them may have ended in the meantime.
+        let script = match signal {
+            // A watchdog is the machine's, and not the service's: what stops the service does not stop its time.
+            "STOP" | "CONT" => format!(
+                "{{ for pid in {pids}; do read -r name < /proc/$pid/comm && [ \"$name\" != {WATCHDOG_NAME} ] && \
+                 kill -{signal} $pid; done; }} 2>/dev/null"
+            ),
+            _ => format!("kill -{signal} {pids}"),
+        };
         pod.shell.run(&script).await?;
     }
     Ok(())
