@@ -119,7 +119,7 @@ fn a_watchdog_that_cannot_be() {
             replace: "    ttl_s: 30",
             by: "    watchdog: { mode: requird }\n    ttl_s: 30",
             at: (17, 23),
-            message: "",
+            message: "unknown value `requird`",
             help: "did you mean `required`?",
         },
         Case {

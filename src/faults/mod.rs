@@ -91,7 +91,7 @@ pub const ALL: &[FaultKind] = &[
 ];
 
 /// What no scenario asks for: the reset of a host by its own watchdog.
-const RESET_BY_WATCHDOG: FaultKind = host::watchdog_reset::KIND;
+pub const RESET_BY_WATCHDOG: FaultKind = host::watchdog_reset::KIND;
 
 /// The row of this name.
 pub fn find(name: &str) -> Option<&'static FaultKind> {
