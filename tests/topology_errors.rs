@@ -104,10 +104,44 @@ fn a_field_that_does_not_exist() {
         },
         Case {
             replace: "    ttl_s: 30",
-            by: "    watchdog: required",
+            by: "    tags: nosync",
             at: (17, 5),
-            message: "unknown field `watchdog` in `settings.patroni`",
+            message: "unknown field `tags` in `settings.patroni`",
             help: "known: ttl_s, loop_wait_s,",
+        },
+    ]);
+}
+
+#[test]
+fn a_watchdog_that_cannot_be() {
+    check(&[
+        Case {
+            replace: "    ttl_s: 30",
+            by: "    watchdog: { mode: requird }\n    ttl_s: 30",
+            at: (17, 23),
+            message: "unknown value `requird`",
+            help: "did you mean `required`?",
+        },
+        Case {
+            replace: "    ttl_s: 30",
+            by: "    watchdog: { mode: required, safety_margin: 5 }\n    ttl_s: 30",
+            at: (17, 33),
+            message: "unknown field `safety_margin` in `settings.patroni.watchdog`",
+            help: "did you mean `safety_margin_s`?",
+        },
+        Case {
+            replace: "    ttl_s: 30",
+            by: "    watchdog: { mode: required, safety_margin_s: 30 }\n    ttl_s: 30",
+            at: (17, 50),
+            message: "safety_margin_s is 30 and not below ttl_s, which is 30: the watchdog would have no time",
+            help: "the watchdog's timeout is ttl_s - safety_margin_s",
+        },
+        Case {
+            replace: "    ttl_s: 30",
+            by: "    watchdog: { mode: required, safety_margin_s: 21 }\n    ttl_s: 30",
+            at: (17, 50),
+            message: "the watchdog's timeout is 9 s (ttl_s - safety_margin_s), and the agent feeds it every loop_wait_s, which is 10",
+            help: "Patroni would do without the watchdog",
         },
     ]);
 }
@@ -704,7 +738,8 @@ fn the_report_shows_the_line_and_what_was_meant() {
    18 │     loop_wait_s: 10
       ╰────
     help: did you mean `ttl_s`? known: ttl_s, loop_wait_s, retry_timeout_s, maximum_lag_on_failover_bytes,
-          primary_start_timeout_s, synchronous_mode, synchronous_mode_strict, failsafe_mode, dynamic or version
+          primary_start_timeout_s, synchronous_mode, synchronous_mode_strict, failsafe_mode, dynamic, version or
+          watchdog
     ");
 }
 
@@ -731,7 +766,7 @@ fn a_topology_that_does_not_exist() {
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, \
                     sync-manual, three-region-cascade, two-balancers, two-nodes, two-region, two-region-as-written, \
-                    two-region-backups, two-region-hybrid, two-region-shipping or two-region-shipping-as-written";
+                    two-region-backups, two-region-hybrid, two-region-shipping, two-region-shipping-as-written or watchdog";
     assert_eq!(help(&error), expected);
 }
 

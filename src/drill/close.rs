@@ -108,7 +108,7 @@ impl Drill {
             self.note("the count of what is left", &error);
         }
         // From here on containers end because they are told to.
-        drop(running.ground_watch);
+        drop((running.watchdogs, running.ground_watch));
         running.observers.stop().await;
         match clear_away(&running.system).await {
             Ok(took) => drop(self.recorder.record(Occurrence::ClusterRemoved { removal_ms: as_ms(took) })),

@@ -170,6 +170,9 @@ impl DrillContext {
         if plan.topology.prepare.disks {
             kinds.push(ImageKind::DISK);
         }
+        if plan.nodes_with_watchdogs().next().is_some() {
+            kinds.push(ImageKind::WATCHDOG);
+        }
         let ensured = images::ensure(self.engine.docker(), &kinds, &*self.image_progress).await?;
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         for image in ensured.values() {

@@ -14,6 +14,7 @@ mod readable;
 mod runbook;
 mod schedule;
 mod setup;
+mod watchdogs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +34,7 @@ pub use setup::{Setup, ShapedLinks, TopologySources};
 
 use condition::Watch;
 use ground::{Ground, GroundWatch};
+use watchdogs::Watchdogs;
 
 use crate::{
     faults::{Injector, Order, Target},
@@ -115,6 +117,8 @@ struct Running {
     workload: Option<Workload>,
     injector: Injector,
     watch: Watch,
+    /// Takes resets in by the hosts' own watchdogs.
+    watchdogs: Watchdogs,
     /// Ends before the containers do.
     ground_watch: GroundWatch,
 }
@@ -407,8 +411,9 @@ impl Drill {
         let observers = Observers::start(&plan, system.access(), &self.recorder, engine, labels)?;
         let workload = Workload::start(&plan, system.access(), &self.recorder, self.setup.load().clone())?;
         let injector = Injector::new(system.clone(), self.recorder.clone());
+        let watchdogs = Watchdogs::listen(&self.recorder, &injector);
         let ground_watch = self.ground.watch(engine, &self.recorder, self.context.folder.clone());
-        Ok(Running { plan, system, observers, workload: Some(workload), injector, watch, ground_watch })
+        Ok(Running { plan, system, observers, workload: Some(workload), injector, watch, watchdogs, ground_watch })
     }
 }
 

@@ -48,6 +48,12 @@ impl Engine {
         self.docker.unpause_container(&service.id).await.map_err(doing("unpause", service))
     }
 
+    /// Whether a container of this name runs. One that the engine does not know, or does not tell of, does not.
+    pub async fn runs(&self, container: &str) -> bool {
+        let inspected = self.docker.inspect_container(container, None).await;
+        inspected.ok().and_then(|inspected| inspected.state?.running).unwrap_or_default()
+    }
+
     /// What Docker says of a service's container.
     pub async fn container_state(&self, service: &ServiceContainer) -> Result<ContainerState, EngineError> {
         let inspected = self.docker.inspect_container(&service.id, None).await.map_err(doing("inspect", service))?;

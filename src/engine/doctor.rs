@@ -228,13 +228,13 @@ async fn protoc() -> Probe {
     }
 }
 
-/// Disk faults are served by a FUSE file system.
+/// Disk faults and watchdogs are served by FUSE file systems.
 fn fuse(device: &Path) -> Probe {
-    const NAME: &str = "disk faults";
+    const NAME: &str = "disk faults, watchdogs";
     match std::fs::metadata(device) {
         Ok(_) => Probe::new(NAME, Ability::Yes, format!("{} is there", device.display())),
         Err(error) => Probe::new(NAME, Ability::No, format!("{}: {error}", device.display()))
-            .remedy("`modprobe fuse`; only faults of disks need it"),
+            .remedy("`modprobe fuse`; only faults of disks, and watchdogs, need it"),
     }
 }
 

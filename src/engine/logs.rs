@@ -8,7 +8,7 @@ use std::{
 };
 
 use bollard::query_parameters::LogsOptionsBuilder;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use tokio::task::JoinHandle;
 
 use super::Engine;
@@ -67,6 +67,18 @@ impl LogFolder {
         let text = std::fs::read_to_string(self.file(host, service)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    }
+}
+
+impl Engine {
+    /// The lines of a container's log, from its beginning and until it ends.
+    pub fn lines(&self, container: &str) -> impl Stream<Item = String> + use<> {
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).follow(true).build();
+        let chunks = self.docker.logs(container, Some(options));
+        chunks
+            .take_while(|chunk| std::future::ready(chunk.is_ok()))
+            .filter_map(|chunk| std::future::ready(chunk.ok()))
+            .map(|chunk| String::from_utf8_lossy(&chunk.into_bytes()).into_owned())
     }
 }
 

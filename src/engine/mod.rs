@@ -17,6 +17,7 @@ mod resources;
 mod service;
 mod shell;
 pub mod space;
+mod wrapped;
 
 use std::collections::BTreeMap;
 
@@ -25,10 +26,11 @@ use bollard::{Docker, errors::Error as DockerError};
 pub use container::ContainerState;
 pub use logs::LogFolder;
 pub use network::{DISCARD_PORT, Joined};
-pub use pod::{Pod, PodSpec};
+pub use pod::{Pod, PodSpec, SILENCE_TABLE};
 pub use resources::CpuAccount;
-pub use service::{Disk, ServiceContainer, ServiceSpec};
+pub use service::{ServiceContainer, ServiceSpec};
 pub use shell::{Shell, ShellOutput};
+pub use wrapped::{Disk, Watchdog, Wrapping};
 
 /// Something that Docker was asked for did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,11 @@ pub enum EngineError {
     Docker { doing: String, source: DockerError },
     #[error("failed to start {container}: {reason}")]
     Start { container: String, reason: String },
+    #[error(
+        "{program} needs FUSE, and the engine's machine has no /dev/fuse: `modprobe fuse` there, or choose a topology without \
+         prepared disks and watchdogs ({reason})"
+    )]
+    NoFuse { program: String, reason: String },
     #[error("failed to run a command on host {host}: {reason}")]
     Shell { host: String, reason: String },
     #[error("failed to run `{command}` on host {host}: exit status {status}: {output}")]

@@ -30,6 +30,9 @@ pub struct PodSpec<'a> {
     pub ports: Vec<(u16, u16)>,
 }
 
+/// The name of the table that makes a host silent. Sorted backwards, it comes before all others.
+pub const SILENCE_TABLE: &str = "pgquake_silence";
+
 /// A running host.
 pub struct Pod {
     pub host: String,
@@ -56,6 +59,19 @@ impl Pod {
     pub fn neighbour(&self, last_octet: u8) -> Option<Ipv4Addr> {
         let [first, second, third, _] = self.address.parse::<Ipv4Addr>().ok()?.octets();
         Some(Ipv4Addr::new(first, second, third, last_octet))
+    }
+
+    /// The script of `nft` that drops every packet of the host. A machine that is silent gives no virtual address away that it
+    /// held, but it answers no more for it either: others that hold it are found.
+    pub fn silence(&self) -> String {
+        let own = self.addresses().join(", ");
+        format!(
+            "add table inet {SILENCE_TABLE}; \
+             add chain inet {SILENCE_TABLE} in {{ type filter hook input priority -300; policy drop; }}; \
+             add chain inet {SILENCE_TABLE} out {{ type filter hook output priority -300; policy drop; }}; \
+             add table arp {SILENCE_TABLE}; add chain arp {SILENCE_TABLE} in {{ type filter hook input priority -300; }}; \
+             add rule arp {SILENCE_TABLE} in arp daddr ip != {{ {own} }} drop"
+        )
     }
 
     /// Every address of the host that its peers know.

@@ -4,16 +4,20 @@ use std::io::Read;
 
 use bollard::{
     errors::Error as DockerError,
-    models::{ContainerCreateBody, DeviceMapping},
+    models::{ContainerCreateBody, DeviceMapping, HostConfig},
     query_parameters::{
         CreateContainerOptions, DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder,
-        RemoveContainerOptions, StartContainerOptions, UploadToContainerOptionsBuilder,
+        RemoveContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
     },
 };
 use futures::TryStreamExt;
 use testcontainers::{CopyTargetOptions, GenericImage, ImageExt, runners::AsyncRunner};
 
-use super::{Engine, EngineError, Pod, Shell, labels::RunLabels};
+use super::{
+    Engine, EngineError, Pod, Shell,
+    labels::RunLabels,
+    wrapped::{DISK_PROGRAM, WATCHDOG_PROGRAM, Wrapping},
+};
 
 /// What a service is made of.
 pub struct ServiceSpec<'a> {
@@ -28,8 +32,8 @@ pub struct ServiceSpec<'a> {
     pub files: Vec<(String, String)>,
     /// What its container may do beside what every container may.
     pub capabilities: &'static [&'static str],
-    /// A disk that can be broken, to be mounted before anything else.
-    pub disk: Option<Disk<'a>>,
+    /// What is put around it in its container; `None`: nothing can be.
+    pub wrapping: Option<Wrapping<'a>>,
     /// Whether it gets only the processor time that all others leave: what it does is heavy, and on a machine of its own it
     /// would disturb nobody whose times are measured.
     pub yields: bool,
@@ -37,40 +41,6 @@ pub struct ServiceSpec<'a> {
 
 /// The smallest weight that the engine takes; others have 1024.
 const LEAST_CPU_SHARES: i64 = 2;
-
-/// A disk of `images/disk`, in a service's own container.
-pub struct Disk<'a> {
-    /// The program of the disk's image.
-    pub program: &'a [u8],
-    /// The directory that it is mounted over.
-    pub directory: &'a str,
-    /// The user that the service runs as once it is mounted.
-    pub user: &'a str,
-    /// The entry point of the service's image.
-    pub entry_point: &'a str,
-    /// The port on the loopback address where the disk takes commands.
-    pub control_port: u16,
-}
-
-/// Mounts the disk and becomes the service. The disk lives in the same container, so that it dies with its host.
-const ON_DISK: &str = r#"#!/bin/sh
-set -eu
-user=$1 directory=$2 port=$3
-shift 3
-rm -f /run/pgquake-disk
-"$(dirname "$0")/pgquake-disk" "$directory" "$directory" --listen "127.0.0.1:$port" > /run/pgquake-disk 2>&1 &
-disk=$!
-until grep -q '^mounted' /run/pgquake-disk; do
-  kill -0 "$disk" 2> /dev/null || { echo "failed to mount the disk: $(cat /run/pgquake-disk)" >&2; exit 1; }
-  sleep 0.02
-done
-HOME=$(getent passwd "$user" | cut -d : -f 6)
-export HOME
-exec setpriv --reuid="$user" --regid="$user" --init-groups --inh-caps=-all --bounding-set=-all -- "$@"
-"#;
-const ON_DISK_PATH: &str = "/usr/local/bin/pgquake-on-disk.sh";
-/// Where the disk's image has its program, and where a service that is mounted on the disk gets it: beside the script.
-const PROGRAM_PATH: &str = "/usr/local/bin/pgquake-disk";
 
 /// A running (or killed) service.
 pub struct ServiceContainer {
@@ -86,8 +56,13 @@ impl Engine {
         let name = spec.labels.container_name(&spec.pod.host, spec.name);
         let holder = format!("container:{}", spec.pod.container);
         let image = GenericImage::new(spec.image.0, spec.image.1);
-        let image = if spec.disk.is_some() { image.with_entrypoint(ON_DISK_PATH) } else { image };
-        let (on_disk, yields, capabilities) = (spec.disk.is_some(), spec.yields, spec.capabilities);
+        let wrapped = spec.wrapping.as_ref().and_then(|wrapping| wrapping.wrapped(&spec.pod.silence()));
+        let image = wrapped.iter().fold(image, |image, wrapped| image.with_entrypoint(wrapped.entry_point));
+        let (is_wrapped, yields) = (wrapped.is_some(), spec.yields);
+        let of_wrapping = wrapped.iter().flat_map(|wrapped| wrapped.capabilities.iter().copied());
+        let capabilities: Vec<&str> = spec.capabilities.iter().copied().chain(of_wrapping).collect();
+        let before = wrapped.iter().flat_map(|wrapped| wrapped.command.clone());
+        let command: Vec<String> = before.chain(spec.command).collect();
         let mut request = image
             .with_container_name(&name)
             .with_labels(spec.labels.of_container(&spec.pod.host, spec.name))
@@ -99,26 +74,20 @@ impl Engine {
                 config.cpu_shares = yields.then_some(LEAST_CPU_SHARES);
                 let more = capabilities.iter().map(|capability| (*capability).to_owned());
                 config.cap_add.get_or_insert_default().extend(more);
-                if on_disk {
-                    let fuse = "/dev/fuse".to_owned();
-                    config.devices = Some(vec![DeviceMapping {
-                        path_on_host: Some(fuse.clone()),
-                        path_in_container: Some(fuse),
-                        cgroup_permissions: Some("rwm".to_owned()),
-                    }]);
-                    config.cap_add.get_or_insert_default().push("SYS_ADMIN".to_owned());
+                if is_wrapped {
+                    config.devices = Some(vec![fuse()]);
                     // Its default profile forbids mounts; an engine without AppArmor takes no notice.
                     config.security_opt = Some(vec!["apparmor=unconfined".to_owned()]);
                 }
             })
-            .with_cmd(before(&spec.disk).into_iter().chain(spec.command));
-        if let Some(disk) = &spec.disk {
+            .with_cmd(command);
+        if let Some(wrapped) = wrapped {
             let executable = |path: &str| CopyTargetOptions::new(path).with_mode(0o755);
-            // The disk is mounted by root; the service itself runs as its own user.
-            request = request
-                .with_user("0")
-                .with_copy_to(executable(ON_DISK_PATH), ON_DISK.as_bytes().to_vec())
-                .with_copy_to(executable(PROGRAM_PATH), disk.program.to_vec());
+            // Root mounts what is around it; the service itself runs as its own user.
+            request = request.with_user("0");
+            for (path, content) in wrapped.executables {
+                request = request.with_copy_to(executable(path), content);
+            }
         }
         for (path, content) in spec.files {
             request = request.with_copy_to(CopyTargetOptions::new(path).with_mode(0o644), content.into_bytes());
@@ -139,18 +108,37 @@ impl Engine {
 
     /// Reads the program that serves a prepared disk out of its image.
     pub async fn disk_program(&self, labels: &RunLabels, image: &str) -> Result<Vec<u8>, EngineError> {
-        let doing = || format!("read {PROGRAM_PATH} of the image {image}");
+        self.program_of(labels, image, DISK_PROGRAM).await
+    }
+
+    /// Reads the program of a watchdog out of its image.
+    pub async fn watchdog_program(&self, labels: &RunLabels, image: &str) -> Result<Vec<u8>, EngineError> {
+        self.program_of(labels, image, WATCHDOG_PROGRAM).await
+    }
+
+    /// Reads a program that serves a FUSE file system, once it is seen that a container gets /dev/fuse.
+    async fn program_of(&self, labels: &RunLabels, image: &str, path: &str) -> Result<Vec<u8>, EngineError> {
+        let doing = || format!("read {path} of the image {image}");
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             labels: Some(labels.of_container("none", "image")),
+            host_config: Some(HostConfig {
+                devices: Some(vec![fuse()]),
+                network_mode: Some("none".to_owned()),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let created = self.docker.create_container(None::<CreateContainerOptions>, body).await;
         let created = created.map_err(EngineError::doing(doing()))?;
-        let options = DownloadFromContainerOptionsBuilder::new().path(PROGRAM_PATH).build();
+        // Called without arguments it ends at once.
+        let started = self.docker.start_container(&created.id, None::<StartContainerOptions>).await;
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
         let archive: Result<Vec<_>, _> =
             self.docker.download_from_container(&created.id, Some(options)).try_collect().await;
-        let removed = self.docker.remove_container(&created.id, None::<RemoveContainerOptions>).await;
+        let forced = RemoveContainerOptionsBuilder::new().force(true).build();
+        let removed = self.docker.remove_container(&created.id, Some(forced)).await;
+        started.map_err(|error| no_fuse(error, path))?;
         let archive = archive.map_err(EngineError::doing(doing()))?.concat();
         removed.map_err(EngineError::doing(doing()))?;
         first_file(&archive).map_err(|error| EngineError::Docker { doing: doing(), source: error.into() })
@@ -190,11 +178,23 @@ impl Engine {
     }
 }
 
-/// What the wrapper of a prepared disk takes before the service's own command.
-fn before(disk: &Option<Disk<'_>>) -> Vec<String> {
-    let Some(disk) = disk else { return Vec::new() };
-    let port = disk.control_port.to_string();
-    [disk.user, disk.directory, &port, disk.entry_point].map(str::to_owned).into()
+const FUSE: &str = "/dev/fuse";
+
+fn fuse() -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: Some(FUSE.to_owned()),
+        path_in_container: Some(FUSE.to_owned()),
+        cgroup_permissions: Some("rwm".to_owned()),
+    }
+}
+
+/// What the engine says where its machine has no FUSE names the device.
+fn no_fuse(error: DockerError, program: &str) -> EngineError {
+    let program = program.rsplit('/').next().unwrap_or(program).to_owned();
+    match error.to_string() {
+        reason if reason.contains(FUSE) => EngineError::NoFuse { program, reason },
+        _ => EngineError::doing(format!("start {program}"))(error),
+    }
 }
 
 fn one_file(path: &str, content: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -213,4 +213,23 @@ fn first_file(archive: &[u8]) -> std::io::Result<Vec<u8>> {
         entry?.read_to_end(&mut content)?;
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_fuse_is_told_from_other_failures() {
+        let failed = |message: &str| {
+            let message = message.to_owned();
+            let error = DockerError::DockerResponseServerError { status_code: 500, message };
+            no_fuse(error, WATCHDOG_PROGRAM)
+        };
+        let without =
+            failed("error gathering device information while adding custom device \"/dev/fuse\": no such file");
+        let told = without.to_string();
+        assert!(told.contains("pgquake-watchdog") && told.contains("modprobe fuse"), "{told}");
+        assert!(matches!(failed("no space left on device"), EngineError::Docker { .. }));
+    }
 }

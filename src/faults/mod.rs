@@ -95,6 +95,9 @@ pub const ALL: &[FaultKind] = &[
     operator::switchover::KIND,
 ];
 
+/// What no scenario asks for: the reset of a host by its own watchdog.
+pub const RESET_BY_WATCHDOG: FaultKind = host::watchdog_reset::KIND;
+
 /// The row of this name.
 pub fn find(name: &str) -> Option<&'static FaultKind> {
     ALL.iter().find(|kind| kind.name == name)

@@ -22,7 +22,7 @@ use crate::{
 };
 pub use clusters::PlannedDcs;
 pub use links::{RegionDelay, ShapedLink};
-pub use predicted::{FailoverParts, PredictedFailover};
+pub use predicted::{FailoverParts, PredictedFailover, PredictedReset};
 
 /// A topology, worked out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,7 +166,7 @@ impl Plan {
     /// that was put together otherwise says nothing of the system that ran.
     pub fn fits_its_topology(&self) -> bool {
         let made = Self::new(self.topology.clone());
-        let PredictedFailover { detect, detect_with_dcs_leader, elect, promote, route } = &self.predicted;
+        let PredictedFailover { detect, detect_with_dcs_leader, elect, promote, route, watchdog: _ } = &self.predicted;
         let spans = [detect, detect_with_dcs_leader, elect, promote, route];
         self.nodes == made.nodes
             && self.services == made.services

@@ -20,6 +20,7 @@ mod patroni_api;
 mod pools;
 mod slots;
 mod timers;
+mod watchdog;
 
 use std::{net::SocketAddr, panic::AssertUnwindSafe, time::Duration};
 
@@ -64,6 +65,7 @@ pub const ALL: &[Observer] = &[
     pools::OBSERVER,
     slots::OBSERVER,
     timers::OBSERVER,
+    watchdog::OBSERVER,
 ];
 
 /// The observers could not be started.

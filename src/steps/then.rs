@@ -9,7 +9,7 @@ use crate::{
         Check, archive, archive_fallback, cascade, commands, commit_wait, cost, course::phases::PHASES, data_loss,
         dcs_failover, dcs_isolation, dcs_repair, name_convergence, name_shares, pool, promotion, recovery_time, rejoin,
         replica_reads, replication_lag, replication_lag::Hop, restore, rotation, routing, single_writer, slot,
-        virtual_address, write_blocked,
+        virtual_address, watchdog, write_blocked,
     },
     history::event::Bound,
 };
@@ -36,6 +36,7 @@ const PROMOTIONS: Measured = measured(&promotion::CHECK, "promotions");
 const BARRED_PROMOTIONS: Measured = measured(&promotion::CHECK, "barred_promotions");
 const PRIMARY_CHANGES: Measured = measured(&promotion::CHECK, "primary_changes");
 const OVERLAP: Measured = measured(&single_writer::CHECK, "overlap_ms");
+const RESET_MARGIN: Measured = measured(&watchdog::CHECK, watchdog::RESET_MARGIN_MS);
 const REJOIN: Measured = measured(&rejoin::CHECK, "rejoin_ms");
 const MISLED: Measured = measured(&routing::CHECK, routing::MISLED_WRITES);
 const POOLED_LEFT: Measured = measured(&pool::CHECK, pool::POOLED_CLIENTS_LEFT);
@@ -229,6 +230,12 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(Then, "never do two nodes accept writes", "no overlap of the times in which two nodes acknowledge", |words| {
         OVERLAP.bounded(words, Bound::Exactly(0.0))
     }),
+    step(
+        Then,
+        "the watchdog resets its host before another node leads",
+        "a host whose agent does not refresh the lease is down when another node first holds the leader key",
+        |words| RESET_MARGIN.bounded(words, Bound::AtLeast(0.0)),
+    ),
     step(
         Then,
         "the node that was lost follows the new primary within {duration}",

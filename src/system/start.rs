@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     credentials::Credentials,
-    engine::{Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, labels::RunLabels},
+    engine::{
+        Disk, Engine, EngineError, LogFolder, Pod, PodSpec, ServiceContainer, ServiceSpec, Watchdog, Wrapping,
+        labels::RunLabels,
+    },
     plan::{Plan, PlannedService},
     secrets::{self, SecretsError},
     services::{self, Rendered, Starts},
@@ -102,8 +105,8 @@ impl System {
         let credentials = secrets::generate(&startup.plan)?;
         other_servers_answer(&startup.plan, &Access::new(credentials.clone())).await?;
         let logs = LogFolder::new(startup.logs.clone(), credentials.secrets());
-        let disk_program = disk_program(&startup).await?;
-        let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, disk_program };
+        let programs = programs(&startup).await?;
+        let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, programs };
         let pods = starter.pods().await?;
         let access = access(&startup.plan, &credentials, &pods).await?;
         let inner = Inner {
@@ -330,20 +333,33 @@ async fn access(plan: &Plan, credentials: &Credentials, pods: &[Pod]) -> Result<
     Ok(access)
 }
 
-async fn disk_program(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, SystemError> {
-    if !startup.plan.topology.prepare.disks {
-        return Ok(None);
-    }
-    let image = startup.images.get("disk").ok_or_else(|| SystemError::NoImage("disk".to_owned()))?;
-    Ok(Some(startup.engine.disk_program(&startup.labels, image).await?))
+/// Programs that are put beside services, where the plan needs them.
+struct Programs {
+    /// Where disks are prepared.
+    disk: Option<Vec<u8>>,
+    /// Where a node has a watchdog.
+    watchdog: Option<Vec<u8>>,
+}
+
+async fn programs(startup: &Startup<'_>) -> Result<Programs, SystemError> {
+    let (engine, labels, plan) = (startup.engine, &startup.labels, &startup.plan);
+    let image = |name: &str| startup.images.get(name).ok_or_else(|| SystemError::NoImage(name.to_owned()));
+    let disk = match plan.topology.prepare.disks {
+        true => Some(engine.disk_program(labels, image("disk")?).await?),
+        false => None,
+    };
+    let watchdog = match plan.nodes_with_watchdogs().next() {
+        Some(_) => Some(engine.watchdog_program(labels, image("watchdog")?).await?),
+        None => None,
+    };
+    Ok(Programs { disk, watchdog })
 }
 
 struct Starter<'a> {
     startup: &'a Startup<'a>,
     credentials: &'a Credentials,
     logs: &'a LogFolder,
-    /// The program of the disk's image, where disks are prepared.
-    disk_program: Option<Vec<u8>>,
+    programs: Programs,
 }
 
 impl Starter<'_> {
@@ -385,17 +401,22 @@ impl Starter<'_> {
         }
         let Rendered { command, files } = (row.render)(&site, self.credentials);
         let image = image.split_once(':').unwrap_or((image, "latest"));
-        let disk = row.storage.zip(self.disk_program.as_ref()).map(|(storage, program)| Disk {
-            program,
-            directory: storage.directory,
+        let has_watchdog = row.is_node() && self.startup.plan.watchdog_timeout_s(&pod.host).is_some();
+        let watchdog = self.programs.watchdog.as_ref().filter(|_| has_watchdog);
+        let wrapping = row.storage.map(|storage| Wrapping {
             user: storage.user,
             entry_point: storage.entry_point,
-            control_port: storage.control_port,
+            disk: self.programs.disk.as_ref().map(|program| Disk {
+                program,
+                directory: storage.directory,
+                control_port: storage.control_port,
+            }),
+            watchdog: watchdog.map(|program| Watchdog { program, directory: services::watchdog::DIRECTORY }),
         });
         let yields = planned.kind == ServiceKind::Restore;
         let (labels, name) = (&self.startup.labels, which.name());
         let capabilities = row.capabilities;
-        let spec = ServiceSpec { labels, pod, name, image, command, files, capabilities, disk, yields };
+        let spec = ServiceSpec { labels, pod, name, image, command, files, capabilities, wrapping, yields };
         let container = self.startup.engine.start_service(spec).await?;
         self.logs.follow(self.startup.engine, &container.id, &pod.host, which.name());
         Ok(((pod.host.clone(), which), container))

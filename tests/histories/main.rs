@@ -50,6 +50,7 @@ mod subjects;
 mod suspension;
 mod timelines;
 mod virtual_addresses;
+mod watchdogs;
 mod watchers;
 mod writers;
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 pub use crate::services::recipe::{BASE, ContextFile, Recipe, pinned_versions};
 use crate::services::{
     ServiceKind,
-    recipe::{DISK, HOLDER},
+    recipe::{DISK, HOLDER, WATCHDOG},
     service,
 };
 
@@ -25,6 +25,8 @@ impl ImageKind {
     pub const HOLDER: ImageKind = ImageKind(&HOLDER);
     /// The disk that can be broken.
     pub const DISK: ImageKind = ImageKind(&DISK);
+    /// The watchdog of a node's host.
+    pub const WATCHDOG: ImageKind = ImageKind(&WATCHDOG);
 
     /// What a kind of service runs in, where nothing else is asked of it.
     pub fn of(kind: ServiceKind) -> Self {
@@ -44,7 +46,7 @@ impl ImageKind {
         };
         let of_services = ServiceKind::ALL.iter().copied().map(Self::of);
         let all = of_services.chain(ServiceKind::ALL.iter().flat_map(of_nodes));
-        all.chain([Self::HOLDER, Self::DISK]).collect::<BTreeSet<_>>().into_iter().collect()
+        all.chain([Self::HOLDER, Self::DISK, Self::WATCHDOG]).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The kind that it is built on; `None`: the base.

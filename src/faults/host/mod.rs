@@ -5,6 +5,7 @@ pub(super) mod host_crash;
 pub(super) mod host_freeze;
 pub(super) mod host_reboot;
 pub(super) mod host_shutdown;
+pub(super) mod watchdog_reset;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::{
     process,
 };
 use crate::{
-    engine::{DISCARD_PORT, Pod},
+    engine::{DISCARD_PORT, Pod, SILENCE_TABLE},
     services::service,
     system::System,
     topology::Instance,
@@ -27,11 +28,6 @@ use crate::{
 /// All but the holder's own shell, which the kernel spares as process 1, and the shell that runs this.
 const KILL_ALL: &str = "kill -9 -1 2>/dev/null || true";
 
-const SILENCE: &str = "add table inet pgquake_silence; \
-     add chain inet pgquake_silence in { type filter hook input priority -300; policy drop; }; \
-     add chain inet pgquake_silence out { type filter hook output priority -300; policy drop; }";
-/// The name of the table in [`SILENCE`]. Sorted backwards, it comes before all others.
-const SILENCE_TABLE: &str = "pgquake_silence";
 const SPEAK: &str =
     "nft delete table inet pgquake_silence 2>/dev/null; nft delete table arp pgquake_silence 2>/dev/null || true";
 
@@ -105,16 +101,10 @@ pub(super) async fn how_it_ended(system: &System, host: &str, own: &Instance) ->
     }
 }
 
-/// Drops every packet of a host, then runs a script on it. A machine that is silent gives no virtual address away that it held, but it
-/// answers no more for it either: others that hold it are found.
+/// Drops every packet of a host, then runs a script on it.
 pub(super) async fn silence(system: &System, host: &str, then: &str) -> Result<(), FaultError> {
     let pod = pod(system, host)?;
-    let own = pod.addresses().join(", ");
-    let addresses = format!(
-        "add table arp {SILENCE_TABLE}; add chain arp {SILENCE_TABLE} in {{ type filter hook input priority -300; }}; \
-         add rule arp {SILENCE_TABLE} in arp daddr ip != {{ {own} }} drop"
-    );
-    pod.shell.must(&format!("nft '{SILENCE}; {addresses}' && {{ {then}; }}")).await?;
+    pod.shell.must(&format!("nft '{}' && {{ {then}; }}", pod.silence())).await?;
     Ok(())
 }
 

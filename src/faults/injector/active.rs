@@ -1,7 +1,7 @@
 //! The faults that are on: their way from the scenario's words to the proof that they bite, and that they are gone.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -9,8 +9,11 @@ use tokio::time::sleep;
 
 use super::{Injected, InjectorError, Order};
 use crate::{
-    faults::{ALL, Aim, Fault, FaultError, FaultKind, Lasts, Parameters, Place, Roles, find},
-    history::{Occurrence, Recorder, event::FaultInjecting},
+    faults::{ALL, Aim, Fault, FaultError, FaultKind, Lasts, Parameters, Place, RESET_BY_WATCHDOG, Roles, find},
+    history::{
+        Occurrence, Recorder,
+        event::{FaultInjecting, Worst},
+    },
     suggestion,
     system::System,
     topology::Instance,
@@ -28,6 +31,16 @@ pub(super) struct Faults {
     pub(super) recorder: Recorder,
     injected: u32,
     pub(super) active: Vec<Active>,
+}
+
+/// How a fault was asked for, and what was so just before it.
+#[derive(Default)]
+struct Circumstances {
+    given: BTreeMap<String, String>,
+    notes: BTreeMap<String, String>,
+    worst: BTreeSet<Worst>,
+    primary: Option<String>,
+    dcs_leader: Option<String>,
 }
 
 /// A fault that was injected and not yet healed.
@@ -106,14 +119,51 @@ impl Faults {
         let lost = fault.takes_away();
         self.prove_what_it_overlays(kind.name, &lost, &aim.hosts).await;
 
+        let primary_before = self.system.leader().await;
+        let circumstances = Circumstances {
+            given: order.parameters,
+            notes: order.notes,
+            worst: order.worst,
+            dcs_leader: self.dcs_leader_beside(primary_before.as_deref()).await,
+            primary: primary_before.clone(),
+        };
+        let number = self.record(kind, fault, aim, circumstances).await;
+        self.carry_out().await?;
+        Ok(Injected { number, primary_before })
+    }
+
+    /// Takes in what a host's own watchdog is about to do. There is no time to ask anybody anything: only who leads has its
+    /// watchdog armed.
+    pub async fn take_reset(&mut self, host: &str) -> Result<(), InjectorError> {
+        let kind = &RESET_BY_WATCHDOG;
+        let hosts = vec![host.to_owned()];
+        let described = format!("{host}, by its own watchdog");
+        let aim = Aim { hosts, described, services: Vec::new(), parameters: Parameters::default() };
+        let fault = kind.aimed(self.system.plan(), &aim).map_err(|source| InjectorError::Inject {
+            fault: kind.name,
+            target: aim.described.clone(),
+            source,
+        })?;
+        let circumstances = Circumstances { primary: Some(host.to_owned()), ..Circumstances::default() };
+        self.record(kind, fault, aim, circumstances).await;
+        self.carry_out().await
+    }
+
+    /// Records that a fault is about to be injected, suspends what it takes the ground from, and takes it in. Returns its number.
+    async fn record(
+        &mut self,
+        kind: &'static FaultKind,
+        fault: Box<dyn Fault>,
+        aim: Aim,
+        circumstances: Circumstances,
+    ) -> u32 {
+        let Circumstances { given, notes, worst, primary, dcs_leader } = circumstances;
         self.injected += 1;
         let number = self.injected;
         let plan = self.system.plan();
         let named = |(host, service): &(String, Instance)| format!("{host}/{}", plan.which(host, service).name());
         let services = fault.services().iter().map(named).collect();
-        let primary_before = self.system.leader().await;
-        let given = order.parameters;
-        let parameters = given.clone().into_iter().chain(order.notes).collect();
+        let parameters = given.clone().into_iter().chain(notes).collect();
         self.recorder.record(Occurrence::FaultInjecting(FaultInjecting {
             fault: number,
             name: kind.name.to_owned(),
@@ -122,10 +172,11 @@ impl Faults {
             services,
             parameters,
             hands_over: fault.hands_over(),
-            worst: order.worst,
-            primary_before: primary_before.clone(),
-            dcs_leader_before: self.dcs_leader_beside(primary_before.as_deref()).await,
+            worst,
+            primary_before: primary,
+            dcs_leader_before: dcs_leader,
         }));
+        let lost = fault.takes_away();
         self.suspend(number, kind.name, &lost).await;
         let Aim { hosts, described: target, .. } = aim;
         self.active.push(Active {
@@ -140,8 +191,7 @@ impl Faults {
             was_suspended: false,
             healing_is_due: false,
         });
-        self.carry_out().await?;
-        Ok(Injected { number, primary_before })
+        number
     }
 
     /// Injects the fault that was just aimed, and waits for the proof.

@@ -66,6 +66,7 @@ pub struct Injected {
 ///
 /// Faults know nothing of one another. Each says what it stands on and what it takes away; by that, one that loses its
 /// ground to a later one is suspended here, put back when the later one is gone, and proven again.
+#[derive(Clone)]
 pub struct Injector {
     faults: Arc<Mutex<Faults>>,
 }
@@ -94,6 +95,12 @@ impl Injector {
             tokio::spawn(await_its_end(Arc::downgrade(&self.faults), injected.number));
         }
         Ok(injected)
+    }
+
+    /// Takes in that the watchdog of a host has announced to reset it, as a fault that nobody ordered; returns when it is
+    /// proven that it has.
+    pub async fn take_reset(&self, host: &str) -> Result<(), InjectorError> {
+        self.faults.lock().await.take_reset(host).await
     }
 
     /// Gives the last fault of this name that is on other parameters; those that are not named stay. Returns when it is

@@ -19,6 +19,9 @@ use crate::{
     waiting::wait_until,
 };
 
+/// The name of a watchdog's process, as far as the kernel keeps it.
+const WATCHDOG_NAME: &str = "pgquake-watchdo";
+
 /// How long the engine may take to notice that a service has died.
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -227,7 +230,7 @@ pub(super) struct Running {
     pub parent: u32,
 }
 
-/// Every process of a service, with its state.
+/// Every process of a service, with its state. A watchdog that runs in its container is the machine's, and none of them.
 pub(super) async fn processes_of_service(
     system: &System,
     host: &str,
@@ -235,7 +238,8 @@ pub(super) async fn processes_of_service(
 ) -> Result<Vec<Running>, EngineError> {
     let (Some(pod), Some(container)) = (system.pod(host), system.service(host, service)) else { return Ok(Vec::new()) };
     let script = format!(
-        "grep -ls {} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | xargs -r grep -HsE '^(State|PPid):'",
+        "grep -ls {} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | xargs -r grep -Ls 'Name:.{WATCHDOG_NAME}$' | \
+         xargs -r grep -HsE '^(State|PPid):'",
         container.id
     );
     Ok(read_status(&pod.shell.run(&script).await?.text))
@@ -296,7 +300,15 @@ pub(super) async fn signal_service(
     let pids = pids_of_service(system, host, service).await?;
     if let (Some(pod), false) = (system.pod(host), pids.is_empty()) {
         // One of them may have ended in the meantime.
-        pod.shell.run(&format!("kill -{signal} {pids}")).await?;
+        let script = match signal {
+            // A watchdog is the machine's, and not the service's: what stops the service does not stop its time.
+            "STOP" | "CONT" => format!(
+                "{{ for pid in {pids}; do read -r name < /proc/$pid/comm && [ \"$name\" != {WATCHDOG_NAME} ] && \
+                 kill -{signal} $pid; done; }} 2>/dev/null"
+            ),
+            _ => format!("kill -{signal} {pids}"),
+        };
+        pod.shell.run(&script).await?;
     }
     Ok(())
 }

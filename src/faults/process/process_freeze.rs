@@ -80,7 +80,8 @@ impl Fault for ProcessFreeze {
         match self.state(system).await? {
             Some('T') => Err(format!("{} on {} is still stopped", self.process.word(), self.host)),
             Some(_) => Ok(format!("{} on {} runs on", self.process.word(), self.host)),
-            None => Err(format!("{} on {} is gone", self.process.word(), self.host)),
+            // Its host went down meanwhile and came back: what is there now was never frozen.
+            None => process::runs_anew(system, &self.host, self.process, self.pid).await,
         }
     }
 }

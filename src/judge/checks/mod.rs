@@ -35,6 +35,7 @@ pub mod single_writer;
 pub mod slot;
 pub mod timelines;
 pub mod virtual_address;
+pub mod watchdog;
 pub mod write_blocked;
 
 pub use evidence::Evidence;
@@ -79,6 +80,7 @@ pub const ALL: &[Check] = &[
     promotion::CHECK,
     data_loss::CHECK,
     single_writer::CHECK,
+    watchdog::CHECK,
     timelines::CHECK,
     rejoin::CHECK,
     routing::CHECK,

@@ -297,6 +297,8 @@ pub enum Occurrence {
         /// `None`: nobody answers.
         holder: Option<String>,
     },
+    /// What the watchdog of a host says of itself; recorded on each change.
+    Watchdog(WatchdogChange),
     /// Docker told of a container: start, die, kill, pause …
     ContainerEvent {
         host: String,
@@ -325,6 +327,39 @@ pub enum Occurrence {
         late_us: u64,
     },
 }
+}
+
+/// A watchdog was started, stopped, or resets its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchdogChange {
+    /// The node whose agent feeds it; its host is what is reset.
+    pub node: String,
+    pub state: WatchdogState,
+    /// How long it may go unfed, in milliseconds, where it says so: when it is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// How long it had gone unfed, in milliseconds, where it says so: when it resets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfed_ms: Option<u64>,
+}
+
+/// What a watchdog says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchdogState {
+    /// It runs.
+    Armed,
+    /// It was stopped, in good order.
+    Disarmed,
+    /// Nobody has it open any more, and it runs on.
+    Abandoned,
+    /// It resets its host within a moment, unless it is fed.
+    Expiring,
+    /// It was fed after all.
+    FedAtLast,
+    /// It resets its host now.
+    Resetting,
 }
 
 /// A target that a scenario states for a measure of a check.

@@ -32,6 +32,17 @@ impl Plan {
         self.nodes.iter().filter_map(|node| Some((node, self.agent_of(node)?)))
     }
 
+    /// The nodes whose hosts have a watchdog.
+    pub fn nodes_with_watchdogs(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(String::as_str).filter(|node| self.watchdog_timeout_s(node).is_some())
+    }
+
+    /// How long a leader may leave the watchdog of its host unfed, in seconds; `None`: it has none.
+    pub fn watchdog_timeout_s(&self, node: &str) -> Option<u32> {
+        self.agent_of(node)?;
+        self.settings_of(self.cluster_of(node)?).patroni.watchdog_timeout_s()
+    }
+
     /// Whether a node of the plan takes over by itself when a primary is lost.
     pub fn fails_over_by_itself(&self) -> bool {
         self.nodes_with_agents().next().is_some()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Plan, Span};
 use crate::{
-    services::{ServiceKind, service},
+    services::{PatroniSettings, ServiceKind, service},
     topology::Cluster,
 };
 
@@ -28,7 +28,26 @@ pub struct PredictedFailover {
     pub promote: Span,
     /// Direct write possible to the proxy's server UP: `rise` checks, the first up to one interval away.
     pub route: Span,
+    /// Where nodes have a watchdog: what it predicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<PredictedReset>,
 }
+
+/// What a watchdog predicts for the host of a primary whose agent does not get to feed it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictedReset {
+    /// Last feed to reset: the watchdog's timeout.
+    pub reset: Span,
+    /// Reset to key gone, when the DCS's leader survives: what was left of the lease.
+    pub detect: Span,
+}
+
+/// How long after the lease the watchdog is fed: the agent feeds it once the refresh is answered and it has written its state
+/// into the DCS.
+const FED_AFTER_MS: u64 = 250;
+/// How late a reset may come: the device's program gets the processor, and takes the host off the network first.
+const RESET_WITHIN_MS: u64 = 250;
 
 impl PredictedFailover {
     /// Where no agent keeps a node: nothing is detected, and nobody elected.
@@ -38,6 +57,7 @@ impl PredictedFailover {
         elect: Span::NONE,
         promote: Span::NONE,
         route: Span::NONE,
+        watchdog: None,
     };
 
     /// What settings predict for a cluster of a plan.
@@ -49,6 +69,7 @@ impl PredictedFailover {
             elect: parts.elect,
             promote: parts.promote,
             route: parts.route,
+            watchdog: PredictedReset::of(&plan.settings_of(cluster).patroni, parts.expiry),
         }
     }
 
@@ -56,6 +77,19 @@ impl PredictedFailover {
     pub fn outage(&self, dcs_leader_lost: bool) -> Span {
         let detect = if dcs_leader_lost { self.detect_with_dcs_leader } else { self.detect };
         detect.plus(self.elect).plus(self.promote).plus(self.route)
+    }
+}
+
+impl PredictedReset {
+    /// Of a cluster with these settings, in whose DCS a key is gone so long after its lease.
+    fn of(settings: &PatroniSettings, expiry: Span) -> Option<Self> {
+        let timeout_ms = u64::from(settings.watchdog_timeout_s()?) * 1000;
+        let left_ms = u64::from(settings.left_after_reset_s()?) * 1000;
+        let left = Span { least_ms: left_ms.saturating_sub(FED_AFTER_MS + RESET_WITHIN_MS), most_ms: left_ms };
+        Some(Self {
+            reset: Span { least_ms: timeout_ms, most_ms: timeout_ms + RESET_WITHIN_MS },
+            detect: left.plus(expiry),
+        })
     }
 }
 

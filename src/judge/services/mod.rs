@@ -26,6 +26,7 @@ mod site;
 mod tags;
 pub mod toxiproxy;
 pub mod versions;
+pub mod watchdog;
 pub mod zookeeper;
 
 use schemars::JsonSchema;
@@ -40,6 +41,7 @@ pub use row::{
 };
 pub use site::{Front, Serves, SharedAddress, Site, Upstream};
 pub use tags::Tags;
+pub use watchdog::{WatchdogMode, WatchdogSettings};
 
 /// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called
 /// as the kind: it is what one service may have otherwise than the others of its kind.

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 pub use super::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
 use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
-    ServiceKind, Settings, Site, Starts, Upstream, context,
+    ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
     dynamic::Change,
     postgresql::{self, MAJOR_VERSION, server},
-    versions,
+    versions, watchdog,
 };
 use crate::credentials::Credentials;
 
@@ -133,6 +133,9 @@ pub struct PatroniSettings {
     /// The agent's version, as `4.1.5`, or `4.1` for the newest of that line. Left out: that of Debian's package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// What resets the host of a leader whose agent does not get to refresh its lease.
+    #[serde(skip_serializing_if = "WatchdogSettings::is_off")]
+    pub watchdog: WatchdogSettings,
 }
 
 impl Default for PatroniSettings {
@@ -148,6 +151,7 @@ impl Default for PatroniSettings {
             failsafe_mode: false,
             dynamic: BTreeMap::new(),
             version: None,
+            watchdog: WatchdogSettings::default(),
         }
     }
 }
@@ -215,6 +219,7 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
             "otherwise the key of a healthy primary can expire while it retries: raise ttl_s or lower the others";
         broken.push(Broken::together(&paths, message).help(help));
     }
+    broken.extend(watchdog::rules(settings));
     broken.extend(postgresql::rules(all, nodes));
     broken
 }
@@ -275,7 +280,7 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
             "listen": format!("0.0.0.0:{REST_PORT}"),
             "connect_address": format!("{host}:{REST_PORT}"),
         },
-        "watchdog": { "mode": "off" },
+        "watchdog": watchdog(&site.settings.patroni.watchdog),
         "postgresql": postgresql(site, credentials),
     });
     if !site.tags.is_empty() {
@@ -301,6 +306,18 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
         }
     }
     serde_saphyr::to_string(&configuration).unwrap_or_else(|_| configuration.to_string())
+}
+
+/// Patroni's default is `automatic`: it would take a `/dev/watchdog` of the machine's own.
+fn watchdog(settings: &WatchdogSettings) -> Value {
+    match settings.mode {
+        WatchdogMode::Off => json!({ "mode": "off" }),
+        mode => json!({
+            "mode": mode.word(),
+            "device": watchdog::DEVICE,
+            "safety_margin": settings.safety_margin_s,
+        }),
+    }
 }
 
 fn postgresql(site: &Site<'_>, credentials: &Credentials) -> Value {
@@ -349,6 +366,7 @@ pub fn dynamic(site: &Site<'_>) -> Value {
         failsafe_mode,
         dynamic: ref further,
         version: _,
+        watchdog: _,
     } = site.settings.patroni;
     let parameters = server::parameters(site);
     let mut dynamic = json!({

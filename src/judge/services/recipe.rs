@@ -107,6 +107,30 @@ pub const DISK: Recipe = Recipe {
     build_rank: 6,
 };
 
+/// The watchdog device of a kernel that has none: a binary for the containers of the services that feed it, compiled in its
+/// image. It is no Debian package: its version is that of pgquake.
+pub const WATCHDOG: Recipe = Recipe {
+    name: "watchdog",
+    files: context!(
+                    "watchdog":
+                    "Cargo.lock",
+                    "Cargo.toml",
+                    "Dockerfile",
+                    "src/arguments.rs",
+                    "src/device.rs",
+                    "src/ioctl.rs",
+                    "src/keeper.rs",
+                    "src/main.rs",
+                    "src/reset.rs",
+                    "src/timer.rs",
+                    "tests/watchdog.rs",
+    ),
+    pulled: None,
+    on: None,
+    packages: &[],
+    build_rank: 6,
+};
+
 /// The versions of `images/versions.env`: the Debian release, PostgreSQL's major version and others.
 pub fn pinned_versions() -> std::collections::BTreeMap<&'static str, &'static str> {
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/versions.env"))

@@ -51,6 +51,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("two-region-hybrid", include_str!("../../../topologies/two-region-hybrid.yaml")),
     ("two-region-shipping", include_str!("../../../topologies/two-region-shipping.yaml")),
     ("two-region-shipping-as-written", include_str!("../../../topologies/two-region-shipping-as-written.yaml")),
+    ("watchdog", include_str!("../../../topologies/watchdog.yaml")),
 ];
 
 /// Loads a topology by its name (from `NAME.yaml` in the folders, the first that has it, else a built-in one) or

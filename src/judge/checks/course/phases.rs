@@ -19,6 +19,7 @@ use super::{
     onset::refined,
     outage::Outage,
     record::{FaultRecord, KeyChange, Tried},
+    watched::WATCHDOG_RESET,
 };
 use crate::{
     checks::Evidence,
@@ -26,7 +27,7 @@ use crate::{
         Occurrence,
         event::{AttemptOutcome, ClientKind, Operation},
     },
-    plan::{PlannedDcs, PlannedEndpoint, Span},
+    plan::{PlannedDcs, PlannedEndpoint, PredictedFailover, Span},
 };
 
 /// One outage of the endpoint for writes, as fresh clients saw it, and what the cluster did meanwhile.
@@ -431,6 +432,10 @@ impl Scene<'_, '_> {
         let predicted = &of_another.map_or(plan.predicted.clone(), |own| plan.predicted_of(own));
         let marked_down = failover.phases.iter().any(|phase| phase.name == PhaseName::MarkDown);
         let mark_down = cluster.and_then(|own| plan.predicted_mark_down(own)).filter(|_| marked_down);
+        // A host that its watchdog has reset has left the lease alone for as long as the watchdog went unfed.
+        let was_reset = self.faults.iter().any(|fault| fault.injecting.name == WATCHDOG_RESET && fault.hits_node(old));
+        let after_reset = predicted.watchdog.filter(|_| was_reset).map(|watchdog| watchdog.detect);
+        let predicted = &PredictedFailover { detect: after_reset.unwrap_or(predicted.detect), ..predicted.clone() };
         let routed = predicted.outage(failover.dcs_leader_lost);
         failover.predicted = Some(mark_down.map_or(routed, |mark_down| routed.later(mark_down)));
         let from_us = failover.outage_from_us;

@@ -37,6 +37,9 @@ const SHUTTING_DOWN: &str = "shutting down";
 /// What a client's error says when the server has ended its session.
 const ENDED: &[&str] = &["terminating connection", "connection closed", "the session had ended"];
 
+/// The reset of a host by its own watchdog, which the harness records as a fault that no scenario asked for.
+pub const WATCHDOG_RESET: &str = "watchdog_reset";
+
 /// Faults that keep PostgreSQL from running until they are healed, where they hit its whole service or host.
 pub const ENDS_POSTGRESQL: &[&str] = &[
     "host_crash",
@@ -48,6 +51,7 @@ pub const ENDS_POSTGRESQL: &[&str] = &[
     "container_pause",
     "container_stop",
     "member_removed",
+    WATCHDOG_RESET,
 ];
 /// The same, and it returns by itself before it is healed.
 pub const ENDS_POSTGRESQL_FOR_A_TIME: &[&str] = &["host_reboot"];

@@ -58,6 +58,11 @@ pub const ALL: &[Watcher] = &[
     },
     Watcher { observer: "slots", targets: |plan| plan.nodes.clone(), since: Since::SeveralClusters },
     Watcher { observer: "timers", targets: |_| one("harness"), since: Since::TheBeginning },
+    Watcher {
+        observer: "watchdog",
+        targets: |plan| plan.nodes_with_watchdogs().map(str::to_owned).collect(),
+        since: Since::SeveralClusters,
+    },
 ];
 
 fn one(target: &str) -> Vec<String> {
