@@ -144,7 +144,8 @@ Feature: Every member of etcd is lost
     And no acknowledged write is lost
     And never do two nodes accept writes
 
-  # The snapshot says that node1 leads, which has followed node2 since.
+  # The snapshot says that node1 leads, which has followed node2 since: node1 is the primary again, of the timeline that it knows,
+  # and loses nothing because it had replayed everything. Its terms are those of a young etcd, so it needs no token.
   @nightly @runbooks
   @claim:ETCD-LOST @claim:NO-SPLIT-BRAIN
   Scenario: etcd is restored from a snapshot that is older than the last switchover
