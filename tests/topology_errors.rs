@@ -534,7 +534,7 @@ fn rules_that_patroni_and_etcd_hold() {
         Case {
             replace: "  patroni:",
             by: "  etcd: { quota_backend_bytes: 0 }\n  patroni:",
-            at: (16, 34),
+            at: (16, 32),
             message: "quota_backend_bytes is less than 1048576, in which a cluster's keys have no room",
             help: "would switch etcd's quota off",
         },
