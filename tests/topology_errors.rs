@@ -688,7 +688,7 @@ fn a_topology_that_does_not_exist() {
     let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-consul-sessions-kept, dcs-zookeeper, \
                     documented-ha, \
                     documented-ha-untracked, envoy, envoy-panic, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, pooled, \
-                    pooled-sessions-kept, shared-archive, shared-archive-unread, single-region, single-region-archive, \
+                    pooled-sessions-kept, production, production-repointed, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, \
                     sync-manual, three-region-cascade, two-balancers, two-nodes, two-region, two-region-as-written, \

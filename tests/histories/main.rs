@@ -27,6 +27,7 @@ mod outages;
 mod phases;
 mod planned;
 mod pools;
+mod pools_split;
 mod predict;
 mod promotion;
 mod properties;

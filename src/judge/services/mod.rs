@@ -35,7 +35,8 @@ pub use row::{
     Agent, Balancer, Broken, Clock, Dcs, Instances, Leadership, Node, Pooler, Port, Process, Rendered, RevivedBy, Role,
     RunsOn, Service, Starts, Storage, Volume,
 };
-pub use site::{Front, Serves, SharedAddress, Site, Upstream};
+pub use pgbouncer::PoolOf;
+pub use site::{Front, PoolAt, Serves, SharedAddress, Site, Upstream};
 
 /// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called
 /// as the kind: it is what one service may have otherwise than the others of its kind.
@@ -126,7 +127,7 @@ services! {
     Minio: minio {}
     /// A machine on which backups are restored.
     Restore: restore {}
-    /// What pools clients' sessions with the node of its host.
+    /// What pools clients' sessions with nodes.
     Pgbouncer: pgbouncer { pgbouncer: PgbouncerSettings }
     /// What holds a virtual address.
     Keepalived: keepalived { keepalived: KeepalivedSettings }

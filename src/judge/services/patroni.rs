@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub use super::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
 use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
-    ServiceKind, Settings, Site, Starts, Upstream, context,
+    ServiceKind, Settings, Site, Starts, Upstream, context, pgbouncer,
     postgresql::{self, MAJOR_VERSION, server},
 };
 use crate::credentials::Credentials;
@@ -193,6 +193,9 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         files.push(("/etc/patroni/first-start.sql".to_owned(), server::first_start(site, credentials)));
     }
     files.extend(of_archive);
+    if !site.repointed.is_empty() {
+        files.push((pgbouncer::REPOINTING.to_owned(), pgbouncer::repointing(site, credentials)));
+    }
     if site.clocks_are_prepared {
         // The entry point looks for it; the library reads it once a second.
         files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
@@ -215,6 +218,10 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     });
     if let Some((kind, settings)) = site.dcs_for_agents() {
         configuration[kind] = settings;
+    }
+    if !site.repointed.is_empty() {
+        let called = format!("/bin/sh {}", pgbouncer::REPOINTING);
+        configuration["postgresql"]["callbacks"] = json!({ "on_role_change": called, "on_start": called });
     }
     // The dynamic configuration is the first node's to bring into the DCS. The others must not have it: a node
     // with a `bootstrap` section and no data would race to make a cluster of its own.
