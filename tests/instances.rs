@@ -365,8 +365,9 @@ fn pools_that_nobody_re_points_have_one_configuration_and_no_console() {
 
 #[test]
 fn pools_of_a_role_that_can_not_be() {
-    let alone = "a pool that leads to the node of its host is not re-pointed";
-    check(POOLED, "default_pool_size: 7", "repointed: ^true", alone, "write `leads_to: primary`");
+    let alone = "`pgbouncer` leads to the node of its host `node1`: it is not re-pointed";
+    let by = SPLIT.replace("- { name: node1, services: [etcd, patroni] }", "- { name: node1, services: [etcd, patroni, pgbouncer] }");
+    check(&by, "node1, services: [etcd, patroni, pgbouncer]", "node1, services: [etcd, patroni, ^pgbouncer]", alone, "leave out");
     let taken = "port 6432 of the host `pooler` is taken by pgbouncer writes (pooled clients) and by pgbouncer reads";
     check(SPLIT, "port: 6433,", "port: ^6432,", taken, "");
     check(SPLIT, "leads_to: primary", "leads_to: ^primry", "unknown value `primry`", "did you mean `primary`?");

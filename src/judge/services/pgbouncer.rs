@@ -189,11 +189,7 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
         };
         Some(Broken::new(["pgbouncer", field], message))
     });
-    let alone = (settings.is_repointed() && settings.leads_to.is_none()).then(|| {
-        let message = "a pool that leads to the node of its host is not re-pointed".to_owned();
-        Broken::new(["pgbouncer", "repointed"], message).help("write `leads_to: primary` or `leads_to: standbys`")
-    });
-    broken.chain(alone).collect()
+    broken.collect()
 }
 
 /// What it starts with.

@@ -66,6 +66,9 @@ fn pools(topology: &Topology, host: &Host, placed: &PlacedService, path: &[Step]
             let help = "it pools sessions with the PostgreSQL of its own host: place it beside one, or say of which role the \
                         nodes are that it `leads_to`";
             problems.push(problem.help(help));
+        } else if (pooler.is_repointed)(&settings) {
+            let message = format!("`{kind}` leads to the node of its host `{}`: it is not re-pointed", host.name);
+            problems.push(Problem::at(path.into(), message).help("leave out `repointed`, or say whom it `leads_to`"));
         }
     } else if topology.clusters.len() > 1 {
         let message = format!("`{kind}` on the host `{}` can't tell which cluster it leads to", host.name);
