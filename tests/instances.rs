@@ -257,7 +257,8 @@ fn a_balancer_leads_to_poolers_or_past_them() {
     let text = configuration(&plan, balancer);
     let servers: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("server ")).collect();
     assert_eq!(servers, ["node1 node1:6432 check port 8008", "node1 node1:5432 check port 8008"]);
-    let poolers: Vec<_> = plan.poolers().map(|pooler| (pooler.called, pooler.host, pooler.port, pooler.leads_to)).collect();
+    let poolers: Vec<_> =
+        plan.poolers().map(|pooler| (pooler.called, pooler.host, pooler.port, pooler.leads_to)).collect();
     assert_eq!(poolers, [("node1", "node1", 6432, None)]);
     assert!(plan.endpoint("write").is_some_and(|endpoint| endpoint.pooled));
     let pooler = plan.services.iter().find(|planned| planned.kind == ServiceKind::Pgbouncer).expect("there is one");
@@ -341,7 +342,9 @@ fn a_balancer_leads_to_pools_and_these_to_the_nodes_of_a_role() {
     assert_eq!(line("writes", "/etc/pgbouncer/primary-node3.ini"), "postgres = host=node3 port=5432");
     assert_eq!(line("reads", "/etc/pgbouncer/primary-node3.ini"), "postgres = host=node1,node2 port=5432");
     let reads = file(&plan, "reads", own);
-    for wanted in ["server_round_robin = 1", "server_connect_timeout = 2", "listen_port = 6433", "admin_users = postgres"] {
+    for wanted in
+        ["server_round_robin = 1", "server_connect_timeout = 2", "listen_port = 6433", "admin_users = postgres"]
+    {
         assert!(reads.lines().any(|known| known == wanted), "no {wanted} in {reads}");
     }
     let called = file(&plan, "node2", "/etc/patroni/patroni.yml");
@@ -366,8 +369,17 @@ fn pools_that_nobody_re_points_have_one_configuration_and_no_console() {
 #[test]
 fn pools_of_a_role_that_can_not_be() {
     let alone = "`pgbouncer` leads to the node of its host `node1`: it is not re-pointed";
-    let by = SPLIT.replace("- { name: node1, services: [etcd, patroni] }", "- { name: node1, services: [etcd, patroni, pgbouncer] }");
-    check(&by, "node1, services: [etcd, patroni, pgbouncer]", "node1, services: [etcd, patroni, ^pgbouncer]", alone, "leave out");
+    let by = SPLIT.replace(
+        "- { name: node1, services: [etcd, patroni] }",
+        "- { name: node1, services: [etcd, patroni, pgbouncer] }",
+    );
+    check(
+        &by,
+        "node1, services: [etcd, patroni, pgbouncer]",
+        "node1, services: [etcd, patroni, ^pgbouncer]",
+        alone,
+        "leave out",
+    );
     let taken = "port 6432 of the host `pooler` is taken by pgbouncer writes (pooled clients) and by pgbouncer reads";
     check(SPLIT, "port: 6433,", "port: ^6432,", taken, "");
     check(SPLIT, "leads_to: primary", "leads_to: ^primry", "unknown value `primry`", "did you mean `primary`?");

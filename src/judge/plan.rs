@@ -257,7 +257,6 @@ impl Plan {
         self.services.iter().filter(|planned| service(planned.kind).balancer().is_some())
     }
 
-
     /// The endpoint of this name.
     pub fn endpoint(&self, name: &str) -> Option<&PlannedEndpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.name == name)

@@ -7,8 +7,8 @@ use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
         Check, archive, archive_fallback, cascade, commands, commit_wait, cost, course::phases::PHASES, data_loss,
-        dcs_failover, dcs_isolation, name_convergence, name_shares, pool, pools_split, promotion, recovery_time, rejoin,
-        replica_reads, replication_lag, replication_lag::Hop, restore, rotation, routing, single_writer, slot,
+        dcs_failover, dcs_isolation, name_convergence, name_shares, pool, pools_split, promotion, recovery_time,
+        rejoin, replica_reads, replication_lag, replication_lag::Hop, restore, rotation, routing, single_writer, slot,
         virtual_address, write_blocked,
     },
     history::event::Bound,

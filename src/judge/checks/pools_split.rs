@@ -86,6 +86,8 @@ type Times = (u64, u64);
 
 /// How reads were spread in one calm time.
 struct Spread {
+    /// Which one, as words.
+    when: &'static str,
     left_out: BTreeSet<String>,
     /// The least share of the reads of standbys that one of them answered.
     least: f64,
@@ -99,22 +101,32 @@ impl<'e> Split<'_, 'e> {
         let strayed: Vec<u64> = writes.iter().flat_map(|endpoint| self.writes_at_standbys(endpoint)).collect();
         let calm = self.calm();
         let spreads: Vec<Option<Spread>> =
-            calm.iter().flat_map(|times| reads.iter().map(|endpoint| self.spread(&endpoint.name, *times))).collect();
+            calm.iter().flat_map(|calm| reads.iter().map(|endpoint| self.spread(&endpoint.name, *calm))).collect();
         let known: Vec<&Spread> = spreads.iter().flatten().collect();
-        let left_out: BTreeSet<&String> = known.iter().flat_map(|spread| &spread.left_out).collect();
-        let ends: Vec<(&str, Option<Vec<u64>>)> =
-            writes.iter().chain(&reads).map(|endpoint| (endpoint.name.as_str(), self.refused_in_the_end(endpoint))).collect();
-        let lost: Vec<&str> = ends.iter().filter(|(_, end)| end.as_ref().is_some_and(|end| !end.is_empty())).map(|(name, _)| *name).collect();
-        let defects = [!strayed.is_empty(), !left_out.is_empty(), !lost.is_empty()].into_iter().filter(|is| *is).count();
+        let left_out: BTreeSet<&str> =
+            known.iter().flat_map(|spread| spread.left_out.iter().map(String::as_str)).collect();
+        let ends: Vec<(&str, Option<Vec<u64>>)> = writes
+            .iter()
+            .chain(&reads)
+            .map(|endpoint| (endpoint.name.as_str(), self.refused_in_the_end(endpoint)))
+            .collect();
+        let lost: Vec<&str> = ends
+            .iter()
+            .filter(|(_, end)| end.as_ref().is_some_and(|end| !end.is_empty()))
+            .map(|(name, _)| *name)
+            .collect();
+        let defects =
+            [!strayed.is_empty(), !left_out.is_empty(), !lost.is_empty()].into_iter().filter(|is| *is).count();
         let is_known = spreads.iter().all(Option::is_some) && ends.iter().all(|(_, end)| end.is_some());
         let summary = format!(
             "{}; {}; {}",
             match strayed.len() {
                 0 => "no write through the write pools reached a standby".to_owned(),
-                one => format!("{one} writes through the write pools reached a standby while another node accepted writes"),
+                one =>
+                    format!("{one} writes through the write pools reached a standby while another node accepted writes"),
             },
             match (left_out.is_empty(), known.is_empty()) {
-                (false, _) => format!("reads left out {}", list(&left_out)),
+                (false, _) => format!("reads left out {}", told(&known)),
                 (true, false) => "reads were spread over the standbys".to_owned(),
                 (true, true) => "how reads were spread is not known".to_owned(),
             },
@@ -140,7 +152,11 @@ impl<'e> Split<'_, 'e> {
                 .with_measure(Measure::new(SPLIT_DEFECTS, defects as f64))
                 .with_details(details)
                 .with_evidence(evidence),
-            false => Finding::new(NAME, Outcome::Inconclusive, format!("too few tried, or nobody could serve them; {summary}")),
+            false => Finding::new(
+                NAME,
+                Outcome::Inconclusive,
+                format!("too few tried, or nobody could serve them; {summary}"),
+            ),
         }
     }
 
@@ -149,17 +165,20 @@ impl<'e> Split<'_, 'e> {
         let served = settled(self.evidence, endpoint, self.steady_us);
         let own = self.evidence.attempts().iter().filter(|tried| tried.attempt.endpoint == endpoint.name);
         let own = own.filter(|tried| (self.steady_us..self.until_us).contains(&tried.started_us()));
-        own.filter(|tried| is_read_only(&tried.attempt.outcome) && is_within(&served, tried)).map(|tried| tried.seq).collect()
+        own.filter(|tried| is_read_only(&tried.attempt.outcome) && is_within(&served, tried))
+            .map(|tried| tried.seq)
+            .collect()
     }
 
     /// The times in which the spread of reads is looked at.
-    fn calm(&self) -> Vec<Times> {
+    fn calm(&self) -> Vec<(&'static str, Times)> {
         let faults = self.evidence.faults();
         let effects = faults.iter().filter_map(|fault| Some((fault.effect?.from_us, fault.healed_us)));
         let first = effects.clone().map(|(from_us, _)| from_us).min().filter(|at_us| *at_us > self.steady_us);
         let over_us = effects.map(|(from_us, healed_us)| healed_us.unwrap_or(from_us)).max().unwrap_or(self.steady_us);
         let last = (self.until_us.saturating_sub(CALM_US).max(over_us), self.until_us);
-        first.map(|at_us| (at_us.saturating_sub(CALM_US).max(self.steady_us), at_us)).into_iter().chain([last]).collect()
+        let before = first.map(|at_us| (at_us.saturating_sub(CALM_US).max(self.steady_us), at_us));
+        before.map(|times| ("before the first fault", times)).into_iter().chain([("in the end", last)]).collect()
     }
 
     fn in_time(&self, (from_us, to_us): Times) -> impl Iterator<Item = &Tried<'e>> {
@@ -186,7 +205,7 @@ impl<'e> Split<'_, 'e> {
     }
 
     /// How reads at an endpoint were spread over the standbys; `None`: that is not known.
-    fn spread(&self, endpoint: &str, times: Times) -> Option<Spread> {
+    fn spread(&self, endpoint: &str, (when, times): (&'static str, Times)) -> Option<Spread> {
         let (standbys, primaries) = self.roles(times);
         let mut answered: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         let mut at_primary = 0;
@@ -202,7 +221,7 @@ impl<'e> Split<'_, 'e> {
         let is_left_out = |node: &&&str| 2 * standbys.len() * of(node) < all;
         let left_out: BTreeSet<String> = standbys.iter().filter(is_left_out).map(|node| (*node).to_owned()).collect();
         let shown = if left_out.is_empty() { Vec::new() } else { answered.into_values().flatten().collect() };
-        Some(Spread { left_out, least, at_primary, shown })
+        Some(Spread { when, left_out, least, at_primary, shown })
     }
 
     /// The attempts at an endpoint in the end, if none was answered though a node answered the same; empty if one was. `None`:
@@ -212,8 +231,12 @@ impl<'e> Split<'_, 'e> {
         let operation = if endpoint.serves.is_for_reads() { Operation::Read } else { Operation::Write };
         // One that hangs ends after the load does.
         let own = self.evidence.attempts().iter().filter(|tried| tried.is_fresh(&endpoint.name, operation));
-        let own: Vec<&Tried<'_>> =
-            own.filter(|tried| (times.0..times.1).contains(&tried.started_us()) || times.0 <= tried.ended_us && tried.started_us() < times.1).collect();
+        let own: Vec<&Tried<'_>> = own
+            .filter(|tried| {
+                (times.0..times.1).contains(&tried.started_us())
+                    || times.0 <= tried.ended_us && tried.started_us() < times.1
+            })
+            .collect();
         if own.iter().any(|tried| tried.acknowledged()) {
             return Some(Vec::new());
         }
@@ -229,6 +252,11 @@ fn is_read(tried: &Tried<'_>, endpoint: &str) -> bool {
     own && tried.attempt.client_kind != ClientKind::Writer
 }
 
-fn list(names: &BTreeSet<&String>) -> String {
-    names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" and ")
+fn told(spreads: &[&Spread]) -> String {
+    let left_out = spreads.iter().filter(|spread| !spread.left_out.is_empty());
+    let told = left_out.map(|spread| {
+        let names: Vec<&str> = spread.left_out.iter().map(String::as_str).collect();
+        format!("{} {}", names.join(" and "), spread.when)
+    });
+    told.collect::<Vec<_>>().join(", and ")
 }

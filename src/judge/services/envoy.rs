@@ -284,7 +284,14 @@ mod tests {
     #[test]
     fn every_node_is_asked_for_its_role_and_the_primary_alone_is_led_to() {
         let nodes = ["node1", "node2", "node3"].map(str::to_owned);
-        let front = Front { name: "write", port: 5432, serves: Serves::Primary, nodes: &nodes, node_port: 6432, pools: Vec::new() };
+        let front = Front {
+            name: "write",
+            port: 5432,
+            serves: Serves::Primary,
+            nodes: &nodes,
+            node_port: 6432,
+            pools: Vec::new(),
+        };
         let written = configuration(&EnvoySettings::default(), &[front]);
         let cluster = &written["static_resources"]["clusters"][0];
         assert_eq!(cluster["health_checks"][0]["http_health_check"]["path"], "/primary");

@@ -261,8 +261,7 @@ mod tests {
             settings: Cow::Owned(Settings { haproxy, ..Settings::default() }),
             clocks_are_prepared: false,
         };
-        let front =
-            Front { name: "front", port: 5000, serves, nodes: &nodes, node_port: 5432, pools: Vec::new() };
+        let front = Front { name: "front", port: 5000, serves, nodes: &nodes, node_port: 5432, pools: Vec::new() };
         backend(&site, &front)
     }
 

@@ -29,13 +29,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use instance::Instance;
+pub use pgbouncer::PoolOf;
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};
 pub use row::{
     Agent, Balancer, Broken, Clock, Dcs, Instances, Leadership, Node, Pooler, Port, Process, Rendered, RevivedBy, Role,
     RunsOn, Service, Starts, Storage, Volume,
 };
-pub use pgbouncer::PoolOf;
 pub use site::{Front, PoolAt, Serves, SharedAddress, Site, Upstream};
 
 /// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called

@@ -75,7 +75,8 @@ fn pools(topology: &Topology, host: &Host, placed: &PlacedService, path: &[Step]
         problems.push(Problem::at(path.into(), message).help("pools of a role need a topology of one cluster"));
     } else if (pooler.is_repointed)(&settings) && !topology.hosts().any(Host::has_agent) {
         let message = format!("no agent points `{kind}` on the host `{}` at another node", host.name);
-        problems.push(Problem::at(path.into(), message).help("leave out `repointed`, or have the nodes kept by patroni"));
+        problems
+            .push(Problem::at(path.into(), message).help("leave out `repointed`, or have the nodes kept by patroni"));
     }
 }
 
