@@ -257,7 +257,9 @@ fn a_balancer_leads_to_poolers_or_past_them() {
     let text = configuration(&plan, balancer);
     let servers: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("server ")).collect();
     assert_eq!(servers, ["node1 node1:6432 check port 8008", "node1 node1:5432 check port 8008"]);
-    assert_eq!(plan.poolers().collect::<Vec<_>>(), [("node1", 6432)]);
+    let poolers: Vec<_> =
+        plan.poolers().map(|pooler| (pooler.called, pooler.host, pooler.port, pooler.leads_to)).collect();
+    assert_eq!(poolers, [("node1", "node1", 6432, None)]);
     assert!(plan.endpoint("write").is_some_and(|endpoint| endpoint.pooled));
     let pooler = plan.services.iter().find(|planned| planned.kind == ServiceKind::Pgbouncer).expect("there is one");
     let text = configuration(&plan, pooler);
@@ -288,8 +290,100 @@ fn poolers_that_can_not_be() {
     check(POOLED, "default_pool_size: 7", "default_pool_size: ^0", "default_pool_size must be at least 1", "");
     let most = "max_client_conn is 4000000000; PgBouncer takes at most 2147483647";
     check(POOLED, "default_pool_size: 7", "max_client_conn: ^4000000000", most, "");
-    let own = "`pgbouncer` takes no name and no settings of its own";
-    check(POOLED, "patroni, pgbouncer]", "patroni, { ^pgbouncer: { name: one } }]", own, "the node of its host");
+}
+
+/// Pools that lead to the nodes of a role, on a host of their own.
+const SPLIT: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: main
+    hosts:
+      - { name: node1, services: [etcd, patroni] }
+      - { name: node2, services: [etcd, patroni] }
+      - { name: node3, services: [etcd, patroni] }
+      - name: pooler
+        services:
+          - pgbouncer: { name: writes, settings: { leads_to: primary } }
+          - pgbouncer: { name: reads, settings: { leads_to: standbys, port: 6433, server_round_robin: true } }
+      - { name: proxy, services: [haproxy] }
+endpoints:
+  - { name: write, serves: primary, pooled: true, host: proxy, port: 5432 }
+  - { name: read, serves: standbys, pooled: true, host: proxy, port: 5433 }
+settings:
+  pgbouncer: { repointed: true, server_connect_timeout_s: 2 }
+";
+
+/// The file of this name that a service is started with.
+fn file(plan: &Plan, service: &str, path: &str) -> String {
+    let planned = plan.services.iter().find(|planned| planned.called() == service && planned.kind.name() != "etcd");
+    let planned = planned.expect("a service of this name");
+    let row = pgquake_judge::services::service(planned.kind);
+    let rendered = (row.render)(&plan.site_of(planned), &Credentials::default());
+    let found = rendered.files.into_iter().find(|(known, _)| known == path);
+    found.unwrap_or_else(|| panic!("{service} has no {path}")).1
+}
+
+#[test]
+fn a_balancer_leads_to_pools_and_these_to_the_nodes_of_a_role() {
+    let plan = Plan::new(sound(SPLIT));
+    let balancer = plan.balancers().next().expect("there is one");
+    let text = configuration(&plan, balancer);
+    let servers: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("server ")).collect();
+    assert_eq!(servers, ["writes pooler:6432 check", "reads pooler:6433 check"]);
+    let line = |service: &str, path: &str| {
+        let text = file(&plan, service, path);
+        text.lines().find(|line| line.starts_with("postgres = ")).map(str::to_owned).expect("a database")
+    };
+    let own = "/etc/pgbouncer/pgbouncer.ini";
+    assert_eq!(line("writes", own), "postgres = host=node1 port=5432");
+    assert_eq!(line("reads", own), "postgres = host=node2,node3 port=5432");
+    assert_eq!(line("writes", "/etc/pgbouncer/primary-node3.ini"), "postgres = host=node3 port=5432");
+    assert_eq!(line("reads", "/etc/pgbouncer/primary-node3.ini"), "postgres = host=node1,node2 port=5432");
+    let reads = file(&plan, "reads", own);
+    for wanted in
+        ["server_round_robin = 1", "server_connect_timeout = 2", "listen_port = 6433", "admin_users = postgres"]
+    {
+        assert!(reads.lines().any(|known| known == wanted), "no {wanted} in {reads}");
+    }
+    let called = file(&plan, "node2", "/etc/patroni/patroni.yml");
+    assert!(called.contains("on_role_change: /bin/sh /etc/patroni/repoint-pools.sh"), "{called}");
+    let script = file(&plan, "node2", "/etc/patroni/repoint-pools.sh");
+    for wanted in [
+        r#"tell pooler 6432 -c "SET conffile = '/etc/pgbouncer/primary-node2.ini'" -c RELOAD &"#,
+        "tell pooler 6433 -c RECONNECT &",
+    ] {
+        assert!(script.lines().any(|known| known.trim() == wanted), "no {wanted} in {script}");
+    }
+}
+
+#[test]
+fn pools_that_nobody_re_points_have_one_configuration_and_no_console() {
+    let plan = Plan::new(sound(&SPLIT.replace("repointed: true", "repointed: false")));
+    let text = file(&plan, "writes", "/etc/pgbouncer/pgbouncer.ini");
+    assert!(!text.contains("admin_users"), "{text}");
+    assert!(!file(&plan, "node1", "/etc/patroni/patroni.yml").contains("callbacks"));
+}
+
+#[test]
+fn pools_of_a_role_that_can_not_be() {
+    let alone = "`pgbouncer` leads to the node of its host `node1`: it is not re-pointed";
+    let by = SPLIT.replace(
+        "- { name: node1, services: [etcd, patroni] }",
+        "- { name: node1, services: [etcd, patroni, pgbouncer] }",
+    );
+    check(
+        &by,
+        "node1, services: [etcd, patroni, pgbouncer]",
+        "node1, services: [etcd, patroni, ^pgbouncer]",
+        alone,
+        "leave out",
+    );
+    let taken = "port 6432 of the host `pooler` is taken by pgbouncer writes (pooled clients) and by pgbouncer reads";
+    check(SPLIT, "port: 6433,", "port: ^6432,", taken, "");
+    check(SPLIT, "leads_to: primary", "leads_to: ^primry", "unknown value `primry`", "did you mean `primary`?");
+    check(SPLIT, "port: 6433", "port: ^0", "port must be at least 1", "");
 }
 
 /// Two balancers that share an address.

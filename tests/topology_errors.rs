@@ -762,7 +762,7 @@ fn a_topology_that_does_not_exist() {
                     documented-ha, \
                     documented-ha-untracked, envoy, envoy-panic, etcd-small-quota, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, \
                     node-tags, pooled, \
-                    pooled-sessions-kept, shared-archive, shared-archive-unread, single-region, single-region-archive, \
+                    pooled-sessions-kept, production, production-repointed, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, \
                     sync-manual, three-region-cascade, two-balancers, two-nodes, two-region, two-region-as-written, \

@@ -7,6 +7,7 @@
 mod clusters;
 mod links;
 mod nodes;
+mod pools;
 mod predicted;
 mod storage;
 
@@ -22,6 +23,7 @@ use crate::{
 };
 pub use clusters::PlannedDcs;
 pub use links::{RegionDelay, ShapedLink};
+pub use pools::PlannedPooler;
 pub use predicted::{FailoverParts, PredictedFailover, PredictedReset};
 
 /// A topology, worked out.
@@ -253,11 +255,6 @@ impl Plan {
     /// The balancers.
     pub fn balancers(&self) -> impl Iterator<Item = &PlannedService> {
         self.services.iter().filter(|planned| service(planned.kind).balancer().is_some())
-    }
-
-    /// The hosts with a pooler, each with the port where clients reach it.
-    pub fn poolers(&self) -> impl Iterator<Item = (&str, u16)> {
-        self.services.iter().filter_map(|planned| Some((planned.host.as_str(), service(planned.kind).pooler()?.port)))
     }
 
     /// The endpoint of this name.

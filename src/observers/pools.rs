@@ -8,37 +8,45 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     history::{Occurrence, Recorder, event::PoolState},
+    plan::PlannedPooler,
     services::pgbouncer::ADMIN_DATABASE,
-    system::{Session, access::CLIENT_ROLE, rows},
+    system::{
+        Session,
+        access::{CLIENT_ROLE, DATABASE},
+        rows,
+    },
 };
 
 pub(super) const OBSERVER: Observer = Observer {
     name: "pools",
-    watches: "each PgBouncer's pools and sessions (SHOW POOLS, SHOW SERVERS), every half second",
+    watches: "each PgBouncer's pools and sessions (SHOW POOLS, SHOW SERVERS), and where pools of a role lead (SHOW DATABASES), five times a second",
     watch,
 };
 
-const PERIOD: Duration = Duration::from_millis(500);
+const PERIOD: Duration = Duration::from_millis(200);
 /// What did not change is recorded anew after this time.
-const REPEATED_AFTER: u32 = 2;
+const REPEATED_AFTER: u32 = 5;
 /// How long one look may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
-    let watch_one = |(host, port): (&str, u16)| {
+    let watch_one = |pooler: PlannedPooler<'_>| {
         let eye = Eye {
-            pooler: host.to_owned(),
-            address: scene.address(OBSERVER.name, host, port)?,
+            pooler: pooler.called.to_owned(),
+            is_of_a_role: pooler.leads_to.is_some(),
+            address: scene.address(OBSERVER.name, pooler.host, pooler.port)?,
             password: scene.access.credentials.client_password.clone(),
             session: None,
         };
-        Ok(Watch::new(host, eye.watch(scene.recorder.clone())))
+        Ok(Watch::new(pooler.called, eye.watch(scene.recorder.clone())))
     };
     scene.plan.poolers().map(watch_one).collect()
 }
 
 struct Eye {
     pooler: String,
+    /// Whether it leads to the nodes of a role.
+    is_of_a_role: bool,
     address: SocketAddr,
     password: String,
     session: Option<Session>,
@@ -75,13 +83,17 @@ impl Eye {
         let asked = async {
             let pools = session.simple_query("SHOW POOLS").await.ok()?;
             let servers = session.simple_query("SHOW SERVERS").await.ok()?;
-            Some((pools, servers))
+            let databases = match self.is_of_a_role {
+                true => session.simple_query("SHOW DATABASES").await.ok()?,
+                false => Vec::new(),
+            };
+            Some((pools, servers, databases))
         };
-        let (pools, servers) = timeout(TIMEOUT, asked).await.ok()??;
+        let (pools, servers, databases) = timeout(TIMEOUT, asked).await.ok()??;
         if session.ended().is_none() {
             self.session = Some(session);
         }
-        Some(state(&self.pooler, &pools, &servers))
+        Some(PoolState { leads_to: leads_to(&databases), ..state(&self.pooler, &pools, &servers) })
     }
 }
 
@@ -100,6 +112,13 @@ fn state(pooler: &str, pools: &[SimpleQueryMessage], servers: &[SimpleQueryMessa
         *sessions.entry(format!("{}:{}", text(server, "addr"), text(server, "port"))).or_default() += 1;
     }
     PoolState { sessions, ..state }
+}
+
+/// The hosts that the clients' database stands at.
+fn leads_to(databases: &[SimpleQueryMessage]) -> Vec<String> {
+    let own = rows(databases).find(|row| text(row, "name") == DATABASE);
+    let hosts = own.iter().flat_map(|row| text(row, "host").split(','));
+    hosts.filter(|host| !host.is_empty()).map(str::to_owned).collect()
 }
 
 fn text<'a>(row: &'a SimpleQueryRow, column: &str) -> &'a str {

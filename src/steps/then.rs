@@ -7,9 +7,9 @@ use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
         Check, archive, archive_fallback, cascade, commands, commit_wait, cost, course::phases::PHASES, data_loss,
-        dcs_failover, dcs_isolation, dcs_repair, name_convergence, name_shares, pool, promotion, recovery_time, rejoin,
-        replica_reads, replication_lag, replication_lag::Hop, restore, rotation, routing, single_writer, slot,
-        virtual_address, watchdog, write_blocked,
+        dcs_failover, dcs_isolation, dcs_repair, name_convergence, name_shares, pool, pools_split, promotion,
+        recovery_time, rejoin, replica_reads, replication_lag, replication_lag::Hop, restore, rotation, routing,
+        single_writer, slot, virtual_address, watchdog, write_blocked,
     },
     history::event::Bound,
 };
@@ -44,6 +44,7 @@ const POOLED_WRONG: Measured = measured(&pool::CHECK, pool::SESSIONS_ON_WRONG_NO
 const IDLE_LEFT: Measured = measured(&pool::CHECK, pool::IDLE_CLIENTS_LEFT);
 const POOLED_WAIT: Measured = measured(&pool::CHECK, pool::POOLED_WAIT_MS);
 const POOL_SESSIONS: Measured = measured(&pool::CHECK, pool::POOL_SESSIONS_MAX);
+const SPLIT_DEFECTS: Measured = measured(&pools_split::CHECK, pools_split::SPLIT_DEFECTS);
 const TAKEOVER: Measured = measured(&virtual_address::CHECK, virtual_address::ADDRESS_TAKEOVER_MS);
 const STANDBY_LAG: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Standby).max_ms);
 const STANDBY_LAG_P95: Measured = measured(&replication_lag::CHECK, replication_lag::names(Hop::Standby).p95_ms);
@@ -271,6 +272,12 @@ pub(super) const ALL: &[StepDefinition] = &[
         "each pooler has at most {int} sessions with PostgreSQL",
         "the most that a pooler showed of the sessions that its clients share",
         |words| POOL_SESSIONS.bounded(words, Bound::AtMost(f64::from(words.number(0)?))),
+    ),
+    step(
+        Then,
+        "write pools and read pools are separate, and both come back",
+        "no standby is asked to write through the write pools, reads are spread over the standbys, and both pools serve in the end",
+        |words| SPLIT_DEFECTS.bounded(words, Bound::Exactly(0.0)),
     ),
     step(Then, "every command of the operator succeeds", "each ends with status 0", |words| {
         COMMANDS_FAILED.bounded(words, Bound::Exactly(0.0))

@@ -28,6 +28,7 @@ mod outages;
 mod phases;
 mod planned;
 mod pools;
+mod pools_split;
 mod predict;
 mod promotion;
 mod properties;

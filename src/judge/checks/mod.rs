@@ -22,6 +22,7 @@ pub mod load_was_real;
 pub mod name_convergence;
 pub mod name_shares;
 pub mod pool;
+pub mod pools_split;
 pub mod promotion;
 pub mod ran_to_the_end;
 pub mod recovery_time;
@@ -86,6 +87,7 @@ pub const ALL: &[Check] = &[
     routing::CHECK,
     rotation::CHECK,
     pool::CHECK,
+    pools_split::CHECK,
     virtual_address::CHECK,
     replication_lag::CHECK,
     replica_reads::CHECK,

@@ -276,8 +276,13 @@ fn sum(sessions: &BTreeMap<String, u32>) -> u64 {
 
 /// What poolers showed: the most sessions that one had with PostgreSQL, and the longest that a client waited for one.
 fn of_pools(evidence: &Evidence<'_>) -> Vec<Measure> {
+    // A pool of a role is that of the one cluster.
+    let is_own = |called: &String| {
+        let pooler = evidence.whole.poolers().find(|pooler| pooler.called == called);
+        pooler.is_some_and(|own| own.leads_to.is_some() || evidence.plan.nodes.iter().any(|node| node == own.host))
+    };
     let states = evidence.events.iter().filter_map(|event| match &event.what {
-        Occurrence::PoolState(state) if state.reachable && evidence.plan.nodes.contains(&state.pooler) => Some(state),
+        Occurrence::PoolState(state) if state.reachable && is_own(&state.pooler) => Some(state),
         _ => None,
     });
     let seen = states.map(|state| (sum(&state.sessions), state.longest_wait_us));

@@ -56,6 +56,8 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         endpoint.serves == Serves::Primary
             && !plan.is_blocked(endpoint)
             && evidence.whole.balancers_at(endpoint).next().is_some()
+            // There the pools lead clients to nodes ([`super::pools_split`]).
+            && evidence.whole.pools_behind(endpoint).is_empty()
     };
     let findings = plan.endpoints.iter().filter(is_led).map(|endpoint| judge_one(evidence, endpoint)).collect();
     evidence.held(NAME, findings, "no balancer leads clients to a primary here")
@@ -121,7 +123,11 @@ fn longest_us(looked_at: &[&Tried<'_>]) -> u64 {
 }
 
 /// How long the checks of an endpoint's balancers may take by their settings until clients are led from one node to another.
+/// Before pools that lead to nodes of a role its checks say nothing of these.
 fn settling_us(plan: &Plan, endpoint: &PlannedEndpoint) -> u64 {
+    if !plan.pools_behind(endpoint).is_empty() {
+        return 0;
+    }
     let most_ms = plan.balancers_at(endpoint).filter_map(|planned| {
         let (balancer, settings) = (service(planned.kind).balancer()?, plan.settings_for(planned));
         Some((balancer.route)(&settings).most_ms.max((balancer.mark_down_of_silent)(&settings).most_ms))

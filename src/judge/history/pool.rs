@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolState {
-    /// Its host.
+    /// What it is called: its own name, or else its host's.
     pub pooler: String,
     /// Whether it answered; if not, the rest is empty.
     pub reachable: bool,
@@ -20,6 +20,9 @@ pub struct PoolState {
     pub longest_wait_us: u64,
     /// Sessions with PostgreSQL, those that are being opened among them, by the address and port that they lead to.
     pub sessions: BTreeMap<String, u32>,
+    /// The hosts that it is configured to lead to; empty where they were not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leads_to: Vec<String>,
 }
 
 /// Clients that have a session at an endpoint and say nothing.

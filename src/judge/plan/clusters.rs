@@ -244,6 +244,7 @@ impl Plan {
                 .collect(),
             balancers: self.balancers_on(host),
             fronts: Vec::new(),
+            repointed: self.pools_repointed(),
             shared_address: self.topology.shared_by(host),
             archive: self.archive_at(host),
             settings: Cow::Borrowed(cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster))),
@@ -261,9 +262,9 @@ impl Plan {
 
     /// The port of a cluster's nodes that an endpoint leads to.
     fn port_of(&self, endpoint: &NamedEndpoint, cluster: &Cluster) -> u16 {
-        let mut poolers =
-            self.poolers().filter(|(host, _)| endpoint.pooled && cluster.nodes.iter().any(|own| own == host));
-        poolers.next().map_or(POSTGRESQL_PORT, |(_, port)| port)
+        let is_own = |host: &str| endpoint.pooled && cluster.nodes.iter().any(|own| own == host);
+        let mut poolers = self.poolers().filter(|pooler| pooler.leads_to.is_none() && is_own(pooler.host));
+        poolers.next().map_or(POSTGRESQL_PORT, |pooler| pooler.port)
     }
 
     /// What a balancer listens for.
@@ -273,12 +274,14 @@ impl Plan {
         let front = |endpoint: &'a NamedEndpoint| {
             let of = endpoint.of.as_deref().and_then(|name| self.cluster(name));
             let cluster = of.or_else(|| self.cluster_at(&endpoint.host))?;
+            let pools = self.pools_led_to(endpoint);
             Some(Front {
                 name: &endpoint.name,
                 port: endpoint.port,
                 serves: endpoint.serves,
-                nodes: &cluster.nodes,
+                nodes: if pools.is_empty() { &cluster.nodes } else { &[] },
                 node_port: self.port_of(endpoint, cluster),
+                pools,
             })
         };
         let mut fronts: Vec<Front<'a>> = Vec::new();

@@ -221,11 +221,13 @@ fn listener(front: &Front<'_>) -> Value {
 
 /// What Envoy calls a cluster: the hosts behind one endpoint.
 fn cluster(settings: &EnvoySettings, front: &Front<'_>) -> Value {
-    let host = |node: &String| {
-        json!({ "endpoint": {
-            "address": address(node, front.node_port),
+    let leads_to_pools = !front.pools.is_empty();
+    let host = |(_, host, port): (&str, &str, u16)| match leads_to_pools {
+        true => json!({ "endpoint": { "address": address(host, port) } }),
+        false => json!({ "endpoint": {
+            "address": address(host, port),
             "health_check_config": { "port_value": REST_PORT },
-        } })
+        } }),
     };
     json!({
         "name": front.name,
@@ -234,21 +236,26 @@ fn cluster(settings: &EnvoySettings, front: &Front<'_>) -> Value {
         "connect_timeout": duration(settings.connect_timeout_ms),
         "close_connections_on_host_health_failure": settings.close_connections_on_host_health_failure,
         "common_lb_config": { "healthy_panic_threshold": { "value": settings.healthy_panic_threshold_percent } },
-        "health_checks": [health_check(settings, front.serves)],
+        "health_checks": [health_check(settings, front.serves, leads_to_pools)],
         "load_assignment": {
             "cluster_name": front.name,
-            "endpoints": [{ "lb_endpoints": front.nodes.iter().map(host).collect::<Vec<_>>() }],
+            "endpoints": [{ "lb_endpoints": front.servers().into_iter().map(host).collect::<Vec<_>>() }],
         },
     })
 }
 
-fn health_check(settings: &EnvoySettings, serves: Serves) -> Value {
+/// A pool has no role: it only has to accept a connection.
+fn health_check(settings: &EnvoySettings, serves: Serves, of_pools: bool) -> Value {
     // Not `/leader`: the leader of a standby cluster answers that too, and accepts no write.
     let role = match serves {
         Serves::Primary => "/primary",
         Serves::Leader => "/leader",
         Serves::Standbys => "/replica",
         Serves::Node => "/health",
+    };
+    let asked = match of_pools {
+        true => ("tcp_health_check", json!({})),
+        false => ("http_health_check", json!({ "method": "OPTIONS", "path": role })),
     };
     json!({
         "interval": duration(settings.interval_ms),
@@ -257,7 +264,7 @@ fn health_check(settings: &EnvoySettings, serves: Serves) -> Value {
         "timeout": duration(settings.timeout_ms),
         "unhealthy_threshold": settings.unhealthy_threshold,
         "healthy_threshold": settings.healthy_threshold,
-        "http_health_check": { "method": "OPTIONS", "path": role },
+        asked.0: asked.1,
     })
 }
 
@@ -277,7 +284,14 @@ mod tests {
     #[test]
     fn every_node_is_asked_for_its_role_and_the_primary_alone_is_led_to() {
         let nodes = ["node1", "node2", "node3"].map(str::to_owned);
-        let front = Front { name: "write", port: 5432, serves: Serves::Primary, nodes: &nodes, node_port: 6432 };
+        let front = Front {
+            name: "write",
+            port: 5432,
+            serves: Serves::Primary,
+            nodes: &nodes,
+            node_port: 6432,
+            pools: Vec::new(),
+        };
         let written = configuration(&EnvoySettings::default(), &[front]);
         let cluster = &written["static_resources"]["clusters"][0];
         assert_eq!(cluster["health_checks"][0]["http_health_check"]["path"], "/primary");

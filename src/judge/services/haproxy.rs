@@ -211,24 +211,27 @@ fn check(check: HealthCheck, serves: Serves) -> String {
 
 fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
     let settings = &site.settings.haproxy;
-    let (name, port, node_port) = (front.name, front.port, front.node_port);
+    let (name, port) = (front.name, front.port);
+    let leads_to_pools = !front.pools.is_empty();
     let down = if settings.close_sessions_of_down_server { " on-marked-down shutdown-sessions" } else { "" };
     let mut text = format!(
         "\nlisten {name}\n    bind :{port}\n{check}    default-server inter {inter}ms fall {fall} rise {rise}{down}\n",
-        check = check(settings.check, front.serves),
+        // A pool has no role: it only has to accept a connection.
+        check = if leads_to_pools { String::new() } else { check(settings.check, front.serves) },
         inter = settings.inter_ms,
         fall = settings.fall,
         rise = settings.rise,
     );
-    for (index, node) in front.nodes.iter().enumerate() {
+    for (index, (called, host, port)) in front.servers().into_iter().enumerate() {
         let options = match settings.check {
+            _ if leads_to_pools => "check".to_owned(),
             HealthCheck::Role => format!("check port {REST_PORT}"),
             HealthCheck::PgsqlCheck if front.serves.is_for_reads() && index == 0 => continue,
             HealthCheck::PgsqlCheck if !front.serves.is_for_reads() && index > 0 => "check backup".to_owned(),
             HealthCheck::PgsqlCheck | HealthCheck::Select1 | HealthCheck::Select1TcpCheck => "check".to_owned(),
         };
         // Writing to a String can't fail.
-        let _ = writeln!(text, "    server {node} {node}:{node_port} {options}");
+        let _ = writeln!(text, "    server {called} {host}:{port} {options}");
     }
     text
 }
@@ -252,13 +255,15 @@ mod tests {
             permanent_slots: Vec::new(),
             balancers: Vec::new(),
             fronts: Vec::new(),
+            repointed: Vec::new(),
             shared_address: None,
             archive: None,
             settings: Cow::Owned(Settings { haproxy, ..Settings::default() }),
             clocks_are_prepared: false,
             tags: &crate::services::Tags::NONE,
         };
-        backend(&site, &Front { name: "front", port: 5000, serves, nodes: &nodes, node_port: 5432 })
+        let front = Front { name: "front", port: 5000, serves, nodes: &nodes, node_port: 5432, pools: Vec::new() };
+        backend(&site, &front)
     }
 
     fn servers(text: &str) -> Vec<&str> {

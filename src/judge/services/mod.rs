@@ -33,13 +33,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use instance::Instance;
+pub use pgbouncer::PoolOf;
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};
 pub use row::{
     Agent, Balancer, Broken, Clock, Dcs, Instances, Leadership, Node, Pooler, Port, Process, Rendered, RevivedBy, Role,
     RunsOn, Service, Starts, Storage, Volume,
 };
-pub use site::{Front, Serves, SharedAddress, Site, Upstream};
+pub use site::{Front, PoolAt, Serves, SharedAddress, Site, Upstream};
 pub use tags::Tags;
 pub use watchdog::{WatchdogMode, WatchdogSettings};
 
@@ -132,7 +133,7 @@ services! {
     Minio: minio {}
     /// A machine on which backups are restored.
     Restore: restore {}
-    /// What pools clients' sessions with the node of its host.
+    /// What pools clients' sessions with nodes.
     Pgbouncer: pgbouncer { pgbouncer: PgbouncerSettings }
     /// What holds a virtual address.
     Keepalived: keepalived { keepalived: KeepalivedSettings }

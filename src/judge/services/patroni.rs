@@ -11,6 +11,7 @@ use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
     ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
     dynamic::Change,
+    pgbouncer,
     postgresql::{self, MAJOR_VERSION, server},
     versions, watchdog,
 };
@@ -238,6 +239,9 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         // The entry point makes them those that run.
         files.push((versions::FILE.to_owned(), text));
     }
+    if !site.repointed.is_empty() {
+        files.push((pgbouncer::REPOINTING.to_owned(), pgbouncer::repointing(site, credentials)));
+    }
     if site.clocks_are_prepared {
         // The entry point looks for it; the library reads it once a second.
         files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
@@ -288,6 +292,10 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     }
     if let Some((kind, settings)) = site.dcs_for_agents() {
         configuration[kind] = settings;
+    }
+    if !site.repointed.is_empty() {
+        let called = format!("/bin/sh {}", pgbouncer::REPOINTING);
+        configuration["postgresql"]["callbacks"] = json!({ "on_role_change": called, "on_start": called });
     }
     // The dynamic configuration is the first node's to bring into the DCS. The others must not have it: a node
     // with a `bootstrap` section and no data would race to make a cluster of its own.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Recipe, ServiceKind, Settings, Site};
+use super::{PoolOf, Recipe, ServiceKind, Settings, Site};
 use crate::{credentials::Credentials, span::Span};
 
 /// A kind of service: what it is and how it is run.
@@ -227,7 +227,7 @@ pub enum Role {
     Dcs(Dcs),
     /// Leads clients to a node that may serve them.
     Balancer(Balancer),
-    /// Pools clients' sessions with the node of its host.
+    /// Pools clients' sessions with nodes.
     Pooler(Pooler),
     /// Holds a virtual address.
     Address,
@@ -308,10 +308,13 @@ pub struct Balancer {
 }
 
 /// What others ask of a pooler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pooler {
     /// Where clients connect.
-    pub port: u16,
+    pub port: fn(&Settings) -> u16,
+    /// Whom it leads to by its settings; `None`: to the node of its host.
+    pub leads_to: fn(&Settings) -> Option<PoolOf>,
+    /// Whether the agent of a node that becomes primary points it there.
+    pub is_repointed: fn(&Settings) -> bool,
 }
 
 /// A rule that settings break.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ServiceKind, Settings, Tags, archive::Archive, service};
+use super::{PoolOf, ServiceKind, Settings, Tags, archive::Archive, service};
 
 /// The surroundings of the services of one host.
 pub struct Site<'a> {
@@ -28,6 +28,8 @@ pub struct Site<'a> {
     pub balancers: Vec<&'static str>,
     /// What a balancer listens for.
     pub fronts: Vec<Front<'a>>,
+    /// The pools that the agent of a node that becomes primary points there.
+    pub repointed: Vec<PoolAt<'a>>,
     /// The virtual address that the host may hold, if there is one.
     pub shared_address: Option<SharedAddress<'a>>,
     /// Where the cluster's WAL is archived, if it is.
@@ -69,10 +71,22 @@ pub struct Front<'a> {
     pub name: &'a str,
     pub port: u16,
     pub serves: Serves,
-    /// The nodes that it may lead clients to.
+    /// The nodes that it may lead clients to; none where it leads them to pools.
     pub nodes: &'a [String],
     /// The port of a node that it leads them to: PostgreSQL's, or that of the node's pooler.
     pub node_port: u16,
+    /// The pools that it leads clients to in place of nodes, where these have hosts of their own.
+    pub pools: Vec<PoolAt<'a>>,
+}
+
+/// A pool that leads to the nodes of a role, and not to the node of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolAt<'a> {
+    /// What observers and reports call its pooler.
+    pub called: &'a str,
+    pub host: &'a str,
+    pub port: u16,
+    pub of: PoolOf,
 }
 
 /// To whom clients of an endpoint are led.
@@ -88,6 +102,14 @@ pub enum Serves {
     /// One node, whatever it is at the moment.
     #[default]
     Node,
+}
+
+impl Front<'_> {
+    /// The servers that it leads clients to: what each is called, its host and its port.
+    pub fn servers(&self) -> Vec<(&str, &str, u16)> {
+        let nodes = self.nodes.iter().map(|node| (node.as_str(), node.as_str(), self.node_port));
+        nodes.chain(self.pools.iter().map(|pool| (pool.called, pool.host, pool.port))).collect()
+    }
 }
 
 impl Serves {

@@ -31,6 +31,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("node-tags", include_str!("../../../topologies/node-tags.yaml")),
     ("pooled", include_str!("../../../topologies/pooled.yaml")),
     ("pooled-sessions-kept", include_str!("../../../topologies/pooled-sessions-kept.yaml")),
+    ("production", include_str!("../../../topologies/production.yaml")),
+    ("production-repointed", include_str!("../../../topologies/production-repointed.yaml")),
     ("shared-archive", include_str!("../../../topologies/shared-archive.yaml")),
     ("shared-archive-unread", include_str!("../../../topologies/shared-archive-unread.yaml")),
     ("single-region", include_str!("../../../topologies/single-region.yaml")),

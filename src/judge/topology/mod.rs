@@ -26,7 +26,7 @@ use crate::{services::service, yaml::position};
 
 pub use crate::services::{
     EnvoySettings, EtcdSettings, HaproxySettings, Instance, KeepalivedSettings, PatroniSettings, PgbouncerSettings,
-    PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, Tags, patroni::POSTGRESQL_PORT,
+    PoolOf, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, Tags, patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
@@ -150,11 +150,6 @@ impl Host {
         self.kinds().filter_map(|kind| service(kind).node()).any(|node| node.agent.is_some())
     }
 
-    /// Whether it pools clients' sessions with its node.
-    pub fn pools(&self) -> bool {
-        self.kinds().any(|kind| service(kind).pooler().is_some())
-    }
-
     /// Its services that lead clients to nodes.
     pub fn balancers(&self) -> impl Iterator<Item = &PlacedService> {
         self.services.iter().filter(|placed| service(placed.kind).balancer().is_some())
@@ -198,6 +193,14 @@ impl Topology {
         let set = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("max_connections"));
         let number = set.and_then(|(name, text)| postgresql::whole_number(name, text));
         number.map_or(postgresql::MAX_CONNECTIONS, |number| number as u32)
+    }
+
+    /// Whether a host has a pooler that leads to the nodes of this role; `None`: to its own node.
+    pub fn pools(&self, host: &Host, of: Option<PoolOf>) -> bool {
+        host.services.iter().any(|placed| {
+            let pooler = service(placed.kind).pooler();
+            pooler.is_some_and(|pooler| (pooler.leads_to)(&self.settings_on(host, placed)) == of)
+        })
     }
 
     /// The region of a host.

@@ -251,7 +251,7 @@ fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
         Occurrence::AddressHolder { address, .. } if plan.topology.virtual_address(address).is_none() => {
             unknown("virtual address", address)
         }
-        Occurrence::PoolState(state) if !plan.poolers().any(|(host, _)| host == state.pooler) => {
+        Occurrence::PoolState(state) if !plan.poolers().any(|pooler| pooler.called == state.pooler) => {
             unknown("pooler", &state.pooler)
         }
         Occurrence::CommandRun(command) => host(&command.node),

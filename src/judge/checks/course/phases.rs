@@ -27,7 +27,7 @@ use crate::{
         Occurrence,
         event::{AttemptOutcome, ClientKind, Operation},
     },
-    plan::{PlannedDcs, PlannedEndpoint, PredictedFailover, Span},
+    plan::{PlannedDcs, PlannedEndpoint, PlannedPooler, PredictedFailover, Span},
 };
 
 /// One outage of the endpoint for writes, as fresh clients saw it, and what the cluster did meanwhile.
@@ -297,8 +297,9 @@ impl Scene<'_, '_> {
             routed_us.is_some_and(|routed_us| down.0 > routed_us && down.0 <= to_us.saturating_add(TOLD_LATE_US))
         };
         let down = down.filter(came_last).map(|end| (PhaseName::MarkDown, Some(end)));
+        let repointed = self.repointed(winner, held_us);
         let ends = [(PhaseName::Detect, gone), (PhaseName::Elect, held), (PhaseName::Promote, direct)];
-        Vec::from_iter(ends.into_iter().chain(route).chain(down))
+        Vec::from_iter(ends.into_iter().chain(repointed).chain(route).chain(down))
     }
 
     /// The history of the leader key for which a node races.
@@ -401,7 +402,7 @@ impl Scene<'_, '_> {
         span: (u64, u64),
         must_have_been_down: bool,
     ) -> Option<(PhaseName, End)> {
-        self.evidence.plan.balancers().next()?;
+        self.evidence.plan.balancers().next().filter(|_| self.pools().is_empty())?;
         let mut down = !must_have_been_down;
         for (at_us, seq, up) in self.balancer_states(node).filter(|(at_us, ..)| *at_us >= span.0) {
             down |= !up;
@@ -411,6 +412,26 @@ impl Scene<'_, '_> {
             }
         }
         Some((PhaseName::Route, None))
+    }
+
+    /// The pools that the endpoint's clients go through, if these lead to nodes of a role. A balancer before them leads to pools.
+    fn pools(&self) -> Vec<PlannedPooler<'_>> {
+        let plan = self.evidence.whole;
+        plan.endpoint(self.endpoint).map_or_else(Vec::new, |endpoint| plan.pools_behind(endpoint))
+    }
+
+    /// When the last of these pools was seen to lead to the node alone; one that showed nothing any more has no clients either.
+    fn repointed(&self, node: &str, from_us: u64) -> Option<(PhaseName, End)> {
+        let leads_there = |pool: &PlannedPooler<'_>| {
+            let mut seen = self.evidence.events.iter().filter(|event| event.at_us >= from_us);
+            let seen = seen.find(|event| match &event.what {
+                Occurrence::PoolState(state) => state.pooler == pool.called && state.leads_to == [node],
+                _ => false,
+            });
+            seen.map(|event| (event.at_us, event.seq))
+        };
+        let pools = self.pools();
+        (!pools.is_empty()).then(|| (PhaseName::RepointPools, pools.iter().filter_map(leads_there).max()))
     }
 
     /// Sets the predicted spans. They hold for the loss of the primary, whose key has to expire.

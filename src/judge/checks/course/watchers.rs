@@ -53,7 +53,7 @@ pub const ALL: &[Watcher] = &[
     Watcher { observer: "patroni_api", targets: agents, since: Since::TheFirstRelease },
     Watcher {
         observer: "pools",
-        targets: |plan| plan.poolers().map(|(host, _)| host.to_owned()).collect(),
+        targets: |plan| plan.poolers().map(|pooler| pooler.called.to_owned()).collect(),
         since: Since::SeveralClusters,
     },
     Watcher { observer: "slots", targets: |plan| plan.nodes.clone(), since: Since::SeveralClusters },

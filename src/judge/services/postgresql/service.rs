@@ -114,6 +114,7 @@ mod tests {
             permanent_slots: Vec::new(),
             balancers: Vec::new(),
             fronts: Vec::new(),
+            repointed: Vec::new(),
             shared_address: None,
             archive: None,
             settings: std::borrow::Cow::Borrowed(&settings),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Path, Problem, balances, check_name, clusters, listeners};
 use crate::{
-    services::{Serves, service},
+    services::{PoolOf, Serves, service},
     suggestion::did_you_mean,
     topology::{
         Cluster, GlobalName, Host, NamedEndpoint, POSTGRESQL_PORT, READ, ServiceKind, Topology, VirtualAddress, WRITE,
@@ -108,8 +108,16 @@ fn leads_to_poolers(topology: &Topology, index: usize, endpoint: &NamedEndpoint,
         problems.push(Problem::at(path, message).help("its host needs a balancer, as `haproxy`"));
         return;
     }
+    let of = match endpoint.serves {
+        Serves::Primary => Some(PoolOf::Primary),
+        Serves::Standbys => Some(PoolOf::Standbys),
+        Serves::Leader | Serves::Node => None,
+    };
+    if of.is_some() && topology.hosts().any(|host| topology.pools(host, of)) {
+        return;
+    }
     let nodes = led_to(topology, endpoint).nodes;
-    let lacks = |host: &&Host| nodes.contains(&host.name) && !host.pools();
+    let lacks = |host: &&Host| nodes.contains(&host.name) && !topology.pools(host, None);
     if let Some(host) = topology.hosts().find(lacks) {
         let message = format!("the node `{}` has no pooler for the endpoint `{}`", host.name, endpoint.name);
         problems

@@ -29,10 +29,8 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
                 let problem = Problem::at(path.clone(), format!("`{kind}` is not a topology's to place"));
                 problems.push(problem.help("name `links` with their `shaped_ports`; it comes at both ends"));
             }
-            if service(placed.kind).pooler().is_some() && host.node_kind().is_none() {
-                let problem = Problem::at(path.clone(), format!("`{kind}` has no node on the host `{}`", host.name));
-                problems
-                    .push(problem.help("it pools sessions with the PostgreSQL of its own host: place it beside one"));
+            if service(placed.kind).pooler().is_some() {
+                pools(topology, host, placed, &path, problems);
             }
             let log = format!("{}-{}", host.name, placed.instance().name());
             if !known.insert(placed.instance()) {
@@ -53,6 +51,32 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
                 }
             }
         }
+    }
+}
+
+/// A pooler leads to the node of its host, or to the nodes of a role; then there is one cluster, whose agents may point it at
+/// another node.
+fn pools(topology: &Topology, host: &Host, placed: &PlacedService, path: &[Step], problems: &mut Vec<Problem>) {
+    let kind = placed.kind.name();
+    let Some(pooler) = service(placed.kind).pooler() else { return };
+    let settings = topology.settings_on(host, placed);
+    if (pooler.leads_to)(&settings).is_none() {
+        if host.node_kind().is_none() {
+            let problem = Problem::at(path.into(), format!("`{kind}` has no node on the host `{}`", host.name));
+            let help = "it pools sessions with the PostgreSQL of its own host: place it beside one, or say of which role the \
+                        nodes are that it `leads_to`";
+            problems.push(problem.help(help));
+        } else if (pooler.is_repointed)(&settings) {
+            let message = format!("`{kind}` leads to the node of its host `{}`: it is not re-pointed", host.name);
+            problems.push(Problem::at(path.into(), message).help("leave out `repointed`, or say whom it `leads_to`"));
+        }
+    } else if topology.clusters.len() > 1 {
+        let message = format!("`{kind}` on the host `{}` can't tell which cluster it leads to", host.name);
+        problems.push(Problem::at(path.into(), message).help("pools of a role need a topology of one cluster"));
+    } else if (pooler.is_repointed)(&settings) && !topology.hosts().any(Host::has_agent) {
+        let message = format!("no agent points `{kind}` on the host `{}` at another node", host.name);
+        problems
+            .push(Problem::at(path.into(), message).help("leave out `repointed`, or have the nodes kept by patroni"));
     }
 }
 

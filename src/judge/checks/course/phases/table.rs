@@ -52,6 +52,9 @@ phases! {
     Repoint: "repoint", "repoint_ms", "promoted" to "clients are pointed at the cluster";
     /// By a runbook: until the first client tried there.
     Resolve: "resolve", "resolve_ms", "pointed at the cluster" to "the first client tries there";
+    /// Until the last of the pools that writes go through is seen to lead to the new primary, where they go through pools that
+    /// lead to nodes of a role.
+    RepointPools: "repoint pools", "repoint_pools_ms", "direct write" to "every write pool leads to the new primary";
     /// Until the balancer has the server of this node UP.
     Route: "route", "route_ms", "direct write" to "balancer has the server up";
     /// Until the balancer has the server of the old primary DOWN, if that came last: it sends clients to both. Only where
