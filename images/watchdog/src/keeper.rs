@@ -78,7 +78,7 @@ fn keep(shared: &Shared, lines: &Sender<String>, command: &[OsString]) {
             // The lock is kept: nobody feeds it any more.
             Due::Reset(unfed) => {
                 say(format!("resetting unfed_ms={}", milliseconds(unfed)));
-                reset::reset(command, |line| say(line));
+                reset::reset(command, say);
             }
         }
     }
