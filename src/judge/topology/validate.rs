@@ -4,6 +4,7 @@
 mod addresses;
 mod clusters;
 mod endpoints;
+mod firewall;
 mod links;
 mod names;
 mod services;
@@ -69,6 +70,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     services::ports_taken_twice(topology, &mut problems);
     names::check(topology, &mut problems);
     addresses::check(topology, &mut problems);
+    firewall::check(topology, &mut problems);
     storage::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
