@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 
 use super::System;
 use crate::{
-    engine::{EngineError, Pod},
+    engine::{DISCARD_PORT, EngineError, Pod},
     history::event::{ConnectionAnswer, ConnectionTried},
     topology::{Action, Firewall, Topology},
 };
@@ -29,7 +29,7 @@ impl System {
     }
 
     /// The rules, as one transaction. Before those of the topology stand what every host needs to work at all, and the harness's
-    /// way in.
+    /// way in: from the gateway, and from host to host to see whether a machine lives.
     fn transaction(&self, pod: &Pod, topology: &Topology, firewall: &Firewall) -> String {
         let addresses = |hosts: &[String]| {
             let of = hosts.iter().filter_map(|host| self.address_from(&pod.host, host));
@@ -37,6 +37,8 @@ impl System {
         };
         let mut rules = vec!["iif lo accept".to_owned(), "ct state established,related accept".to_owned()];
         rules.push(format!("ip saddr {{ {} }} accept", pod.gateways.join(", ")));
+        // A port that nobody serves, at which hosts hear whether a machine lives.
+        rules.push(format!("tcp dport {DISCARD_PORT} accept"));
         for rule in &firewall.rules {
             let from = rule.from.as_deref().map(|network| addresses(topology.hosts_of_network(network)));
             let from = from.map(|own| format!("ip saddr {{ {own} }} ")).unwrap_or_default();

@@ -15,6 +15,7 @@ mod course;
 mod dcs_failover;
 mod edits;
 mod fallback;
+mod firewall;
 mod ground;
 mod hostile;
 mod instances;

@@ -5,7 +5,8 @@
 //! `connections_let_through` counts those that were answered, by a service or by a refusal. `connections_kept_out` counts those that
 //! were meant to get through and had no answer.
 //!
-//! The harness, which comes from the gateway of the hosts' network, has a rule of its own before all others.
+//! The harness, which comes from the gateway of the hosts' network, and its way from host to host to see whether a machine lives (the
+//! port 9, which nobody serves) have rules of their own before all others.
 
 use super::{Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS};
 use crate::history::{
@@ -46,7 +47,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let summary = format!(
         "of {} connections that hosts tried {} got through that no rule is there to let in{}, and {} were kept out that one is \
-         there to let in{}; the harness comes in by a rule of its own, from the gateway of the hosts' network",
+         there to let in{}; the harness comes in by rules of its own, from the gateway of the hosts' network and at port 9, which nobody serves",
         tried.len(),
         let_through.len(),
         first(&let_through),
