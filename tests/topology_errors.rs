@@ -760,8 +760,8 @@ fn a_topology_that_does_not_exist() {
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
     let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-consul-sessions-kept, dcs-zookeeper, \
                     documented-ha, \
-                    documented-ha-untracked, envoy, envoy-panic, etcd-small-quota, haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, \
-                    node-tags, pooled, \
+                    documented-ha-firewall, documented-ha-firewall-drop, documented-ha-untracked, envoy, envoy-panic, etcd-small-quota, \
+                    haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, node-tags, pooled, \
                     pooled-sessions-kept, production, production-repointed, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, sync-az-async-dr, \

@@ -55,6 +55,18 @@ pub enum RunbookOrder {
     AtMember(MemberOrder),
 }
 
+impl Drill {
+    /// Has every host try the ports that the rules of the firewall name, and records what answered.
+    pub async fn try_connections(&mut self) -> Result<(), DrillError> {
+        self.begin_load().await?;
+        let (ground, recorder) = (self.ground.clone(), self.recorder.clone());
+        let running = self.running().await?;
+        let tried = async { Ok::<_, DrillError>(running.system.try_connections().await?) };
+        recorder.record(Occurrence::ConnectionsTried { tried: ground.hold(tried).await? });
+        Ok(())
+    }
+}
+
 impl RunbookOrder {
     /// The clusters that it names.
     pub fn clusters(&self) -> Vec<&str> {

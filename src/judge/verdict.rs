@@ -437,6 +437,8 @@ mod tests {
             region_links: Vec::new(),
             names: Vec::new(),
             virtual_addresses: Vec::new(),
+            networks: Vec::new(),
+            firewall: None,
             buckets: Vec::new(),
             backups: Vec::new(),
             settings: Default::default(),

@@ -64,6 +64,8 @@ pub(crate) enum Intent {
         least: Duration,
         most: Duration,
     },
+    /// Have every host try the ports that a firewall's rules name.
+    TryConnections,
     /// A step of a runbook.
     Runbook(RunbookOrder),
     TakeOver,
@@ -110,6 +112,7 @@ impl Intent {
             Intent::HealNamed(fault) => drill.heal_named(&fault).await?,
             Intent::Wait { condition, within } => drill.wait_for(condition, within).await?,
             Intent::Pause { least, most } => drill.pause(least, most).await?,
+            Intent::TryConnections => drill.try_connections().await?,
             Intent::Runbook(order) => drill.follow_runbook(&order).await?,
             Intent::TakeOver => drill.take_over().await?,
             Intent::Recover => drill.recover().await?,

@@ -260,6 +260,10 @@ impl<'a> Walk<'a> {
                 self.begin();
                 self.in_order(least, most);
             }
+            Intent::TryConnections => {
+                self.begin();
+                self.firewall();
+            }
             Intent::Recover | Intent::Rejoin => self.begin(),
             Intent::Expect(expectation) => {
                 if let Bound::Between(least, most) = expectation.bound {

@@ -7,7 +7,7 @@ use super::{Intent, StepDefinition, WordError, Words, words::step};
 use crate::{
     checks::{
         Check, archive, archive_fallback, cascade, commands, commit_wait, cost, course::phases::PHASES, data_loss,
-        dcs_failover, dcs_isolation, dcs_repair, name_convergence, name_shares, pool, pools_split, promotion,
+        dcs_failover, dcs_isolation, dcs_repair, firewall, name_convergence, name_shares, pool, pools_split, promotion,
         recovery_time, rejoin, replica_reads, replication_lag, replication_lag::Hop, restore, rotation, routing,
         single_writer, slot, virtual_address, watchdog, write_blocked,
     },
@@ -62,6 +62,8 @@ const SLOTS_LOST: Measured = measured(&slot::CHECK, slot::SLOTS_LOST);
 const SLOT_HELD: Measured = measured(&slot::CHECK, slot::SLOT_HELD_MAX_BYTES);
 const AGAINST_RULE: Measured = measured(&commit_wait::CHECK, commit_wait::COMMITS_AGAINST_RULE);
 const DCS_NOT_REPAIRED: Measured = measured(&dcs_repair::CHECK, dcs_repair::DCS_NOT_REPAIRED);
+const LET_THROUGH: Measured = measured(&firewall::CHECK, firewall::CONNECTIONS_LET_THROUGH);
+const KEPT_OUT: Measured = measured(&firewall::CHECK, firewall::CONNECTIONS_KEPT_OUT);
 const COMMANDS_FAILED: Measured = measured(&commands::CHECK, commands::COMMANDS_FAILED);
 const COMMIT_RATIO_1: Measured = measured(&cost::CHECK, cost::COMMIT_RATIO_1);
 const COMMIT_RATIO_2: Measured = measured(&cost::CHECK, cost::COMMIT_RATIO_2);
@@ -278,6 +280,18 @@ pub(super) const ALL: &[StepDefinition] = &[
         "write pools and read pools are separate, and both come back",
         "no standby is asked to write through the write pools, reads are spread over the standbys, and both pools serve in the end",
         |words| SPLIT_DEFECTS.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "no host gets through to a port that no rule opens to it",
+        "what a rule of the firewall accepts from one network is meant for that network alone",
+        |words| LET_THROUGH.bounded(words, Bound::Exactly(0.0)),
+    ),
+    step(
+        Then,
+        "every host gets through to the ports that rules open to it",
+        "each connection that a rule of the firewall is there to accept gets an answer",
+        |words| KEPT_OUT.bounded(words, Bound::Exactly(0.0)),
     ),
     step(Then, "every command of the operator succeeds", "each ends with status 0", |words| {
         COMMANDS_FAILED.bounded(words, Bound::Exactly(0.0))

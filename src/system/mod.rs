@@ -9,6 +9,7 @@ mod cluster;
 mod dcs;
 mod disk;
 mod entry;
+mod firewall;
 mod members;
 mod naming;
 pub mod operations;

@@ -123,6 +123,7 @@ impl System {
             given_up: Mutex::default(),
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
+        begun.raise_firewall().await?;
         begun.note_reached("hosts run");
         let hosts = begun.plan().topology.hosts().map(|host| begun.start_host(&starter, &host.name));
         let clusters = begun.clusters().map(|cluster| begun.bring_up(&starter, cluster));

@@ -126,6 +126,8 @@ pub fn plan(synchronous: bool) -> Plan {
         region_links: Vec::new(),
         names: Vec::new(),
         virtual_addresses: Vec::new(),
+        networks: Vec::new(),
+        firewall: None,
         buckets: Vec::new(),
         backups: Vec::new(),
         prepare: Default::default(),

@@ -16,6 +16,7 @@ mod dcs_failover;
 mod dcs_repair;
 mod edits;
 mod fallback;
+mod firewall;
 mod ground;
 mod hostile;
 mod instances;

@@ -128,6 +128,8 @@ pub fn plan(nodes: &[&str]) -> Plan {
         region_links: Vec::new(),
         names: vec![],
         virtual_addresses: Vec::new(),
+        networks: Vec::new(),
+        firewall: None,
         settings: Default::default(),
         prepare: Default::default(),
         claims: vec![],

@@ -17,6 +17,7 @@ pub mod dcs_repair;
 mod evidence;
 pub mod faults_took_effect;
 pub mod finding;
+pub mod firewall;
 pub mod harness_was_sound;
 pub mod load_was_real;
 pub mod name_convergence;
@@ -105,6 +106,7 @@ pub const ALL: &[Check] = &[
     name_convergence::CHECK,
     name_shares::CHECK,
     commands::CHECK,
+    firewall::CHECK,
     faults_took_effect::CHECK,
     load_was_real::CHECK,
     harness_was_sound::CHECK,

@@ -9,6 +9,7 @@ pub use super::archive::{
     ArchiveDue, ArchiveListed, ArchiveObject, BackupTaken, RestoreOutcome, RestoreTarget, Restored,
 };
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
+pub use super::connections::{ConnectionAnswer, ConnectionTried};
 pub use super::lease::{Cell, Worst};
 pub use super::pool::{IdleClients, PoolState};
 pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
@@ -103,6 +104,11 @@ pub enum Occurrence {
     /// machine is out of memory or disk. What comes after proves nothing.
     GroundLost {
         reason: String,
+    },
+
+    /// Hosts tried the ports that the rules of a firewall name.
+    ConnectionsTried {
+        tried: Vec<ConnectionTried>,
     },
 
     // ---- runbooks

@@ -5,6 +5,7 @@
 
 mod archive;
 mod attempt;
+mod connections;
 pub mod event;
 mod lease;
 mod line;

@@ -21,6 +21,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("dcs-consul-sessions-kept", include_str!("../../../topologies/dcs-consul-sessions-kept.yaml")),
     ("dcs-zookeeper", include_str!("../../../topologies/dcs-zookeeper.yaml")),
     ("documented-ha", include_str!("../../../topologies/documented-ha.yaml")),
+    ("documented-ha-firewall", include_str!("../../../topologies/documented-ha-firewall.yaml")),
+    ("documented-ha-firewall-drop", include_str!("../../../topologies/documented-ha-firewall-drop.yaml")),
     ("documented-ha-untracked", include_str!("../../../topologies/documented-ha-untracked.yaml")),
     ("envoy", include_str!("../../../topologies/envoy.yaml")),
     ("envoy-panic", include_str!("../../../topologies/envoy-panic.yaml")),

@@ -7,6 +7,7 @@ mod changes;
 mod clusters;
 mod endpoints;
 mod error;
+mod firewall;
 mod library;
 mod links;
 mod names;
@@ -32,6 +33,7 @@ pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
 pub use endpoints::{Endpoint, Endpoints, NamedEndpoint, READ, WRITE};
 pub use error::{Mistake, TopologyError};
+pub use firewall::{Action, Firewall, FirewallRule, NamedNetwork};
 pub use library::{BUILT_IN, Summary, known, load, load_with, text};
 pub use links::{Link, RegionLink};
 pub use names::{Answer, GlobalName};
@@ -69,6 +71,12 @@ pub struct Topology {
     /// Addresses that belong to no host, and that one of several holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub virtual_addresses: Vec<VirtualAddress>,
+    /// Hosts that the rules of a firewall name together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NamedNetwork>,
+    /// The rules by which the hosts of one network take connections. Left out: they take all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<Firewall>,
     /// Buckets of S3 servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<Bucket>,

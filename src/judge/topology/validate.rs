@@ -4,6 +4,7 @@
 mod addresses;
 mod clusters;
 mod endpoints;
+mod firewall;
 mod links;
 mod names;
 mod services;
@@ -71,6 +72,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     services::ports_taken_twice(topology, &mut problems);
     names::check(topology, &mut problems);
     addresses::check(topology, &mut problems);
+    firewall::check(topology, &mut problems);
     storage::check(topology, &mut problems);
     tags::check(topology, &mut problems);
     versions::check(topology, &mut problems);

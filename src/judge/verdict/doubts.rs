@@ -255,6 +255,9 @@ fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
             unknown("pooler", &state.pooler)
         }
         Occurrence::CommandRun(command) => host(&command.node),
+        Occurrence::ConnectionsTried { tried } => {
+            tried.iter().flat_map(|one| [&one.from, &one.to]).find_map(|name| host(name))
+        }
         Occurrence::SlotState { node, .. }
         | Occurrence::SlotAbsent { node, .. }
         | Occurrence::StandbySeen { node, .. }

@@ -32,6 +32,15 @@ impl Walk<'_> {
         }
     }
 
+    /// What a firewall does is tried where there is one.
+    pub(super) fn firewall(&mut self) {
+        let has = |topology: &Topology| topology.firewall.is_some();
+        if self.setup.topology().is_ok_and(|topology| !has(topology)) && !self.lost {
+            let help = "give its topology `networks` and a `firewall`, or take one that has them".to_owned();
+            self.add(At::Step, "there is no firewall whose ports could be tried".to_owned(), Some(help));
+        }
+    }
+
     /// Backups must be kept, and there must be somewhere to restore them, and something to restore to.
     fn with_backups(&mut self, topology: &Topology, order: &BackupOrder) {
         let name = order.cluster();

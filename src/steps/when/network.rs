@@ -10,6 +10,12 @@ use crate::{
 pub(super) const ALL: &[StepDefinition] = &[
     step(
         When,
+        "every host tries the ports of the firewall",
+        "each of its ports that a rule names, from every other host; what answered is recorded",
+        |_| Ok(Intent::TryConnections),
+    ),
+    step(
+        When,
         "{target} is/are partitioned from {target}",
         "no packet passes between the two sides, either way; `the rest` is every other host",
         |words| partition(words, &[]),

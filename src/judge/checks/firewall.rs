@@ -1,0 +1,69 @@
+//! Do the rules of a firewall keep out whom they are meant to keep out, and let in the others?
+//!
+//! A rule that accepts a network at a port says for whom that port is. Document 002 puts it into words: "Allow PostgreSQL from
+//! HAProxy only". So a connection from another host is meant to fail, whether a rule drops it or none is there to do so:
+//! `connections_let_through` counts those that were answered, by a service or by a refusal. `connections_kept_out` counts those that
+//! were meant to get through and had no answer.
+//!
+//! The harness, which comes from the gateway of the hosts' network, and its way from host to host to see whether a machine lives (the
+//! port 9, which nobody serves) have rules of their own before all others.
+
+use super::{Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS};
+use crate::history::{
+    Occurrence,
+    event::{ConnectionAnswer, ConnectionTried},
+};
+
+const NAME: &str = "firewall";
+pub const CONNECTIONS_LET_THROUGH: &str = "connections_let_through";
+pub const CONNECTIONS_KEPT_OUT: &str = "connections_kept_out";
+const CONNECTIONS_TRIED: &str = "connections_tried";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Do the rules of a firewall keep out whom they are meant to keep out, and let in the others?",
+    measures: &[CONNECTIONS_LET_THROUGH, CONNECTIONS_KEPT_OUT, CONNECTIONS_TRIED],
+    over: Over::Scenario,
+    judge,
+};
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let topology = &evidence.plan.topology;
+    let events = evidence.events.iter().filter_map(|event| match &event.what {
+        Occurrence::ConnectionsTried { tried } => Some(tried.iter().map(move |one| (event.seq, one))),
+        _ => None,
+    });
+    let tried: Vec<(u64, &ConnectionTried)> = events.flatten().collect();
+    let Some(firewall) = topology.firewall.as_ref().filter(|_| !tried.is_empty()) else {
+        return evidence.held(NAME, Vec::new(), "no host tried what the rules of a firewall do");
+    };
+    let is_meant = |one: &ConnectionTried| topology.is_let_in(firewall, &one.from, one.port);
+    let is_silent = |one: &ConnectionTried| one.answer == ConnectionAnswer::Silence;
+    let let_through: Vec<_> = tried.iter().filter(|(_, one)| !is_meant(one) && !is_silent(one)).collect();
+    let kept_out: Vec<_> = tried.iter().filter(|(_, one)| is_meant(one) && is_silent(one)).collect();
+    let first = |of: &[&(u64, &ConnectionTried)]| {
+        let first = of.first().map(|(_, one)| format!(", the first from {} to {}:{}", one.from, one.to, one.port));
+        first.unwrap_or_default()
+    };
+    let summary = format!(
+        "of {} connections that hosts tried {} got through that no rule is there to let in{}, and {} were kept out that one is \
+         there to let in{}; the harness comes in by rules of its own, from the gateway of the hosts' network and at port 9, which nobody serves",
+        tried.len(),
+        let_through.len(),
+        first(&let_through),
+        kept_out.len(),
+        first(&kept_out)
+    );
+    let shown = let_through.iter().chain(&kept_out).map(|(seq, _)| *seq);
+    let mut shown: Vec<u64> = shown.collect();
+    shown.dedup();
+    shown.truncate(SHOWN_EVENTS);
+    let finding = Finding::new(NAME, Outcome::Pass, summary)
+        .with_measure(Measure::new(CONNECTIONS_LET_THROUGH, let_through.len() as f64))
+        .with_details(vec![
+            Measure::new(CONNECTIONS_KEPT_OUT, kept_out.len() as f64),
+            Measure::new(CONNECTIONS_TRIED, tried.len() as f64),
+        ])
+        .with_evidence(shown);
+    evidence.held(NAME, vec![finding], "")
+}
