@@ -14,9 +14,12 @@ use serde_json::{Value, json};
 
 use super::{Drill, DrillError, Running};
 use crate::{
-    history::{Occurrence, event::RunbookStep},
+    history::{
+        Occurrence,
+        event::{ConnectionAnswer, ConnectionTried, RunbookStep},
+    },
     services::Serves,
-    system::{NamingError, RunningCluster},
+    system::{Connection, Heard, NamingError, RunningCluster},
     topology::{READ, ServiceKind, WRITE},
     waiting::wait_until,
 };
@@ -62,9 +65,20 @@ impl Drill {
         let (ground, recorder) = (self.ground.clone(), self.recorder.clone());
         let running = self.running().await?;
         let tried = async { Ok::<_, DrillError>(running.system.try_connections().await?) };
-        recorder.record(Occurrence::ConnectionsTried { tried: ground.hold(tried).await? });
+        let tried = ground.hold(tried).await?.into_iter().map(recorded).collect();
+        recorder.record(Occurrence::ConnectionsTried { tried });
         Ok(())
     }
+}
+
+/// An attempt as the history has it.
+fn recorded(Connection { from, to, port, answer }: Connection) -> ConnectionTried {
+    let answer = match answer {
+        Heard::Accepted => ConnectionAnswer::Accepted,
+        Heard::Refused => ConnectionAnswer::Refused,
+        Heard::Silence => ConnectionAnswer::Silence,
+    };
+    ConnectionTried { from, to, port, answer }
 }
 
 impl RunbookOrder {

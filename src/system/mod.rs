@@ -32,6 +32,8 @@ pub use cluster::RunningCluster;
 pub use disk::DiskError;
 #[doc(hidden)]
 pub use entry::{Entry, EntryError};
+#[doc(hidden)]
+pub use firewall::{Connection, Heard};
 pub use naming::NamingError;
 pub use roles::{Found, Leader};
 pub use session::{Session, rows};
