@@ -13,9 +13,15 @@ use serde_json::{Value, json};
 
 use super::{Drill, DrillError, Running};
 use crate::{
-    history::{Occurrence, event::RunbookStep},
+    history::{
+        Occurrence,
+        event::{ConnectionAnswer, ConnectionTried, RunbookStep},
+    },
     services::Serves,
-    system::{NamingError, RunningCluster},
+    system::{
+        NamingError, RunningCluster,
+        firewall::{Connection, Reply},
+    },
     topology::{READ, ServiceKind, WRITE},
     waiting::wait_until,
 };
@@ -58,9 +64,21 @@ impl Drill {
         let (ground, recorder) = (self.ground.clone(), self.recorder.clone());
         let running = self.running().await?;
         let tried = async { Ok::<_, DrillError>(running.system.try_connections().await?) };
-        recorder.record(Occurrence::ConnectionsTried { tried: ground.hold(tried).await? });
+        let tried = ground.hold(tried).await?.into_iter().map(told).collect();
+        recorder.record(Occurrence::ConnectionsTried { tried });
         Ok(())
     }
+}
+
+/// A connection that was tried, as the history has it.
+fn told(tried: Connection) -> ConnectionTried {
+    let Connection { from, to, port, reply } = tried;
+    let answer = match reply {
+        Reply::Accepted => ConnectionAnswer::Accepted,
+        Reply::Refused => ConnectionAnswer::Refused,
+        Reply::Silence => ConnectionAnswer::Silence,
+    };
+    ConnectionTried { from, to, port, answer }
 }
 
 impl RunbookOrder {

@@ -7,12 +7,30 @@ use futures::future::try_join_all;
 use super::System;
 use crate::{
     engine::{DISCARD_PORT, EngineError, Pod},
-    history::event::{ConnectionAnswer, ConnectionTried},
     topology::{Action, Firewall, Topology},
 };
 
 /// How long a host waits for an answer to be sure that there is none: a packet that got lost is sent again after a second.
 const SILENT_AFTER_S: u32 = 2;
+
+/// A connection that a host tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[doc(hidden)]
+pub struct Connection {
+    pub from: String,
+    pub to: String,
+    pub port: u16,
+    pub reply: Reply,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Reply {
+    Accepted,
+    Refused,
+    Silence,
+}
 
 #[doc(hidden)]
 impl System {
@@ -55,7 +73,7 @@ impl System {
     ///
     /// # Errors
     /// A host's shell does not answer, or says something else than was asked.
-    pub async fn try_connections(&self) -> Result<Vec<ConnectionTried>, EngineError> {
+    pub async fn try_connections(&self) -> Result<Vec<Connection>, EngineError> {
         let topology = &self.plan().topology;
         let mut by_sender: BTreeMap<&str, Vec<(&str, u16)>> = BTreeMap::new();
         for (from, to, port) in topology.connections_to_try() {
@@ -65,7 +83,7 @@ impl System {
         Ok(tried.into_iter().flatten().collect())
     }
 
-    async fn try_from(&self, from: &str, wanted: Vec<(&str, u16)>) -> Result<Vec<ConnectionTried>, EngineError> {
+    async fn try_from(&self, from: &str, wanted: Vec<(&str, u16)>) -> Result<Vec<Connection>, EngineError> {
         let Some(pod) = self.pod(from) else { return Ok(Vec::new()) };
         let attempts = wanted.iter().filter_map(|(to, port)| {
             let address = self.address_from(from, to)?;
@@ -86,15 +104,15 @@ fn word(action: Action) -> &'static str {
 }
 
 /// A line as `node1 5432 124`: the status of `timeout` is 124 where it had to end the attempt.
-fn read(from: &str, line: &str) -> Option<ConnectionTried> {
+fn read(from: &str, line: &str) -> Option<Connection> {
     let mut words = line.split_whitespace();
     let (to, port, status) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
-    let answer = match status {
-        "0" => ConnectionAnswer::Accepted,
-        "124" => ConnectionAnswer::Silence,
-        _ => ConnectionAnswer::Refused,
+    let reply = match status {
+        "0" => Reply::Accepted,
+        "124" => Reply::Silence,
+        _ => Reply::Refused,
     };
-    Some(ConnectionTried { from: from.to_owned(), to: to.to_owned(), port, answer })
+    Some(Connection { from: from.to_owned(), to: to.to_owned(), port, reply })
 }
 
 #[cfg(test)]
@@ -104,8 +122,8 @@ mod tests {
     #[test]
     fn what_a_host_says_of_its_attempts_is_read() {
         let told =
-            ["node1 5432 0", "node1 8008 124", "node1 2379 1"].map(|line| read("proxy1", line).map(|own| own.answer));
-        let wanted = [ConnectionAnswer::Accepted, ConnectionAnswer::Silence, ConnectionAnswer::Refused];
+            ["node1 5432 0", "node1 8008 124", "node1 2379 1"].map(|line| read("proxy1", line).map(|own| own.reply));
+        let wanted = [Reply::Accepted, Reply::Silence, Reply::Refused];
         assert_eq!(told, wanted.map(Some));
         assert_eq!(read("proxy1", "node1 5432"), None);
     }

@@ -9,7 +9,7 @@ mod cluster;
 mod dcs;
 mod disk;
 mod entry;
-mod firewall;
+pub mod firewall;
 mod naming;
 pub mod operations;
 mod replication;
