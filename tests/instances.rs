@@ -385,6 +385,9 @@ fn pools_of_a_role_that_can_not_be() {
     check(SPLIT, "port: 6433,", "port: ^6432,", taken, "give one of them another port");
     check(SPLIT, "leads_to: primary", "leads_to: ^primry", "unknown value `primry`", "did you mean `primary`?");
     check(SPLIT, "port: 6433", "port: ^0", "port must be at least 1", "");
+    let unserved = "no balancer leads clients of the endpoint `direct` to poolers";
+    let by = "port: 5433 }\n  - { name: direct, serves: primary, pooled: ^true, host: node1, port: 5432 }";
+    check(SPLIT, "port: 5433 }", by, unserved, "haproxy");
 }
 
 /// Two balancers that share an address.

@@ -187,3 +187,25 @@ fn powerdns_without_a_name_is_warned_of() {
     let told = topology.warnings();
     assert!(told.contains(&"powerdns answers no name: the topology has no `names`".to_owned()), "{told:?}");
 }
+
+#[test]
+fn networks_and_rules_of_a_firewall_that_can_not_be() {
+    let with = |networks: &str, firewall: &str| format!("networks: {networks}\nfirewall: {firewall}\nsettings:\n");
+    let nodes =
+        "[{ name: nodes, hosts: [node1] }, { name: proxies, hosts: [east, west] }, { name: others, hosts: [ns] }]";
+    let rules = "{ on: nodes, default: drop, rules: [{ port: 5432, from: proxies }] }";
+    parse("broken.yaml", &SOUND.replacen("settings:\n", &with(nodes, rules), 1))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let broken = |part: &str, by: &str, message: &str, help: &str| {
+        let text = with(nodes, rules);
+        assert!(text.contains(part), "no {part:?}");
+        check("settings:\n", &text.replacen(part, by, 1), message, help);
+    };
+    broken("hosts: [node1]", "hosts: [^node2]", "no host is called `node2`", "did you mean `node1`?");
+    broken("name: others,", "name: ^nodes,", "two networks are called `nodes`", "");
+    broken("name: others,", "name: ^Others,", "`Others` can't be the name of a network", "lower-case");
+    broken("on: nodes", "on: ^node", "no network is called `node`", "did you mean `nodes`?");
+    broken("from: proxies", "from: ^proxis", "no network is called `proxis`", "did you mean `proxies`?");
+    broken("port: 5432", "port: ^0", "no service can listen on port 0", "");
+    broken("default: drop", "default: ^drp", "unknown value `drp`", "did you mean `drop`?");
+}

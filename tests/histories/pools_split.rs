@@ -59,7 +59,7 @@ fn failover() -> Vec<Event> {
 
 /// Reads that take turns at two standbys.
 fn in_turn(ms: u64) -> Option<(&'static str, u32)> {
-    let first = ms / 50 % 2 == 0;
+    let first = (ms / 50).is_multiple_of(2);
     Some(match ms {
         0..2000 => (if first { "node2" } else { "node3" }, 1),
         2000..5400 => ("node3", 1),
