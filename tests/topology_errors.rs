@@ -562,6 +562,8 @@ fn tags_and_keys_of_the_dynamic_configuration() {
         ("ttl: 20", "a topology says it by `settings.patroni.ttl_s`"),
         ("postgresql.parameters.work_mem: 8MB", "a topology says it by `settings.postgresql.parameters`"),
         ("postgresql.listen: 127.0.0.1", "`postgresql.listen` would change nothing"),
+        ("postgresql: { parameters: { work_mem: 8MB } }", "a topology says it by `settings.postgresql.parameters`"),
+        ("slots:", "leave out what is not to be there"),
     ] {
         let said = told(&SOUND.replace("    ttl_s: 30", &dynamic(line)));
         assert!(said.contains(part), "no `{part}` in: {said}");
@@ -569,6 +571,11 @@ fn tags_and_keys_of_the_dynamic_configuration() {
     for (text, part) in [
         (tags("nofailovr: true"), "did you mean `nofailover`?"),
         (tags("replicatefrom: node9"), "no other node of the cluster is called `node9`"),
+        (tags("nofailover: false, failover_priority: 0"), "say that it may lead and that it may not"),
+        (
+            tags("replicatefrom: node1").replacen("name: node1,", "name: node1, tags: { replicatefrom: node2 },", 1),
+            "would stream from itself",
+        ),
         (tags("replicatefrom: node2"), "no other node of the cluster is called `node2`"),
         (SOUND.replacen("name: node1,", "name: node1, tags: { nofailover: true },", 1), "`node1` is the first primary"),
         (SOUND.replacen("name: proxy,", "name: proxy, tags: { nosync: true },", 1), "nobody reads the tags of `proxy`"),

@@ -90,7 +90,11 @@ impl System {
         let attempts = wanted.iter().filter_map(|(to, port)| {
             let address = self.address_from(from, to)?;
             let connect = format!("exec 3<>/dev/tcp/{address}/{port}");
-            Some(format!("(timeout {SILENT_AFTER_S} bash -c \"{connect}\" 2>/dev/null; echo {to} {port} $?) &"))
+            // Only what the other side says is a refusal; that a network cannot be reached is none.
+            Some(format!(
+                "(said=$(timeout {SILENT_AFTER_S} bash -c \"{connect}\" 2>&1); status=$?; \
+                 case $said in *'Connection refused'*) status=refused ;; esac; echo {to} {port} $status) &"
+            ))
         });
         let script = format!("{} wait", attempts.collect::<Vec<_>>().join(" "));
         let told = pod.shell.must(&script).await?;
@@ -112,7 +116,8 @@ fn read(from: &str, line: &str) -> Option<Connection> {
     let answer = match status {
         "0" => Heard::Accepted,
         "124" => Heard::Silence,
-        _ => Heard::Refused,
+        "refused" => Heard::Refused,
+        _ => return None,
     };
     Some(Connection { from: from.to_owned(), to: to.to_owned(), port, answer })
 }
@@ -123,10 +128,12 @@ mod tests {
 
     #[test]
     fn what_a_host_says_of_its_attempts_is_read() {
-        let told =
-            ["node1 5432 0", "node1 8008 124", "node1 2379 1"].map(|line| read("proxy1", line).map(|own| own.answer));
+        let told = ["node1 5432 0", "node1 8008 124", "node1 2379 refused"]
+            .map(|line| read("proxy1", line).map(|own| own.answer));
         let wanted = [Heard::Accepted, Heard::Silence, Heard::Refused];
         assert_eq!(told, wanted.map(Some));
         assert_eq!(read("proxy1", "node1 5432"), None);
+        // The network is unreachable, or the shell has no process left: neither is an answer.
+        assert_eq!(read("proxy1", "node1 5432 1"), None);
     }
 }

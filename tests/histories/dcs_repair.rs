@@ -127,7 +127,13 @@ fn one_that_was_to_be_restored_and_was_not_or_that_stays_away_is_not_repaired() 
         );
         assert!(found.summary.contains("on node1 had failed: Error: couldn't find"), "{}", found.summary);
     }
-    let found = one(&losing(&MEMBERS, true));
+    // A lease and a loop are 3 s here: less than that after the healing proves nothing.
+    let found = one(&losing_until(&MEMBERS, true, 6_000));
+    assert_eq!((found.outcome, value(&found, NOT_REPAIRED)), (Outcome::Fail, 1.0), "{found:#?}");
+    assert_eq!(one(&losing(&MEMBERS, true)).outcome, Outcome::Inconclusive);
+    // A restore that ended with 0 and had no effect, as into another directory.
+    let in_vain = command(losing(&MEMBERS, true), 2_300, RESTORE, Some(0));
+    let found = one(&back(in_vain, 1));
     assert_eq!((found.outcome, value(&found, NOT_REPAIRED)), (Outcome::Fail, 1.0), "{found:#?}");
     // Other commands, and restores before the loss, are another matter.
     let other =
@@ -164,6 +170,22 @@ fn one_that_nobody_started_again_or_wrote_to_is_in_doubt() {
     let found = one(&silent);
     assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
     assert!(found.summary.contains("no client tried to write"), "{}", found.summary);
+}
+
+#[test]
+fn each_loss_is_judged() {
+    let again = |events: Vec<Event>| {
+        let second = FaultInjecting { fault: 8, ..lost(&MEMBERS) };
+        let (from, to) = ((100 + 3_470) * 1000, (100 + 3_500) * 1000);
+        let evidence = "no process of etcd is left".to_owned();
+        let confirmed = Occurrence::FaultConfirmed { fault: 8, effect_from_us: from, effect_to_us: to, evidence };
+        let events = with(events, 3_460, Occurrence::FaultInjecting(second));
+        let events = with(events, 3_510, confirmed);
+        with(events, 3_600, Occurrence::FaultHealing { fault: 8 })
+    };
+    let found = judged(&again(back(losing_until(&MEMBERS, true, 7_000), 9)));
+    let outcomes: Vec<Outcome> = found.iter().map(|own| own.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Pass, Outcome::Fail], "{found:#?}");
 }
 
 #[test]

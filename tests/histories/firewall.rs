@@ -37,17 +37,26 @@ fn guarded() -> Plan {
     Plan::new(topology)
 }
 
-fn judged(expected: &'static str, tried: &[(&str, &str, u16, ConnectionAnswer)]) -> Finding {
+/// Every connection as the rules want it, but for these.
+fn judged(expected: &'static str, other: &[(&str, &str, u16, ConnectionAnswer)]) -> Finding {
+    judged_of(expected, tried(other), 1_000)
+}
+
+fn tried(other: &[(&str, &str, u16, ConnectionAnswer)]) -> Vec<ConnectionTried> {
+    let Plan { topology, .. } = guarded();
+    let firewall = topology.firewall.as_ref().expect("a firewall");
+    let one = |(from, to, port): (&str, &str, u16)| {
+        let wanted = if topology.is_let_in(firewall, from, port) { Accepted } else { Silence };
+        let given = other.iter().find(|own| (own.0, own.1, own.2) == (from, to, port)).map(|own| own.3);
+        ConnectionTried { from: from.to_owned(), to: to.to_owned(), port, answer: given.unwrap_or(wanted) }
+    };
+    topology.connections_to_try().into_iter().map(one).collect()
+}
+
+fn judged_of(expected: &'static str, tried: Vec<ConnectionTried>, at_ms: u64) -> Finding {
     let events = run(&[Course { expected: vec![(NAME, expected, Bound::Exactly(0.0))], ..Course::default() }]);
-    let tried = tried.iter().map(|(from, to, port, answer)| ConnectionTried {
-        from: (*from).to_owned(),
-        to: (*to).to_owned(),
-        port: *port,
-        answer: *answer,
-    });
-    let tried: Vec<ConnectionTried> = tried.collect();
     let events: Vec<Event> =
-        if tried.is_empty() { events } else { with(events, 1_000, Occurrence::ConnectionsTried { tried }) };
+        if tried.is_empty() { events } else { with(events, at_ms, Occurrence::ConnectionsTried { tried }) };
     let found = (find(NAME).expect("the check").judge)(&Evidence::new(&guarded(), None, &events));
     assert_eq!(found.len(), 1, "{found:#?}");
     found.into_iter().next().expect("one")
@@ -84,7 +93,37 @@ fn whoever_is_kept_out_that_a_rule_is_there_for_fails() {
 
 #[test]
 fn what_nobody_tried_is_in_doubt() {
-    assert_eq!(judged(THROUGH, &[]).outcome, Outcome::Inconclusive);
+    assert_eq!(judged_of(THROUGH, Vec::new(), 1_000).outcome, Outcome::Inconclusive);
+    let mut one_missing = tried(&[]);
+    one_missing.pop();
+    let own = judged_of(THROUGH, one_missing, 1_000);
+    assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+    // A network that is gone keeps everybody out as well.
+    let silent = tried(&[]).into_iter().map(|one| ConnectionTried { answer: Silence, ..one }).collect();
+    let own = judged_of(THROUGH, silent, 1_000);
+    assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+}
+
+/// node1 is down from 2,000 ms on.
+#[test]
+fn a_host_that_a_fault_keeps_down_is_kept_out_by_no_rule() {
+    let down = tried(&[("proxy1", "node1", 5432, Silence), ("node2", "node1", 2379, Silence)]);
+    let own = judged_of(OUT, down.clone(), 2_400);
+    assert_eq!((own.outcome, value(&own, OUT)), (Outcome::Pass, 0.0), "{own:#?}");
+    assert_eq!(judged_of(OUT, down, 1_000).outcome, Outcome::Fail);
+}
+
+/// One network is barred, and everybody else let in: the first rule that fits decides.
+#[test]
+fn a_network_that_is_barred_before_everybody_is_let_in_is_meant_to_be_kept_out() {
+    let Plan { mut topology, .. } = guarded();
+    let rules = json!({ "on": "coordinator-net", "default": "drop", "rules": [
+        { "port": 5432, "from": "admin-net", "action": "drop" },
+        { "port": 5432 },
+    ] });
+    topology.firewall = serde_json::from_value(rules).expect("a firewall");
+    let firewall = topology.firewall.as_ref().expect("a firewall");
+    assert!(!topology.is_let_in(firewall, "proxy1", 5432) && topology.is_let_in(firewall, "node2", 5432));
 }
 
 #[test]

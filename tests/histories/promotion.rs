@@ -187,3 +187,25 @@ fn a_key_that_was_never_given_up_is_no_election() {
     assert_eq!(own.outcome, Outcome::Pass, "{own:#?}");
     assert!(own.summary.contains("node1 was promoted to timeline 2") && value(&own, BEHIND) > 0.0, "{}", own.summary);
 }
+
+/// Nobody was seen to begin the timeline: one that must not may have done so, and another one has its history.
+#[test]
+fn where_nobody_was_seen_to_lead_a_barred_node_may_have() {
+    let mut plan = plan(false);
+    plan.topology.regions[0].hosts.iter_mut().for_each(|host| {
+        if host.name == "node3" {
+            host.tags.nofailover = Some(true);
+        }
+    });
+    let expected = vec![("promotion", "barred_promotions", Bound::Exactly(0.0))];
+    let events = run(&[Course { expected, ..Course::default() }]);
+    let events = without(events, |what| match what {
+        Occurrence::NodeState(state) => state.timeline == Some(2),
+        Occurrence::Attempt(attempt) => {
+            matches!(attempt.outcome, AttemptOutcome::Acknowledged { timeline: 2, .. })
+        }
+        _ => false,
+    });
+    let verdict = judge(&[(1, plan)].into_iter().collect(), &events);
+    assert_eq!(finding(&verdict, "promotion").outcome, Outcome::Inconclusive);
+}

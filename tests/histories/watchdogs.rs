@@ -142,6 +142,37 @@ fn two_writers_in_spite_of_a_watchdog_fail() {
     assert_eq!(finding(&verdict, "single_writer").outcome, Outcome::Fail);
 }
 
+/// The host leads again later, and another node after it: neither has to do with the first reset.
+#[test]
+fn what_comes_once_the_host_leads_again_makes_no_late_watchdog_early() {
+    let course = Course { fault_ms: 4400, routed_until_ms: 4400, old_until_ms: 4400, up_ms: 4600, ..course() };
+    let key = |holder: &str, revision| {
+        let (member, holder) = ("node3".to_owned(), Some(holder.to_owned()));
+        Occurrence::LeaderKey { member, holder, revision, initial: false, cluster: None }
+    };
+    let events = super::edits::with(reset(expecting(course)), 5_000, key("node1", 40));
+    let verdict = verdict_of(&super::edits::with(events, 5_100, key("node2", 41)));
+    let own = finding(&verdict, "watchdog");
+    assert_eq!(own.outcome, Outcome::Fail, "{own:#?}");
+    assert!(own.summary.contains("node2 led"), "{}", own.summary);
+}
+
+/// A fault that was gone long before the watchdog was last fed explains nothing.
+#[test]
+fn a_reset_after_a_fault_that_was_healed_long_before_is_in_doubt() {
+    let healed = |what: &Occurrence| matches!(what, Occurrence::FaultHealed { fault: FROZEN, .. });
+    let mut events = super::edits::without(reset(course()), healed);
+    for event in &mut events {
+        if let Occurrence::Watchdog(change) = &mut event.what {
+            change.unfed_ms = change.unfed_ms.map(|_| 500);
+        }
+    }
+    let early = Occurrence::FaultHealed { fault: FROZEN, evidence: String::new() };
+    let own = finding(&verdict_of(&super::edits::with(events, 2_300, early)), "watchdog").clone();
+    assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+    assert!(own.summary.contains("may have starved its agent"), "{}", own.summary);
+}
+
 #[test]
 fn a_key_that_changed_hands_while_the_host_went_down_is_in_doubt() {
     let verdict = verdict_of(&reset(expecting(Course { key: Some((3010, 3020)), ..course() })));

@@ -21,12 +21,16 @@
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
-    course::{grouping::Watched, record::FaultRecord},
+    course::{
+        grouping::Watched,
+        record::{FaultRecord, Tried},
+    },
 };
 use crate::{
     history::{Event, Occurrence, event::CommandRun},
     plan::PlannedDcs,
     quantity::written::value,
+    topology::Cluster,
 };
 
 const NAME: &str = "dcs_repair";
@@ -48,13 +52,15 @@ pub const MEMBER_LOST: &str = "etcd_member_lost";
 const RESTORE: &str = "snapshot restore";
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let findings = evidence.plan.dcs.iter().filter_map(|dcs| Some(judge_one(evidence, dcs, loss(evidence, dcs)?)));
+    let losses =
+        evidence.plan.dcs.iter().flat_map(|dcs| losses(evidence, dcs).into_iter().map(move |loss| (dcs, loss)));
+    let findings = losses.map(|(dcs, loss)| judge_one(evidence, dcs, loss));
     evidence.held(NAME, findings.collect(), "no DCS lost every member")
 }
 
 /// Whether a DCS lost every member with its data.
 pub fn every_member_was_lost(evidence: &Evidence<'_>) -> bool {
-    evidence.plan.dcs.iter().any(|dcs| loss(evidence, dcs).is_some())
+    evidence.plan.dcs.iter().any(|dcs| !losses(evidence, dcs).is_empty())
 }
 
 /// A DCS without a member.
@@ -66,7 +72,8 @@ struct Loss {
     seq: u64,
 }
 
-fn loss(evidence: &Evidence<'_>, dcs: &PlannedDcs) -> Option<Loss> {
+/// Each time that a DCS was without a member, in order.
+fn losses(evidence: &Evidence<'_>, dcs: &PlannedDcs) -> Vec<Loss> {
     let lost: Vec<&FaultRecord<'_>> = evidence
         .faults()
         .iter()
@@ -75,12 +82,18 @@ fn loss(evidence: &Evidence<'_>, dcs: &PlannedDcs) -> Option<Loss> {
     let is_on = |fault: &FaultRecord<'_>, at_us: u64| {
         fault.effect.is_some_and(|effect| effect.to_us <= at_us) && fault.healing_us.is_none_or(|us| at_us < us)
     };
-    lost.iter().filter_map(|fault| fault.effect).find_map(|effect| {
+    let mut found: Vec<Loss> = Vec::new();
+    for effect in lost.iter().filter_map(|fault| fault.effect) {
         let on: Vec<&&FaultRecord<'_>> = lost.iter().filter(|fault| is_on(fault, effect.to_us)).collect();
         let is_hit = |member: &String| on.iter().any(|fault| fault.hits(member, dcs.kind.name()));
         let healing_us = on.iter().filter_map(|fault| fault.healing_us).min();
-        dcs.members.iter().all(is_hit).then_some(Loss { at_us: effect.to_us, healing_us, seq: effect.seq })
-    })
+        // Until one of them is healed it is the same loss.
+        let is_another = found.last().is_none_or(|last| last.healing_us.is_some_and(|us| us <= effect.to_us));
+        if is_another && dcs.members.iter().all(is_hit) {
+            found.push(Loss { at_us: effect.to_us, healing_us, seq: effect.seq });
+        }
+    }
+    found
 }
 
 fn judge_one(evidence: &Evidence<'_>, dcs: &PlannedDcs, loss: Loss) -> Finding {
@@ -108,8 +121,15 @@ fn judge_one(evidence: &Evidence<'_>, dcs: &PlannedDcs, loss: Loss) -> Finding {
             .with_details([failed_restores].into_iter().chain(down).collect())
             .with_evidence([loss.seq].into_iter().chain(failed.iter().map(|(seq, _)| *seq)))
     };
+    let clusters: Vec<&Cluster> = evidence.plan.clusters_in(dcs).collect();
+    let patroni = clusters.iter().map(|cluster| &evidence.plan.settings_of(cluster).patroni);
+    let enough_s = patroni.map(|own| u64::from(own.ttl_s + own.loop_wait_s)).max().unwrap_or_default();
+    let was_waited_for = |from_us: u64| until_us.saturating_sub(from_us) >= enough_s * 1_000_000;
     let (Some(serves), Some(down_ms)) = (serves, down_ms) else {
-        return finding(false, "showed nothing any more".to_owned());
+        return match was_waited_for(healing_us) {
+            true => finding(false, "showed nothing any more".to_owned()),
+            false => unknown("how soon it shows something again was not waited for"),
+        };
     };
     let began_anew = began_anew(&shown, loss.at_us, healing_us);
     let as_what = match (began_anew, restores.is_empty()) {
@@ -119,29 +139,40 @@ fn judge_one(evidence: &Evidence<'_>, dcs: &PlannedDcs, loss: Loss) -> Finding {
     };
     let back = format!("served again after {} {as_what}", value(DCS_DOWN_MS, down_ms));
     let Some(led) = shown.iter().find(|own| own.is_led && healing_us <= own.at_us && own.at_us <= until_us) else {
-        let patroni = &evidence.settings().patroni;
-        let enough_us = u64::from(patroni.ttl_s + patroni.loop_wait_s) * 1_000_000;
-        return match until_us.saturating_sub(serves.at_us) >= enough_us {
+        return match was_waited_for(serves.at_us) {
             true => finding(false, format!("{}, but no node led by it", back.trim_end())),
             false => unknown("how soon a node leads by it was not waited for"),
         };
     };
     let wrote = |after_us: u64| {
         let within = after_us..=until_us;
-        let writes =
-            evidence.attempts().iter().filter(|tried| tried.is_write() && within.contains(&tried.started_us()));
+        let own = |tried: &&Tried<'_>| clusters.iter().any(|cluster| leads_to(evidence, tried, cluster));
+        let writes = evidence.attempts().iter().filter(own);
+        let writes = writes.filter(|tried| tried.is_write() && within.contains(&tried.started_us()));
         writes.fold(None, |any: Option<bool>, tried| Some(any.unwrap_or_default() || tried.acknowledged()))
     };
     match (wrote(led.at_us), failed.first()) {
         (None, _) => unknown("no client tried to write once it served again"),
+        (Some(false), _) if !was_waited_for(led.at_us) => unknown("how soon clients write again was not waited for"),
         (Some(false), _) => finding(false, format!("{}, but no write was acknowledged any more", back.trim_end())),
         (Some(true), Some((_, first))) => {
             let CommandRun { node, output, .. } = first;
             let why = output.lines().last().unwrap_or_default().trim();
             finding(false, format!("{}: the restore on {node} had failed: {why}", back.trim_end()))
         }
+        (Some(true), None) if began_anew && !restores.is_empty() => {
+            finding(false, format!("{}, though the operator restored a snapshot", back.trim_end()))
+        }
         (Some(true), None) => finding(true, format!("{}, and clients wrote", back.trim_end())),
     }
+}
+
+/// Whether an attempt was at an endpoint of a cluster, or at one of its nodes.
+fn leads_to(evidence: &Evidence<'_>, tried: &Tried<'_>, cluster: &Cluster) -> bool {
+    let endpoint = tried.attempt.endpoint.as_str();
+    let of = evidence.plan.endpoints.iter().find(|known| known.name == endpoint).and_then(|known| known.of.as_deref());
+    cluster.nodes.iter().any(|node| node == endpoint)
+        || of.map_or(evidence.plan.clusters.len() == 1, |name| name == cluster.name)
 }
 
 /// Something that members of a DCS showed.

@@ -11,7 +11,7 @@
 use super::{Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS};
 use crate::history::{
     Occurrence,
-    event::{ConnectionAnswer, ConnectionTried},
+    event::{ConnectionAnswer, ConnectionTried, Expectation},
 };
 
 const NAME: &str = "firewall";
@@ -37,6 +37,11 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(firewall) = topology.firewall.as_ref().filter(|_| !tried.is_empty()) else {
         return evidence.held(NAME, Vec::new(), "no host tried what the rules of a firewall do");
     };
+    let doubt = doubt(evidence, &tried);
+    let tried: Vec<(u64, &ConnectionTried)> = tried
+        .into_iter()
+        .filter(|(seq, one)| ![&one.from, &one.to].iter().any(|host| is_hit(evidence, host, *seq)))
+        .collect();
     let is_meant = |one: &ConnectionTried| topology.is_let_in(firewall, &one.from, one.port);
     let is_silent = |one: &ConnectionTried| one.answer == ConnectionAnswer::Silence;
     let let_through: Vec<_> = tried.iter().filter(|(_, one)| !is_meant(one) && !is_silent(one)).collect();
@@ -58,12 +63,48 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut shown: Vec<u64> = shown.collect();
     shown.dedup();
     shown.truncate(SHOWN_EVENTS);
-    let finding = Finding::new(NAME, Outcome::Pass, summary)
+    let (outcome, summary) = match doubt {
+        Some(why) => (Outcome::Inconclusive, format!("{why}; {summary}")),
+        None => (Outcome::Pass, summary),
+    };
+    let finding = Finding::new(NAME, outcome, summary)
         .with_measure(Measure::new(CONNECTIONS_LET_THROUGH, let_through.len() as f64))
         .with_details(vec![
             Measure::new(CONNECTIONS_KEPT_OUT, kept_out.len() as f64),
             Measure::new(CONNECTIONS_TRIED, tried.len() as f64),
         ])
         .with_evidence(shown);
-    evidence.held(NAME, vec![finding], "")
+    let hold = |own: Finding, by: &Expectation| {
+        let in_doubt = own.outcome == Outcome::Inconclusive;
+        let held = own.held_against(by);
+        if in_doubt { Finding { outcome: Outcome::Inconclusive, ..held } } else { held }
+    };
+    evidence.held_by(NAME, vec![finding], "", hold)
+}
+
+/// Why what hosts tried proves nothing: an attempt is missing, or nobody had an answer.
+fn doubt(evidence: &Evidence<'_>, tried: &[(u64, &ConnectionTried)]) -> Option<String> {
+    let topology = &evidence.plan.topology;
+    let mut looks: Vec<u64> = tried.iter().map(|(seq, _)| *seq).collect();
+    looks.dedup();
+    for look in looks {
+        let has = |wanted: &(&str, &str, u16)| {
+            let is_it = |one: &ConnectionTried| (one.from.as_str(), one.to.as_str(), one.port) == *wanted;
+            tried.iter().any(|(seq, one)| *seq == look && is_it(one))
+                || [wanted.0, wanted.1].iter().any(|host| is_hit(evidence, host, look))
+        };
+        if let Some((from, to, port)) = topology.connections_to_try().into_iter().find(|wanted| !has(wanted)) {
+            return Some(format!("whether {from} gets to {to}:{port} was not seen"));
+        }
+    }
+    let is_answered = |(_, one): &(u64, &ConnectionTried)| one.answer != ConnectionAnswer::Silence;
+    (!tried.iter().any(is_answered)).then(|| "nothing answered anybody, which a dead network does as well".to_owned())
+}
+
+/// Whether a fault was on at a host when the event of this number was recorded.
+fn is_hit(evidence: &Evidence<'_>, host: &str, seq: u64) -> bool {
+    let at_us = evidence.events.iter().find(|event| event.seq == seq).map_or(0, |event| event.at_us);
+    evidence.faults().iter().any(|fault| {
+        fault.touches(host) && fault.injecting_us <= at_us && fault.healed_us.is_none_or(|healed_us| healed_us >= at_us)
+    })
 }

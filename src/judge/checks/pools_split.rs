@@ -175,7 +175,7 @@ impl<'e> Split<'_, 'e> {
         let faults = self.evidence.faults();
         let effects = faults.iter().filter_map(|fault| Some((fault.effect?.from_us, fault.healed_us)));
         let first = effects.clone().map(|(from_us, _)| from_us).min().filter(|at_us| *at_us > self.steady_us);
-        let over_us = effects.map(|(from_us, healed_us)| healed_us.unwrap_or(from_us)).max().unwrap_or(self.steady_us);
+        let over_us = effects.map(|(_, healed_us)| healed_us.unwrap_or(u64::MAX)).max().unwrap_or(self.steady_us);
         let last = (self.until_us.saturating_sub(CALM_US).max(over_us), self.until_us);
         let before = first.map(|at_us| (at_us.saturating_sub(CALM_US).max(self.steady_us), at_us));
         before.map(|times| ("before the first fault", times)).into_iter().chain([("in the end", last)]).collect()
@@ -185,8 +185,8 @@ impl<'e> Split<'_, 'e> {
         self.evidence.attempts().iter().filter(move |tried| from_us <= tried.started_us() && tried.ended_us <= to_us)
     }
 
-    /// Nodes that were standbys all the time, and those that acknowledged a write at their own port.
-    fn roles(&self, times: Times) -> (BTreeSet<&'e str>, BTreeSet<&'e str>) {
+    /// What nodes were at their own ports.
+    fn roles(&self, times: Times) -> Roles<'e> {
         let (mut standbys, mut others, mut primaries) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for tried in self.in_time(times).filter(|tried| tried.is_write()) {
             let node = tried.attempt.endpoint.as_str();
@@ -201,12 +201,14 @@ impl<'e> Split<'_, 'e> {
                 primaries.insert(node);
             }
         }
-        (standbys.difference(&others).copied().collect(), primaries)
+        let are_known = others.iter().all(|node| primaries.contains(node));
+        Roles { standbys: standbys.difference(&others).copied().collect(), primaries, are_known }
     }
 
     /// How reads at an endpoint were spread over the standbys; `None`: that is not known.
     fn spread(&self, endpoint: &str, (when, times): (&'static str, Times)) -> Option<Spread> {
-        let (standbys, primaries) = self.roles(times);
+        let Roles { standbys, primaries, are_known } = self.roles(times);
+        are_known.then_some(())?;
         let mut answered: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         let mut at_primary = 0;
         for tried in self.in_time(times).filter(|tried| is_read(tried, endpoint)) {
@@ -240,10 +242,20 @@ impl<'e> Split<'_, 'e> {
         if own.iter().any(|tried| tried.acknowledged()) {
             return Some(Vec::new());
         }
-        let (standbys, primaries) = self.roles(times);
+        let Roles { standbys, primaries, .. } = self.roles(times);
         let could = if operation == Operation::Read { !standbys.is_empty() } else { !primaries.is_empty() };
         (could && !own.is_empty()).then(|| own.iter().map(|tried| tried.seq).collect())
     }
+}
+
+/// What the nodes were during some time.
+struct Roles<'e> {
+    /// They refused every write as a standby does.
+    standbys: BTreeSet<&'e str>,
+    /// They acknowledged a write.
+    primaries: BTreeSet<&'e str>,
+    /// Whether each that was tried is one of these: else whether reads should have reached it is not known.
+    are_known: bool,
 }
 
 /// Whether it is a read of fresh clients or of a session that is held.

@@ -53,6 +53,8 @@ struct Promotion<'a> {
     lacked: Option<(u64, u64)>,
     /// The primary that went on on an older timeline, where nobody was seen to lead this one: the node may not have begun it.
     went_on: Option<&'a str>,
+    /// Whether it was seen as a primary on it; else another node may have begun it, of which it has the history.
+    is_seen: bool,
     evidence: Vec<u64>,
 }
 
@@ -74,20 +76,22 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     if promotions.is_empty() && expectations.is_empty() {
         return Vec::new();
     }
-    let base = finding(&promotions, signs).with_details(vec![
+    let mut details = vec![
         Measure::new("promotions", promotions.len() as f64),
-        Measure::new("barred_promotions", promotions.iter().filter(|own| is_barred(evidence, own.node)).count() as f64),
         Measure::new("primary_changes", primary_changes(&promotions, signs, after_us) as f64),
-    ]);
+    ];
+    let is_barred = |node: &str| evidence.plan.topology.hosts().any(|host| host.name == node && host.tags.is_barred());
+    let is_anybody_barred = evidence.plan.nodes.iter().any(|node| is_barred(node));
+    // Where nobody was seen to begin a timeline, a node that must not may have done so.
+    if !is_anybody_barred || promotions.iter().all(|own| own.is_seen) {
+        let barred = promotions.iter().filter(|own| is_barred(own.node)).count();
+        details.insert(1, Measure::new("barred_promotions", barred as f64));
+    }
+    let base = finding(&promotions, signs).with_details(details);
     if expectations.is_empty() {
         return vec![base];
     }
     expectations.iter().map(|expectation| base.clone().held_against(expectation)).collect()
-}
-
-/// Whether a node's tags keep it from leading.
-fn is_barred(evidence: &Evidence<'_>, node: &str) -> bool {
-    evidence.plan.topology.hosts().any(|host| host.name == node && host.tags.is_barred())
 }
 
 /// What the promotion says that lacked most, or one of which that is not known.
@@ -152,8 +156,8 @@ impl<'a> Seen<'a, '_> {
                     .filter(|_| went_on.is_none())
                     .map(|(lsn, seq)| (lsn.saturating_sub(switch.origin.switch_lsn), seq));
                 let evidence = first.map(|sign| sign.seq).into_iter().chain([switch.seq]).collect();
-                let timeline = switch.timeline;
-                found.push((begun_us, Promotion { node, timeline, switch: Some(switch), lacked, went_on, evidence }));
+                let (timeline, switch, is_seen) = (switch.timeline, Some(switch), first.is_some());
+                found.push((begun_us, Promotion { node, timeline, switch, lacked, went_on, is_seen, evidence }));
             }
         }
         found.extend(self.unread(after_us));
@@ -171,7 +175,9 @@ impl<'a> Seen<'a, '_> {
             let counted = found.iter().any(|(_, own)| own.timeline == timeline);
             if to_us >= after_us && !initial && !known && !counted {
                 let evidence = vec![seq];
-                found.push((to_us, Promotion { node, timeline, switch: None, lacked: None, went_on: None, evidence }));
+                let own =
+                    Promotion { node, timeline, switch: None, lacked: None, went_on: None, is_seen: true, evidence };
+                found.push((to_us, own));
             }
         }
         found

@@ -19,7 +19,7 @@ use super::{
     course::{
         grouping::Watched,
         phases::milliseconds,
-        record::FaultRecord,
+        record::{FaultRecord, KeyChange},
         watched::{WATCHDOG_RESET, ends_what_it_hits},
     },
 };
@@ -107,15 +107,21 @@ fn judge_reset(evidence: &Evidence<'_>, reset: &FaultRecord<'_>, said: &[Said<'_
     let told = said.iter().find(own);
     let unfed_ms = told.and_then(|told| told.change.unfed_ms);
     let keys = evidence.leading().map_or(&[][..], |cluster| evidence.leader_key_of(&cluster.name));
-    let taken = keys.iter().filter(|change| change.holder.is_some_and(|holder| holder != host));
-    // What it held before does not count: a key that another node had when this one was no leader.
-    let held_us = keys.iter().rfind(|change| change.holder == Some(host)).map_or(0, |change| change.at_us);
-    let taken = taken.clone().find(|change| change.at_us > held_us);
+    // What another node held before does not count, and neither does what follows once this one holds it again.
+    let held = |change: &&KeyChange<'_>| change.holder == Some(host) && change.at_us <= effect.to_us;
+    let held_us = keys.iter().rfind(held).map_or(0, |change| change.at_us);
+    let after = keys.iter().filter(|change| change.at_us > held_us);
+    let taken = after.take_while(|change| change.holder != Some(host)).find(|change| change.holder.is_some());
     let unfed = unfed_ms.map(|ms| format!(" after {:.1} s unfed", ms as f64 / 1000.0)).unwrap_or_default();
-    let caused = evidence.faults().iter().any(|fault| !is_reset(fault) && fault.injecting_us < reset.injecting_us);
+    // Only what was on since it was last fed can have kept its agent from feeding it.
+    let fed_us = reset.injecting_us.saturating_sub(unfed_ms.unwrap_or(0).saturating_mul(1000));
+    let caused = evidence.faults().iter().any(|fault| {
+        let began = fault.effect.is_some_and(|effect| effect.from_us < reset.injecting_us);
+        !is_reset(fault) && began && fault.healed_us.is_none_or(|healed_us| healed_us >= fed_us)
+    });
     let (outcome, summary, margin) = match taken {
         _ if !caused => {
-            let why = "no fault had come before, so the harness may have starved its agent";
+            let why = "no fault had come before that could have caused it, so the harness may have starved its agent";
             (Outcome::Inconclusive, format!("the watchdog of {host} reset it{unfed}, and {why}"), None)
         }
         None => (Outcome::Pass, format!("the watchdog of {host} reset it{unfed}; nobody took over"), None),
@@ -186,12 +192,19 @@ fn silent(evidence: &Evidence<'_>, said: &[Said<'_>]) -> Option<Finding> {
         let Some(due_us) = timeout_ms.map(|ms| left.at_us.saturating_add(ms.saturating_mul(1000) + LATE_US)) else {
             return false;
         };
-        let goes_on = |own: &Said<'_>| own.change.node == node && own.at_us <= due_us;
+        // What says that it will reset its host has not done so yet.
+        let goes_on = |own: &Said<'_>| {
+            own.change.node == node && own.at_us <= due_us && own.change.state != WatchdogState::Expiring
+        };
         // A host that went down, by its watchdog or by a fault, and one that stood still.
         let is_excused = evidence.faults().iter().any(|fault| {
             let from_us = fault.effect.map_or(fault.injecting_us, |effect| effect.from_us);
             let to_us = fault.healed_us.unwrap_or(u64::MAX);
-            ends_what_it_hits(fault) && fault.touches(node) && from_us <= due_us && to_us >= left.at_us
+            ends_what_it_hits(fault)
+                && fault.effect.is_some()
+                && fault.hits_node(node)
+                && from_us <= due_us
+                && to_us >= left.at_us
         });
         due_us < until_us && !said[index + 1..].iter().any(goes_on) && !is_excused
     };

@@ -221,12 +221,7 @@ impl Change {
     /// # Errors
     /// Why Patroni would not do what it says, or which other part of a topology says it.
     pub(super) fn from_the_start(key: &str, value: &Value) -> Result<Self, DynamicProblem> {
-        let owner = OWNERS
-            .iter()
-            .find(|(owned, _)| key.strip_prefix(owned).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
-        if let Some((_, owner)) = owner {
-            return Err(DynamicProblem::Owned { key: key.to_owned(), owner });
-        }
+        free(key, value)?;
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         check(&path, value)?;
         Ok(Self { path, value: value.clone() })
@@ -310,6 +305,23 @@ fn scalar(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Whether no other part of a topology says what is stated under a key from the start, or in a block below it.
+fn free(key: &str, value: &Value) -> Result<(), DynamicProblem> {
+    let is_in = |owned: &str| key.strip_prefix(owned).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    if let Some((_, owner)) = OWNERS.iter().find(|(owned, _)| is_in(owned)) {
+        return Err(DynamicProblem::Owned { key: key.to_owned(), owner });
+    }
+    match value {
+        // It would take away what the harness itself has there.
+        Value::Null => {
+            let (key, text) = (key.to_owned(), "null".to_owned());
+            Err(DynamicProblem::Value { key, text, takes: "a value: leave out what is not to be there" })
+        }
+        Value::Object(parts) => parts.iter().try_for_each(|(name, value)| free(&format!("{key}.{name}"), value)),
+        _ => Ok(()),
     }
 }
 

@@ -60,12 +60,21 @@ impl Topology {
         self.firewall.as_ref().filter(is_on)
     }
 
-    /// Whether the rules are there to let connections of a host to a port through: one of them accepts the host's network there.
-    /// Everybody else is meant to be kept out, whatever the rules do.
+    /// Whether the rules are there to let connections of a host to a port through: one of them accepts the host's network there,
+    /// or everybody and none before it drops that network. Everybody else is meant to be kept out, whatever the rules do.
     pub fn is_let_in(&self, firewall: &Firewall, from: &str, port: u16) -> bool {
-        firewall.rules.iter().filter(|rule| rule.port == port && rule.action == Action::Accept).any(|rule| {
-            rule.from.as_deref().is_none_or(|network| self.hosts_of_network(network).iter().any(|own| own == from))
-        })
+        let names_it = |rule: &FirewallRule| {
+            rule.from.as_deref().is_some_and(|network| self.hosts_of_network(network).iter().any(|own| own == from))
+        };
+        let mut is_barred = false;
+        for rule in firewall.rules.iter().filter(|rule| rule.port == port) {
+            match rule.action {
+                Action::Accept if names_it(rule) || (rule.from.is_none() && !is_barred) => return true,
+                Action::Accept => {}
+                Action::Drop => is_barred |= names_it(rule),
+            }
+        }
+        false
     }
 
     /// The connections that show what the rules do: from every other host to each port that a rule names and that a host with

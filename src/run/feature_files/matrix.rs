@@ -38,8 +38,15 @@ impl FromStr for Axis {
         if versions.iter().any(String::is_empty) {
             return Err(format!("a version of `{program}` is missing"));
         }
-        if let Some(twice) =
-            versions.iter().enumerate().find_map(|(at, own)| versions[..at].contains(own).then_some(own))
+        let meant = |version: &String| match program {
+            // A line and its newest release are one version.
+            "patroni" => versions::find_patroni(version).map_or_else(|| version.clone(), str::to_owned),
+            _ => version.clone(),
+        };
+        if let Some(twice) = versions
+            .iter()
+            .enumerate()
+            .find_map(|(at, own)| versions[..at].iter().any(|before| meant(before) == meant(own)).then_some(own))
         {
             return Err(format!("`{program}` {twice} stands twice"));
         }
@@ -147,6 +154,7 @@ mod tests {
             ("patroni=", "is missing"),
             ("patroni=4.0,,4.1", "is missing"),
             ("patroni=4.0,4.0", "stands twice"),
+            ("patroni=4.0,4.0.11", "stands twice"),
         ] {
             let said = text.parse::<Axis>().unwrap_err();
             assert!(said.contains(part), "{text}: {said}");

@@ -8,6 +8,8 @@ use super::{overview, scenario::ScenarioBlock};
 pub struct MatrixTable {
     /// The scenario's name without its versions.
     pub name: String,
+    /// Where it stands, as `file:line`: two features may call theirs alike.
+    pub place: String,
     /// `postgresql`: what the rows are versions of.
     pub program: String,
     /// `patroni 4.0`; of one program alone: `verdict`.
@@ -37,9 +39,12 @@ pub(super) fn tables(blocks: &[ScenarioBlock]) -> Vec<MatrixTable> {
         let name = without_versions(&block.name).to_owned();
         let line = overview::line(block);
         let cell = Cell { id: line.id, outcome: line.outcome, figure: line.figure };
-        let known = tables.iter().position(|table| table.name == name && table.program == program);
+        let known = tables
+            .iter()
+            .position(|table| (&table.place, &table.name, &table.program) == (&block.place, &name, &program));
         let at = known.unwrap_or_else(|| {
-            tables.push(MatrixTable { name, program, columns: Vec::new(), rows: Vec::new() });
+            let place = block.place.clone();
+            tables.push(MatrixTable { name, place, program, columns: Vec::new(), rows: Vec::new() });
             tables.len() - 1
         });
         if let Some(table) = tables.get_mut(at) {

@@ -19,6 +19,11 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
                 Problem::at(path.clone(), message).help("the first node of a cluster leads first: bar another one"),
             );
         }
+        if host.tags.nofailover == Some(false) && host.tags.failover_priority == Some(0) {
+            let message = format!("the tags of `{}` say that it may lead and that it may not", host.name);
+            problems
+                .push(Problem::at(path.clone(), message).help("Patroni's releases differ in which of the two counts"));
+        }
         if let Some(source) = &host.tags.replicatefrom {
             let others: Vec<&str> =
                 cluster.nodes.iter().filter(|node| **node != host.name).map(String::as_str).collect();
@@ -26,7 +31,18 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
                 let message = format!("no other node of the cluster is called `{source}`");
                 let help = did_you_mean(source, &others);
                 problems.push(Problem::at(below(&path, "replicatefrom"), message).help(help));
+            } else if streams_from_itself(topology, host) {
+                let message = format!("`{}` would stream from itself, by way of the others", host.name);
+                let problem = Problem::at(below(&path, "replicatefrom"), message);
+                problems.push(problem.help("one of them streams from the primary"));
             }
         }
     }
+}
+
+/// Whether the nodes that a node streams from lead back to it.
+fn streams_from_itself(topology: &Topology, host: &Host) -> bool {
+    let source = |name: &str| topology.hosts().find(|own| own.name == name)?.tags.replicatefrom.as_deref();
+    let chain = std::iter::successors(source(&host.name), |name| source(name));
+    chain.take(topology.hosts().count()).any(|name| name == host.name)
 }
