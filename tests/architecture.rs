@@ -363,7 +363,7 @@ fn the_fault_that_claims_on_members_name_exists() {
 }
 
 /// The witness is a workspace of its own, so nothing else notices that its lock file lacks a dependency of pgquake's, until the
-/// last step of `.ci/run` does.
+/// witness in `.ci/nightly` does.
 #[test]
 fn the_lock_file_of_the_witness_knows_every_dependency() {
     let lock = fs::read_to_string("tests/witness/Cargo.lock").unwrap();
