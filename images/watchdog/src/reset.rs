@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// How long the last lines may take to be read. Nothing else is left to wait for.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// Takes the host off the network, and kills everything that runs on it. `say` is told what did not work: the kill
+/// Takes the host off the network, and kills everything that runs on it. `say` takes what did not work: the kill
 /// follows, whatever the command does.
 pub fn reset(command: &[OsString], say: impl Fn(String)) -> ! {
     if let Err(reason) = silence(command) {

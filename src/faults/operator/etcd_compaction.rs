@@ -14,8 +14,8 @@ use crate::{
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "etcd_compaction",
-    effect: "`etcdctl compact` drops the history of every key up to the revision of that moment: who would go on watching \
-             from an older one is told that it is gone",
+    effect: "`etcdctl compact` drops the history of every key up to the revision of that moment: a watch from an older \
+             one is refused",
     confirmed_by: "etcd refuses a read at the revision before; healed when it takes reads, as it did all the time",
     limits: "the host must run etcd, whose members compact together",
     parameters: &[],

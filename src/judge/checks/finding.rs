@@ -123,6 +123,13 @@ impl Finding {
     pub fn held_against(self, expectation: &Expectation) -> Self {
         self.held_to(&expectation.measure, expectation.bound)
     }
+
+    /// The same, but one that is in doubt stays so, whatever it measured.
+    pub fn held_where_known(self, expectation: &Expectation) -> Self {
+        let before = self.outcome;
+        let held = self.held_against(expectation);
+        if before == Outcome::Inconclusive { Self { outcome: before, ..held } } else { held }
+    }
 }
 
 impl std::fmt::Display for Bound {

@@ -10,8 +10,8 @@
 
 use super::{Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS};
 use crate::history::{
-    Occurrence,
-    event::{ConnectionAnswer, ConnectionTried, Expectation},
+    Event, Occurrence,
+    event::{ConnectionAnswer, ConnectionTried},
 };
 
 const NAME: &str = "firewall";
@@ -30,23 +30,23 @@ pub const CHECK: Check = Check {
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let topology = &evidence.plan.topology;
     let events = evidence.events.iter().filter_map(|event| match &event.what {
-        Occurrence::ConnectionsTried { tried } => Some(tried.iter().map(move |one| (event.seq, one))),
+        Occurrence::ConnectionsTried { tried } => Some(tried.iter().map(move |one| (event, one))),
         _ => None,
     });
-    let tried: Vec<(u64, &ConnectionTried)> = events.flatten().collect();
+    let tried: Vec<(&Event, &ConnectionTried)> = events.flatten().collect();
     let Some(firewall) = topology.firewall.as_ref().filter(|_| !tried.is_empty()) else {
         return evidence.held(NAME, Vec::new(), "no host tried what the rules of a firewall do");
     };
     let doubt = doubt(evidence, &tried);
-    let tried: Vec<(u64, &ConnectionTried)> = tried
+    let tried: Vec<(&Event, &ConnectionTried)> = tried
         .into_iter()
-        .filter(|(seq, one)| ![&one.from, &one.to].iter().any(|host| is_hit(evidence, host, *seq)))
+        .filter(|(look, one)| ![&one.from, &one.to].iter().any(|host| is_hit(evidence, host, look.at_us)))
         .collect();
     let is_meant = |one: &ConnectionTried| topology.is_let_in(firewall, &one.from, one.port);
     let is_silent = |one: &ConnectionTried| one.answer == ConnectionAnswer::Silence;
     let let_through: Vec<_> = tried.iter().filter(|(_, one)| !is_meant(one) && !is_silent(one)).collect();
     let kept_out: Vec<_> = tried.iter().filter(|(_, one)| is_meant(one) && is_silent(one)).collect();
-    let first = |of: &[&(u64, &ConnectionTried)]| {
+    let first = |of: &[&(&Event, &ConnectionTried)]| {
         let first = of.first().map(|(_, one)| format!(", the first from {} to {}:{}", one.from, one.to, one.port));
         first.unwrap_or_default()
     };
@@ -59,7 +59,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         kept_out.len(),
         first(&kept_out)
     );
-    let shown = let_through.iter().chain(&kept_out).map(|(seq, _)| *seq);
+    let shown = let_through.iter().chain(&kept_out).map(|(look, _)| look.seq);
     let mut shown: Vec<u64> = shown.collect();
     shown.dedup();
     shown.truncate(SHOWN_EVENTS);
@@ -74,36 +74,28 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
             Measure::new(CONNECTIONS_TRIED, tried.len() as f64),
         ])
         .with_evidence(shown);
-    let hold = |own: Finding, by: &Expectation| {
-        let in_doubt = own.outcome == Outcome::Inconclusive;
-        let held = own.held_against(by);
-        if in_doubt { Finding { outcome: Outcome::Inconclusive, ..held } } else { held }
-    };
-    evidence.held_by(NAME, vec![finding], "", hold)
+    evidence.held_by(NAME, vec![finding], "", Finding::held_where_known)
 }
 
 /// Why what hosts tried proves nothing: an attempt is missing, or nobody had an answer.
-fn doubt(evidence: &Evidence<'_>, tried: &[(u64, &ConnectionTried)]) -> Option<String> {
+fn doubt(evidence: &Evidence<'_>, tried: &[(&Event, &ConnectionTried)]) -> Option<String> {
     let topology = &evidence.plan.topology;
-    let mut looks: Vec<u64> = tried.iter().map(|(seq, _)| *seq).collect();
-    looks.dedup();
-    for look in looks {
+    for look in tried.chunk_by(|(one, _), (next, _)| one.seq == next.seq) {
         let has = |wanted: &(&str, &str, u16)| {
             let is_it = |one: &ConnectionTried| (one.from.as_str(), one.to.as_str(), one.port) == *wanted;
-            tried.iter().any(|(seq, one)| *seq == look && is_it(one))
-                || [wanted.0, wanted.1].iter().any(|host| is_hit(evidence, host, look))
+            let is_down = |host: &str| look.first().is_some_and(|(event, _)| is_hit(evidence, host, event.at_us));
+            look.iter().any(|(_, one)| is_it(one)) || is_down(wanted.0) || is_down(wanted.1)
         };
         if let Some((from, to, port)) = topology.connections_to_try().into_iter().find(|wanted| !has(wanted)) {
             return Some(format!("whether {from} gets to {to}:{port} was not seen"));
         }
     }
-    let is_answered = |(_, one): &(u64, &ConnectionTried)| one.answer != ConnectionAnswer::Silence;
+    let is_answered = |(_, one): &(&Event, &ConnectionTried)| one.answer != ConnectionAnswer::Silence;
     (!tried.iter().any(is_answered)).then(|| "nothing answered anybody, which a dead network does as well".to_owned())
 }
 
-/// Whether a fault was on at a host when the event of this number was recorded.
-fn is_hit(evidence: &Evidence<'_>, host: &str, seq: u64) -> bool {
-    let at_us = evidence.events.iter().find(|event| event.seq == seq).map_or(0, |event| event.at_us);
+/// Whether a fault was on at a host at an instant.
+fn is_hit(evidence: &Evidence<'_>, host: &str, at_us: u64) -> bool {
     evidence.faults().iter().any(|fault| {
         fault.touches(host) && fault.injecting_us <= at_us && fault.healed_us.is_none_or(|healed_us| healed_us >= at_us)
     })

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     history::{
         Occurrence,
-        event::{Expectation, WatchdogChange, WatchdogState},
+        event::{WatchdogChange, WatchdogState},
     },
     plan::Span,
 };
@@ -60,12 +60,7 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         let summary = "no watchdog was ever armed, though the nodes have them";
         findings.push(Finding::new(NAME, Outcome::Inconclusive, summary));
     }
-    let hold = |own: Finding, by: &Expectation| {
-        let in_doubt = own.outcome == Outcome::Inconclusive;
-        let held = own.held_against(by);
-        if in_doubt { Finding { outcome: Outcome::Inconclusive, ..held } } else { held }
-    };
-    evidence.held_by(NAME, findings, "no watchdog reset its host", hold)
+    evidence.held_by(NAME, findings, "no watchdog reset its host", Finding::held_where_known)
 }
 
 /// What a watchdog of the cluster said.

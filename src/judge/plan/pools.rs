@@ -47,7 +47,7 @@ impl Plan {
         self.poolers().filter(|pooler| pooler.leads_to == Some(of)).collect()
     }
 
-    /// The same as a balancer is told of them.
+    /// The same pools, as a balancer leads clients to them.
     pub(super) fn pools_led_to(&self, endpoint: &NamedEndpoint) -> Vec<PoolAt<'_>> {
         let pools = if endpoint.pooled { self.pools_for(endpoint.serves) } else { Vec::new() };
         pools.into_iter().filter_map(PlannedPooler::at).collect()

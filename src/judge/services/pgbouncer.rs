@@ -259,7 +259,7 @@ pub(super) const REPOINTING: &str = "/etc/patroni/repoint-pools.sh";
 
 /// What Patroni calls with an action, a role and a scope: a node that has become primary points the pools at itself and at the
 /// others, and one that comes back as a standby has the read pools open their sessions anew, as they would not lead to it otherwise
-/// until they need more of them. Each pool is told by itself, so that one that is gone delays none of the others.
+/// until they need more of them. Each pool gets its command by itself, so that one that is gone delays none of the others.
 pub(super) fn repointing(site: &Site<'_>, credentials: &Credentials) -> String {
     let (host, password) = (site.host, &credentials.superuser_password);
     let told = |pool: &PoolAt<'_>, commands: &str| format!("  tell {} {} {commands} &\n", pool.host, pool.port);
