@@ -283,17 +283,22 @@ impl System {
         self.plan().kinds().into_iter().filter(balancers).collect()
     }
 
-    /// Adds the last log lines of the services concerned.
-    pub fn with_logs(&self, mut missed: NotReady, kinds: &[ServiceKind]) -> NotReady {
+    /// Adds the last log lines of the services of these kinds.
+    pub fn with_logs(&self, missed: NotReady, kinds: &[ServiceKind]) -> NotReady {
         let concerned = self.plan().services.iter().filter(|service| kinds.contains(&service.kind));
-        missed.logs = concerned
-            .map(|service| {
-                let which = service.instance();
-                let lines = self.logs().last_lines(&service.host, which.name());
-                format!("--- the last of {which} on {}\n{lines}", service.host)
-            })
-            .collect::<Vec<_>>()
-            .join("\n");
+        self.with_logs_of(missed, concerned.map(|service| (service.host.clone(), service.instance())))
+    }
+
+    /// Adds the last log lines of these services of these hosts.
+    pub fn with_logs_of(
+        &self,
+        mut missed: NotReady,
+        concerned: impl IntoIterator<Item = (String, Instance)>,
+    ) -> NotReady {
+        let heads = concerned.into_iter().map(|(host, which)| {
+            format!("--- the last of {which} on {host}\n{}", self.logs().last_lines(&host, which.name()))
+        });
+        missed.logs = heads.collect::<Vec<_>>().join("\n");
         missed
     }
 

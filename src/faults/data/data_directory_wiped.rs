@@ -11,6 +11,7 @@ use crate::{
     services::patroni::DATA_DIRECTORY,
     system::System,
     topology::{Instance, ServiceKind},
+    waiting::wait_until,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
@@ -18,7 +19,8 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     effect: "every file of PostgreSQL's data directory is removed under the running server, as by a wrong `rm -rf`; it \
              goes on with what it holds open and in memory until it misses a file",
     confirmed_by: "the directory is empty after it; healed when it holds a database again and Patroni says that \
-                   PostgreSQL runs",
+                   PostgreSQL runs: Patroni copies another node's, and where it fails to start what the dying server \
+                   wrote after the removal, `patronictl reinit` has it do so",
     limits: "the host must run PostgreSQL, and another node must have the data: Patroni copies it from there",
     parameters: &[],
     lasts: Lasts::Once,
@@ -27,6 +29,9 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     aim,
 };
 
+/// How long Patroni may take to see that the directory is gone: some loops, and a start that fails.
+const DECIDED_WITHIN: Duration = Duration::from_secs(60);
+
 struct DataDirectoryWiped {
     aim: Aim,
     node: String,
@@ -34,11 +39,13 @@ struct DataDirectoryWiped {
     shell: Option<Shell>,
     /// How many files there were before and after.
     files: Option<(u64, u64)>,
+    /// Whether an operator had to have the node rebuilt.
+    reinitialized: bool,
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let node = operator::node(KIND.name, plan, aim)?;
-    Ok(Box::new(DataDirectoryWiped { aim: aim.clone(), node, shell: None, files: None }))
+    Ok(Box::new(DataDirectoryWiped { aim: aim.clone(), node, shell: None, files: None, reinitialized: false }))
 }
 
 #[async_trait]
@@ -59,9 +66,10 @@ impl Fault for DataDirectoryWiped {
         true
     }
 
-    /// A base backup has to be taken and replayed.
+    /// A base backup has to be taken and replayed. It begins once a checkpoint is done, which PostgreSQL spreads over up to
+    /// 0.9 (`checkpoint_completion_target`) of 5 minutes (`checkpoint_timeout`).
     fn healed_within(&self) -> Duration {
-        Duration::from_secs(120)
+        Duration::from_secs(300)
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
@@ -92,20 +100,43 @@ impl Fault for DataDirectoryWiped {
         }
     }
 
-    /// Patroni finds the directory empty in its next loop, and copies another node's.
-    async fn heal(&mut self, _system: &System) -> Result<(), FaultError> {
+    /// Patroni finds the directory empty in its next loop, and copies another node's. Where the server has written a file
+    /// since (replay makes those that it misses), Patroni takes that for a database, and fails to start it for ever.
+    async fn heal(&mut self, system: &System) -> Result<(), FaultError> {
+        let what = format!("Patroni's decision about the data directory of {}", self.node);
+        if wait_until(&what, DECIDED_WITHIN, || self.is_stuck(system)).await? {
+            system.reinitialize(&self.node).await?;
+            self.reinitialized = true;
+        }
         Ok(())
     }
 
     async fn gone(&self, system: &System) -> Result<String, String> {
-        let shell = self.shell.as_ref().ok_or("the service has no shell")?;
-        let here =
-            shell.run(&format!("test -s {DATA_DIRECTORY}/PG_VERSION")).await.map_err(|error| error.to_string())?;
-        if here.status != 0 {
+        if !self.holds_a_database().await? {
             return Err(format!("{DATA_DIRECTORY} of {} holds no database", self.node));
         }
         system.agent_runs(&self.node).await?;
         system.sql_value(&self.node, "SELECT 1").await?;
-        Ok(format!("{DATA_DIRECTORY} of {} holds a database again, and PostgreSQL serves it", self.node))
+        let by = if self.reinitialized { "after `patronictl reinit`" } else { "by Patroni's own doing" };
+        Ok(format!("{DATA_DIRECTORY} of {} holds a database again, {by}, and PostgreSQL serves it", self.node))
+    }
+}
+
+impl DataDirectoryWiped {
+    async fn holds_a_database(&self) -> Result<bool, String> {
+        let shell = self.shell.as_ref().ok_or("the service has no shell")?;
+        let here = shell.run(&format!("test -s {DATA_DIRECTORY}/PG_VERSION")).await;
+        Ok(here.map_err(|error| error.to_string())?.status == 0)
+    }
+
+    /// Whether Patroni tries to start what is left, and not to copy another node's; an error while that is open.
+    async fn is_stuck(&self, system: &System) -> Result<bool, String> {
+        let said = system.patroni_says(&self.node).await?;
+        match said["state"].as_str() {
+            Some("start failed") => Ok(true),
+            Some("creating replica") => Ok(false),
+            Some("running") if self.holds_a_database().await? => Ok(false),
+            state => Err(format!("Patroni says that PostgreSQL on {} is {state:?}", self.node)),
+        }
     }
 }

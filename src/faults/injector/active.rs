@@ -213,8 +213,9 @@ impl Faults {
                 recorder.record(Occurrence::FaultConfirmed { fault: number, effect_from_us, effect_to_us, evidence });
                 Ok(())
             }
-            Err(source) => {
-                unconfirmed(source.to_string());
+            Err(missed) => {
+                unconfirmed(missed.to_string());
+                let source = system.with_logs_of(missed, fault.services());
                 Err(InjectorError::Unconfirmed { fault: kind.name, target: target.clone(), source })
             }
         }
@@ -249,6 +250,7 @@ impl Faults {
             Err(source) => {
                 let reason = format!("it could not be changed: {source}");
                 self.recorder.record(Occurrence::FaultUnconfirmed { fault: number, reason });
+                let source = with_logs(system, fault.as_ref(), source);
                 Err(InjectorError::Change { fault: kind.name, target, source })
             }
         }
@@ -349,8 +351,18 @@ impl Faults {
             Err(source) => {
                 let reason = format!("it could not be healed: {source}");
                 self.recorder.record(Occurrence::FaultUnconfirmed { fault: number, reason });
+                let source = with_logs(&self.system, fault.as_ref(), source);
                 Err(InjectorError::Heal { fault: active.kind.name, target: active.target, source })
             }
         }
+    }
+}
+
+/// Adds the last log lines of the services a fault changes, where a proof did not come. The history has the reason
+/// alone.
+fn with_logs(system: &System, fault: &dyn Fault, source: FaultError) -> FaultError {
+    match source {
+        FaultError::NotReady(missed) => FaultError::NotReady(system.with_logs_of(missed, fault.services())),
+        other => other,
     }
 }
