@@ -12,7 +12,7 @@ use serde_saphyr::LitString;
 use crate::{
     credentials::{CLIENT_ROLE, Credentials, DATABASE},
     engine::images::{ImageKind, pinned_versions},
-    plan::{Plan, PlannedService},
+    plan::{ImageOf, Plan, PlannedService},
     services::{self, Rendered, Starts},
     topology::{Host, ServiceKind},
 };
@@ -25,6 +25,9 @@ pub enum ComposeError {
     /// A service names an image that nothing builds.
     #[error("no image is called {0}")]
     NoImage(String),
+    /// What pgquake puts on top of an image of the team's own is no folder of `images/`.
+    #[error("no Compose file is made of a topology with an image of your own ({0}): `pgquake up` starts it")]
+    OwnImage(String),
     /// The servers of buckets have certificates that a run makes.
     #[error(
         "no Compose file is made of a topology with buckets: the certificates of their servers belong to a run; `pgquake up {0}` starts it"
@@ -65,6 +68,8 @@ struct ComposeService {
     pid: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     command: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    environment: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     configs: Vec<ConfigMount>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,7 +199,7 @@ fn holder(host: &Host, networks: Vec<String>, published: &[Published]) -> Result
         ports: ports.map(|known| format!("127.0.0.1:{}:{}", known.there, known.port)).collect(),
         // It runs nothing that must end in order.
         stop_grace_period: Some("1s"),
-        ..image("holder")?
+        ..made_image("holder")?
     })
 }
 
@@ -204,7 +209,9 @@ fn service(
     configs: &mut BTreeMap<String, Config>,
 ) -> Result<ComposeService, ComposeError> {
     let row = services::service(planned.kind);
-    let Rendered { command, files } = (row.render)(&plan.site_of(planned), &placeholders());
+    let site = plan.site_of(planned);
+    let rendered = plan.topology.with_own(planned.kind, &site, (row.render)(&site, &placeholders()));
+    let Rendered { command, files, environment } = rendered;
     let mut mounts = Vec::new();
     for (target, content) in files {
         let file_name = target.rsplit('/').next().unwrap_or(&target);
@@ -218,10 +225,11 @@ fn service(
         pid: Some(holder),
         cap_add: row.capabilities.to_vec(),
         command: command.iter().map(|argument| from_environment(argument)).collect(),
+        environment,
         configs: mounts,
         healthcheck: healthcheck(planned.kind),
         depends_on: waits_for(plan, planned),
-        ..image(plan.image_of(&planned.host, planned.kind).name)?
+        ..image(&plan.image_of(&planned.host, planned.kind))?
     })
 }
 
@@ -231,7 +239,14 @@ fn debian() -> String {
     format!("debian:{release}-slim")
 }
 
-fn image(name: &str) -> Result<ComposeService, ComposeError> {
+fn image(image: &ImageOf<'_>) -> Result<ComposeService, ComposeError> {
+    if let Some(own) = image.own {
+        return Err(ComposeError::OwnImage(own.to_owned()));
+    }
+    made_image(image.recipe.name)
+}
+
+fn made_image(name: &str) -> Result<ComposeService, ComposeError> {
     let kind = ImageKind::all().into_iter().find(|kind| kind.name() == name);
     let kind = kind.ok_or_else(|| ComposeError::NoImage(name.to_owned()))?;
     let pinned = kind.build_args().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));

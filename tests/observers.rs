@@ -83,7 +83,7 @@ async fn watch_a_system(engine: Engine, run: &str, topology: &str, owner: String
     let plan = Plan::new(topology::load(topology, &["topologies".into()]).unwrap());
     let made = images::ensure(
         engine.docker(),
-        &plan.images().map(ImageKind::made_by).chain([ImageKind::HOLDER]).collect::<Vec<_>>(),
+        &plan.images().map(|image| ImageKind::made_by(image.recipe)).chain([ImageKind::HOLDER]).collect::<Vec<_>>(),
         &|_| {},
     )
     .await

@@ -47,7 +47,7 @@ fn the_unbroken_topology_is_sound_and_its_nodes_know_their_archive() {
     assert_eq!(plan.site("spare").archive, Some(archive));
     assert_eq!(plan.site("store").archive, None);
     assert_eq!(plan.speak_tls().next(), Some(("store", vec!["store", "s3.main"])));
-    let images: Vec<_> = plan.images().map(|image| image.name).collect();
+    let images: Vec<_> = plan.images().map(|image| image.name()).collect();
     assert_eq!(images, ["etcd", "patroni-backups", "minio", "minio", "patroni-backups"]);
 }
 
@@ -57,7 +57,7 @@ fn without_backups_nodes_are_built_on_nothing_more() {
     let without =
         text.replace("backups:\n  - { tool: pgbackrest,  }\n", "").replace("services: [restore]", "services: [etcd]");
     let plan = Plan::new(parse("broken.yaml", &without).unwrap_or_else(|error| panic!("{error}")));
-    assert!(plan.images().all(|image| image.name != "patroni-backups"));
+    assert!(plan.images().all(|image| image.name() != "patroni-backups"));
     assert!(plan.archive_of("main").is_none() && plan.site("node1").archive.is_none());
 }
 

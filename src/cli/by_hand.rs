@@ -21,6 +21,9 @@ pub(super) async fn up(name: &str) -> Result<Exit, Failure> {
     for warning in topology.warnings() {
         eprintln!("warning: {warning}");
     }
+    for line in topology.overridden() {
+        eprintln!("{line}");
+    }
     let plan = Plan::new(topology);
     let engine = Engine::connect().await.map_err(Failure::harness)?;
     let folder = RunFolder::create(&std::env::temp_dir().join("pgquake")).map_err(Failure::harness)?;

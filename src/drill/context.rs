@@ -12,13 +12,13 @@ use super::TopologySources;
 use crate::{
     engine::{
         Engine, EngineError,
-        images::{self, ImageError, ImageKind, ImageProgress},
+        images::{self, ImageError, ImageKind, ImageProgress, OwnImage},
         labels::RunLabels,
     },
     faults::InjectorError,
     history::Recorder,
     observers::ObserverError,
-    plan::Plan,
+    plan::{ImageOf, Plan},
     system::{ImageTags, Startup, System, SystemError},
     topology::{SettingError, TopologyError},
     waiting::NotReady,
@@ -165,7 +165,8 @@ impl DrillContext {
 
     /// Makes sure that the images of a plan exist.
     pub async fn images(&self, plan: &Plan) -> Result<ImageTags, ImageError> {
-        let mut kinds: Vec<ImageKind> = plan.images().map(ImageKind::made_by).collect();
+        let (own, made): (Vec<_>, Vec<_>) = plan.images().partition(|image| image.own.is_some());
+        let mut kinds: Vec<ImageKind> = made.iter().map(|image| ImageKind::made_by(image.recipe)).collect();
         kinds.push(ImageKind::HOLDER);
         if plan.topology.prepare.disks {
             kinds.push(ImageKind::DISK);
@@ -173,12 +174,43 @@ impl DrillContext {
         if plan.nodes_with_watchdogs().next().is_some() {
             kinds.push(ImageKind::WATCHDOG);
         }
+        // Those that may be missing, and lack something, come first.
+        let own = self.own_images(own).await?;
         let ensured = images::ensure(self.engine.docker(), &kinds, &*self.image_progress).await?;
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         for image in ensured.values() {
             let run = image.versions.iter().filter(|(package, _)| plan.runs_package(package));
             versions.extend(run.map(|(package, version)| (package.clone(), version.clone())));
         }
-        Ok(ensured.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect())
+        let mut tags: ImageTags =
+            ensured.into_iter().map(|(kind, image)| (kind.name().to_owned(), image.tag)).collect();
+        for (name, tag, of_image) in own {
+            versions.extend(of_image);
+            tags.insert(name, tag);
+        }
+        Ok(tags)
+    }
+
+    /// Makes sure of images of the team's own: the name of each, its tag and its versions.
+    async fn own_images(
+        &self,
+        images: Vec<ImageOf<'_>>,
+    ) -> Result<Vec<(String, String, BTreeMap<String, String>)>, ImageError> {
+        let mut ensured: Vec<(String, String, BTreeMap<String, String>)> = Vec::new();
+        for image in images {
+            let (name, Some(reference)) = (image.name(), image.own) else { continue };
+            if ensured.iter().any(|(known, ..)| *known == name) {
+                continue;
+            }
+            let own = OwnImage {
+                recipe: image.recipe,
+                reference,
+                postgresql_major: image.postgresql_major,
+                moved: image.moved,
+            };
+            let (tag, versions) = images::ensure_own(self.engine.docker(), own, &*self.image_progress).await?;
+            ensured.push((name, tag, versions));
+        }
+        Ok(ensured)
     }
 }

@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod lock;
 mod outdated;
+mod own;
 mod recipe;
 mod trust;
 
@@ -20,6 +21,7 @@ use futures::{StreamExt, TryStreamExt};
 
 pub use error::ImageError;
 pub use outdated::{RemovedImages, remove_outdated};
+pub use own::{OwnImage, ensure_own};
 pub use recipe::{ContextFile, ImageKind, Recipe, pinned_versions};
 
 /// Builds at the same time: each is bound by the network first and by a core for unpacking later.
@@ -99,6 +101,14 @@ pub async fn ensure(
         images.extend(build_all(docker, missing, progress).await?);
     }
     Ok(images)
+}
+
+/// Makes sure of the image that all others are built on, and gives its tag.
+///
+/// # Errors
+/// [`ImageError`] if it can be neither pulled nor made.
+pub async fn base(docker: &Docker) -> Result<String, ImageError> {
+    base::ensure(docker, &|_| {}).await
 }
 
 /// The image of `kind` if it is in the engine; nothing is built.

@@ -1,6 +1,6 @@
 //! A service: a container that joins its host's namespaces. testcontainers starts it.
 
-use std::io::Read;
+use std::{collections::BTreeMap, io::Read};
 
 use bollard::{
     errors::Error as DockerError,
@@ -30,6 +30,8 @@ pub struct ServiceSpec<'a> {
     pub command: Vec<String>,
     /// Files to write before it starts: path and content.
     pub files: Vec<(String, String)>,
+    /// Variables of its environment, beside those of the image.
+    pub environment: BTreeMap<String, String>,
     /// What its container may do beside what every container may.
     pub capabilities: &'static [&'static str],
     /// What is put around it in its container; `None`: nothing can be.
@@ -88,6 +90,9 @@ impl Engine {
             for (path, content) in wrapped.executables {
                 request = request.with_copy_to(executable(path), content);
             }
+        }
+        for (name, value) in spec.environment {
+            request = request.with_env_var(name, value);
         }
         for (path, content) in spec.files {
             request = request.with_copy_to(CopyTargetOptions::new(path).with_mode(0o644), content.into_bytes());

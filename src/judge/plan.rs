@@ -25,6 +25,7 @@ pub use clusters::PlannedDcs;
 pub use links::{RegionDelay, ShapedLink};
 pub use pools::PlannedPooler;
 pub use predicted::{FailoverParts, PredictedFailover, PredictedReset};
+pub use storage::ImageOf;
 
 /// A topology, worked out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use super::{ObserverError, Pulse, Scene, Watch, every, http_client};
 use crate::{
     history::{Occurrence, Recorder},
-    plan::PlannedService,
-    services::Settings,
+    plan::{Plan, PlannedService},
+    services::{Settings, own::Names},
     topology::ServiceKind,
 };
 
@@ -21,6 +21,8 @@ pub(super) struct Shown {
     pub path: &'static str,
     /// `None`: the answer shows no states.
     pub read: fn(&str) -> Option<Vec<ServerState>>,
+    /// What the backends and servers of a team's own configuration are called elsewhere.
+    pub names: fn(&Plan, &PlannedService) -> Names,
 }
 
 /// A server of a backend, as its balancer sees it.
@@ -33,13 +35,24 @@ pub(super) struct ServerState {
     pub status: String,
 }
 
+impl ServerState {
+    /// The same under the names of an endpoint and a host, where the balancer's configuration has its own.
+    fn under(self, names: &Names) -> Self {
+        let Self { backend, server, up, status } = self;
+        let host = names.hosts.get(&(backend.clone(), server.clone())).cloned();
+        let endpoint = names.endpoints.get(&backend).cloned();
+        Self { backend: endpoint.unwrap_or(backend), server: host.unwrap_or(server), up, status }
+    }
+}
+
 /// Watches every balancer of a kind.
 pub(super) fn watch(scene: &Scene<'_>, observer: &'static str, shown: &Shown) -> Result<Vec<Watch>, ObserverError> {
     let http = http_client(observer, TIMEOUT)?;
     let watch_one = |planned: &PlannedService| {
         let port = (shown.port)(&scene.plan.settings_for(planned));
         let (called, address) = (planned.called(), scene.address(observer, &planned.host, port)?);
-        let asked = Asked { url: url(address, shown.path), http: http.clone(), read: shown.read };
+        let names = (shown.names)(scene.plan, planned);
+        let asked = Asked { url: url(address, shown.path), http: http.clone(), read: shown.read, names };
         Ok(Watch::new(called, watch_one(observer, called.to_owned(), asked, scene.recorder.clone())))
     };
     scene.plan.services.iter().filter(|planned| planned.kind == shown.kind).map(watch_one).collect()
@@ -53,12 +66,14 @@ struct Asked {
     url: String,
     http: reqwest::Client,
     read: fn(&str) -> Option<Vec<ServerState>>,
+    names: Names,
 }
 
 impl Asked {
     async fn ask(&self) -> Option<Vec<ServerState>> {
         let answer = self.http.get(&self.url).send().await.ok()?.error_for_status().ok()?;
-        (self.read)(&answer.text().await.ok()?)
+        let states = (self.read)(&answer.text().await.ok()?)?;
+        Some(states.into_iter().map(|state| state.under(&self.names)).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     Observer, ObserverError, Scene, Watch,
     balancer::{self, ServerState},
 };
-use crate::topology::ServiceKind;
+use crate::{services::own::Names, topology::ServiceKind};
 
 pub(super) const OBSERVER: Observer =
     Observer { name: "envoy", watches: "each Envoy's hosts by its administration, every 100 ms", watch };
@@ -18,6 +18,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
         port: |settings| settings.envoy.admin_port,
         path: "/clusters?format=json",
         read,
+        names: |_, _| Names::default(),
     };
     balancer::watch(scene, OBSERVER.name, &shown)
 }

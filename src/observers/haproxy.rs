@@ -4,7 +4,7 @@ use super::{
     Observer, ObserverError, Scene, Watch,
     balancer::{self, ServerState},
 };
-use crate::topology::ServiceKind;
+use crate::{plan::Plan, topology::ServiceKind};
 
 pub(super) const OBSERVER: Observer =
     Observer { name: "haproxy", watches: "each HAProxy's servers by its statistics, every 100 ms", watch };
@@ -15,6 +15,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
         port: |settings| settings.haproxy.stats_port,
         path: "/stats;csv",
         read,
+        names: Plan::names_of_own_balancer,
     };
     balancer::watch(scene, OBSERVER.name, &shown)
 }

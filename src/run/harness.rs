@@ -1,7 +1,7 @@
 //! Runs feature files: from the command line, from `cargo test`, and from a user's own crate.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, PoisonError},
 };
@@ -470,13 +470,23 @@ fn plans(scenarios: &[PlannedScenario]) -> Vec<Plan> {
     topologies.into_iter().cloned().map(Plan::new).collect()
 }
 
-/// What to know of the topologies before believing what is found on them; each warning once.
-fn warnings(plans: &[Plan]) -> BTreeSet<String> {
+/// What to know of the topologies before believing what is found on them, and what of the team's own configuration the harness
+/// sets; each once.
+fn warnings(plans: &[Plan]) -> Vec<String> {
     let told = |plan: &Plan| {
-        let name = plan.topology.name.clone();
-        plan.topology.warnings().into_iter().map(move |warning| format!("warning: topology {name}: {warning}"))
+        let name = &plan.topology.name;
+        let warnings =
+            plan.topology.warnings().into_iter().map(|warning| format!("warning: topology {name}: {warning}"));
+        let overridden = plan.topology.overridden().into_iter().map(|line| format!("topology {name}: {line}"));
+        warnings.chain(overridden).collect::<Vec<_>>()
     };
-    plans.iter().flat_map(told).collect()
+    let mut all: Vec<String> = Vec::new();
+    for line in plans.iter().flat_map(told) {
+        if !all.contains(&line) {
+            all.push(line);
+        }
+    }
+    all
 }
 
 /// Removes whatever the run still has, twice if need be: a container that was just being made when the run ended

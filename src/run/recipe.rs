@@ -39,6 +39,10 @@ impl Inputs {
             if let Ok((source_name, text)) = topology::text(named, folders) {
                 files.insert(format!("topologies/{}", file_name(&source_name)), text);
             }
+            let brought = topology::load_with(named, folders, claims).map(|topology| topology.own).unwrap_or_default();
+            for (from, text) in brought.into_values().flat_map(|own| own.texts) {
+                files.insert(format!("topologies/{}", inside(Path::new(&from))), text);
+            }
         }
         Self { files }
     }

@@ -399,13 +399,15 @@ impl Starter<'_> {
 
     async fn service(&self, pod: &Pod, planned: &PlannedService) -> Result<Started, SystemError> {
         let (row, which) = (services::service(planned.kind), planned.instance());
-        let image = self.image(self.startup.plan.image_of(&pod.host, planned.kind).name)?;
+        let image = self.image(&self.startup.plan.image_of(&pod.host, planned.kind).name())?;
         let mut site = self.startup.plan.site_of(planned);
         if row.dcs().is_some() {
             // Stable: the others keep their order.
             site.dcs_members.sort_by_key(|member| self.startup.leading.iter().any(|leading| leading == member));
         }
-        let Rendered { command, files } = (row.render)(&site, self.credentials);
+        let rendered = (row.render)(&site, self.credentials);
+        let Rendered { command, files, environment } =
+            self.startup.plan.topology.with_own(planned.kind, &site, rendered);
         let image = image.split_once(':').unwrap_or((image, "latest"));
         let has_watchdog = row.is_node() && self.startup.plan.watchdog_timeout_s(&pod.host).is_some();
         let watchdog = self.programs.watchdog.as_ref().filter(|_| has_watchdog);
@@ -422,7 +424,8 @@ impl Starter<'_> {
         let yields = planned.kind == ServiceKind::Restore;
         let (labels, name) = (&self.startup.labels, which.name());
         let capabilities = row.capabilities;
-        let spec = ServiceSpec { labels, pod, name, image, command, files, capabilities, wrapping, yields };
+        let spec =
+            ServiceSpec { labels, pod, name, image, command, files, environment, capabilities, wrapping, yields };
         let container = self.startup.engine.start_service(spec).await?;
         self.logs.follow(self.startup.engine, &container.id, &pod.host, which.name());
         Ok(((pod.host.clone(), which), container))

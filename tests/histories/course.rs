@@ -130,6 +130,7 @@ pub fn plan(synchronous: bool) -> Plan {
         firewall: None,
         buckets: Vec::new(),
         backups: Vec::new(),
+        own: Default::default(),
         prepare: Default::default(),
         settings,
         claims: Vec::new(),

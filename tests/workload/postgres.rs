@@ -131,6 +131,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         networks: Vec::new(),
         firewall: None,
         settings: Default::default(),
+        own: Default::default(),
         prepare: Default::default(),
         claims: vec![],
     })

@@ -80,6 +80,29 @@ pub enum ImageError {
         /// How long this one has waited, in seconds.
         waited_s: u64,
     },
+    /// An image of the team's own is nowhere.
+    #[error(
+        "failed to get the image {image}: the engine does not have it, and pulling gave \"{pull}\"; build or load it \
+         (`docker build -t {image} …`, `docker load`), or log in to its registry"
+    )]
+    NoOwn {
+        /// As the topology names it.
+        image: String,
+        /// Why the pull failed.
+        pull: String,
+    },
+    /// An image of the team's own lacks something.
+    #[error(
+        "failed to use the image {image} for {service}; it lacks what the contract asks for (README, \"Your own images\"):\n{missing}"
+    )]
+    Contract {
+        /// As the topology names it.
+        image: String,
+        /// What should run in it.
+        service: &'static str,
+        /// What is missing, one line each.
+        missing: String,
+    },
     /// The engine answered something else than expected.
     #[error("failed to {action}: {cause}")]
     Engine {

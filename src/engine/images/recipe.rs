@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-pub use crate::services::recipe::{BASE, ContextFile, Recipe, pinned_versions};
+pub use crate::services::recipe::{BASE, ContextFile, ON_OWN_IMAGE, Recipe, pinned_versions};
 use crate::services::{
     ServiceKind,
     recipe::{DISK, HOLDER, WATCHDOG},
@@ -182,7 +182,7 @@ pub(super) fn base_tag() -> String {
 fn tag_of(recipe: &Recipe, base: &str) -> String {
     let mut hash = Fingerprint::new();
     hash.field(base.as_bytes());
-    for file in recipe.files {
+    for file in recipe.files.iter().filter(|file| !file.is_for_own_images()) {
         hash.field(file.path.as_bytes());
         hash.field(&file.mode().to_be_bytes());
         hash.field(file.bytes);
@@ -196,20 +196,20 @@ fn tag_of(recipe: &Recipe, base: &str) -> String {
 }
 
 /// SHA-256 over fields that can't run into each other, because each is preceded by its length.
-struct Fingerprint(Sha256);
+pub(super) struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(Sha256::new())
     }
 
-    fn field(&mut self, bytes: &[u8]) {
+    pub fn field(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_be_bytes());
         self.0.update(bytes);
     }
 
     /// The first 12 hex digits.
-    fn finish(self) -> String {
+    pub fn finish(self) -> String {
         self.0.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -1,14 +1,37 @@
 //! Where the WAL of a plan's clusters is archived, and which images its services run in.
 
-use super::Plan;
+use super::{Plan, PlannedService};
 use crate::{
     services::{
         Recipe, ServiceKind,
         archive::{Archive, BucketAt},
-        patroni, service,
+        own, patroni, service,
     },
     topology::{Backups, Host},
 };
+
+/// What a service runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageOf<'a> {
+    /// The recipe by which pgquake makes it, or puts what it needs on top of the team's own image.
+    pub recipe: &'static Recipe,
+    /// The team's own image.
+    pub own: Option<&'a str>,
+    /// The major version of PostgreSQL that runs in it, where it is that of a node.
+    pub postgresql_major: u32,
+    /// A directory that is moved as a whole, so that no volume of an image may be in the way.
+    pub moved: Option<&'static str>,
+}
+
+impl ImageOf<'_> {
+    /// What it is called among the images of a run.
+    pub fn name(&self) -> String {
+        match self.own {
+            Some(own) => format!("{} on {own} with PostgreSQL {}", self.recipe.name, self.postgresql_major),
+            None => self.recipe.name.to_owned(),
+        }
+    }
+}
 
 impl Plan {
     /// The archive of the cluster of this name, if it has one.
@@ -54,7 +77,25 @@ impl Plan {
     }
 
     /// What a service of a host runs in.
-    pub fn image_of(&self, host: &str, kind: ServiceKind) -> &'static Recipe {
+    pub fn image_of(&self, host: &str, kind: ServiceKind) -> ImageOf<'_> {
+        let own = self.topology.own.get(&kind).and_then(|own| own.image.as_deref());
+        let settings = self.cluster_of(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
+        let recipe = if own.is_some() { &service(kind).image } else { self.made_image_of(host, kind) };
+        let moved = service(kind).storage.filter(|_| service(kind).is_node()).map(|storage| storage.directory);
+        ImageOf { recipe, own, postgresql_major: settings.postgresql.major_version, moved }
+    }
+
+    /// What the backends and servers of a balancer's own configuration are called elsewhere: as endpoints and hosts. None where the
+    /// team brings none, for then they are called so.
+    pub fn names_of_own_balancer(&self, balancer: &PlannedService) -> own::Names {
+        let text = self.topology.own.get(&balancer.kind).and_then(|own| own.text_of("haproxy.cfg"));
+        let site = self.site_of(balancer);
+        let endpoints: Vec<(&str, u16)> = site.fronts.iter().map(|front| (front.name, front.port)).collect();
+        text.map(|text| own::names_of_haproxy(text, &endpoints)).unwrap_or_default()
+    }
+
+    /// What a service of a host runs in that pgquake makes itself.
+    fn made_image_of(&self, host: &str, kind: ServiceKind) -> &'static Recipe {
         let row = service(kind);
         let with_backups = row.node().and_then(|node| node.with_backups).filter(|_| self.archive_at(host).is_some());
         let shared = self.cluster_of(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
@@ -70,7 +111,7 @@ impl Plan {
     }
 
     /// The images that the plan's services run in, some of them several times.
-    pub fn images(&self) -> impl Iterator<Item = &'static Recipe> {
+    pub fn images(&self) -> impl Iterator<Item = ImageOf<'_>> {
         self.services.iter().map(|planned| self.image_of(&planned.host, planned.kind))
     }
 

@@ -5,12 +5,15 @@
 //! instants end in `_us` and count microseconds on the run's clock, from `run.started_at`. What is not known is
 //! `null`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Format, RenderError, ReportInput};
 use crate::{
     history::event::RunStarted,
     plan::{Plan, PredictedFailover},
+    topology::OverriddenKey,
     verdict::RunVerdict,
 };
 
@@ -42,6 +45,12 @@ struct TopologyFacts<'a> {
     description: &'a str,
     follows: &'a str,
     settings: serde_json::Value,
+    /// The team's own images, by the kind of service.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    own_images: BTreeMap<&'static str, &'a str>,
+    /// What of the team's own configuration pgquake set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overridden: Vec<OverriddenKey>,
     predicted: &'a PredictedFailover,
 }
 
@@ -52,6 +61,13 @@ impl<'a> TopologyFacts<'a> {
             description: &plan.topology.description,
             follows: &plan.topology.follows,
             settings: serde_json::to_value(&plan.topology.settings)?,
+            own_images: plan
+                .topology
+                .own
+                .iter()
+                .filter_map(|(kind, own)| Some((kind.name(), own.image.as_deref()?)))
+                .collect(),
+            overridden: plan.topology.overridden(),
             predicted: &plan.predicted,
         })
     }

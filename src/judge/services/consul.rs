@@ -66,6 +66,7 @@ pub(super) const SERVICE: Service = Service {
         // Patroni waits for a change of the key only where there is one.
         tells_of_a_first_leader: false,
     }),
+    formats: &[],
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
     rules,
     render,
@@ -145,5 +146,6 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
     Rendered {
         command: ["agent".to_owned(), format!("-config-file={file}")].into(),
         files: vec![(file.to_owned(), format!("{configuration:#}\n"))],
+        ..Rendered::default()
     }
 }

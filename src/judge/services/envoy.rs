@@ -42,6 +42,7 @@ pub(super) const SERVICE: Service = Service {
         mark_down,
         mark_down_of_silent,
     }),
+    formats: &[],
     instances: Instances::Several,
     rules,
     render,
@@ -182,7 +183,7 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
     let configuration = configuration(&site.settings.envoy, &site.fronts);
     // YAML is a superset of JSON, but people read this file, so it is written as YAML.
     let text = serde_saphyr::to_string(&configuration).unwrap_or_else(|_| configuration.to_string());
-    Rendered { command: Vec::new(), files: vec![("/etc/envoy/envoy.yaml".to_owned(), text)] }
+    Rendered { command: Vec::new(), files: vec![("/etc/envoy/envoy.yaml".to_owned(), text)], ..Rendered::default() }
 }
 
 /// The administration answers what shows states and nothing else: who reaches that port could end Envoy by it.

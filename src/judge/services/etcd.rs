@@ -24,7 +24,7 @@ pub(super) const SERVICE: Service = Service {
     placed_by_topologies: true,
     image: Recipe {
         name: "etcd",
-        files: context!("etcd": "Dockerfile", "entrypoint.sh"),
+        files: context!("etcd": "Dockerfile", "Dockerfile.own", "contract.sh", "entrypoint.sh"),
         pulled: None,
         on: None,
         packages: &["etcd-server"],
@@ -62,6 +62,7 @@ pub(super) const SERVICE: Service = Service {
         leadership: Leadership::HandedOver,
         tells_of_a_first_leader: true,
     }),
+    formats: &[],
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
     rules,
     render,
@@ -142,5 +143,5 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
         format!("--election-timeout={}", settings.election_timeout_ms),
     ];
     command.extend(settings.quota_backend_bytes.map(|bytes| format!("--quota-backend-bytes={bytes}")));
-    Rendered { command, files: Vec::new() }
+    Rendered { command, ..Rendered::default() }
 }

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Balancer, Broken, Clock, Front, Instances, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind,
-    Settings, Site, Starts, context, patroni::REST_PORT,
+    Settings, Site, Starts, context, own, patroni::REST_PORT,
 };
 use crate::{credentials::Credentials, span::Span};
 
 /// Where HAProxy shows its servers' states, unless its settings say otherwise.
 pub const STATS_PORT: u16 = 8404;
+
+/// What it is configured by.
+pub(super) const CONFIGURATION: &str = "/etc/haproxy/haproxy.cfg";
 
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Haproxy,
@@ -21,7 +24,7 @@ pub(super) const SERVICE: Service = Service {
     placed_by_topologies: true,
     image: Recipe {
         name: "haproxy",
-        files: context!("haproxy": "Dockerfile"),
+        files: context!("haproxy": "Dockerfile", "Dockerfile.own", "contract.sh"),
         pulled: None,
         on: None,
         packages: &["haproxy"],
@@ -43,6 +46,7 @@ pub(super) const SERVICE: Service = Service {
         mark_down,
         mark_down_of_silent,
     }),
+    formats: &[own::HAPROXY_CFG],
     instances: Instances::Several,
     rules,
     render,
@@ -153,7 +157,7 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
     for front in &site.fronts {
         text.push_str(&backend(site, front));
     }
-    Rendered { command: Vec::new(), files: vec![("/etc/haproxy/haproxy.cfg".to_owned(), text)] }
+    Rendered { command: Vec::new(), files: vec![(CONFIGURATION.to_owned(), text)], ..Rendered::default() }
 }
 
 /// `max-spread-checks` bounds only how far apart the first checks start, so that a proxy that has just started

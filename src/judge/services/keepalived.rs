@@ -32,6 +32,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 5,
     health: None,
     role: Role::Address,
+    formats: &[],
     instances: Instances::OneOnAHost("one holds the virtual address of its host, by the settings of the topology"),
     rules,
     render,
@@ -72,7 +73,11 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
 
 fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
     let text = site.shared_address.map_or_else(String::new, |shared| configuration(site, shared));
-    Rendered { command: Vec::new(), files: vec![("/etc/keepalived/template.conf".to_owned(), text)] }
+    Rendered {
+        command: Vec::new(),
+        files: vec![("/etc/keepalived/template.conf".to_owned(), text)],
+        ..Rendered::default()
+    }
 }
 
 /// What stands in braces is known only once the hosts run: the entry point fills it in. The first holder has the highest priority.

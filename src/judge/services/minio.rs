@@ -31,6 +31,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 9,
     health: None,
     role: Role::Buckets,
+    formats: &[],
     instances: Instances::OneOnAHost("there is one on a host, and it has no settings"),
     rules: |_, _| Vec::new(),
     render,
@@ -52,5 +53,6 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
             // By it a server trusts another one that it replicates to.
             file("CAs/ca.crt", credentials.authority.certificate.clone()),
         ],
+        ..Rendered::default()
     }
 }

@@ -15,6 +15,7 @@ mod instance;
 pub mod keepalived;
 pub mod minio;
 mod named;
+pub mod own;
 pub mod patroni;
 pub mod pgbouncer;
 pub mod postgresql;
@@ -33,6 +34,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use instance::Instance;
+pub use own::Own;
 pub use pgbouncer::PoolOf;
 use recipe::context;
 pub use recipe::{ContextFile, Recipe};

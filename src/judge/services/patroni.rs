@@ -11,7 +11,7 @@ use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
     ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
     dynamic::Change,
-    pgbouncer,
+    own, pgbouncer,
     postgresql::{self, MAJOR_VERSION, server},
     versions, watchdog,
 };
@@ -27,10 +27,14 @@ pub const SCOPE: &str = "pgquake";
 /// the words of libfaketime: `+60` is 60 s ahead.
 pub const CLOCK_FILE: &str = "/etc/patroni/clock";
 
+/// What the agent is configured by.
+pub(super) const CONFIGURATION: &str = "/etc/patroni/patroni.yml";
+
 /// Patroni itself.
 pub const AGENT: Process = Process {
     word: "the Patroni agent",
-    pattern: "python3 /usr/bin/patroni ",
+    // Wherever it lies: an image of the team's own may have it in a virtual environment.
+    pattern: "python[0-9.]* [^ ]*/patroni ",
     revived_by: RevivedBy::EntryPoint,
     runs_on: RunsOn::Every,
 };
@@ -44,7 +48,13 @@ const IMAGE: Recipe = Recipe {
     name: "patroni",
     files: context!(
         "patroni":
-        "Dockerfile", "entrypoint.sh", "first-start/sitecustomize.py", "no-main-cluster.conf", "restore-prepared.sh"
+        "Dockerfile",
+        "Dockerfile.own",
+        "contract.sh",
+        "entrypoint.sh",
+        "first-start/sitecustomize.py",
+        "no-main-cluster.conf",
+        "restore-prepared.sh",
     ),
     pulled: None,
     on: None,
@@ -101,6 +111,7 @@ pub(super) const SERVICE: Service = Service {
         with_versions: Some(&WITH_VERSIONS),
         agent: Some(Agent { rest_port: REST_PORT }),
     }),
+    formats: &[own::PATRONI_YML, own::POSTGRESQL_CONF],
     instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules,
     render,
@@ -229,7 +240,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let first = site.nodes.first().is_some_and(|node| node == site.host);
     let of_archive =
         site.archive.iter().flat_map(|archive| (archive.tool.row().files)(archive, credentials, site.host));
-    let mut files = vec![("/etc/patroni/patroni.yml".to_owned(), configuration(site, first, credentials))];
+    let mut files = vec![(CONFIGURATION.to_owned(), configuration(site, first, credentials))];
     // A standby cluster's roles, ledger and slots come with the WAL of the cluster that it follows.
     if first && site.upstream.is_none_or(|upstream| !upstream.is_dynamic) {
         files.push(("/etc/patroni/first-start.sql".to_owned(), server::first_start(site, credentials)));
@@ -246,7 +257,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         // The entry point looks for it; the library reads it once a second.
         files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
     }
-    Rendered { command: Vec::new(), files }
+    Rendered { command: Vec::new(), files, ..Rendered::default() }
 }
 
 /// Whether a node with these settings runs what Debian's packages have.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Broken, Clock, Instances, PoolAt, Pooler, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings,
-    Site, Starts, context, patroni::POSTGRESQL_PORT,
+    Site, Starts, context, own, patroni::POSTGRESQL_PORT,
 };
 use crate::credentials::{CLIENT_ROLE, Credentials, DATABASE};
 
@@ -30,7 +30,7 @@ pub(super) const SERVICE: Service = Service {
     placed_by_topologies: true,
     image: Recipe {
         name: "pgbouncer",
-        files: context!("pgbouncer": "Dockerfile"),
+        files: context!("pgbouncer": "Dockerfile", "Dockerfile.own", "contract.sh"),
         pulled: None,
         on: None,
         packages: &["pgbouncer"],
@@ -49,6 +49,7 @@ pub(super) const SERVICE: Service = Service {
         leads_to: |settings| settings.pgbouncer.leads_to,
         is_repointed: |settings| settings.pgbouncer.is_repointed(),
     }),
+    formats: &[own::PGBOUNCER_INI],
     instances: Instances::Several,
     rules,
     render,
@@ -193,7 +194,7 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
 }
 
 /// What it starts with.
-const CONFIGURATION: &str = "/etc/pgbouncer/pgbouncer.ini";
+pub(super) const CONFIGURATION: &str = "/etc/pgbouncer/pgbouncer.ini";
 
 /// What it reads anew where this node has become primary.
 fn configuration_for(primary: &str) -> String {
@@ -210,7 +211,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         let _ = writeln!(accounts, "\"{CONSOLE_ROLE}\" \"{}\"", credentials.superuser_password);
     }
     files.push(("/etc/pgbouncer/userlist.txt".to_owned(), accounts));
-    Rendered { command: Vec::new(), files }
+    Rendered { command: Vec::new(), files, ..Rendered::default() }
 }
 
 /// Whom the console obeys.

@@ -37,6 +37,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 8,
     health: Some(|| ["CMD", "pdns_control", "rping"].map(str::to_owned).into()),
     role: Role::Names,
+    formats: &[],
     instances: Instances::OneOnAHost("one answers the names of the topology, by the settings of the topology"),
     rules,
     render,
@@ -78,7 +79,7 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
 
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let text = configuration(&site.settings.powerdns, &credentials.names_api_key);
-    Rendered { command: Vec::new(), files: vec![("/etc/powerdns/pdns.conf".to_owned(), text)] }
+    Rendered { command: Vec::new(), files: vec![("/etc/powerdns/pdns.conf".to_owned(), text)], ..Rendered::default() }
 }
 
 fn configuration(settings: &PowerdnsSettings, api_key: &str) -> String {

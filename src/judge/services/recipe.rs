@@ -10,11 +10,19 @@ pub struct ContextFile {
 }
 
 impl ContextFile {
+    /// Whether it serves images of the team's own alone, and is no part of what pgquake's are made of.
+    pub fn is_for_own_images(&self) -> bool {
+        self.path == ON_OWN_IMAGE || self.path == "contract.sh"
+    }
+
     /// Permission bits of the file in the build context.
     pub fn mode(&self) -> u32 {
         if self.path.ends_with(".sh") { 0o755 } else { 0o644 }
     }
 }
+
+/// The file of a context that puts what pgquake needs on top of an image of the team's own, once it has what the contract asks.
+pub const ON_OWN_IMAGE: &str = "Dockerfile.own";
 
 /// What one image is built from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

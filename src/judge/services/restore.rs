@@ -27,6 +27,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 10,
     health: None,
     role: Role::None,
+    formats: &[],
     instances: Instances::OneOnAHost("there is one on a host, and it has no settings"),
     rules: |_, _| Vec::new(),
     render,
@@ -34,5 +35,5 @@ pub(super) const SERVICE: Service = Service {
 
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let files = site.archive.as_ref().map(|archive| (archive.tool.row().files)(archive, credentials, site.host));
-    Rendered { command: vec!["restore".to_owned()], files: files.unwrap_or_default() }
+    Rendered { command: vec!["restore".to_owned()], files: files.unwrap_or_default(), ..Rendered::default() }
 }

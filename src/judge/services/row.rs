@@ -1,8 +1,10 @@
 //! The row of a service.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{PoolOf, Recipe, ServiceKind, Settings, Site};
+use super::{PoolOf, Recipe, ServiceKind, Settings, Site, own::Format, recipe::ON_OWN_IMAGE};
 use crate::{credentials::Credentials, span::Span};
 
 /// A kind of service: what it is and how it is run.
@@ -28,6 +30,8 @@ pub struct Service {
     /// What is run in its container to know that it is up, in the words of a Compose file; `None`: nothing.
     pub health: Option<fn() -> Vec<String>>,
     pub role: Role,
+    /// The formats of configuration that a team may bring of its own, in the order in which they are put in.
+    pub formats: &'static [Format],
     pub instances: Instances,
     /// What its settings break, in a topology with this many nodes: rules that the software holds itself to.
     pub rules: fn(&Settings, usize) -> Vec<Broken>,
@@ -38,6 +42,11 @@ impl Service {
     /// The ports that the harness watches of a service with these settings, beside those of the topology's endpoints.
     pub fn watched_ports(&self, settings: &Settings) -> impl Iterator<Item = u16> {
         self.ports.iter().filter(|port| port.watched).map(|port| port.number(settings))
+    }
+
+    /// Whether it runs also in an image of the team's own, with what pgquake puts on top of it.
+    pub fn takes_own_image(&self) -> bool {
+        self.image.files.iter().any(|file| file.path == ON_OWN_IMAGE)
     }
 
     pub fn is_node(&self) -> bool {
@@ -355,4 +364,6 @@ pub struct Rendered {
     pub command: Vec<String>,
     /// Files to write before the start: path and content.
     pub files: Vec<(String, String)>,
+    /// Variables of its environment, beside those of the image.
+    pub environment: BTreeMap<String, String>,
 }

@@ -27,6 +27,7 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 3,
     health: None,
     role: Role::None,
+    formats: &[],
     instances: Instances::OneOnAHost("the plan places it"),
     rules: |_, _| Vec::new(),
     render,

@@ -65,6 +65,7 @@ pub(super) const SERVICE: Service = Service {
         // Patroni watches the key only where there is one.
         tells_of_a_first_leader: false,
     }),
+    formats: &[],
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
     rules,
     render,
@@ -156,5 +157,6 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
     Rendered {
         command: vec![own.to_string()],
         files: vec![("/etc/zookeeper/zoo.cfg".to_owned(), lines.join("\n") + "\n")],
+        ..Rendered::default()
     }
 }

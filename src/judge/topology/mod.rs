@@ -11,6 +11,7 @@ mod firewall;
 mod library;
 mod links;
 mod names;
+mod own;
 mod parse;
 mod placed;
 pub use crate::services::{dynamic, postgresql};
@@ -20,14 +21,17 @@ mod validate;
 mod virtual_addresses;
 mod warnings;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{services::service, yaml::position};
 
 pub use crate::services::{
-    EnvoySettings, EtcdSettings, HaproxySettings, Instance, KeepalivedSettings, PatroniSettings, PgbouncerSettings,
-    PoolOf, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, Tags, patroni::POSTGRESQL_PORT,
+    EnvoySettings, EtcdSettings, HaproxySettings, Instance, KeepalivedSettings, Own, PatroniSettings,
+    PgbouncerSettings, PoolOf, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, Tags,
+    patroni::POSTGRESQL_PORT,
 };
 pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
@@ -37,6 +41,7 @@ pub use firewall::{Action, Firewall, FirewallRule, NamedNetwork};
 pub use library::{BUILT_IN, Summary, known, load, load_with, text};
 pub use links::{Link, RegionLink};
 pub use names::{Answer, GlobalName};
+pub use own::OverriddenKey;
 pub use parse::parse;
 pub use placed::PlacedService;
 pub use schema::schema;
@@ -85,6 +90,9 @@ pub struct Topology {
     pub backups: Vec<Backups>,
     #[serde(default)]
     pub settings: Settings,
+    /// What the services of a kind have of the team's own: an image, configuration, files and environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own: BTreeMap<ServiceKind, Own>,
     /// What services are started with so that a scenario can break it later.
     #[serde(default, skip_serializing_if = "Prepare::is_nothing")]
     pub prepare: Prepare,

@@ -7,6 +7,7 @@ use serde_saphyr::{Error as YamlError, Location};
 use super::{
     ServiceKind, Settings, Topology, TopologyError,
     error::Mistake,
+    own::{Misplaced, Origins, Wrong},
     position::{Path, Place, Positions, Step, spoken, steps},
     validate::{Problem, problems},
 };
@@ -41,10 +42,20 @@ pub(super) fn parse_with(source_name: &str, text: &str, claims: &Claims) -> Resu
                 let place = Place::start(text);
                 TopologyError::Mistake(Box::new(mistake(place, error.to_string(), None)))
             })?;
-            let mistakes: Vec<_> = problems(&topology, file_stem(source_name), Some(claims))
-                .into_iter()
-                .map(|problem| mistake(place_of(text, &positions, &problem), problem.message, problem.help))
-                .collect();
+            let (origins, wrong) = topology.read_own(source_name, &positions);
+            let of_own = wrong.into_iter().map(|wrong| match wrong {
+                Wrong::There(mistake) => mistake,
+                Wrong::Here(Misplaced { path, message, help }) => {
+                    let problem = Problem { paths: vec![path], message, help, is_of_key: true };
+                    mistake(place_of(text, &positions, &problem), problem.message, problem.help)
+                }
+            });
+            let mut mistakes: Vec<_> = of_own.collect();
+            let problems = problems(&topology, file_stem(source_name), Some(claims)).into_iter();
+            mistakes.extend(problems.map(|problem| match origin(&topology, &positions, &origins, &problem) {
+                Some((name, text, place)) => Mistake::new(name, &text, place, problem.message, problem.help),
+                None => mistake(place_of(text, &positions, &problem), problem.message, problem.help),
+            }));
             match TopologyError::from_mistakes(source_name, mistakes) {
                 None => return Ok(topology),
                 Some(error) => return Err(error),
@@ -60,6 +71,23 @@ fn file_stem(source_name: &str) -> Option<&str> {
     let path = FilePath::new(source_name);
     let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     path.file_stem().and_then(|stem| stem.to_str()).filter(|_| yaml)
+}
+
+/// Where a problem is that the topology's file does not state, but one that the team brings.
+fn origin<'a>(
+    topology: &Topology,
+    positions: &Positions,
+    origins: &'a Origins,
+    problem: &Problem,
+) -> Option<(&'a str, Arc<str>, Place)> {
+    if problem.paths.iter().any(|path| positions.holds(path)) {
+        return None;
+    }
+    let (name, spot) = problem.paths.iter().find_map(|path| origins.of(path))?;
+    let texts = topology.own.values().flat_map(|own| &own.texts);
+    let same_file = |from: &str| FilePath::new(from).file_name() == FilePath::new(name).file_name();
+    let (_, text) = texts.into_iter().find(|(from, _)| same_file(from))?;
+    Some((name, Arc::from(text.as_str()), Place::of_spot(text, spot.line, spot.column)))
 }
 
 /// Where a problem is shown: at the first of its paths that the file holds, else near it.

@@ -156,8 +156,12 @@ fn stands_at(location: &Location, line: u64, column: u64) -> bool {
 impl Place {
     /// From the parser's location to bytes. The parser counts columns in characters.
     pub fn new(text: &str, location: &Location) -> Self {
-        let line = usize::try_from(location.line()).unwrap_or(1).max(1);
-        let column = usize::try_from(location.column()).unwrap_or(1).max(1);
+        let number = |told: u64| usize::try_from(told).unwrap_or(1).max(1);
+        Self::of_spot(text, number(location.line()), number(location.column()))
+    }
+
+    /// From a line and a column in characters, both counted from 1.
+    pub fn of_spot(text: &str, line: usize, column: usize) -> Self {
         let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
         let rest = &text[before..];
         let within = rest.char_indices().nth(column - 1).map_or(rest.len(), |(at, _)| at);

@@ -16,7 +16,9 @@ use super::{ReportInput, figures};
 use crate::{
     checks::Outcome,
     history::event::{Rule, RunStarted},
+    plan::Plan,
     statistics::{SamplingPlan, bounds},
+    topology::OverriddenKey,
     verdict::{ClaimState, ClaimVerdict, Proof, RunVerdict, ScenarioGroup, ScenarioVerdict},
 };
 
@@ -41,6 +43,8 @@ pub struct Page {
     pub matrices: Vec<MatrixTable>,
     pub unproven: Vec<Unproven>,
     pub facts: Vec<Fact>,
+    /// What of the team's own configuration the harness set, with the topology.
+    pub overridden: Vec<(String, OverriddenKey)>,
     pub claims: Vec<ClaimLine>,
     pub scenarios: Vec<ScenarioBlock>,
 }
@@ -93,6 +97,7 @@ impl Page {
             overview: scenarios.iter().map(overview::line).collect(),
             unproven: unproven(verdict),
             facts: facts(input),
+            overridden: overridden(input),
             claims: verdict.claims.iter().map(|claim| claim_line(claim, verdict)).collect(),
             scenarios,
         }
@@ -270,6 +275,14 @@ fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
     ];
     facts.retain(|fact| !fact.value.is_empty());
     facts
+}
+
+fn overridden(input: &ReportInput<'_>) -> Vec<(String, OverriddenKey)> {
+    let of = |plan: &Plan| {
+        let name = plan.topology.name.clone();
+        plan.topology.overridden().into_iter().map(move |key| (name.clone(), key)).collect::<Vec<_>>()
+    };
+    input.topologies().into_iter().flat_map(of).collect()
 }
 
 /// By what it is decided what trials prove, as it was stated before the run.

@@ -50,6 +50,14 @@ pub(in crate::services) const STORAGE: Storage = Storage {
 pub(in crate::services) const ACCESS: [&str; 3] =
     ["local all all peer", "host replication replicator all scram-sha-256", "host all all all scram-sha-256"];
 
+/// Who may connect whatever a team's own rules say: the agent on its own host, standbys, and clients of the run.
+pub(in crate::services) const OWN_ACCESS: [&str; 4] = [
+    "local all all peer",
+    "host all postgres 127.0.0.1/32 scram-sha-256",
+    "host replication replicator all scram-sha-256",
+    "host all pgquake all scram-sha-256",
+];
+
 /// The parameters that every node of a cluster has: the harness's, and the topology's in their place.
 pub(in crate::services) fn parameters(site: &Site<'_>) -> Value {
     // A standby streams by one, and may copy the primary by another at the same time.

@@ -44,6 +44,7 @@ pub(in crate::services) const SERVICE: Service = Service {
     health: Some(|| ["CMD", "pg_isready", "-q", "-h", "127.0.0.1"].map(str::to_owned).into()),
     role: Role::Node(Node { with_backups: None, with_versions: None, agent: None }),
     // Its settings are those of PostgreSQL under Patroni, which holds them to their rules.
+    formats: &[],
     instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules: |_, _| Vec::new(),
     render,
@@ -60,9 +61,9 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let primary = site.nodes.first().filter(|first| *first != site.host);
     let Some(primary) = primary else {
         files.push(file("first-start.sql", server::first_start(site, credentials)));
-        return Rendered { command: Vec::new(), files };
+        return Rendered { command: Vec::new(), files, ..Rendered::default() };
     };
-    Rendered { command: vec![primary.clone(), server::slot_name(site.host)], files }
+    Rendered { command: vec![primary.clone(), server::slot_name(site.host)], files, ..Rendered::default() }
 }
 
 fn configuration(site: &Site<'_>) -> String {

@@ -2,11 +2,17 @@
 
 use super::{BTreeSet, Path, Problem, Topology, did_you_mean, service, steps, unknown_host};
 use crate::{
-    services::{ServiceKind, archive::Tool},
+    services::{Own, ServiceKind, archive::Tool},
     topology::{Backups, Bucket},
 };
 
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
+    let is_own = |kind| topology.own.get(&kind).is_some_and(|own: &Own| own.image.is_some());
+    if !topology.backups.is_empty() && is_own(ServiceKind::Patroni) {
+        let message = "a cluster with backups can't run in an image of your own".to_owned();
+        let path = steps!["own", "patroni", "image"];
+        problems.push(Problem::at(path, message).help("leave the image out, or the backups"));
+    }
     buckets(topology, problems);
     let mut seen = BTreeSet::new();
     for (index, backups) in topology.backups.iter().enumerate() {

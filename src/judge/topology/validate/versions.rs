@@ -14,13 +14,23 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
             ["postgresql", "major_version"]
         };
         let [section, field] = field;
+        let own = topology.own.get(&crate::services::ServiceKind::Patroni).and_then(|own| own.image.as_ref());
+        if own.is_some() && section == "postgresql" {
+            // It says which PostgreSQL of that image runs, and the contract asks for it.
+            continue;
+        }
         let of_cluster = steps!["clusters", index, "settings", section, field];
         let paths = vec![of_cluster, steps!["settings", section, field]];
         let can = |node: &&String| {
             let kind = topology.hosts().find(|host| host.name == **node).and_then(Host::node_kind);
             kind.and_then(|kind| service(kind).node()).is_some_and(|node| node.with_versions.is_some())
         };
-        if let Some(node) = cluster.nodes.iter().find(|node| !can(node)) {
+        if own.is_some() {
+            let message = "an image of your own has one version of Patroni".to_owned();
+            problems.push(
+                Problem::at_all(paths, message).help("leave the version out: the report shows that of the image"),
+            );
+        } else if let Some(node) = cluster.nodes.iter().find(|node| !can(node)) {
             let message = format!("the node `{node}` has no other version in its image");
             problems.push(Problem::at_all(paths, message).help("nodes with `patroni` can name versions"));
         } else if topology.backups_of(&cluster.name).is_some() {

@@ -1,0 +1,6 @@
+#!/bin/sh
+# What an image of the team's own must have for pgquake to run it. Its program may lie anywhere on the PATH.
+program=$(command -v pgbouncer) || { echo "pgquake-lacks: the program pgbouncer on its PATH"; exit 1; }
+[ "$program" = /usr/sbin/pgbouncer ] || { mkdir -p /usr/sbin && ln -sf "$program" /usr/sbin/pgbouncer; }
+mkdir -p /usr/share
+echo "pgbouncer $(pgbouncer --version 2>&1 | sed -n '1s/^[^0-9]*\([0-9.]*[0-9]\).*/\1/p')" > /usr/share/pgquake-versions

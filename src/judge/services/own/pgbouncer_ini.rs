@@ -1,0 +1,145 @@
+//! A team's `pgbouncer.ini`. Its lines stay as they are, but for the keys of [`OWNED`].
+
+use serde_json::json;
+
+use super::{
+    Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings, Unsaid,
+    ini::{Entry, of_ini},
+    rendered_file,
+};
+use crate::{
+    credentials::DATABASE,
+    services::{Rendered, Site, pgbouncer::CONFIGURATION},
+    suggestion::did_you_mean,
+};
+
+pub(in crate::services) const FILE: Format = Format { name: "pgbouncer.ini", read, put, variables: &[] };
+
+/// Keys that the harness sets, or leaves out, and why.
+const OWNED: &[(&str, &str)] = &[
+    ("listen_addr", "clients reach it at its host's address"),
+    ("listen_port", "`settings.pgbouncer.port` says it"),
+    ("unix_socket_dir", "clients reach it at its host's address"),
+    ("auth_type", "accounts and passwords are those of the run"),
+    ("auth_file", "accounts and passwords are those of the run"),
+    ("auth_hba_file", "accounts and passwords are those of the run"),
+    ("auth_query", "accounts and passwords are those of the run"),
+    ("auth_user", "accounts and passwords are those of the run"),
+    ("auth_dbname", "accounts and passwords are those of the run"),
+    ("admin_users", "the harness asks for its pools"),
+    ("stats_users", "the harness asks for its pools"),
+    ("client_tls_sslmode", "clients of the run speak without TLS"),
+    ("client_tls_key_file", "clients of the run speak without TLS"),
+    ("client_tls_cert_file", "clients of the run speak without TLS"),
+    ("client_tls_ca_file", "clients of the run speak without TLS"),
+    ("logfile", "the log is saved with the run, from standard error"),
+    ("syslog", "the log is saved with the run, from standard error"),
+    ("pidfile", "the container ends with its first process"),
+    ("user", "the container runs as PgBouncer's own user"),
+    ("log_connections", "probers log in a hundred times a second"),
+    ("log_disconnections", "probers log in a hundred times a second"),
+];
+
+/// What has a setting of its own: PgBouncer's key, and its name in `settings.pgbouncer`.
+const SETTINGS: &[(&str, &str)] = &[
+    ("pool_mode", "pool_mode"),
+    ("max_client_conn", "max_client_conn"),
+    ("default_pool_size", "default_pool_size"),
+    ("reserve_pool_size", "reserve_pool_size"),
+    ("server_login_retry", "server_login_retry_s"),
+    ("server_connect_timeout", "server_connect_timeout_s"),
+    ("server_round_robin", "server_round_robin"),
+    ("min_pool_size", "min_pool_size"),
+];
+
+/// PgBouncer's defaults where they differ from those of document 002, which the harness takes for its own.
+const DEFAULTS: &[(&str, Unsaid)] = &[
+    ("pool_mode", || json!("session")),
+    ("max_client_conn", || json!(100)),
+    ("default_pool_size", || json!(20)),
+    ("reserve_pool_size", || json!(0)),
+    ("server_login_retry_s", || json!(15)),
+];
+
+const SECTION: &str = "pgbouncer";
+
+fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
+    let unreadable = |line| vec![Flaw::new(Spot::of_line(line), "this line is neither a section nor `key = value`")];
+    let entries = of_ini(text).map_err(unreadable)?;
+    let mut flaws = Vec::new();
+    let mut reading = Reading::default();
+    for entry in &entries {
+        match entry.section {
+            "databases" => database(entry, around, &mut flaws),
+            SECTION => setting(entry, &mut reading, &mut flaws),
+            _ => {}
+        }
+    }
+    let serves = |entry: &Entry<'_>| entry.section == "databases" && (entry.key == "*" || entry.key == DATABASE);
+    if !entries.iter().any(serves) {
+        let flaw = Flaw::new(
+            Spot::of_line(1),
+            format!("it leads to no database `{DATABASE}`, where clients of the run write"),
+        );
+        flaws.push(flaw.help(format!("add `{DATABASE} = host=…` or `* = host=…` under [databases]")));
+    }
+    for (field, value) in DEFAULTS {
+        let path: Vec<String> = vec![SECTION.to_owned(), (*field).to_owned()];
+        if !reading.settings.iter().any(|stated| stated.path == path) {
+            reading.settings.push(Stated { path, value: value(), spot: Spot::of_line(1) });
+        }
+    }
+    if flaws.is_empty() { Ok(reading) } else { Err(flaws) }
+}
+
+/// Each host that a database leads to is one of the topology's, or the pooler's own.
+fn database(entry: &Entry<'_>, around: &Surroundings<'_>, flaws: &mut Vec<Flaw>) {
+    let hosts = entry.value.split_whitespace().filter_map(|part| part.strip_prefix("host="));
+    for host in hosts.flat_map(|hosts| hosts.split(',')) {
+        let is_here = matches!(host, "127.0.0.1" | "localhost" | "::1");
+        if !is_here && !around.hosts.contains(&host) {
+            let flaw = Flaw::new(Spot::of_line(entry.line), format!("no host of the topology is called `{host}`"));
+            flaws.push(flaw.help(did_you_mean(host, &around.hosts)));
+        }
+    }
+}
+
+fn setting(entry: &Entry<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>) {
+    if let Some((key, why)) = OWNED.iter().find(|(key, _)| *key == entry.key) {
+        reading.overridden.push(Overridden { key: (*key).to_owned(), line: entry.line, why });
+    }
+    let Some((_, field)) = SETTINGS.iter().find(|(key, _)| *key == entry.key) else { return };
+    let value = match *field {
+        "pool_mode" => {
+            ["session", "transaction", "statement"].contains(&entry.value.as_str()).then(|| json!(entry.value))
+        }
+        "server_round_robin" => entry.value.parse::<u8>().ok().filter(|flag| *flag <= 1).map(|flag| json!(flag == 1)),
+        _ => entry.value.parse::<u32>().ok().map(|number| json!(number)),
+    };
+    match value {
+        Some(value) => {
+            let path = vec![SECTION.to_owned(), (*field).to_owned()];
+            reading.settings.retain(|stated| stated.path != path);
+            reading.settings.push(Stated { path, value, spot: Spot::of_line(entry.line) });
+        }
+        None => {
+            let message = format!("`{}` can't be the value of `{}`", entry.value, entry.key);
+            flaws.push(Flaw::new(Spot::of_line(entry.line), message));
+        }
+    }
+}
+
+/// The team's lines, with the harness's keys as they are rendered at the end of their section.
+fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
+    let Some(file) = rendered_file(rendered, CONFIGURATION) else { return };
+    let (Ok(theirs), Ok(ours)) = (of_ini(text), of_ini(file)) else { return };
+    let is_owned = |entry: &&Entry<'_>| entry.section == SECTION && OWNED.iter().any(|(key, _)| *key == entry.key);
+    let dropped: Vec<usize> = theirs.iter().filter(is_owned).map(|entry| entry.line).collect();
+    let added: String =
+        ours.iter().filter(is_owned).map(|entry| format!("{} = {}\n", entry.key, entry.value)).collect();
+    let kept = text.lines().enumerate().filter(|(index, _)| !dropped.contains(&(index + 1)));
+    let mut own: String = kept.flat_map(|(_, line)| [line, "\n"]).collect();
+    // A section may come again; what comes last counts.
+    own.push_str(&format!("\n; Set by pgquake.\n[{SECTION}]\n{added}"));
+    *file = own;
+}

@@ -1,0 +1,340 @@
+//! What the team brings of its own: its files are read with the topology, what they state becomes settings, and what is wrong in
+//! them is shown where it stands in them.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt, fs,
+    path::{Component, Path as FilePath, PathBuf},
+    sync::Arc,
+};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    Mistake, ServiceKind, Settings, Topology,
+    position::{Path, Place, Positions, Step, steps},
+};
+use crate::{
+    services::{
+        Own, Rendered, Site,
+        own::{self, Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings},
+        service,
+    },
+    suggestion::did_you_mean,
+    yaml,
+};
+
+/// The most that a file may hold: the engine takes it in one piece, and every plan has it.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Where the settings of a topology come from that its file does not state: by their path, the file and the place in it.
+#[derive(Default)]
+pub(super) struct Origins(BTreeMap<Vec<String>, (String, Spot)>);
+
+/// A key of one of the team's files that the harness sets or leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OverriddenKey {
+    /// The file and the line.
+    pub place: String,
+    pub key: String,
+    pub why: &'static str,
+}
+
+impl fmt::Display for OverriddenKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: `{}` is set by pgquake: {}", self.place, self.key, self.why)
+    }
+}
+
+/// A mistake in the topology, at a path.
+pub(super) struct Misplaced {
+    pub path: Path,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// What is wrong with what the team brings.
+pub(super) enum Wrong {
+    /// In the topology.
+    Here(Misplaced),
+    /// In one of the files.
+    There(Mistake),
+}
+
+fn here(path: Path, message: String, help: Option<String>) -> Wrong {
+    Wrong::Here(Misplaced { path, message, help })
+}
+
+impl Topology {
+    /// Reads the files that the topology names, from its own folder, and takes what they state into its settings.
+    pub(super) fn read_own(&mut self, source_name: &str, positions: &Positions) -> (Origins, Vec<Wrong>) {
+        let folder = FilePath::new(source_name).parent().unwrap_or(FilePath::new(""));
+        let (mut origins, mut wrong) = (Origins::default(), Vec::new());
+        let mut all = std::mem::take(&mut self.own);
+        for (kind, own) in &mut all {
+            own.read_texts(*kind, folder, &mut wrong);
+        }
+        for (kind, own) in &all {
+            self.check_own(*kind, own, &mut wrong);
+            for format in service(*kind).formats {
+                let (Some(from), Some(text)) = (own.configuration.get(format.name), own.text_of(format.name)) else {
+                    continue;
+                };
+                let name = beside(folder, from).display().to_string();
+                match (format.read)(text, &self.around(*kind)) {
+                    Ok(reading) => self.take_settings(reading, &name, positions, &mut origins, &mut wrong),
+                    Err(flaws) => wrong.extend(flaws.into_iter().map(|flaw| there(&name, text, flaw))),
+                }
+            }
+        }
+        self.own = all;
+        (origins, wrong)
+    }
+
+    /// What a file of a kind of service may name.
+    fn around(&self, kind: ServiceKind) -> Surroundings<'_> {
+        let names = self.hosts().flat_map(|host| std::iter::once(&host.name).chain(&host.aliases));
+        let runs = |host: &&str| self.host_called(host).is_some_and(|host| host.runs(kind));
+        let is_here = |endpoint: &&super::NamedEndpoint| self.hosts_behind(&endpoint.host).iter().any(runs);
+        let dcs = self.hosts().flat_map(super::Host::kinds).find(|kind| service(*kind).dcs().is_some());
+        Surroundings {
+            hosts: names.map(String::as_str).collect(),
+            dcs,
+            endpoints: self.endpoints.iter().filter(is_here).map(|one| (one.name.as_str(), one.port)).collect(),
+        }
+    }
+
+    /// What holds whatever the files say.
+    fn check_own(&self, kind: ServiceKind, own: &Own, wrong: &mut Vec<Wrong>) {
+        let at = |field: &str, key: &str| steps!["own", kind.name(), field, key];
+        let row = service(kind);
+        if self.hosts_with(kind).next().is_none() {
+            let message = format!("no host runs {}", kind.name());
+            wrong.push(here(steps!["own", kind.name()], message, None));
+        }
+        if let Some(image) = &own.image {
+            if !row.takes_own_image() {
+                let message = format!("{} can't run in an image of your own", kind.name());
+                let kinds: Vec<&str> = ServiceKind::ALL
+                    .iter()
+                    .filter(|kind| service(**kind).takes_own_image())
+                    .map(|kind| kind.name())
+                    .collect();
+                wrong.push(here(
+                    steps!["own", kind.name(), "image"],
+                    message,
+                    Some(format!("those that can: {}", kinds.join(", "))),
+                ));
+            } else if !is_reference(image) {
+                let message = format!("`{image}` is not the name of an image");
+                let help = Some("as `registry.example.com/team/patroni:1.2`".to_owned());
+                wrong.push(here(steps!["own", kind.name(), "image"], message, help));
+            }
+        }
+        for format in own.configuration.keys() {
+            if !row.formats.iter().any(|known| known.name == format) {
+                let known: Vec<&str> = row.formats.iter().map(|known| known.name).collect();
+                let message = format!("`{format}` is not a configuration of {}", kind.name());
+                wrong.push(here(at("configuration", format), message, Some(did_you_mean(format, &known))));
+            }
+        }
+        for path in own.files.keys() {
+            if let Some(reason) = refused_path(path) {
+                wrong.push(here(at("files", path), format!("`{path}` {reason}"), None));
+            }
+        }
+        for name in own.environment.keys() {
+            if let Some(message) = refused_variable(row.formats, name) {
+                let help = Some("pgquake has to set what it says; its file is where the rest belongs".to_owned());
+                wrong.push(here(at("environment", name), message, help));
+            }
+        }
+    }
+
+    /// Takes what a file states into the settings. What the topology states too is a contradiction waiting to happen.
+    fn take_settings(
+        &mut self,
+        reading: Reading,
+        file: &str,
+        positions: &Positions,
+        origins: &mut Origins,
+        wrong: &mut Vec<Wrong>,
+    ) {
+        let Ok(mut settings) = serde_json::to_value(&self.settings) else { return };
+        for Stated { path, value, spot } in reading.settings {
+            let full: Path =
+                std::iter::once("settings").chain(path.iter().map(String::as_str)).map(Step::from).collect();
+            if positions.holds(&full) {
+                let message = format!("`{}` is stated here and in {file}:{}", path.join("."), spot.line);
+                wrong.push(here(full, message, Some("leave it out here: the file runs as it is".to_owned())));
+            } else if let Entry::Vacant(vacant) = origins.0.entry(path) {
+                set(&mut settings, vacant.key(), value);
+                vacant.insert((file.to_owned(), spot));
+            }
+        }
+        // Each value is of the type that its setting has: whoever reads a format sees to that.
+        if let Ok(settings) = serde_json::from_value::<Settings>(settings) {
+            self.settings = settings;
+        }
+    }
+
+    /// What the harness sets in the place of what the team's files say, in the order of the files.
+    pub fn overridden(&self) -> Vec<OverriddenKey> {
+        let mut told = Vec::new();
+        for (kind, own) in &self.own {
+            for format in service(*kind).formats {
+                let (Some(from), Some(text)) = (own.configuration.get(format.name), own.text_of(format.name)) else {
+                    continue;
+                };
+                let reading = (format.read)(text, &self.around(*kind)).unwrap_or_default();
+                let key = |Overridden { key, line, why }| OverriddenKey { place: format!("{from}:{line}"), key, why };
+                told.extend(reading.overridden.into_iter().map(key));
+            }
+        }
+        told
+    }
+
+    /// What a service is started with: what is rendered for it, with what the team brings.
+    pub fn with_own(&self, kind: ServiceKind, site: &Site<'_>, rendered: Rendered) -> Rendered {
+        match self.own.get(&kind) {
+            Some(own) => own::put(service(kind).formats, own, site, rendered),
+            None => rendered,
+        }
+    }
+}
+
+impl Origins {
+    /// Where a setting was read that the topology's file does not state.
+    pub(super) fn of(&self, path: &[Step]) -> Option<(&str, Spot)> {
+        let keys: Option<Vec<String>> = path
+            .iter()
+            .map(|step| match step {
+                Step::Key(key) => Some(key.clone()),
+                Step::Index(_) => None,
+            })
+            .collect();
+        let keys = keys?;
+        let below = keys.strip_prefix(&["settings".to_owned()][..])?;
+        self.0.get(below).map(|(file, spot)| (file.as_str(), *spot))
+    }
+}
+
+impl Own {
+    /// Reads every file that is named, once. A saved topology has their texts already.
+    fn read_texts(&mut self, kind: ServiceKind, folder: &FilePath, wrong: &mut Vec<Wrong>) {
+        let named = |field: &'static str, map: &BTreeMap<String, String>| -> Vec<_> {
+            map.iter().map(|(key, from)| (steps!["own", kind.name(), field, key.as_str()], from.clone())).collect()
+        };
+        let all = named("configuration", &self.configuration).into_iter().chain(named("files", &self.files));
+        for (path, from) in all.collect::<Vec<_>>() {
+            if self.texts.contains_key(&from) {
+                continue;
+            }
+            match text_of(&beside(folder, &from)) {
+                Ok(text) => drop(self.texts.insert(from, text)),
+                Err(Unread::Text(mistake)) => wrong.push(Wrong::There(*mistake)),
+                Err(Unread::File(reason)) => {
+                    let message = format!("failed to read {}: {reason}", beside(folder, &from).display());
+                    let help = "files are looked for in the topology's own folder".to_owned();
+                    wrong.push(here(path, message, Some(help)));
+                }
+            }
+        }
+    }
+}
+
+/// A file as people write its path: `stack/topologies` and `../patroni.yml` are `stack/patroni.yml`.
+fn beside(folder: &FilePath, from: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    for part in folder.join(from).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(path.components().next_back(), Some(Component::Normal(_))) => {
+                path.pop();
+            }
+            part => path.push(part),
+        }
+    }
+    path
+}
+
+enum Unread {
+    File(String),
+    Text(Box<Mistake>),
+}
+
+fn text_of(file: &FilePath) -> Result<String, Unread> {
+    let failed = |error: std::io::Error| Unread::File(error.to_string());
+    let found = fs::metadata(file).map_err(failed)?;
+    if !found.is_file() {
+        return Err(Unread::File("it is no file".to_owned()));
+    }
+    if found.len() > MOST_BYTES {
+        return Err(Unread::File(format!("it has {} bytes, and {MOST_BYTES} are the most", found.len())));
+    }
+    yaml::text(&file.display().to_string(), fs::read(file).map_err(failed)?).map_err(Unread::Text)
+}
+
+/// A flaw in a file of the team's, shown where it stands.
+fn there(name: &str, text: &str, flaw: Flaw) -> Wrong {
+    let shared: Arc<str> = Arc::from(text);
+    Wrong::There(Mistake::new(
+        name,
+        &shared,
+        Place::of_spot(text, flaw.spot.line, flaw.spot.column),
+        flaw.message,
+        flaw.help,
+    ))
+}
+
+/// Sets a value at a path, and makes the blocks that lead to it.
+fn set(settings: &mut Value, path: &[String], value: Value) {
+    let Some((last, above)) = path.split_last() else { return };
+    let mut outer = settings;
+    for part in above {
+        if !outer[part.as_str()].is_object() {
+            outer[part.as_str()] = Value::Object(Default::default());
+        }
+        outer = &mut outer[part.as_str()];
+    }
+    outer[last.as_str()] = value;
+}
+
+/// As the engine takes it: `[registry[:port]/]name[:tag][@digest]`, in lower case.
+fn is_reference(image: &str) -> bool {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-/:@".contains(letter);
+    let begins = image.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let name = image.split('@').next().unwrap_or_default();
+    let repository = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(before, _)| before);
+    let path = repository.split_once('/').map_or(repository, |(_, rest)| rest);
+    begins
+        && image.len() <= 255
+        && image.chars().all(allowed)
+        && !path.chars().any(|letter| letter.is_ascii_uppercase())
+}
+
+/// Why no file of the team's can be put there.
+fn refused_path(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') || path.ends_with('/') || path.split('/').any(|part| part == "..") {
+        return Some("is no absolute path of a file");
+    }
+    let below = |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if below("/etc/pgquake") || below("/usr/local/lib/pgquake") || path.starts_with("/usr/local/bin/pgquake-") {
+        return Some("is a place of pgquake's own");
+    }
+    (below("/proc") || below("/sys") || below("/dev")).then_some("is no place for a file")
+}
+
+/// Why a variable can't be set.
+fn refused_variable(formats: &[Format], name: &str) -> Option<String> {
+    let is_name = !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    if !is_name {
+        return Some(format!("`{name}` can't be the name of a variable"));
+    }
+    let owned = formats.iter().flat_map(|format| format.variables).find(|owned| name.starts_with(**owned));
+    let is_loaders = ["LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PATH"].contains(&name);
+    (owned.is_some() || is_loaders).then(|| format!("`{name}` would win over what pgquake sets"))
+}
