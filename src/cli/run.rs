@@ -87,7 +87,8 @@ pub(super) async fn run(arguments: RunArguments) -> Result<Exit, Failure> {
         .shard(arguments.shard)
         .claims(arguments.claims)
         .out(arguments.out)
-        .arguments(std::env::args().skip(1).collect());
+        // Wherever the program lies: a report says how to repeat the run.
+        .arguments(std::iter::once("pgquake".to_owned()).chain(std::env::args().skip(1)).collect());
     if !all {
         harness = harness.features(arguments.features);
     }

@@ -56,6 +56,8 @@ mod tests {
         }
         let expected = [
             ("Dockerfile", 0o644),
+            ("Dockerfile.own", 0o644),
+            ("contract.sh", 0o755),
             ("entrypoint.sh", 0o755),
             ("first-start/sitecustomize.py", 0o644),
             ("host-ca.crt", 0o644),
