@@ -165,7 +165,7 @@ async fn try_nftables(engine: &Engine, image: &str) -> Result<Option<String>, En
         owner: owner.as_ref().map_or_else(|| "none".to_owned(), Ownership::label),
     };
     let tried = async {
-        let network = engine.create_network(&labels, "doctor").await?;
+        let network = engine.create_network(&labels, "doctor", "bridge").await?;
         let spec = PodSpec {
             labels: &labels,
             host: "doctor",

@@ -46,6 +46,11 @@ pub enum EngineError {
          prepared disks and watchdogs ({reason})"
     )]
     NoFuse { program: String, reason: String },
+    #[error(
+        "failed to create the overlay network of {network}: the engine is no manager of a swarm; `docker swarm init \
+         --advertise-addr 127.0.0.1` makes it one of a swarm of its own, and `docker swarm leave --force` ends that"
+    )]
+    NoSwarm { network: String },
     #[error("failed to run a command on host {host}: {reason}")]
     Shell { host: String, reason: String },
     #[error("failed to run `{command}` on host {host}: exit status {status}: {output}")]

@@ -38,14 +38,19 @@ pub struct Joined {
 }
 
 impl Engine {
-    /// Makes a network of this run and returns its name.
-    pub async fn create_network(&self, labels: &RunLabels, region: &str) -> Result<String, EngineError> {
+    /// Makes a network of this run by one of the engine's drivers, and returns its name.
+    ///
+    /// # Errors
+    /// An overlay needs an engine that is a manager of a swarm; else the engine's own failures.
+    pub async fn create_network(&self, labels: &RunLabels, region: &str, driver: &str) -> Result<String, EngineError> {
         let name = labels.network_name(region);
         let mut tried = 1;
         loop {
             let request = NetworkCreateRequest {
                 name: name.clone(),
-                driver: Some("bridge".to_owned()),
+                driver: Some(driver.to_owned()),
+                // Containers that are no service of the swarm's join an overlay only so. A bridge takes no notice.
+                attachable: Some(true),
                 labels: Some(labels.of_network().into_iter().collect()),
                 ipam: Some(a_subnet()),
                 ..Default::default()
@@ -53,6 +58,7 @@ impl Engine {
             match self.docker.create_network(request).await {
                 Ok(_) => return Ok(name),
                 Err(error) if is_overlap(&error) && tried < SUBNETS_TRIED => tried += 1,
+                Err(error) if is_no_manager(&error) => return Err(EngineError::NoSwarm { network: region.to_owned() }),
                 Err(error) => return Err(EngineError::doing(format!("create the network {name}"))(error)),
             }
         }
@@ -135,6 +141,10 @@ fn a_subnet() -> Ipam {
     let [second, third] = [18 + rand::random::<u8>() % 2, rand::random()];
     let subnet = format!("198.{second}.{third}.0/24");
     Ipam { config: Some(vec![IpamConfig { subnet: Some(subnet), ..Default::default() }]), ..Default::default() }
+}
+
+fn is_no_manager(error: &DockerError) -> bool {
+    error.to_string().contains("not a swarm manager")
 }
 
 fn is_overlap(error: &DockerError) -> bool {

@@ -375,12 +375,12 @@ impl Starter<'_> {
         let regions = &plan.topology.regions;
         let backbone = match regions.len() {
             0 | 1 => None,
-            _ => Some(engine.create_network(labels, BACKBONE).await?),
+            _ => Some(engine.create_network(labels, BACKBONE, "bridge").await?),
         };
         let started = regions.iter().map(|region| {
             let backbone = backbone.as_deref();
             async move {
-                let network = engine.create_network(labels, &region.name).await?;
+                let network = engine.create_network(labels, &region.name, region.driver.name()).await?;
                 try_join_all(region.hosts.iter().map(|host| self.pod(host, &network, backbone))).await
             }
         });

@@ -119,7 +119,7 @@ pub fn plan(synchronous: bool) -> Plan {
         name: if synchronous { "synchronous" } else { "asynchronous" }.to_owned(),
         description: "a cluster whose every instant is known".to_owned(),
         follows: "none".to_owned(),
-        regions: vec![Region { name: "region1".to_owned(), hosts }],
+        regions: vec![Region { name: "region1".to_owned(), driver: Default::default(), hosts }],
         links: Vec::new(),
         endpoints: Endpoints::write_and_read(endpoint(5000), None),
         clusters: Vec::new(),

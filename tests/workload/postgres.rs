@@ -119,7 +119,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         name: "test".to_owned(),
         description: String::new(),
         follows: String::new(),
-        regions: vec![Region { name: "local".to_owned(), hosts }],
+        regions: vec![Region { name: "local".to_owned(), driver: Default::default(), hosts }],
         links: vec![],
         endpoints: Endpoints::write_and_read(Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, None),
         buckets: Vec::new(),

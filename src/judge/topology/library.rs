@@ -44,6 +44,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("single-region-fast", include_str!("../../../topologies/single-region-fast.yaml")),
     ("single-region-sync", include_str!("../../../topologies/single-region-sync.yaml")),
     ("stretched", include_str!("../../../topologies/stretched.yaml")),
+    ("swarm-overlay", include_str!("../../../topologies/swarm-overlay.yaml")),
     ("sync-az-async-dr", include_str!("../../../topologies/sync-az-async-dr.yaml")),
     ("sync-manual", include_str!("../../../topologies/sync-manual.yaml")),
     ("three-region-cascade", include_str!("../../../topologies/three-region-cascade.yaml")),

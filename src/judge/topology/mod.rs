@@ -123,7 +123,35 @@ impl Prepare {
 #[serde(deny_unknown_fields)]
 pub struct Region {
     pub name: String,
+    /// By which of the engine's drivers its hosts are joined.
+    #[serde(default, skip_serializing_if = "NetworkDriver::is_bridge")]
+    pub driver: NetworkDriver,
     pub hosts: Vec<Host>,
+}
+
+/// A driver of the engine's networks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkDriver {
+    /// A bridge of the engine's machine.
+    #[default]
+    Bridge,
+    /// Docker Swarm's overlay, which joins machines. The engine must be a manager of a swarm.
+    Overlay,
+}
+
+impl NetworkDriver {
+    /// The engine's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            NetworkDriver::Bridge => "bridge",
+            NetworkDriver::Overlay => "overlay",
+        }
+    }
+
+    fn is_bridge(&self) -> bool {
+        *self == NetworkDriver::Bridge
+    }
 }
 
 /// One machine: a network namespace with a name and an address that outlive its services.

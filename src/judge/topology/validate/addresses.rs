@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Problem, RESERVED_HOST_NAMES, below, check_name, hosts_with_paths, steps, unknown_host};
 use crate::{
     services::{Role, service},
-    topology::{Host, Topology, VirtualAddress, position::Path, virtual_addresses::MOST},
+    topology::{Host, NetworkDriver, Topology, VirtualAddress, position::Path, virtual_addresses::MOST},
 };
 
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
@@ -15,6 +15,14 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     if topology.virtual_addresses.len() > MOST {
         let problem = Problem::at(steps!["virtual_addresses"], format!("there are more than {MOST} virtual addresses"));
         problems.push(problem.help("they are addresses of one network of 254"));
+    }
+    let overlay = topology.regions.iter().position(|region| region.driver == NetworkDriver::Overlay);
+    if let Some(index) = overlay.filter(|_| !topology.virtual_addresses.is_empty()) {
+        let message = "no virtual address can be held in an overlay network".to_owned();
+        let problem = Problem::at(steps!["regions", index, "driver"], message);
+        problems.push(
+            problem.help("such a network delivers nothing to an address that the engine did not give: take `bridge`"),
+        );
     }
     for (index, shared) in topology.virtual_addresses.iter().enumerate() {
         let path = |field: &str| -> Path { steps!["virtual_addresses", index, field] };

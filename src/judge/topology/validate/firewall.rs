@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Path, Problem, check_name, did_you_mean, steps, unknown_host};
-use crate::topology::Topology;
+use crate::topology::{NetworkDriver, Region, Topology};
 
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     let mut names = BTreeSet::new();
@@ -20,6 +20,15 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         }
     }
     let Some(firewall) = &topology.firewall else { return };
+    let is_overlay = |region: &Region| region.driver == NetworkDriver::Overlay;
+    if let Some(index) = topology.regions.iter().position(is_overlay) {
+        let message = "a firewall can't stand in an overlay network".to_owned();
+        let problem = Problem::at(steps!["regions", index, "driver"], message);
+        problems.push(
+            problem
+                .help("its rules would keep out the harness, which comes in by another network there: take `bridge`"),
+        );
+    }
     let known: Vec<&str> = names.iter().copied().collect();
     let mut is_known = |name: &str, path: Path| {
         if !names.contains(name) {
