@@ -79,6 +79,7 @@ Feature: Upgrades under load
     And every node has rejoined
     Then no step of the operator keeps clients from writing for more than 1 s
     And in every step of the operator at least 2 nodes stream as standbys
+    And no step of the operator loses a write
     And no acknowledged write is lost
     And never do two nodes accept writes
 

@@ -17,6 +17,7 @@ use super::{
 const NAME: &str = "operator_steps";
 const OUTAGE: &str = "step_outage_ms";
 const LEAST: &str = "streaming_least_nodes";
+const LOST: &str = "step_lost_rows";
 const WITHOUT: &str = "without_standby_ms";
 
 fn told(events: Vec<Event>, at_ms: u64, host: &str, version: &str) -> Vec<Event> {
@@ -65,7 +66,7 @@ fn a_step_tells_versions_outage_and_standbys() {
     assert_eq!(
         found.summary,
         "step 1 of 1, patroni_upgrade of the primary (node1) (patroni 4.0.11 to 4.1.5): clients could not write for 1.10 s; at \
-         least 1 of 3 nodes streamed as a standby, and none for 0 ms; then 4.0.11 on node2, node3 and 4.1.5 on node1 ran"
+         least 1 of 3 nodes streamed as standbys; then 4.0.11 on node2, node3 and 4.1.5 on node1 ran"
     );
 }
 
@@ -149,6 +150,20 @@ fn an_outage_belongs_to_the_step_in_which_it_was_and_one_that_is_open_may_be_lon
         one(&told(begun(course), 2_800, "node1", "4.1.5")).outcome
     };
     assert_eq!([open(2_000.0), open(500.0)], [Outcome::Inconclusive, Outcome::Fail]);
+}
+
+#[test]
+fn what_is_lost_is_put_down_to_the_step_that_acknowledged_it() {
+    let course = |lost_ms| Course { expected: vec![(NAME, LOST, Bound::Exactly(0.0))], lost_ms, ..Course::default() };
+    let judged = |lost_ms| one(&told(begun(course(lost_ms)), 5_200, "node1", "4.1.5"));
+    assert_eq!((judged(0).outcome, value(&judged(0), LOST)), (Outcome::Pass, 0.0));
+    // Some of these were acknowledged before the step began, 20 ms before the primary was gone.
+    let found = judged(200);
+    assert!(found.outcome == Outcome::Fail && value(&found, LOST) >= 1.0, "{found:#?}");
+    assert!(found.summary.contains("lost; at least"), "{}", found.summary);
+    let unread =
+        without(told(begun(course(0)), 5_200, "node1", "4.1.5"), |what| matches!(what, Occurrence::LedgerRead { .. }));
+    assert_eq!(one(&unread).outcome, Outcome::Inconclusive);
 }
 
 #[test]

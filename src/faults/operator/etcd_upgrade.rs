@@ -1,6 +1,6 @@
 //! `etcd_upgrade`: an operator has a member of etcd run in another version.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -20,7 +20,7 @@ use crate::{
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "etcd_upgrade",
     effect: "another version takes the place of the member's, which gets SIGTERM, hands its leadership over if it has it, and \
-             is started again with its data",
+             is started again with its data; one that does not end within 20 s gets SIGKILL",
     confirmed_by: "the member's own `/version` names the new version, and it answers a linearizable read; healing goes back \
                    only where the member did not start in the new version",
     limits: "the host must run etcd in the image of versions, that is the topology must name a version; once every member \
@@ -40,6 +40,8 @@ struct EtcdUpgrade {
     /// A line, as `3.6`.
     to: String,
     version_before: String,
+    /// How it ended, in words.
+    ended: String,
 }
 
 /// How long a member may take to tell its version, once it was started.
@@ -58,7 +60,7 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     if !versions::ETCD.contains(&to.as_str()) {
         return Err(programs::unknown(aim, "etcd", format!("known: {}", versions::ETCD.join(", "))));
     }
-    Ok(Box::new(EtcdUpgrade { aim: aim.clone(), member, to, version_before: String::new() }))
+    Ok(Box::new(EtcdUpgrade { aim: aim.clone(), member, to, version_before: String::new(), ended: String::new() }))
 }
 
 /// Whether a version is one of a line: `3.5.16` of `3.5`.
@@ -72,6 +74,18 @@ impl EtcdUpgrade {
         let Some(service) = system.service(&self.member, ETCD) else { return Ok(()) };
         let content = format!("etcd {line}\n");
         Ok(system.engine().write_file(service, versions::FILE, content.as_bytes()).await?)
+    }
+
+    /// Stops the member as a service manager does, and says how it ended: with SIGKILL if SIGTERM does not end it.
+    async fn stop(&self, system: &System) -> Result<String, FaultError> {
+        let (begun, service) = (Instant::now(), ETCD.into());
+        process::signal_service(system, &self.member, &service, "TERM").await?;
+        if process::wait_until_stopped(system, &self.member, &service).await.is_ok() {
+            return Ok(format!("it ended within {:.1} s of SIGTERM", begun.elapsed().as_secs_f64()));
+        }
+        process::signal_service(system, &self.member, &service, "KILL").await?;
+        process::wait_until_stopped(system, &self.member, &service).await?;
+        Ok("SIGTERM did not end it, so it got SIGKILL".to_owned())
     }
 }
 
@@ -105,8 +119,7 @@ impl Fault for EtcdUpgrade {
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
         self.choose(system, &self.to).await?;
-        process::signal_service(system, &self.member, &ETCD.into(), "TERM").await?;
-        process::wait_until_stopped(system, &self.member, &ETCD.into()).await?;
+        self.ended = self.stop(system).await?;
         process::start_again(system, &self.member, &ETCD.into()).await
     }
 
@@ -117,9 +130,9 @@ impl Fault for EtcdUpgrade {
             return Err(format!("etcd on {member} is {}", told.server));
         }
         etcdctl::look(system, member, "ETCDCTL_COMMAND_TIMEOUT=2s etcdctl get pgquake").await?;
-        let (server, cluster) = (told.server, told.cluster);
+        let (server, cluster, ended) = (told.server, told.cluster, &self.ended);
         Ok(format!(
-            "etcd on {member} was {before} and is {server}, in a cluster of version {cluster}; it answers a linearizable read"
+            "etcd on {member} was {before} and is {server}, in a cluster of version {cluster}; {ended}, and answers a linearizable read"
         ))
     }
 

@@ -9,6 +9,7 @@
 //!   did. By what the nodes told in SQL: each is looked at every 100 ms, and one that hangs is known as silent after a second. A node
 //!   of which nothing was heard for longer than [`HEARD_WITHIN_US`] may have streamed or not: a bound that this leaves open is in
 //!   doubt.
+//! - `step_lost_rows`: how many of the writes that were acknowledged in it the final primary does not hold.
 //! - The versions before and after an upgrade, by the program's own word to the observers, and which ran beside each other then. An
 //!   upgrade whose version nobody saw run is in doubt.
 
@@ -19,14 +20,15 @@ use super::{
     course::{
         bracket::{Bracket, Bracketed, held, outcome_of_open},
         grouping::Watched,
+        ledgers::Ledgers,
         outage::{Outage, Window, outages},
-        record::{FaultRecord, Tried},
+        record::{FaultRecord, Tried, reached_us},
     },
 };
 use crate::{
     history::{
         Occurrence,
-        event::{Expectation, NodeState, Operation, Role},
+        event::{Expectation, Milestone, NodeState, Operation, Role},
     },
     quantity::written::value,
 };
@@ -35,12 +37,13 @@ const NAME: &str = "operator_steps";
 pub const STEP_OUTAGE_MS: &str = "step_outage_ms";
 pub const STREAMING_LEAST_NODES: &str = "streaming_least_nodes";
 pub const WITHOUT_STANDBY_MS: &str = "without_standby_ms";
+pub const STEP_LOST_ROWS: &str = "step_lost_rows";
 const STEP_MS: &str = "step_ms";
 
 pub const CHECK: Check = Check {
     name: NAME,
     question: "What did each step of an upgrade cost: for how long could clients not write, and how many standbys were left?",
-    measures: &[STEP_OUTAGE_MS, STREAMING_LEAST_NODES, WITHOUT_STANDBY_MS, STEP_MS],
+    measures: &[STEP_OUTAGE_MS, STREAMING_LEAST_NODES, WITHOUT_STANDBY_MS, STEP_LOST_ROWS, STEP_MS],
     over: Over::Cluster,
     judge,
 };
@@ -76,6 +79,8 @@ struct Step<'s, 'e> {
     /// Whether an outage was open when the load ended.
     is_open: bool,
     lasted_us: u64,
+    /// `None`: no final primary's ledger was read.
+    lost_rows: Option<usize>,
     standbys: Standbys,
     upgrade: Option<Upgrade>,
 }
@@ -104,6 +109,7 @@ fn steps<'s, 'e>(evidence: &'s Evidence<'e>) -> Vec<Step<'s, 'e>> {
     }
     let until_us = Watched::of(evidence.events).until_us.min(evidence.events.last().map_or(0, |last| last.at_us));
     let outages = write_outages(evidence, faults[0].injecting_us, until_us);
+    let lost = lost_us(evidence);
     let mut versions = Versions::before(evidence, faults[0].injecting_us);
     let one = |(index, fault): (usize, &&'s FaultRecord<'e>)| {
         let from_us = fault.injecting_us;
@@ -117,6 +123,7 @@ fn steps<'s, 'e>(evidence: &'s Evidence<'e>) -> Vec<Step<'s, 'e>> {
             outage_us: outages.as_ref().map(|all| all.iter().map(in_it).sum()),
             is_open: outages.iter().flatten().any(|outage| outage.to_us.is_none() && in_it(outage) > 0),
             lasted_us: to_us - from_us,
+            lost_rows: lost.as_ref().map(|all| all.iter().filter(|at_us| (from_us..to_us).contains(*at_us)).count()),
             standbys: standbys(evidence, from_us, to_us),
             upgrade: versions.after(fault, &faults[index + 1..]),
         }
@@ -131,6 +138,17 @@ fn write_outages(evidence: &Evidence<'_>, from_us: u64, until_us: u64) -> Option
     let fresh: Vec<Tried<'_>> = fresh.collect();
     let window = Window { from_us, until_us, ended_by_fault: false };
     fresh.iter().any(|tried| tried.started_us() >= from_us).then(|| outages(&fresh, window))
+}
+
+/// When each write was acknowledged that the final primary does not hold; `None`: what it holds is not known.
+fn lost_us(evidence: &Evidence<'_>) -> Option<Vec<u64>> {
+    let stopped_us = reached_us(evidence.events, Milestone::LoadStopped)?;
+    let writes: Vec<Tried<'_>> = evidence.attempts().iter().copied().filter(Tried::is_write).collect();
+    let ledgers = Ledgers::read(evidence, &writes, stopped_us);
+    let kept = &ledgers.read.get(ledgers.primary?)?.rows;
+    let is_kept = |tried: &&Tried<'_>| kept.contains(tried.attempt.client, tried.attempt.sequence);
+    let lost = writes.iter().filter(|tried| tried.acknowledged() && !is_kept(tried));
+    Some(lost.map(|tried| tried.ended_us).collect())
 }
 
 fn streams(state: &NodeState) -> bool {
@@ -263,29 +281,35 @@ impl Step<'_, '_> {
             Some(0) => "clients could write all the time".to_owned(),
             Some(us) => format!("clients could not write for {}", value(STEP_OUTAGE_MS, us as f64 / 1000.0)),
         };
-        let fewest = match least.least == least.most {
-            true => format!("at least {}", least.least),
-            false => format!("at least {} (some were not heard of)", least.least),
+        let unheard = if least.least == least.most { "" } else { " (some were not heard of)" };
+        let fewest = match least.least > 0.0 {
+            true => format!("at least {} of {} nodes streamed as standbys", least.least, standbys.of_nodes),
+            false => {
+                let none = value(WITHOUT_STANDBY_MS, without.most);
+                format!("for {none} none of {} nodes streamed as a standby", standbys.of_nodes)
+            }
         };
-        let none = value(WITHOUT_STANDBY_MS, without.most);
+        let lost = match self.lost_rows {
+            None | Some(0) => String::new(),
+            Some(1) => ", and 1 acknowledged write is lost".to_owned(),
+            Some(rows) => format!(", and {rows} acknowledged writes are lost"),
+        };
         let beside = self.upgrade.as_ref().filter(|own| !own.beside.is_empty());
         let beside = beside.map(|own| format!("; then {} ran", own.beside)).unwrap_or_default();
-        let mut summary = format!(
-            "step {number} of {of}, {name} of {target}{versions}: {writes}; {fewest} of {} nodes streamed as a standby, and \
-             none for {none}{beside}",
-            standbys.of_nodes
-        );
+        let mut summary =
+            format!("step {number} of {of}, {name} of {target}{versions}: {writes}{lost}; {fewest}{unheard}{beside}");
         let unseen = self.upgrade.as_ref().map(|own| own.unseen.join(", ")).filter(|hosts| !hosts.is_empty());
         if let Some(hosts) = &unseen {
             summary = format!("{summary}; nobody saw the version that was asked for run on {hosts}");
         }
         let outcome = if unseen.is_some() { Outcome::Inconclusive } else { Outcome::Pass };
         let outage = self.outage_us.map(|us| Measure::new(STEP_OUTAGE_MS, us as f64 / 1000.0));
+        let lost = self.lost_rows.map(|rows| Measure::new(STEP_LOST_ROWS, rows as f64));
         let details = [least.measure(), without.measure(), Measure::new(STEP_MS, self.lasted_us as f64 / 1000.0)];
         let seqs = self.upgrade.iter().flat_map(|own| own.shown.iter().copied());
         let evidence = seqs.chain([fault.seq]).chain(fault.effect.map(|effect| effect.seq));
         let finding = Finding::new(NAME, outcome, summary).with_evidence(evidence);
-        finding.with_details(outage.into_iter().chain(details).collect())
+        finding.with_details(outage.into_iter().chain(lost).chain(details).collect())
     }
 
     fn hold(&self, finding: Finding, expectation: &Expectation) -> Finding {

@@ -10,6 +10,7 @@ use crate::{
 };
 
 const STEP_OUTAGE: Measured = measured(&operator_steps::CHECK, operator_steps::STEP_OUTAGE_MS);
+const STEP_LOST: Measured = measured(&operator_steps::CHECK, operator_steps::STEP_LOST_ROWS);
 const STREAMING_LEAST: Measured = measured(&operator_steps::CHECK, operator_steps::STREAMING_LEAST_NODES);
 const WITHOUT_STANDBY: Measured = measured(&operator_steps::CHECK, operator_steps::WITHOUT_STANDBY_MS);
 
@@ -19,6 +20,12 @@ pub(in crate::steps) const ALL: &[StepDefinition] = &[
         "no step of the operator keeps clients from writing for more than {duration}",
         "the write outages within each step of an upgrade, which lasts until the next one begins",
         |words| STEP_OUTAGE.at_most_duration(words),
+    ),
+    step(
+        Then,
+        "no step of the operator loses a write",
+        "of the writes that were acknowledged in each step of an upgrade, all are there in the end",
+        |words| STEP_LOST.bounded(words, Bound::Exactly(0.0)),
     ),
     step(
         Then,
