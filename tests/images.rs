@@ -32,8 +32,12 @@ async fn an_image_is_built_once_and_then_found() {
 #[tokio::test]
 async fn every_kind_that_debian_has_builds_and_tells_its_versions() {
     let elsewhere = [ServiceKind::Minio, ServiceKind::Envoy, ServiceKind::Consul].map(ImageKind::of);
-    let is_here = |kind: &ImageKind| !elsewhere.contains(kind) && *kind != versions();
+    let is_here = |kind: &ImageKind| !elsewhere.contains(kind) && *kind != versions() && *kind != etcd_versions();
     build(&ImageKind::all().into_iter().filter(is_here).collect::<Vec<_>>()).await;
+}
+
+fn etcd_versions() -> ImageKind {
+    ImageKind::made_by(service(ServiceKind::Etcd).with_versions().expect("an image of versions"))
 }
 
 fn versions() -> ImageKind {
@@ -45,6 +49,12 @@ fn versions() -> ImageKind {
 #[ignore = "Patroni and two of PostgreSQL's versions come from PyPI, which not every machine reaches; .ci/nightly runs this"]
 async fn the_image_of_versions_builds_and_tells_them() {
     build(&[versions()]).await;
+}
+
+#[tokio::test]
+#[ignore = "etcd is compiled for a minute, of a module that not every machine reaches; .ci/nightly runs this"]
+async fn the_image_of_etcds_versions_builds_and_tells_them() {
+    build(&[ImageKind::of(ServiceKind::Etcd), etcd_versions()]).await;
 }
 
 #[tokio::test]

@@ -594,7 +594,21 @@ fn postgresql_and_claims() {
             by: "    major_version: 14\n    parameters:",
             at: (21, 20),
             message: "PostgreSQL 14 can't be had",
-            help: "known: 15, 16, 17, 18",
+            help: "known: 15, 16 (16.11, 16.14), 17, 18",
+        },
+        Case {
+            replace: "    parameters:",
+            by: "    minor_version: 4\n    parameters:",
+            at: (21, 20),
+            message: "PostgreSQL 17.4 can't be had",
+            help: "known: 15, 16 (16.11, 16.14), 17, 18",
+        },
+        Case {
+            replace: "  patroni:",
+            by: "  etcd: { version: \"3.4\" }\n  patroni:",
+            at: (16, 20),
+            message: "etcd 3.4 can't be had",
+            help: "known: 3.5, 3.6",
         },
         Case {
             replace: "max_connections: 100",

@@ -166,7 +166,7 @@ impl Itself {
         // Of the last leader that it knows something of: its own term grows with each vote that a server asks for, and one that is cut
         // off asks again and again.
         let term = self.stats.raft.last_log_term.parse().map_err(|_| DcsError::Incomplete("term"))?;
-        Ok(Status { own_id, leader, term })
+        Ok(Status { own_id, leader, term, version: None })
     }
 }
 

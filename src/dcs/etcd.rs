@@ -82,7 +82,8 @@ impl Client for EtcdClient {
             0 => Leader::Nobody,
             id => Leader::Member(member_id(id)),
         };
-        Ok(Status { own_id: member_id(own_id), leader, term: status.raft_term() })
+        let version = Some(status.version().to_owned()).filter(|version| !version.is_empty());
+        Ok(Status { own_id: member_id(own_id), leader, term: status.raft_term(), version })
     }
 
     async fn hand_over(&mut self, to: &MemberId) -> Result<(), DcsError> {

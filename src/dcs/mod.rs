@@ -50,6 +50,8 @@ pub struct Status {
     pub leader: Leader,
     /// The term of the election that the member knows of. Of two answers, the one with the higher term is newer.
     pub term: u64,
+    /// The member's own version; `None`: it does not tell it here.
+    pub version: Option<String>,
 }
 
 /// Who leads a DCS, as a member knows it.

@@ -150,7 +150,7 @@ fn status(member: SocketAddr, answer: &str) -> Status {
     };
     let transaction = field("Zxid: 0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
     // The upper half of a transaction's id counts the leaders.
-    Status { own_id, leader, term: transaction.unwrap_or_default() >> 32 }
+    Status { own_id, leader, term: transaction.unwrap_or_default() >> 32, version: None }
 }
 
 /// A key that is watched at one member, in one session after the other.

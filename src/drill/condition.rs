@@ -41,6 +41,11 @@ pub enum Condition {
         /// How far behind it is at least, in bytes of WAL.
         lag_bytes: u64,
     },
+    /// Every agent says that its PostgreSQL waits for a restart with a changed setting; or none does.
+    PendingRestart {
+        /// Whether every one is to wait, or none.
+        everywhere: bool,
+    },
     /// One node is primary, and every other streams on its timeline: what the checks ask for in the end.
     AllFollow,
     /// The same, and every node was looked at anew.
@@ -54,6 +59,8 @@ impl fmt::Display for Condition {
             Condition::LeaderElected => formatter.write_str("a new holder of the leader key"),
             Condition::Promoted => formatter.write_str("a new primary"),
             Condition::StandbyBehind { lag_bytes } => write!(formatter, "a standby {lag_bytes} bytes behind"),
+            Condition::PendingRestart { everywhere: true } => formatter.write_str("every node to wait for a restart"),
+            Condition::PendingRestart { everywhere: false } => formatter.write_str("no node to wait for a restart"),
             Condition::AllFollow => formatter.write_str("every node in its place"),
             Condition::AllSeenFollowing => formatter.write_str("a new look at every node in its place"),
         }
@@ -86,6 +93,7 @@ impl Condition {
                 news().filter_map(primaries).any(|node| Some(&node) != before.as_ref())
             }
             Condition::StandbyBehind { lag_bytes } => lag(events).is_some_and(|lag| lag >= lag_bytes),
+            Condition::PendingRestart { everywhere } => all_pend(events, everywhere),
             Condition::AllFollow => all_follow(clusters, events),
             Condition::AllSeenFollowing => all_follow(clusters, events) && all_seen(clusters, events, after_us),
         }
@@ -125,6 +133,18 @@ fn lag(events: &[Event]) -> Option<u64> {
     }
     let replayed = standbys.into_values().min()?;
     Some(written?.saturating_sub(replayed))
+}
+
+/// Whether by the last word of each agent all wait for a restart of PostgreSQL, or none does.
+fn all_pend(events: &[Event], wanted: bool) -> bool {
+    let states = events.iter().filter_map(|event| match &event.what {
+        Occurrence::AgentState { node, reachable, pending_restart, .. } => {
+            Some((node.as_str(), *reachable && *pending_restart == wanted))
+        }
+        _ => None,
+    });
+    let last: BTreeMap<&str, bool> = states.collect();
+    !last.is_empty() && last.into_values().all(|is_so| is_so)
 }
 
 /// Whether all nodes are in their places by the last word of each.
@@ -366,6 +386,19 @@ mod tests {
         let waiting = watch.next_refresh_us(None, 0, Duration::from_secs(5));
         let refreshed = async { recorder.record(Occurrence::LeaseRefreshed { revision: 1, cluster: None }) };
         assert!(tokio::join!(waiting, refreshed).0.is_ok());
+    }
+
+    #[test]
+    fn every_agent_has_to_wait_for_a_restart_or_none() {
+        let says = |at_us, node: &str, pending_restart| {
+            let (node, reachable, role, state, timeline) = (node.to_owned(), true, None, None, None);
+            event(at_us, Occurrence::AgentState { node, reachable, role, state, timeline, pending_restart })
+        };
+        let holds = |everywhere, events: &[Event]| Condition::PendingRestart { everywhere }.holds(&[], events, 0);
+        let some = [says(1, "node1", false), says(1, "node2", false), says(5, "node1", true)];
+        assert!(!holds(true, &some) && !holds(false, &some) && !holds(false, &[]));
+        assert!(holds(true, &[&some[..], &[says(6, "node2", true)]].concat()));
+        assert!(holds(false, &[&some[..], &[says(7, "node1", false)]].concat()));
     }
 
     #[test]

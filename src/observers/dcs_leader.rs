@@ -1,4 +1,4 @@
-//! Which member leads the DCS: it grants leases, so its loss lengthens a failover.
+//! Which member leads the DCS: it grants leases, so its loss lengthens a failover. And which version each member is.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -38,6 +38,7 @@ async fn watch_leader(target: String, dcs: Option<String>, mut members: Vec<DcsM
     let mut names = BTreeMap::new();
     let mut recorded: Option<Option<String>> = None;
     let mut before_us = None;
+    let mut versions: BTreeMap<String, String> = BTreeMap::new();
     loop {
         due.tick().await;
         let asked_us = recorder.now_us();
@@ -45,6 +46,12 @@ async fn watch_leader(target: String, dcs: Option<String>, mut members: Vec<DcsM
         let statuses = join_all(looks).await;
         for ((name, _), status) in members.iter().zip(&statuses) {
             names.extend(status.as_ref().map(|status| (status.own_id.clone(), name.clone())));
+            if let Some(version) = status.as_ref().and_then(|status| status.version.clone())
+                && versions.insert(name.clone(), version.clone()).as_ref() != Some(&version)
+            {
+                let (host, program) = (name.clone(), "etcd".to_owned());
+                recorder.record(Occurrence::VersionTold { host, program, version });
+            }
         }
         // A look that nobody answered shows nothing.
         if let Some(leader) = leader(statuses.into_iter().flatten(), &names) {
@@ -80,7 +87,7 @@ mod tests {
 
     fn says(own_id: u32, leader_id: u32, term: u64) -> Status {
         let leader = if leader_id == 0 { Leader::Nobody } else { Leader::Member(id(leader_id)) };
-        Status { own_id: id(own_id), leader, term }
+        Status { own_id: id(own_id), leader, term, version: None }
     }
 
     #[test]

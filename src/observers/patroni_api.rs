@@ -1,6 +1,6 @@
-//! Patroni's REST API: what each agent reports about its node.
+//! Patroni's REST API: what each agent reports about its node, and the versions that run there.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 
@@ -31,13 +31,21 @@ async fn watch_agent(node: String, address: SocketAddr, http: reqwest::Client, r
     let url = format!("http://{address}/patroni");
     let mut due = every(PERIOD);
     let mut last = None;
+    let mut told = BTreeMap::new();
     loop {
         due.tick().await;
         let said = ask(&http, &url).await;
+        for (program, version) in said.iter().flat_map(Said::versions) {
+            if told.insert(program, version.clone()).as_ref() != Some(&version) {
+                let (host, program) = (node.clone(), program.to_owned());
+                recorder.record(Occurrence::VersionTold { host, program, version });
+            }
+        }
         if last.as_ref() != Some(&said) {
-            let Said { role, state, timeline } = said.clone().unwrap_or_default();
+            let Said { role, state, timeline, pending_restart, .. } = said.clone().unwrap_or_default();
             let reachable = said.is_some();
-            recorder.record(Occurrence::AgentState { node: node.clone(), reachable, role, state, timeline });
+            let node = node.clone();
+            recorder.record(Occurrence::AgentState { node, reachable, role, state, timeline, pending_restart });
             last = Some(said);
         }
         pulse.beat();
@@ -50,6 +58,28 @@ struct Said {
     role: Option<String>,
     state: Option<String>,
     timeline: Option<u32>,
+    #[serde(default)]
+    pending_restart: bool,
+    /// PostgreSQL's version, as 170011.
+    server_version: Option<u32>,
+    patroni: Option<About>,
+}
+
+/// What an agent says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct About {
+    version: Option<String>,
+}
+
+impl Said {
+    /// The versions of what runs, each with its program.
+    fn versions(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let postgresql = self.server_version.map(|number| format!("{}.{}", number / 10_000, number % 10_000));
+        let patroni = self.patroni.as_ref().and_then(|about| about.version.clone());
+        [("patroni", patroni), ("postgresql", postgresql)]
+            .into_iter()
+            .filter_map(|(program, version)| Some((program, version?)))
+    }
 }
 
 /// `None`: no answer, or none of Patroni's. The status does not matter: 503 says only that PostgreSQL does not run.
@@ -70,7 +100,12 @@ mod tests {
         let said: Said = serde_json::from_str(primary).unwrap();
         assert_eq!(said.role.as_deref(), Some("primary"));
         assert_eq!((said.state.as_deref(), said.timeline), (Some("running"), Some(3)));
+        let versions = [("patroni", "4.0.7".to_owned()), ("postgresql", "17.11".to_owned())];
+        assert_eq!(said.versions().collect::<Vec<_>>(), versions);
         let stopped: Said = serde_json::from_str(r#"{"state": "start failed", "role": "replica"}"#).unwrap();
         assert_eq!((stopped.state.as_deref(), stopped.timeline), (Some("start failed"), None));
+        let waits: Said = serde_json::from_str(r#"{"state": "running", "pending_restart": true}"#).unwrap();
+        assert!(waits.pending_restart && !stopped.pending_restart);
+        assert_eq!(stopped.versions().count(), 0);
     }
 }

@@ -45,7 +45,7 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(
         Given,
         "the version of {string} is {string}",
-        "runs `postgresql` (16) or `patroni` (4.1.5, or 4.1 for the newest of that line) in another version than the packages'",
+        "runs `postgresql` (16, or 16.11), `patroni` (4.1.5, or 4.1 for the newest of that line) or `etcd` (3.6) in another version than the packages'",
         |words| Ok(Intent::Version { program: words.text(0)?.to_owned(), version: words.text(1)?.to_owned() }),
     ),
     step(

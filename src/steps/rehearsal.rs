@@ -245,6 +245,10 @@ impl<'a> Walk<'a> {
                 if of_the_key && !self.lost && self.plan().is_some_and(|plan| plan.dcs.is_empty()) {
                     self.add_here("there is no DCS, and so no leader key to wait for");
                 }
+                let of_agents = matches!(condition, Condition::PendingRestart { .. });
+                if of_agents && !self.lost && self.plan().is_some_and(|plan| !plan.fails_over_by_itself()) {
+                    self.add_here("no agent runs there, which would say that PostgreSQL waits for a restart");
+                }
                 let needs_another = matches!(condition, Condition::Promoted | Condition::StandbyBehind { .. });
                 self.another_node(needs_another);
             }

@@ -1,6 +1,8 @@
 //! `Then`: expectations. A step states one; the checks judge it when the scenario is closed, so that a missed one
 //! does not keep the others from being judged.
 
+mod upgrades;
+
 use cucumber::gherkin::StepType::Then;
 
 use super::{Intent, StepDefinition, WordError, Words, words::step};
@@ -13,6 +15,9 @@ use crate::{
     },
     history::event::Bound,
 };
+
+/// Every table of this keyword.
+pub(super) const TABLES: &[&[StepDefinition]] = &[ALL, upgrades::ALL];
 
 /// A measure of a check.
 struct Measured {
@@ -122,7 +127,7 @@ impl Measured {
     }
 }
 
-pub(super) const ALL: &[StepDefinition] = &[
+const ALL: &[StepDefinition] = &[
     step(
         Then,
         "clients can't write for at most {duration}",

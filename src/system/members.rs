@@ -1,13 +1,32 @@
 //! What an operator does at a member of a DCS: commands beside its data, whether it runs or not.
 
+use std::time::Duration;
+
+use serde::Deserialize;
+
 use super::System;
 use crate::{
     engine::{EngineError, ShellOutput},
-    services::{ServiceKind, service},
+    services::{ServiceKind, etcd::CLIENT_PORT, service},
 };
 
 /// How long a command may take; one that hangs is ended.
 const COMMAND_WITHIN_S: u32 = 120;
+
+/// How long a question may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a member of etcd tells of versions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[doc(hidden)]
+pub struct EtcdVersions {
+    /// Its own.
+    #[serde(rename = "etcdserver")]
+    pub server: String,
+    /// The one that all members keep to, which is that of the oldest; `not_decided` before there is one.
+    #[serde(rename = "etcdcluster")]
+    pub cluster: String,
+}
 
 #[doc(hidden)]
 impl System {
@@ -50,6 +69,14 @@ impl System {
             (Some(from), Some(to)) => self.engine().copy_file(path, from, to).await,
             _ => Ok(()),
         }
+    }
+
+    /// The versions that a member of etcd tells at its `/version`.
+    pub async fn etcd_versions(&self, member: &str) -> Result<EtcdVersions, String> {
+        let address = self.access().address(member, CLIENT_PORT).ok_or_else(|| format!("{member} is not published"))?;
+        let request = self.inner.http.get(format!("http://{address}/version")).timeout(ANSWER_WITHIN);
+        let answer = request.send().await.map_err(|error| format!("{member} tells no version: {error}"))?;
+        answer.json().await.map_err(|error| format!("{member} tells no version: {error}"))
     }
 
     /// The kind of the DCS that a host is a member of.

@@ -24,12 +24,68 @@ fn a_version_that_can_not_be_had_is_told_with_those_that_can() {
         "own.feature:4:37: `patroni` can't run in the version `5.0`",
     );
     refused(&scenario("And the version of \"patroni\" is \"5.0\""), list, "known: 3.3.11, 4.0.6");
-    refused(&scenario("And the version of \"postgresql\" is \"14\""), list, "known: 15, 16, 17, 18");
-    refused(&scenario("And the version of \"postgresql\" is \"new\""), list, "it is a whole number, as 16");
+    refused(&scenario("And the version of \"postgresql\" is \"14\""), list, "known: 15, 16 (16.11, 16.14), 17, 18");
+    refused(
+        &scenario("And the version of \"postgresql\" is \"new\""),
+        list,
+        "it is a whole number, as 16, or one of its minor versions, as 16.11",
+    );
+    refused(&scenario("And the version of \"postgresql\" is \"17.4\""), list, "PostgreSQL 17.4 can't be had");
+    refused(&scenario("And the version of \"etcd\" is \"3.4\""), list, "etcd 3.4 can't be had: known: 3.5, 3.6");
+    let without = scenario("And the version of \"etcd\" is \"3.6\"").replace("single-region", "sync-manual");
+    refused(&without, list, "no host runs etcd, whose version this is");
     refused(&scenario("And the version of \"postgers\" is \"16\""), list, "did you mean `postgresql`?");
     let archive =
         scenario("And the version of \"postgresql\" is \"16\"").replace("single-region", "single-region-archive");
     refused(&archive, list, "a cluster with backups runs in the versions of Debian's packages");
+}
+
+#[test]
+fn an_upgrade_needs_the_image_of_versions_and_a_version_that_it_has() {
+    let list = &["features", "--list"];
+    let upgrade = |given: &str, step: &str| scenario(given).replace("When the host of the primary dies", step);
+    let from_4_0 = "And the version of \"patroni\" is \"4.0\"";
+    told(&upgrade(from_4_0, "When an operator upgrades Patroni on node2 to \"4.1\""), list, 0);
+    refused(
+        &upgrade(from_4_0, "When an operator upgrades Patroni on node2 to \"5.0\""),
+        list,
+        "own.feature:5:51: Patroni 5.0 can't be had",
+    );
+    refused(
+        &upgrade(from_4_0, "When an operator upgrades Patroni on the proxy to \"4.1\""),
+        list,
+        "proxy runs no Patroni",
+    );
+    refused(
+        &upgrade(
+            "And 4 clients writing 25 rows per second each",
+            "When an operator upgrades Patroni on node2 to \"4.1\"",
+        ),
+        list,
+        "write `Given the version of \"patroni\" is \"4.0\"`",
+    );
+    // Of PostgreSQL, another minor version of the major one that runs; of etcd, a member of a topology that names one.
+    let from_16_11 = "And the version of \"postgresql\" is \"16.11\"";
+    told(&upgrade(from_16_11, "When an operator upgrades PostgreSQL on node2 to \"16.14\""), list, 0);
+    for (to, part) in
+        [("18", "known with their minor versions: 15, 16 (16.11, 16.14)"), ("16.12", "PostgreSQL 16.12 can't be had")]
+    {
+        refused(
+            &upgrade(from_16_11, &format!("When an operator upgrades PostgreSQL on node2 to \"{to}\"")),
+            list,
+            part,
+        );
+    }
+    let other_major = upgrade(from_4_0, "When an operator upgrades PostgreSQL on node2 to \"16.14\"");
+    refused(&other_major, list, "PostgreSQL 17 runs there, whose data directory 16 can't take over");
+    let etcd = "When an operator upgrades etcd on node1 to \"3.6\"";
+    told(&upgrade("And the version of \"etcd\" is \"3.5\"", etcd), list, 0);
+    refused(&upgrade(from_4_0, etcd), list, "write `Given the version of \"etcd\" is \"3.5\"`");
+    let newer = etcd.replace("3.6", "3.7");
+    refused(&upgrade("And the version of \"etcd\" is \"3.5\"", &newer), list, "etcd 3.7 can't be had");
+    // What waits for a restart is known to an agent.
+    let waits = scenario("").replace("When the host of the primary dies", "When every node waits for a restart");
+    refused(&waits.replace("single-region", "sync-manual"), list, "no agent runs there");
 }
 
 #[test]

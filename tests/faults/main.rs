@@ -14,3 +14,4 @@ mod network;
 mod operator;
 mod process;
 mod starvation;
+mod upgrades;

@@ -112,7 +112,7 @@ pub fn plan(synchronous: bool) -> Plan {
             synchronous_mode: synchronous,
             ..PatroniSettings::default()
         },
-        etcd: EtcdSettings { heartbeat_interval_ms: 20, election_timeout_ms: 200, quota_backend_bytes: None },
+        etcd: EtcdSettings { heartbeat_interval_ms: 20, election_timeout_ms: 200, ..EtcdSettings::default() },
         ..Settings::default()
     };
     let plan = Plan::new(Topology {

@@ -25,6 +25,7 @@ mod lease;
 mod ledgers;
 mod loss;
 mod names;
+mod operator_steps;
 mod outages;
 mod phases;
 mod planned;

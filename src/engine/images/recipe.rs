@@ -40,12 +40,13 @@ impl ImageKind {
 
     /// Every kind there is, in their order.
     pub fn all() -> Vec<ImageKind> {
-        let of_nodes = |kind: &ServiceKind| {
-            let node = service(*kind).node();
-            node.into_iter().flat_map(|node| [node.with_backups, node.with_versions]).flatten().map(Self::made_by)
+        let on_top = |kind: &ServiceKind| {
+            let row = service(*kind);
+            let with_backups = row.node().and_then(|node| node.with_backups);
+            [with_backups, row.with_versions()].into_iter().flatten().map(Self::made_by)
         };
         let of_services = ServiceKind::ALL.iter().copied().map(Self::of);
-        let all = of_services.chain(ServiceKind::ALL.iter().flat_map(of_nodes));
+        let all = of_services.chain(ServiceKind::ALL.iter().flat_map(on_top));
         all.chain([Self::HOLDER, Self::DISK, Self::WATCHDOG]).collect::<BTreeSet<_>>().into_iter().collect()
     }
 

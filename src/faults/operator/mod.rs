@@ -5,11 +5,15 @@ pub(super) mod etcd_compaction;
 pub(super) mod etcd_defragmentation;
 pub(super) mod etcd_member_replaced;
 pub(super) mod etcd_no_space;
+pub(super) mod etcd_upgrade;
 mod etcdctl;
 pub(super) mod failover;
 pub(super) mod member_removed;
+pub(super) mod patroni_upgrade;
 pub(super) mod pause;
 pub(super) mod postgresql_restart;
+pub(super) mod postgresql_upgrade;
+mod programs;
 pub(super) mod read_only;
 pub(super) mod reinitialize;
 pub(super) mod switchover;
@@ -46,6 +50,16 @@ pub(super) fn cluster_of<'s>(system: &'s System, aim: &Aim) -> Result<RunningClu
 /// The cluster of a node.
 pub(super) fn cluster_of_node<'s>(system: &'s System, node: &str) -> Result<RunningCluster<'s>, String> {
     system.cluster_of(node).ok_or_else(|| format!("{node} is no node of a cluster"))
+}
+
+/// What a node is, if it leads or streams from the node that does.
+pub(super) async fn place_of(system: &System, node: &str) -> Result<String, String> {
+    let leader = cluster_of_node(system, node)?.leader().await.ok_or("no node leads")?;
+    if leader == node {
+        return Ok("it leads".to_owned());
+    }
+    system.streams_from(node, &leader).await?;
+    Ok(format!("it streams from {leader}"))
 }
 
 /// The node that leads the cluster of this one, as its Patroni reports.

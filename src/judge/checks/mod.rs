@@ -22,6 +22,7 @@ pub mod harness_was_sound;
 pub mod load_was_real;
 pub mod name_convergence;
 pub mod name_shares;
+pub mod operator_steps;
 pub mod pool;
 pub mod pools_split;
 pub mod promotion;
@@ -106,6 +107,7 @@ pub const ALL: &[Check] = &[
     name_convergence::CHECK,
     name_shares::CHECK,
     commands::CHECK,
+    operator_steps::CHECK,
     firewall::CHECK,
     faults_took_effect::CHECK,
     load_was_real::CHECK,

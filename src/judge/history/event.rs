@@ -276,6 +276,16 @@ pub enum Occurrence {
         role: Option<String>,
         state: Option<String>,
         timeline: Option<u32>,
+        /// A setting was changed that PostgreSQL takes over only when it is restarted.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pending_restart: bool,
+    },
+    /// A program of a host told its version, as `4.1.5`; recorded when the first is told, and on each change.
+    VersionTold {
+        host: String,
+        /// `patroni`, `postgresql` or `etcd`.
+        program: String,
+        version: String,
     },
     /// A proxy's view of one server changed.
     ProxyState {

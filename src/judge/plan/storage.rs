@@ -99,9 +99,24 @@ impl Plan {
         let row = service(kind);
         let with_backups = row.node().and_then(|node| node.with_backups).filter(|_| self.archive_at(host).is_some());
         let shared = self.cluster_of(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
-        let is_as_packaged = patroni::is_as_packaged(shared);
-        let with_versions = row.node().and_then(|node| node.with_versions).filter(|_| !is_as_packaged);
+        let is_as_packaged = match kind {
+            ServiceKind::Etcd => self.etcd_version(host).is_none(),
+            _ => patroni::is_as_packaged(shared),
+        };
+        let with_versions = row.with_versions().filter(|_| !is_as_packaged);
         with_versions.or(with_backups).unwrap_or(&row.image)
+    }
+
+    /// The version of etcd that the settings of a member name, if they do.
+    pub fn etcd_version(&self, host: &str) -> Option<String> {
+        let member = self.services.iter().find(|own| own.host == host && own.kind == ServiceKind::Etcd)?;
+        self.settings_for(member).etcd.version.clone()
+    }
+
+    /// Whether a service of a host runs in an image that has other versions of its program.
+    pub fn has_other_versions(&self, host: &str, kind: ServiceKind) -> bool {
+        let image = self.image_of(host, kind);
+        image.own.is_none() && service(kind).with_versions() == Some(image.recipe)
     }
 
     /// Whether a package of an image is one that the plan's nodes run. An image of versions has several of each program.

@@ -65,6 +65,7 @@ pub(super) const SERVICE: Service = Service {
         leadership: Leadership::Drawn("this version of Consul has no request that hands the leadership to a server"),
         // Patroni waits for a change of the key only where there is one.
         tells_of_a_first_leader: false,
+        with_versions: None,
     }),
     formats: &[],
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     Broken, Clock, Dcs, Instances, Leadership, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings,
-    Site, Starts, Storage, Volume, context,
+    Site, Starts, Storage, Volume, context, versions,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -18,18 +18,31 @@ const VOLUME: &str = "/var/lib/etcd";
 pub const DATA_DIRECTORY: &str = "/var/lib/etcd/pgquake";
 pub const FLAGS_FILE: &str = "/var/lib/etcd/flags";
 
+/// The image of a member.
+const IMAGE: Recipe = Recipe {
+    name: "etcd",
+    files: context!("etcd": "Dockerfile", "Dockerfile.own", "contract.sh", "entrypoint.sh"),
+    pulled: None,
+    on: None,
+    packages: &["etcd-server"],
+    build_rank: 3,
+};
+
+/// The image of a member whose topology names the version of etcd.
+const WITH_VERSIONS: Recipe = Recipe {
+    name: "etcd-versions",
+    files: context!("etcd-versions": "Dockerfile", "choose-versions.sh"),
+    pulled: None,
+    on: Some(&IMAGE),
+    packages: &["etcd-server"],
+    build_rank: 2,
+};
+
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Etcd,
     summary: "a member of the DCS: holds the leader key",
     placed_by_topologies: true,
-    image: Recipe {
-        name: "etcd",
-        files: context!("etcd": "Dockerfile", "Dockerfile.own", "contract.sh", "entrypoint.sh"),
-        pulled: None,
-        on: None,
-        packages: &["etcd-server"],
-        build_rank: 3,
-    },
+    image: IMAGE,
     ports: &[Port::watched(CLIENT_PORT, "clients"), Port::unwatched(PEER_PORT, "members")],
     processes: &[Process::main("etcd", "^/usr/bin/etcd ")],
     storage: Some(Storage {
@@ -61,6 +74,7 @@ pub(super) const SERVICE: Service = Service {
         ends_with_host: |_| None,
         leadership: Leadership::HandedOver,
         tells_of_a_first_leader: true,
+        with_versions: Some(&WITH_VERSIONS),
     }),
     formats: &[],
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
@@ -89,11 +103,22 @@ pub struct EtcdSettings {
     /// How large the store of a member may become, in bytes, before etcd raises the alarm NOSPACE; absent: etcd's own 2 GB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota_backend_bytes: Option<u64>,
+    /// The version of every member: 3.5 or 3.6. Left out: that of Debian's package, which is of the line 3.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// Whether a package of a member's image is the one that runs with these settings.
+pub(super) fn runs_package(settings: &Settings, package: &str) -> bool {
+    match settings.etcd.version.as_deref() {
+        Some(version) if version != versions::ETCD[0] => package == format!("etcd-{version}"),
+        _ => package == "etcd-server",
+    }
 }
 
 impl Default for EtcdSettings {
     fn default() -> Self {
-        Self { heartbeat_interval_ms: 100, election_timeout_ms: 1000, quota_backend_bytes: None }
+        Self { heartbeat_interval_ms: 100, election_timeout_ms: 1000, quota_backend_bytes: None, version: None }
     }
 }
 
@@ -105,6 +130,10 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
     let mut broken = Vec::new();
     let settings = &settings.etcd;
     let path = |field: &'static str| ["etcd", field];
+    if let Some(version) = settings.version.as_ref().filter(|named| !versions::ETCD.contains(&named.as_str())) {
+        let problem = Broken::new(path("version"), format!("etcd {version} can't be had"));
+        broken.push(problem.help(format!("known: {}", versions::ETCD.join(", "))));
+    }
     if settings.heartbeat_interval_ms == 0 {
         broken.push(Broken::new(path("heartbeat_interval_ms"), "heartbeat_interval_ms must be at least 1".to_owned()));
     }
@@ -143,5 +172,7 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
         format!("--election-timeout={}", settings.election_timeout_ms),
     ];
     command.extend(settings.quota_backend_bytes.map(|bytes| format!("--quota-backend-bytes={bytes}")));
-    Rendered { command, ..Rendered::default() }
+    // The entry point makes it the one that runs.
+    let version = settings.version.iter().map(|version| (versions::FILE.to_owned(), format!("etcd {version}\n")));
+    Rendered { command, files: version.collect(), ..Rendered::default() }
 }

@@ -11,7 +11,7 @@ use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
     ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
     dynamic::Change,
-    own, pgbouncer,
+    etcd, own, pgbouncer,
     postgresql::{self, MAJOR_VERSION, server},
     versions, watchdog,
 };
@@ -174,6 +174,9 @@ impl Default for PatroniSettings {
 pub struct PostgresqlSettings {
     /// The major version: 15, 16, 17 or 18.
     pub major_version: u32,
+    /// The minor version, of a major one of which several can be had: 11 or 14 of 16. Left out: the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minor_version: Option<u32>,
     /// Parameters as in `postgresql.conf`, the same on every node.
     // Any scalar of YAML is taken as its text; the schema must not tell an editor that `100` is wrong.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -182,7 +185,7 @@ pub struct PostgresqlSettings {
 
 impl Default for PostgresqlSettings {
     fn default() -> Self {
-        Self { major_version: MAJOR_VERSION, parameters: BTreeMap::new() }
+        Self { major_version: MAJOR_VERSION, minor_version: None, parameters: BTreeMap::new() }
     }
 }
 
@@ -271,8 +274,13 @@ pub fn runs_package(settings: &Settings, package: &str) -> bool {
         Some(version) => format!("patroni-{version}"),
         None => "patroni".to_owned(),
     };
-    let postgresql = format!("postgresql-{}", settings.postgresql.major_version);
-    let is_chosen = package == patroni || package == postgresql;
+    let postgresql = format!("postgresql-{}", chosen_postgresql(settings));
+    // As an image of the team's own calls it.
+    let by_major = format!("postgresql-{}", settings.postgresql.major_version);
+    if package.split('-').next() == Some("etcd") {
+        return etcd::runs_package(settings, package);
+    }
+    let is_chosen = [patroni, postgresql, by_major].iter().any(|own| own == package);
     is_chosen || !["patroni", "postgresql"].iter().any(|program| package.split('-').next() == Some(program))
 }
 
@@ -282,7 +290,11 @@ fn chosen_versions(settings: &Settings) -> Option<String> {
         return None;
     }
     let patroni = settings.patroni.version.as_deref().and_then(versions::find_patroni).unwrap_or("debian");
-    Some(format!("patroni {patroni}\npostgresql {}\n", settings.postgresql.major_version))
+    Some(format!("patroni {patroni}\npostgresql {}\n", chosen_postgresql(settings)))
+}
+
+fn chosen_postgresql(settings: &Settings) -> String {
+    versions::of_postgresql(settings.postgresql.major_version, settings.postgresql.minor_version)
 }
 
 /// The agent's configuration. YAML is a superset of JSON, but people read this file, so it is written as YAML.

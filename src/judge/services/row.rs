@@ -58,6 +58,15 @@ impl Service {
         if let Role::Node(node) = &self.role { Some(node) } else { None }
     }
 
+    /// What it runs in where its settings name a version other than that of Debian's package; `None`: they can't.
+    pub fn with_versions(&self) -> Option<&'static Recipe> {
+        match &self.role {
+            Role::Node(node) => node.with_versions,
+            Role::Dcs(dcs) => dcs.with_versions,
+            _ => None,
+        }
+    }
+
     /// What the others ask of it as a pooler, if it is one.
     pub fn pooler(&self) -> Option<&Pooler> {
         if let Role::Pooler(pooler) = &self.role { Some(pooler) } else { None }
@@ -287,6 +296,8 @@ pub struct Dcs {
     pub leadership: Leadership,
     /// Whether agents that found no leader key are told of the first one. If not, they sleep for a whole loop.
     pub tells_of_a_first_leader: bool,
+    /// What a member runs in where the topology names a version other than that of Debian's package; `None`: it can't.
+    pub with_versions: Option<&'static Recipe>,
 }
 
 /// Who chooses the member that leads a DCS.

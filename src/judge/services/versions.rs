@@ -4,10 +4,47 @@
 pub const FILE: &str = "/etc/pgquake/versions";
 
 /// The programs whose version a topology may name.
-pub const PROGRAMS: &[&str] = &["patroni", "postgresql"];
+pub const PROGRAMS: &[&str] = &["etcd", "patroni", "postgresql"];
 
 /// The major versions of PostgreSQL that an image has.
 pub const POSTGRESQL: &[u32] = &[15, 16, 17, 18];
+
+/// The minor versions of a major one, the oldest first, where an image has several: those of the wheels that
+/// `images/versions.env` pins.
+const MINORS: &[(u32, &[u32])] = &[(16, &[11, 14])];
+
+/// The lines of etcd: that of Debian's package, and one that is built from its Go module.
+pub const ETCD: &[&str] = &["3.5", "3.6"];
+
+/// The minor versions of a major one of PostgreSQL that a topology may name, the oldest first; none where the image has one alone.
+pub fn minors_of(major: u32) -> &'static [u32] {
+    MINORS.iter().find(|(of, _)| *of == major).map_or(&[], |(_, minors)| minors)
+}
+
+/// Reads a version of PostgreSQL, as `16` or `16.11`: the major and the minor one, whether they can be had or not.
+pub fn read_postgresql(text: &str) -> Option<(u32, Option<u32>)> {
+    match text.split_once('.') {
+        Some((major, minor)) => Some((major.parse().ok()?, Some(minor.parse().ok()?))),
+        None => Some((text.parse().ok()?, None)),
+    }
+}
+
+/// How the entry point's file names a version of PostgreSQL: with the minor one where the image has several.
+pub fn of_postgresql(major: u32, minor: Option<u32>) -> String {
+    match minor.or(minors_of(major).last().copied()) {
+        Some(minor) => format!("{major}.{minor}"),
+        None => major.to_string(),
+    }
+}
+
+/// What the user may name of PostgreSQL, in words.
+pub fn known_of_postgresql() -> String {
+    let own = |major: &u32| {
+        let minors = minors_of(*major).iter().map(|minor| format!("{major}.{minor}")).collect::<Vec<_>>();
+        if minors.is_empty() { major.to_string() } else { format!("{major} ({})", minors.join(", ")) }
+    };
+    POSTGRESQL.iter().map(own).collect::<Vec<_>>().join(", ")
+}
 
 /// Every version of Patroni that the image of versions has, the oldest first.
 pub fn patroni() -> impl Iterator<Item = &'static str> {
@@ -41,6 +78,20 @@ mod tests {
         for none in ["", "4.", ".", "4.0.1", "5", "v4.0"] {
             assert_eq!(find_patroni(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_version_of_postgresql_is_its_newest_minor_where_several_can_be_had() {
+        assert_eq!(read_postgresql("16.11"), Some((16, Some(11))));
+        assert_eq!(read_postgresql("18"), Some((18, None)));
+        for none in ["", "16.", "16.11.2", "new"] {
+            assert_eq!(read_postgresql(none), None, "{none}");
+        }
+        assert_eq!(of_postgresql(16, None), "16.14");
+        assert_eq!(of_postgresql(16, Some(11)), "16.11");
+        assert_eq!(of_postgresql(17, None), "17");
+        assert_eq!(known_of_postgresql(), "15, 16 (16.11, 16.14), 17, 18");
+        assert!(MINORS.iter().all(|(major, minors)| POSTGRESQL.contains(major) && minors.is_sorted()));
     }
 
     /// So that the newest of a line is the last one.

@@ -205,12 +205,14 @@ impl Settings {
             "patroni" => self.patroni.version = Some(version.to_owned()),
             "postgresql" => {
                 // A word that is no number is none of the versions, and is said to be none with those that are.
-                self.postgresql.major_version = version.parse().map_err(|_| SettingError::Version {
+                let named = versions::read_postgresql(version).ok_or_else(|| SettingError::Version {
                     program: program.to_owned(),
                     version: version.to_owned(),
-                    reason: "it is a whole number, as 16".to_owned(),
+                    reason: "it is a whole number, as 16, or one of its minor versions, as 16.11".to_owned(),
                 })?;
+                (self.postgresql.major_version, self.postgresql.minor_version) = named;
             }
+            "etcd" => self.etcd.version = Some(version.to_owned()),
             _ => {
                 let hint = did_you_mean(program, versions::PROGRAMS);
                 return Err(SettingError::NoProgram { program: program.to_owned(), hint });

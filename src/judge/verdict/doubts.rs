@@ -261,7 +261,8 @@ fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
         Occurrence::SlotState { node, .. }
         | Occurrence::SlotAbsent { node, .. }
         | Occurrence::StandbySeen { node, .. }
-        | Occurrence::AgentState { node, .. } => host(node),
+        | Occurrence::AgentState { node, .. }
+        | Occurrence::VersionTold { host: node, .. } => host(node),
         _ => None,
     }
 }

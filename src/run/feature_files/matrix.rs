@@ -41,6 +41,8 @@ impl FromStr for Axis {
         let meant = |version: &String| match program {
             // A line and its newest release are one version.
             "patroni" => versions::find_patroni(version).map_or_else(|| version.clone(), str::to_owned),
+            "postgresql" => versions::read_postgresql(version)
+                .map_or_else(|| version.clone(), |(major, minor)| versions::of_postgresql(major, minor)),
             _ => version.clone(),
         };
         if let Some(twice) = versions

@@ -86,6 +86,18 @@ pub(super) const ALL: &[StepDefinition] = &[
         "undoes the faults of this name that are on, and leaves the others",
         |words| Ok(Intent::HealNamed(words.text(0)?.to_owned())),
     ),
+    step(
+        When,
+        "every node waits for a restart",
+        "waits until each agent says that a changed setting needs a restart of its PostgreSQL",
+        |_| wait(Condition::PendingRestart { everywhere: true }, None),
+    ),
+    step(
+        When,
+        "no node waits for a restart",
+        "waits until no agent says so any more: PostgreSQL runs with what was set everywhere",
+        |_| wait(Condition::PendingRestart { everywhere: false }, None),
+    ),
     step(When, "every node has rejoined", "waits until one node leads and all others stream from it", |_| {
         Ok(Intent::Rejoin)
     }),

@@ -52,6 +52,24 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         When,
+        "an operator upgrades Patroni on {target} to {string}",
+        "the agent is stopped as by a service manager and started in this version, newer or older (4.1.5, or 4.1)",
+        |words| words.fault("patroni_upgrade", 0, &[("to", words.text(1)?)]),
+    ),
+    step(
+        When,
+        "an operator upgrades PostgreSQL on {target} to {string}",
+        "its programs are replaced by those of another minor version, newer or older, and Patroni restarts it (16.14)",
+        |words| words.fault("postgresql_upgrade", 0, &[("to", words.text(1)?)]),
+    ),
+    step(
+        When,
+        "an operator upgrades etcd on {target} to {string}",
+        "the member is stopped and started in this version, newer or older (3.5 or 3.6)",
+        |words| words.fault("etcd_upgrade", 0, &[("to", words.text(1)?)]),
+    ),
+    step(
+        When,
         "an operator removes {target} from the cluster",
         "its Patroni and PostgreSQL are shut down, until it is healed",
         |words| words.fault("member_removed", 0, &[]),

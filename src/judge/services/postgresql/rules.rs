@@ -19,9 +19,12 @@ pub(in crate::services) fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
     let major = settings.major_version;
     if !versions::POSTGRESQL.contains(&major) {
         let message = format!("PostgreSQL {major} can't be had");
-        let known = versions::POSTGRESQL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let help = format!("known: {known}");
+        let help = format!("known: {}", versions::known_of_postgresql());
         broken.push(Broken::new(["postgresql", "major_version"], message).help(help));
+    } else if let Some(minor) = settings.minor_version.filter(|minor| !versions::minors_of(major).contains(minor)) {
+        let message = format!("PostgreSQL {major}.{minor} can't be had");
+        let help = format!("known: {}", versions::known_of_postgresql());
+        broken.push(Broken::new(["postgresql", "minor_version"], message).help(help));
     }
     let parameters = &settings.parameters;
     let mut seen = BTreeSet::new();

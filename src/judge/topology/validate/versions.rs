@@ -1,9 +1,25 @@
 //! Which clusters may run in another version than that of Debian's packages: those whose nodes have an image with it.
 
 use super::{Host, Problem, Topology, steps};
-use crate::services::{patroni::is_as_packaged, service};
+use crate::services::{ServiceKind, patroni::is_as_packaged, service};
 
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
+    let has_etcd = topology.hosts().any(|host| host.kinds().any(|kind| kind == ServiceKind::Etcd));
+    if topology.settings.etcd.version.is_some() && !has_etcd {
+        let message = "no host runs etcd, whose version this is".to_owned();
+        problems.push(Problem::at(steps!["settings", "etcd", "version"], message).help("leave it out"));
+    }
+    let of_its_own = |kind| topology.own.get(&kind).is_some_and(|own| own.image.is_some());
+    for (kind, is_named, [section, field]) in [
+        (ServiceKind::Etcd, topology.settings.etcd.version.is_some(), ["etcd", "version"]),
+        (ServiceKind::Patroni, topology.settings.postgresql.minor_version.is_some(), ["postgresql", "minor_version"]),
+    ] {
+        if is_named && of_its_own(kind) {
+            let message = "an image of your own has one version of it".to_owned();
+            let help = "leave the version out: the report shows that of the image";
+            problems.push(Problem::at(steps!["settings", section, field], message).help(help));
+        }
+    }
     for (index, cluster) in topology.all_clusters().iter().enumerate() {
         if is_as_packaged(topology.settings_of(cluster)) {
             continue;
