@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("history", &["schema", "statistics"]),
     ("claims", &["history", "suggestion", "yaml"]),
     ("span", &[]),
-    ("services", &["credentials", "span", "suggestion"]),
+    ("services", &["credentials", "span", "suggestion", "yaml"]),
     ("topology", &["claims", "services", "suggestion", "yaml"]),
     ("plan", &["schema", "services", "span", "topology"]),
     ("engine", &["services"]),

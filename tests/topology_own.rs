@@ -60,8 +60,10 @@ fn patronis_file_runs_but_for_what_the_harness_sets() {
         (&postgresql["pgpass"], &postgresql["basebackup"]["checkpoint"]),
         (&json!("/tmp/pgpass"), &json!("fast"))
     );
-    assert_eq!(postgresql["parameters"]["log_min_duration_statement"], "250ms");
+    // What nodes have of parameters comes to them by the dynamic configuration, where a scenario can change it.
+    assert_eq!(postgresql["parameters"].get("log_min_duration_statement"), None);
     assert_eq!(postgresql["parameters"]["pgquake.node"], "db2");
+    assert_eq!(postgresql["create_replica_methods"], json!(["prepared", "basebackup"]));
     assert_eq!(postgresql["custom_conf"], "/etc/patroni/postgresql.conf");
     assert_eq!(postgresql["data_dir"], "/var/lib/postgresql/data");
     let access: Vec<&str> = postgresql["pg_hba"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -187,7 +189,7 @@ fn a_dcs_that_is_not_in_the_topology_is_refused() {
 fn a_mistake_in_a_file_is_shown_where_it_stands() {
     let p = "patroni.yml";
     check(p, "ttl: 20", "tll: 20", 14, "Patroni has no key `tll` in its dynamic configuration", "did you mean `ttl`");
-    check(p, "ttl: 20", "ttl: often", 14, "`ttl` is neither a whole number nor true or false", "");
+    check(p, "ttl: 20", "ttl: often", 14, "`ttl` takes a whole number", "");
     check(p, "ttl: 20", "ttl: 18", 14, "ttl_s is 18; Patroni wants at least 20", "");
     let unknown = "PostgreSQL 17 has no parameter `wal_keep_sise`";
     check(p, "wal_keep_size", "wal_keep_sise", 25, unknown, "did you mean `wal_keep_size`?");
@@ -216,7 +218,7 @@ fn a_mistake_in_a_file_is_shown_where_it_stands() {
     let nothing = "nothing listens on port 5000, where the endpoint `write` is";
     check(haproxy, "bind *:5000", "bind *:5002", 1, nothing, "bind :5000");
     check(haproxy, "inter 1s", "inter soon", 27, "`inter` takes a number", "");
-    let rules = "`writes` leads to no backend by `default_backend`";
+    let rules = "`writes` leads to no backend by `default_backend` alone";
     check(haproxy, "default_backend primary", "use_backend primary if TRUE", 20, rules, "predicted");
     let pooler = "pgbouncer.ini";
     check(pooler, "host=127.0.0.1", "host=db9", 2, "no host of the topology is called `db9`", "db1");
@@ -233,12 +235,113 @@ fn a_mistake_in_a_file_is_shown_where_it_stands() {
 }
 
 #[test]
+fn a_file_that_would_not_do_what_it_says_is_refused() {
+    let p = "patroni.yml";
+    check(p, "ttl: 20", "ttl: true", 14, "`ttl` takes a whole number", "");
+    let large = "`5000000000` can't be the value of `patroni.ttl_s`";
+    check(p, "ttl: 20", "ttl: 5000000000", 14, large, "");
+    let quorum = "check_timeline: true\n    synchronous_mode: quorum";
+    check(p, "check_timeline: true", quorum, 19, "quorum commit can't be drilled from a file", "an operator");
+    let haproxy = "haproxy.cfg";
+    let taken = "pgquake adds a page of statistics on port 8404, which is taken here";
+    check(haproxy, "bind *:7000", "bind *:8404", 16, taken, "stats_port");
+    let port = "nothing listens on port 6433 of `db1`";
+    check(haproxy, "pg-a db1:6432", "pg-a db1:6433", 28, port, "2379, 2380, 5432, 6432, 8008");
+    let port = "nothing listens on port 8009 of `db1`";
+    check(haproxy, "db1:6432 check port 8008", "db1:6432 check port 8009", 28, port, "8008");
+    let tls = "clients of the endpoint `write` speak without TLS";
+    check(haproxy, "bind *:5000", "bind *:5000 ssl crt x.pem", 21, tls, "leave `ssl` out");
+    let nothing = "nothing listens on port 5000, where the endpoint `write` is";
+    check(haproxy, "bind *:5000", "bind 127.0.0.1:5000", 1, nothing, "bind :5000");
+    let rules = "`writes` leads to no backend by `default_backend` alone";
+    check(haproxy, "default_backend primary", "use_backend x if y\n default_backend primary", 20, rules, "rules");
+    let pooler = "pgbouncer.ini";
+    let nobody = "no host of the topology is called `db9`";
+    check(pooler, "host=127.0.0.1 port=5432", "host = 'db9' port = 5432", 2, nobody, "db1");
+    let other = "by `auth_user` clients of the run would log in as somebody else";
+    check(pooler, "port=5432", "port=5432 auth_user=app", 2, other, "leave it out");
+    let database = "clients of the run would come to another database than `postgres`";
+    check(pooler, "port=5432", "port=5432 dbname=shop", 2, database, "leave `dbname` out");
+    let line = "this line is neither a section nor `key = value`";
+    check(pooler, "pool_mode = transaction", "%include more.ini", 9, line, "includes");
+    let t = "topologies/own-stack.yaml";
+    let configuration = "`/etc/patroni/patroni.yml` is configuration: name the file under `configuration`";
+    check(t, "/etc/motd:", "/etc/patroni/patroni.yml:", 27, configuration, "");
+    check(t, "/etc/motd:", "/etc/./pgquake/x:", 27, "`/etc/./pgquake/x` is no absolute path of a file", "");
+    check(t, "/etc/motd:", "/var/lib/postgresql/x:", 27, "`/var/lib/postgresql/x` is a place of pgquake's own", "");
+}
+
+#[test]
+fn what_the_software_takes_is_taken() {
+    let taken = |name: &str, replace: &str, by: &str| {
+        let stack = Stack::new();
+        stack.change(name, replace, by);
+        stack.load().unwrap_or_else(|error| panic!("{by:?}: {error:?}"))
+    };
+    assert_eq!(taken("patroni.yml", "ttl: 20", "ttl: \"21\"").settings.patroni.ttl_s, 21);
+    assert!(taken("patroni.yml", "check_timeline: true", "synchronous_mode: \"on\"").settings.patroni.synchronous_mode);
+    taken("patroni.yml", "check_timeline: true", "master_stop_timeout: 30\n    pause: false");
+    // A section without content is none.
+    let empty = taken("patroni.yml", "  parameters:\n    log_min", "  parameters:\n#    log_min");
+    let text = rendered(&empty, "db1", ServiceKind::Patroni);
+    assert!(file(&text, "/etc/patroni/patroni.yml").contains("pgquake.node"), "{text:?}");
+    let named = taken("patroni.yml", "log_min_duration_statement: 250ms", "Work_Mem: 9MB");
+    assert_eq!(named.settings.postgresql.parameters["work_mem"], "9MB");
+    taken("haproxy.cfg", "bind *:5000", "bind \"0.0.0.0:5000\"");
+    taken("haproxy.cfg", "bind *:5000", "bind :::5000-5000 v4v6");
+    taken("haproxy.cfg", "maxconn 2000", "stats socket /run/haproxy/admin.sock mode 660 level admin");
+    for (replace, by) in [("pool_mode = transaction", "pool_mode = Session"), ("login_retry = 1", "login_retry = 0.5")]
+    {
+        taken("pgbouncer.ini", replace, by);
+    }
+    taken("pgbouncer.ini", "[pgbouncer]", "[pgbouncer] ; ours");
+}
+
+#[test]
+fn what_checks_ask_is_read_as_haproxy_reads_it() {
+    let check_of = |replace: &str, by: &str| {
+        let stack = Stack::new();
+        stack.change("haproxy.cfg", replace, by);
+        let settings = stack.load().unwrap_or_else(|error| panic!("{error:?}")).settings;
+        (serde_json::to_value(settings.haproxy.check).unwrap(), settings.haproxy.inter_ms)
+    };
+    // Without a path it asks for `/`, which is `/primary`.
+    assert_eq!(check_of("httpchk OPTIONS /primary", "httpchk").0, "role");
+    assert_eq!(check_of("httpchk OPTIONS /primary", "httpchk OPTIONS /health").0, "pgsql_check");
+    assert_eq!(check_of("httpchk OPTIONS /primary", "pgsql-check user x").0, "pgsql_check");
+    assert_eq!(check_of("server pg-b db2:6432 check port 8008", "server pg-b db2:6432").0, "pgsql_check");
+    assert_eq!(check_of("inter 1s fall 2", "inter 1s fastinter 200ms fall 2").0, "pgsql_check");
+    // Defaults that come later are those of later sections.
+    let later = "defaults\n    option httpchk GET /\n    default-server inter 10s\n\nlisten reads";
+    assert_eq!(check_of("listen reads", later), (json!("role"), 1000));
+}
+
+#[test]
+fn a_cluster_with_settings_of_its_own_has_what_the_files_state() {
+    let t = "topologies/own-stack.yaml";
+    let cluster = |settings: &str| {
+        format!(
+            "clusters: [{{ name: main, nodes: [db1, db2, db3], dcs: [db1, db2, db3], settings: {{ patroni: {{ {settings} }} }} }}]\nclaims:"
+        )
+    };
+    let stack = Stack::new();
+    stack.change(t, "claims:", &cluster("failsafe_mode: true"));
+    let topology = stack.load().unwrap_or_else(|error| panic!("{error:?}"));
+    let settings = topology.clusters[0].settings.as_ref().unwrap();
+    assert_eq!((settings.patroni.ttl_s, settings.patroni.failsafe_mode), (20, true));
+    let stack = Stack::new();
+    stack.change(t, "claims:", &cluster("ttl_s: 25"));
+    let error = stack.load().unwrap_err();
+    assert!(error.to_string().contains("`patroni.ttl_s` is stated here and in"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_no_yaml_is_shown_where_it_breaks() {
     let stack = Stack::new();
     stack.change("patroni.yml", "  loop", " loop");
     stack.change("patroni.yml", "    ttl: 20", "    ttl: [20");
     let error = stack.load().unwrap_err().to_string();
-    assert!(error.contains("patroni.yml:") && error.contains("this is no YAML"), "{error}");
+    assert!(error.contains("patroni.yml:15") && error.contains("this is not YAML"), "{error}");
 }
 
 #[test]

@@ -14,7 +14,14 @@ patroni=$(command -v patroni) || lacks "the program patroni on its PATH"
 # The interpreter that runs it: it may be one of a virtual environment.
 python=$([ -n "$patroni" ] && sed -n '1s/^#! *\([^ ]*\).*/\1/p' "$patroni")
 case $python in */env | '') python=$(command -v python3) ;; esac
-"$python" -c 'import patroni' 2> /dev/null || lacks "Patroni's module for $python"
+case $python in
+  '' | *python*) "$python" -c 'import patroni' 2> /dev/null || lacks "Patroni's module for $python" ;;
+  *) lacks "a patroni that Python runs itself: $patroni is a wrapper for $python" ;;
+esac
+[ -z "${PYTHONPATH:-}" ] || lacks "an environment without PYTHONPATH, which the entry point sets"
+for variable in $(env | sed -n '/^PATRONI_LOG_[^D]/d; s/^\(PATRONI_[A-Z_]*\)=.*/\1/p'); do
+  lacks "an environment without $variable, which would win over the configuration"
+done
 "$python" -c 'import psycopg' 2> /dev/null || "$python" -c 'import psycopg2' 2> /dev/null || lacks "psycopg or psycopg2 for $python"
 command -v python3 > /dev/null || lacks "the program python3 on its PATH"
 for program in cp install mv; do

@@ -95,7 +95,9 @@ impl Engine {
             request = request.with_env_var(name, value);
         }
         for (path, content) in spec.files {
-            request = request.with_copy_to(CopyTargetOptions::new(path).with_mode(0o644), content.into_bytes());
+            // A script can be called.
+            let mode = if content.starts_with("#!") { 0o755 } else { 0o644 };
+            request = request.with_copy_to(CopyTargetOptions::new(path).with_mode(mode), content.into_bytes());
         }
         let container =
             request.start().await.map_err(|error| EngineError::Start { container: name, reason: error.to_string() })?;

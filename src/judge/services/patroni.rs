@@ -34,7 +34,7 @@ pub(super) const CONFIGURATION: &str = "/etc/patroni/patroni.yml";
 pub const AGENT: Process = Process {
     word: "the Patroni agent",
     // Wherever it lies: an image of the team's own may have it in a virtual environment.
-    pattern: "python[0-9.]* [^ ]*/patroni ",
+    pattern: "python[0-9.]* (-[^ ]+ )*[^ ]*/patroni ",
     revived_by: RevivedBy::EntryPoint,
     runs_on: RunsOn::Every,
 };

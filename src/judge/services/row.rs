@@ -49,6 +49,12 @@ impl Service {
         self.image.files.iter().any(|file| file.path == ON_OWN_IMAGE)
     }
 
+    /// What the names of variables begin with that would win over what the harness has to set.
+    pub fn own_variables(&self) -> impl Iterator<Item = &'static str> {
+        let of_etcd: &[&str] = if self.kind == ServiceKind::Etcd { &["ETCD"] } else { &[] };
+        self.formats.iter().flat_map(|format| format.variables).chain(of_etcd).copied()
+    }
+
     pub fn is_node(&self) -> bool {
         self.node().is_some()
     }

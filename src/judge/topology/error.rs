@@ -32,7 +32,7 @@ pub enum TopologyError {
     #[diagnostic(transparent)]
     Mistake(Box<Mistake>),
     /// Several mistakes in the file, in the order in which they stand there.
-    #[error("{source_name} has {} mistakes, the first in {}", mistakes.len(), first_of(mistakes))]
+    #[error("{source_name} has {} mistakes, the first in {}", mistakes.len(), first_of(source_name, mistakes))]
     Mistakes {
         source_name: String,
         #[related]
@@ -43,7 +43,9 @@ pub enum TopologyError {
 impl TopologyError {
     /// The error for these mistakes, or `None` if there are none.
     pub(super) fn from_mistakes(source_name: &str, mut mistakes: Vec<Mistake>) -> Option<Self> {
-        mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+        // Those of the topology's own file first, then those of each file that it names.
+        let place = |mistake: &Mistake| (mistake.source_name != source_name, mistake.source_name.clone());
+        mistakes.sort_by_key(|mistake| (place(mistake), mistake.line, mistake.column));
         match mistakes.len() {
             0 => None,
             1 => mistakes.pop().map(|mistake| TopologyError::Mistake(Box::new(mistake))),
@@ -61,9 +63,8 @@ impl TopologyError {
     }
 }
 
-fn first_of(mistakes: &[Mistake]) -> String {
-    mistakes
-        .first()
-        .map(|mistake| format!("line {}, column {}: {}", mistake.line, mistake.column, mistake.message))
-        .unwrap_or_default()
+fn first_of(source_name: &str, mistakes: &[Mistake]) -> String {
+    let Some(first) = mistakes.first() else { return String::new() };
+    let file = if first.source_name == source_name { String::new() } else { format!("{}, ", first.source_name) };
+    format!("{file}line {}, column {}: {}", first.line, first.column, first.message)
 }

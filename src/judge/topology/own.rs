@@ -2,7 +2,7 @@
 //! them is shown where it stands in them.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     fmt, fs,
     path::{Component, Path as FilePath, PathBuf},
     sync::Arc,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     services::{
         Own, Rendered, Site,
-        own::{self, Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings},
+        own::{self, Flaw, Overridden, Spot, Stated, Surroundings},
         service,
     },
     suggestion::did_you_mean,
@@ -30,7 +30,25 @@ const MOST_BYTES: u64 = 1 << 20;
 
 /// Where the settings of a topology come from that its file does not state: by their path, the file and the place in it.
 #[derive(Default)]
-pub(super) struct Origins(BTreeMap<Vec<String>, (String, Spot)>);
+pub(super) struct Origins(BTreeMap<Vec<String>, (Brought, Spot)>);
+
+/// A file that the team brings, as it was read.
+#[derive(Clone)]
+struct Brought {
+    /// Where it lies, as people write it.
+    name: String,
+    text: Arc<str>,
+}
+
+impl Brought {
+    fn mistake(&self, spot: Spot, message: String, help: Option<String>) -> Mistake {
+        Mistake::new(&self.name, &self.text, Place::of_spot(&self.text, spot.line, spot.column), message, help)
+    }
+
+    fn flawed(&self, flaw: Flaw) -> Wrong {
+        Wrong::There(self.mistake(flaw.spot, flaw.message, flaw.help))
+    }
+}
 
 /// A key of one of the team's files that the harness sets or leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,10 +99,10 @@ impl Topology {
                 let (Some(from), Some(text)) = (own.configuration.get(format.name), own.text_of(format.name)) else {
                     continue;
                 };
-                let name = beside(folder, from).display().to_string();
+                let file = Brought { name: beside(folder, from).display().to_string(), text: Arc::from(text) };
                 match (format.read)(text, &self.around(*kind)) {
-                    Ok(reading) => self.take_settings(reading, &name, positions, &mut origins, &mut wrong),
-                    Err(flaws) => wrong.extend(flaws.into_iter().map(|flaw| there(&name, text, flaw))),
+                    Ok(read) => self.take_settings(read.settings, &file, positions, &mut origins, &mut wrong),
+                    Err(flaws) => wrong.extend(flaws.into_iter().map(|flaw| file.flawed(flaw))),
                 }
             }
         }
@@ -94,12 +112,16 @@ impl Topology {
 
     /// What a file of a kind of service may name.
     fn around(&self, kind: ServiceKind) -> Surroundings<'_> {
-        let names = self.hosts().flat_map(|host| std::iter::once(&host.name).chain(&host.aliases));
+        let names = self.hosts().flat_map(|host| {
+            let ports = self.ports_of(host);
+            std::iter::once(&host.name).chain(&host.aliases).map(move |name| (name.as_str(), ports.clone()))
+        });
         let runs = |host: &&str| self.host_called(host).is_some_and(|host| host.runs(kind));
         let is_here = |endpoint: &&super::NamedEndpoint| self.hosts_behind(&endpoint.host).iter().any(runs);
         let dcs = self.hosts().flat_map(super::Host::kinds).find(|kind| service(*kind).dcs().is_some());
         Surroundings {
-            hosts: names.map(String::as_str).collect(),
+            hosts: names.collect(),
+            statistics_port: self.settings.haproxy.stats_port,
             dcs,
             endpoints: self.endpoints.iter().filter(is_here).map(|one| (one.name.as_str(), one.port)).collect(),
         }
@@ -139,44 +161,86 @@ impl Topology {
                 wrong.push(here(at("configuration", format), message, Some(did_you_mean(format, &known))));
             }
         }
+        if !own.configuration.is_empty() {
+            self.check_instances(kind, wrong);
+        }
         for path in own.files.keys() {
             if let Some(reason) = refused_path(path) {
                 wrong.push(here(at("files", path), format!("`{path}` {reason}"), None));
             }
         }
         for name in own.environment.keys() {
-            if let Some(message) = refused_variable(row.formats, name) {
+            if let Some(message) = refused_variable(kind, name) {
                 let help = Some("pgquake has to set what it says; its file is where the rest belongs".to_owned());
                 wrong.push(here(at("environment", name), message, help));
             }
         }
     }
 
+    /// One file says what one service does: two on a host would be the same, and pools that an agent re-points have several.
+    fn check_instances(&self, kind: ServiceKind, wrong: &mut Vec<Wrong>) {
+        let path = || steps!["own", kind.name(), "configuration"];
+        if let Some(host) = self.hosts().find(|host| host.kinds().filter(|own| *own == kind).count() > 1) {
+            let message = format!("`{}` runs two of {}, and one file can't say what both do", host.name, kind.name());
+            wrong.push(here(path(), message, Some("give each a host of its own, or leave the file out".to_owned())));
+        }
+        let repointed = self.hosts().flat_map(|host| host.services.iter().map(move |placed| (host, placed))).any(
+            |(host, placed)| {
+                let pooler = service(placed.kind).pooler().filter(|_| placed.kind == kind);
+                pooler.is_some_and(|pooler| (pooler.is_repointed)(&self.settings_on(host, placed)))
+            },
+        );
+        if repointed {
+            let message = "pools that an agent points elsewhere have a file for each primary".to_owned();
+            wrong.push(here(path(), message, Some("leave the file out, or `repointed` of the pools".to_owned())));
+        }
+    }
+
     /// Takes what a file states into the settings. What the topology states too is a contradiction waiting to happen.
     fn take_settings(
         &mut self,
-        reading: Reading,
-        file: &str,
+        stated: Vec<Stated>,
+        file: &Brought,
         positions: &Positions,
         origins: &mut Origins,
         wrong: &mut Vec<Wrong>,
     ) {
-        let Ok(mut settings) = serde_json::to_value(&self.settings) else { return };
-        for Stated { path, value, spot } in reading.settings {
-            let full: Path =
-                std::iter::once("settings").chain(path.iter().map(String::as_str)).map(Step::from).collect();
-            if positions.holds(&full) {
-                let message = format!("`{}` is stated here and in {file}:{}", path.join("."), spot.line);
+        for Stated { path, value, spot, is_default } in stated {
+            let said = self.said_at(&path, positions);
+            if let Some(full) = said.filter(|_| !is_default) {
+                let message = format!("`{}` is stated here and in {}:{}", path.join("."), file.name, spot.line);
                 wrong.push(here(full, message, Some("leave it out here: the file runs as it is".to_owned())));
-            } else if let Entry::Vacant(vacant) = origins.0.entry(path) {
-                set(&mut settings, vacant.key(), value);
-                vacant.insert((file.to_owned(), spot));
+                continue;
             }
+            let is_taken = origins.0.contains_key(&path) || self.said_at(&path, positions).is_some();
+            if is_taken {
+                continue;
+            }
+            match self.settings_with(&path, value.clone()) {
+                Some(settings) => self.settings = settings,
+                None => {
+                    let message = format!("`{value}` can't be the value of `{}`", path.join("."));
+                    wrong.push(file.flawed(Flaw { spot, message, help: None }));
+                }
+            }
+            origins.0.insert(path, (file.clone(), spot));
         }
-        // Each value is of the type that its setting has: whoever reads a format sees to that.
-        if let Ok(settings) = serde_json::from_value::<Settings>(settings) {
-            self.settings = settings;
-        }
+    }
+
+    /// Where the topology's own file states a setting: for all, or for one cluster.
+    fn said_at(&self, path: &[String], positions: &Positions) -> Option<Path> {
+        let below = |above: Path| -> Path {
+            above.into_iter().chain(path.iter().map(|part| Step::from(part.as_str()))).collect()
+        };
+        let of_clusters = (0..self.clusters.len()).map(|index| steps!["clusters", index, "settings"]);
+        std::iter::once(steps!["settings"]).chain(of_clusters).map(below).find(|full| positions.holds(full))
+    }
+
+    /// The settings with one more value; `None`: it can't be one.
+    fn settings_with(&self, path: &[String], value: Value) -> Option<Settings> {
+        let mut settings = serde_json::to_value(&self.settings).ok()?;
+        set(&mut settings, path, value);
+        serde_json::from_value(settings).ok()
     }
 
     /// What the harness sets in the place of what the team's files say, in the order of the files.
@@ -205,18 +269,15 @@ impl Topology {
 }
 
 impl Origins {
-    /// Where a setting was read that the topology's file does not state.
-    pub(super) fn of(&self, path: &[Step]) -> Option<(&str, Spot)> {
-        let keys: Option<Vec<String>> = path
-            .iter()
-            .map(|step| match step {
-                Step::Key(key) => Some(key.clone()),
-                Step::Index(_) => None,
-            })
-            .collect();
-        let keys = keys?;
-        let below = keys.strip_prefix(&["settings".to_owned()][..])?;
-        self.0.get(below).map(|(file, spot)| (file.as_str(), *spot))
+    /// The mistake in the file that states a setting which the topology's own does not.
+    pub(super) fn mistake(&self, path: &[Step], message: &str, help: Option<&str>) -> Option<Mistake> {
+        let key = |step: &Step| match step {
+            Step::Key(key) => Some(key.clone()),
+            Step::Index(_) => None,
+        };
+        let keys: Vec<String> = path.iter().map(key).collect::<Option<_>>()?;
+        let (file, spot) = self.0.get(keys.strip_prefix(&["settings".to_owned()][..])?)?;
+        Some(file.mistake(*spot, message.to_owned(), help.map(str::to_owned)))
     }
 }
 
@@ -276,18 +337,6 @@ fn text_of(file: &FilePath) -> Result<String, Unread> {
     yaml::text(&file.display().to_string(), fs::read(file).map_err(failed)?).map_err(Unread::Text)
 }
 
-/// A flaw in a file of the team's, shown where it stands.
-fn there(name: &str, text: &str, flaw: Flaw) -> Wrong {
-    let shared: Arc<str> = Arc::from(text);
-    Wrong::There(Mistake::new(
-        name,
-        &shared,
-        Place::of_spot(text, flaw.spot.line, flaw.spot.column),
-        flaw.message,
-        flaw.help,
-    ))
-}
-
 /// Sets a value at a path, and makes the blocks that lead to it.
 fn set(settings: &mut Value, path: &[String], value: Value) {
     let Some((last, above)) = path.split_last() else { return };
@@ -314,27 +363,55 @@ fn is_reference(image: &str) -> bool {
         && !path.chars().any(|letter| letter.is_ascii_uppercase())
 }
 
+/// Files that are rendered: a team's own come as `configuration`, of which what the harness has to set is known.
+const RENDERED: &[&str] = &[
+    "/etc/envoy/envoy.yaml",
+    "/etc/haproxy/haproxy.cfg",
+    "/etc/patroni/clock",
+    "/etc/patroni/first-start.sql",
+    "/etc/patroni/patroni.yml",
+    "/etc/patroni/postgresql.conf",
+    "/etc/patroni/repoint-pools.sh",
+    "/etc/pgbouncer/pgbouncer.ini",
+    "/etc/pgbouncer/userlist.txt",
+];
+
+/// Places of pgquake's own, and of data.
+const KEPT: &[&str] = &[
+    "/etc/pgquake",
+    "/usr/local/bin/choose-versions.sh",
+    "/usr/local/bin/entrypoint.sh",
+    "/usr/local/bin/restore-prepared.sh",
+    "/usr/local/lib/pgquake",
+    "/var/lib/etcd",
+    "/var/lib/postgresql",
+];
+
 /// Why no file of the team's can be put there.
 fn refused_path(path: &str) -> Option<&'static str> {
-    if !path.starts_with('/') || path.ends_with('/') || path.split('/').any(|part| part == "..") {
+    let parts = path.strip_prefix('/').unwrap_or_default().split('/');
+    if !path.starts_with('/') || parts.into_iter().any(|part| matches!(part, "" | "." | "..")) {
         return Some("is no absolute path of a file");
     }
-    let below = |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if below("/etc/pgquake") || below("/usr/local/lib/pgquake") || path.starts_with("/usr/local/bin/pgquake-") {
+    let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if RENDERED.contains(&path) {
+        return Some("is configuration: name the file under `configuration`");
+    }
+    if KEPT.iter().any(|place| below(place)) || path.starts_with("/usr/local/bin/pgquake-") {
         return Some("is a place of pgquake's own");
     }
-    (below("/proc") || below("/sys") || below("/dev")).then_some("is no place for a file")
+    ["/proc", "/sys", "/dev"].iter().any(|place| below(place)).then_some("is no place for a file")
 }
 
 /// Why a variable can't be set.
-fn refused_variable(formats: &[Format], name: &str) -> Option<String> {
+fn refused_variable(kind: ServiceKind, name: &str) -> Option<String> {
     let is_name = !name.is_empty()
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if !is_name {
         return Some(format!("`{name}` can't be the name of a variable"));
     }
-    let owned = formats.iter().flat_map(|format| format.variables).find(|owned| name.starts_with(**owned));
+    let owned = service(kind).own_variables().find(|owned| name.starts_with(owned));
     let is_loaders = ["LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PATH"].contains(&name);
     (owned.is_some() || is_loaders).then(|| format!("`{name}` would win over what pgquake sets"))
 }

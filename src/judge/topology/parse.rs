@@ -35,6 +35,8 @@ pub(super) fn parse_with(source_name: &str, text: &str, claims: &Claims) -> Resu
     let found = match serde_saphyr::from_str::<Topology>(text) {
         Ok(mut topology) => {
             let positions = Positions::read(text).unwrap_or(Positions::Scalar);
+            // Before clusters take from the topology what they do not state.
+            let (origins, wrong) = topology.read_own(source_name, &positions);
             let names = |cluster: usize, section: &str, field: &str| {
                 positions.holds(&steps!["clusters", cluster, "settings", section, field])
             };
@@ -42,7 +44,6 @@ pub(super) fn parse_with(source_name: &str, text: &str, claims: &Claims) -> Resu
                 let place = Place::start(text);
                 TopologyError::Mistake(Box::new(mistake(place, error.to_string(), None)))
             })?;
-            let (origins, wrong) = topology.read_own(source_name, &positions);
             let of_own = wrong.into_iter().map(|wrong| match wrong {
                 Wrong::There(mistake) => mistake,
                 Wrong::Here(Misplaced { path, message, help }) => {
@@ -52,9 +53,9 @@ pub(super) fn parse_with(source_name: &str, text: &str, claims: &Claims) -> Resu
             });
             let mut mistakes: Vec<_> = of_own.collect();
             let problems = problems(&topology, file_stem(source_name), Some(claims)).into_iter();
-            mistakes.extend(problems.map(|problem| match origin(&topology, &positions, &origins, &problem) {
-                Some((name, text, place)) => Mistake::new(name, &text, place, problem.message, problem.help),
-                None => mistake(place_of(text, &positions, &problem), problem.message, problem.help),
+            mistakes.extend(problems.map(|problem| {
+                of_origin(&positions, &origins, &problem)
+                    .unwrap_or_else(|| mistake(place_of(text, &positions, &problem), problem.message, problem.help))
             }));
             match TopologyError::from_mistakes(source_name, mistakes) {
                 None => return Ok(topology),
@@ -73,21 +74,12 @@ fn file_stem(source_name: &str) -> Option<&str> {
     path.file_stem().and_then(|stem| stem.to_str()).filter(|_| yaml)
 }
 
-/// Where a problem is that the topology's file does not state, but one that the team brings.
-fn origin<'a>(
-    topology: &Topology,
-    positions: &Positions,
-    origins: &'a Origins,
-    problem: &Problem,
-) -> Option<(&'a str, Arc<str>, Place)> {
+/// A problem with what the topology's file does not state, but one that the team brings: it is shown there.
+fn of_origin(positions: &Positions, origins: &Origins, problem: &Problem) -> Option<Mistake> {
     if problem.paths.iter().any(|path| positions.holds(path)) {
         return None;
     }
-    let (name, spot) = problem.paths.iter().find_map(|path| origins.of(path))?;
-    let texts = topology.own.values().flat_map(|own| &own.texts);
-    let same_file = |from: &str| FilePath::new(from).file_name() == FilePath::new(name).file_name();
-    let (_, text) = texts.into_iter().find(|(from, _)| same_file(from))?;
-    Some((name, Arc::from(text.as_str()), Place::of_spot(text, spot.line, spot.column)))
+    problem.paths.iter().find_map(|path| origins.mistake(path, &problem.message, problem.help.as_deref()))
 }
 
 /// Where a problem is shown: at the first of its paths that the file holds, else near it.

@@ -20,9 +20,12 @@ const DROPPED: &[(&str, &str)] = &[
     ("group", "the container runs as HAProxy's own user"),
     ("gid", "the container runs as HAProxy's own user"),
     ("pidfile", "the container is HAProxy's own, and runs without root"),
+    (STATS_SOCKET, "the container is HAProxy's own, and runs without root"),
     ("uid", "the container runs as HAProxy's own user"),
     ("user", "the container runs as HAProxy's own user"),
 ];
+
+const STATS_SOCKET: &str = "stats socket";
 
 /// Keywords that begin a section.
 const SECTIONS: &[&str] = &[
@@ -52,6 +55,8 @@ struct Line<'a> {
 struct Section<'a> {
     keyword: &'a str,
     name: &'a str,
+    /// The defaults that it names.
+    from: Option<&'a str>,
     number: usize,
     lines: Vec<Line<'a>>,
 }
@@ -61,11 +66,24 @@ impl<'a> Section<'a> {
         self.lines.iter().filter(move |line| line.words[0] == keyword)
     }
 
-    /// The ports that it listens on, each with its line.
-    fn binds(&self) -> Vec<(u16, usize)> {
-        let bound = self.with("bind").filter_map(|line| Some((line.number, *line.words.get(1)?)));
-        let each = bound.flat_map(|(number, addresses)| addresses.split(',').map(move |address| (number, address)));
-        each.filter_map(|(number, address)| Some((address.rsplit(':').next()?.parse().ok()?, number))).collect()
+    /// The ports on which clients of other hosts reach it, each with its line.
+    fn binds(&self) -> Vec<(u16, &Line<'a>)> {
+        let bound = self.with("bind").filter_map(|line| Some((line, *line.words.get(1)?)));
+        let each = bound.flat_map(|(line, addresses)| addresses.split(',').map(move |address| (line, address)));
+        let from_outside =
+            each.filter(|(_, address)| !address.starts_with("127.") && !address.starts_with("localhost:"));
+        from_outside
+            .flat_map(|(line, address)| {
+                let ports = address.rsplit(':').next().unwrap_or_default();
+                let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+                let range = first.parse::<u16>().ok().zip(last.parse::<u16>().ok());
+                range.into_iter().flat_map(move |(first, last)| (first..=last).map(move |port| (port, line)))
+            })
+            .collect()
+    }
+
+    fn listens_on(&self, port: u16) -> bool {
+        self.binds().iter().any(|(bound, _)| *bound == port)
     }
 
     fn says(&self, words: &[&str]) -> bool {
@@ -73,10 +91,10 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The words of a line, up to a comment.
+/// The words of a line, up to a comment, without the quotes around them.
 fn words(line: &str) -> Vec<&str> {
     let said = line.split_once('#').map_or(line, |(said, _)| said);
-    said.split_whitespace().collect()
+    said.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect()
 }
 
 fn sections(text: &str) -> Result<Vec<Section<'_>>, Flaw> {
@@ -87,7 +105,8 @@ fn sections(text: &str) -> Result<Vec<Section<'_>>, Flaw> {
             (None, _) => {}
             (Some(first), _) if SECTIONS.contains(first) => {
                 let name = words.get(1).copied().unwrap_or_default();
-                sections.push(Section { keyword: first, name, number, lines: Vec::new() });
+                let from = words.iter().position(|word| *word == "from").and_then(|at| words.get(at + 1)).copied();
+                sections.push(Section { keyword: first, name, from, number, lines: Vec::new() });
             }
             (Some(_), Some(section)) => section.lines.push(Line { number, words }),
             (Some(first), None) => {
@@ -101,6 +120,9 @@ fn sections(text: &str) -> Result<Vec<Section<'_>>, Flaw> {
 
 /// The backend that serves what a proxy takes: itself, or the one that it leads everything to.
 fn behind<'s, 'a>(proxy: &'s Section<'a>, all: &'s [Section<'a>]) -> Option<&'s Section<'a>> {
+    if proxy.with("use_backend").next().is_some() {
+        return None;
+    }
     if proxy.keyword == "listen" {
         return Some(proxy);
     }
@@ -108,58 +130,95 @@ fn behind<'s, 'a>(proxy: &'s Section<'a>, all: &'s [Section<'a>]) -> Option<&'s 
     all.iter().find(|section| section.keyword == "backend" && section.name == name)
 }
 
-/// A server's host, without its port.
-fn host_of<'a>(line: &Line<'a>) -> Option<&'a str> {
+/// The defaults that a section has: those that it names after `from`, or the last ones before it.
+fn defaults_of<'s, 'a>(section: &Section<'a>, all: &'s [Section<'a>]) -> Option<&'s Section<'a>> {
+    let defaults = || all.iter().filter(|known| known.keyword == "defaults");
+    match section.from {
+        Some(from) => defaults().find(|known| known.name == from),
+        None => defaults().take_while(|known| known.number < section.number).last(),
+    }
+}
+
+/// A server's host, and its port if it has one.
+fn place_of<'a>(line: &Line<'a>) -> Option<(&'a str, Option<u16>)> {
     let address = line.words.get(2)?;
-    Some(address.rsplit_once(':').map_or(*address, |(host, _)| host))
+    Some(address.rsplit_once(':').map_or((*address, None), |(host, port)| (host, port.parse().ok())))
 }
 
 fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     let sections = sections(text).map_err(|flaw| vec![flaw])?;
     let mut flaws = Vec::new();
     let mut reading = Reading { settings: Vec::new(), overridden: overridden(&sections) };
-    for section in sections.iter().filter(|section| matches!(section.keyword, "listen" | "backend")) {
-        for line in section.with("server") {
-            let Some(host) = host_of(line) else {
-                flaws.push(Flaw::new(Spot::of_line(line.number), "a server has a name and an address"));
-                continue;
-            };
-            if !around.hosts.contains(&host) {
-                let flaw = Flaw::new(Spot::of_line(line.number), format!("no host of the topology is called `{host}`"));
-                flaws.push(flaw.help(did_you_mean(host, &around.hosts)));
-            }
-        }
+    let proxies = sections.iter().filter(|section| matches!(section.keyword, "listen" | "backend"));
+    proxies.flat_map(|section| section.with("server")).for_each(|line| server(line, around, &mut flaws));
+    let page = around.statistics_port;
+    if let Some((_, line)) = sections.iter().flat_map(Section::binds).find(|(port, _)| *port == page) {
+        let message = format!("pgquake adds a page of statistics on port {page}, which is taken here");
+        let help = "set `settings.haproxy.stats_port` of the topology to another port";
+        flaws.push(Flaw::new(Spot::of_line(line.number), message).help(help));
     }
     let mut serving = Vec::new();
     for (endpoint, port) in &around.endpoints {
-        let proxy = sections.iter().find(|section| section.binds().iter().any(|(bound, _)| bound == port));
-        match proxy.map(|proxy| (proxy, behind(proxy, &sections))) {
-            None => {
-                let message = format!("nothing listens on port {port}, where the endpoint `{endpoint}` is");
-                flaws.push(
-                    Flaw::new(Spot::of_line(1), message)
-                        .help(format!("add `bind :{port}` to a proxy, or change the endpoint's port")),
-                );
-            }
-            Some((proxy, None)) => {
-                let message = format!("`{}` leads to no backend by `default_backend`", proxy.name);
-                flaws.push(
-                    Flaw::new(Spot::of_line(proxy.number), message)
-                        .help("what decides by rules can't be predicted or observed"),
-                );
-            }
-            Some((_, Some(backend))) => serving.push(backend),
+        match serving_at(endpoint, *port, &sections) {
+            Ok(backend) => serving.push(backend),
+            Err(flaw) => flaws.push(flaw),
         }
     }
     checks(&sections, &serving, &mut reading, &mut flaws);
     if flaws.is_empty() { Ok(reading) } else { Err(flaws) }
 }
 
+/// The backend that serves the clients of an endpoint; or why nobody can say which.
+fn serving_at<'s, 'a>(endpoint: &str, port: u16, all: &'s [Section<'a>]) -> Result<&'s Section<'a>, Flaw> {
+    let Some(proxy) = all.iter().find(|section| section.listens_on(port)) else {
+        let message = format!("nothing listens on port {port}, where the endpoint `{endpoint}` is");
+        let help = format!("add `bind :{port}` to a proxy, or change the endpoint's port");
+        return Err(Flaw::new(Spot::of_line(1), message).help(help));
+    };
+    let bound = proxy.binds().into_iter().find(|(bound, _)| *bound == port);
+    if let Some((_, line)) = bound.filter(|(_, line)| line.words.contains(&"ssl")) {
+        let message = format!("clients of the endpoint `{endpoint}` speak without TLS");
+        return Err(Flaw::new(Spot::of_line(line.number), message).help("leave `ssl` out of this `bind`"));
+    }
+    let Some(backend) = behind(proxy, all) else {
+        let message = format!("`{}` leads to no backend by `default_backend` alone", proxy.name);
+        let help = "what decides by rules can't be predicted or observed";
+        return Err(Flaw::new(Spot::of_line(proxy.number), message).help(help));
+    };
+    if backend.with("server").next().is_none() {
+        let message = format!("`{}` names no server, so nobody knows where it leads", backend.name);
+        return Err(Flaw::new(Spot::of_line(backend.number), message).help("write a `server` for each node"));
+    }
+    Ok(backend)
+}
+
+/// A server is led to where a host of the topology listens, and its checks too.
+fn server(line: &Line<'_>, around: &Surroundings<'_>, flaws: &mut Vec<Flaw>) {
+    let spot = Spot::of_line(line.number);
+    let Some((host, port)) = place_of(line) else {
+        flaws.push(Flaw::new(spot, "a server has a name and an address"));
+        return;
+    };
+    if host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()) {
+        return;
+    }
+    let checked = value_of(line, "port").and_then(|port| port.parse().ok());
+    let refused = [port, checked].into_iter().find_map(|port| around.refuses(host, port));
+    flaws.extend(refused.map(|(message, help)| Flaw::new(spot, message).help(help)));
+}
+
 fn overridden(sections: &[Section<'_>]) -> Vec<Overridden> {
     let global = sections.iter().filter(|section| section.keyword == "global").flat_map(|section| &section.lines);
     let dropped = global.filter_map(|line| {
-        let (key, why) = DROPPED.iter().find(|(key, _)| *key == line.words[0])?;
-        Some(Overridden { key: format!("global {key}"), line: line.number, why })
+        let begins = |key: &str| key.split(' ').zip(&line.words).all(|(part, word)| part == *word);
+        let (key, why) = DROPPED.iter().find(|(key, _)| begins(key))?;
+        // Its administration may listen at a port, too, which needs no folder of the image's.
+        let is_at_a_port = line.words.get(2).is_some_and(|place| place.contains(':') && !place.starts_with("unix"));
+        (*key != STATS_SOCKET || !is_at_a_port).then(|| Overridden {
+            key: format!("global {key}"),
+            line: line.number,
+            why,
+        })
     });
     dropped.collect()
 }
@@ -167,18 +226,19 @@ fn overridden(sections: &[Section<'_>]) -> Vec<Overridden> {
 /// What the backends that serve endpoints say of their checks, which predictions go by.
 fn checks(all: &[Section<'_>], serving: &[&Section<'_>], reading: &mut Reading, flaws: &mut Vec<Flaw>) {
     let Some(first) = serving.first() else { return };
-    let defaults: Vec<&Section<'_>> = all.iter().filter(|section| section.keyword == "defaults").collect();
+    let defaults = defaults_of(first, all);
     let state = |path: &str, value: Value, line: usize| Stated {
         path: ["haproxy", path].map(str::to_owned).into(),
         value,
         spot: Spot::of_line(line),
+        is_default: false,
     };
     for (option, setting, default) in [("inter", "inter_ms", 2000), ("fall", "fall", 3), ("rise", "rise", 2)] {
         let of = |section: &Section<'_>| {
             let lines = section.with("server").chain(section.with("default-server"));
             lines.filter_map(|line| value_of(line, option).map(|value| (value.to_owned(), line.number))).next()
         };
-        let told = of(first).or_else(|| defaults.iter().rev().find_map(|section| of(section)));
+        let told = of(first).or_else(|| of(defaults?));
         let (value, line) = match &told {
             None => (Some(default), first.number),
             Some((text, line)) => (if option == "inter" { time_ms(text) } else { text.parse().ok() }, *line),
@@ -193,34 +253,48 @@ fn checks(all: &[Section<'_>], serving: &[&Section<'_>], reading: &mut Reading, 
     let closes =
         closes.into_iter().any(|line| line.words.windows(2).any(|two| two == ["on-marked-down", "shutdown-sessions"]));
     reading.settings.push(state("close_sessions_of_down_server", json!(closes), first.number));
-    let asks = serving.iter().all(|backend| asks_for_role(backend, &defaults));
+    let asks = serving.iter().all(|backend| asks_for_role(backend, defaults_of(backend, all)));
     // Whatever else it checks, a server that is no primary can pass it: nothing is predicted then.
     let check = if asks { "role" } else { "pgsql_check" };
     reading.settings.push(state("check", json!(check), first.number));
 }
 
-/// Whether servers are asked by HTTP for what Patroni answers by role.
-fn asks_for_role(backend: &Section<'_>, defaults: &[&Section<'_>]) -> bool {
-    const PATHS: [&str; 9] = [
-        "/",
-        "/primary",
-        "/master",
-        "/read-write",
-        "/leader",
-        "/replica",
-        "/read-only",
-        "/standby-leader",
-        "/synchronous",
-    ];
-    let by_http = |section: &Section<'_>| section.says(&["option", "httpchk"]);
-    let is_on = by_http(backend) || defaults.iter().any(|section| by_http(section));
-    let lines = || backend.lines.iter().chain(defaults.iter().flat_map(|section| &section.lines));
-    let asks = |line: &Line<'_>| {
-        let checks = line.words.starts_with(&["option", "httpchk"]) || line.words.starts_with(&["http-check", "send"]);
-        let path = |word: &&str| PATHS.contains(&word.split('?').next().unwrap_or(word));
-        checks && line.words.iter().any(path)
+/// What Patroni answers by role.
+const PATHS_BY_ROLE: &[&str] = &[
+    "/",
+    "/leader",
+    "/master",
+    "/primary",
+    "/read-only",
+    "/read-write",
+    "/replica",
+    "/standby-leader",
+    "/synchronous",
+];
+
+/// Options that say how servers are checked. One of a backend's own ends the one that it has from its defaults.
+const CHECKS: &[&str] =
+    &["httpchk", "ldap-check", "mysql-check", "pgsql-check", "redis-check", "smtpchk", "ssl-hello-chk", "tcp-check"];
+
+/// Whether every server is asked by HTTP for what Patroni answers by role, at one interval.
+fn asks_for_role(backend: &Section<'_>, defaults: Option<&Section<'_>>) -> bool {
+    let by_http = |section: &Section<'_>| {
+        let options = section.lines.iter().filter(|line| line.words.contains(&"option"));
+        let last = options.filter(|line| line.words.iter().any(|word| CHECKS.contains(word))).last();
+        last.map(|line| line.words.starts_with(&["option", "httpchk"]))
     };
-    is_on && lines().any(asks)
+    let is_on = by_http(backend).or_else(|| by_http(defaults?)).unwrap_or(false);
+    let is_checked = |line: &Line<'_>| line.words.contains(&"check") || backend.says(&["default-server", "check"]);
+    let lines: Vec<&Line<'_>> = [Some(backend), defaults].into_iter().flatten().flat_map(|own| &own.lines).collect();
+    // They change the interval while a server is neither up nor down, so the usual one predicts nothing.
+    let varies = lines.iter().any(|line| ["fastinter", "downinter"].iter().any(|word| line.words.contains(word)));
+    let sent = lines.iter().filter(|line| {
+        line.words.starts_with(&["option", "httpchk"]) || line.words.starts_with(&["http-check", "send"])
+    });
+    // Without a path HAProxy asks for `/`, which Patroni answers as `/primary`.
+    let path = sent.flat_map(|line| &line.words).find(|word| word.starts_with('/')).copied().unwrap_or("/");
+    let asked = path.split('?').next().unwrap_or(path);
+    is_on && !varies && backend.with("server").all(is_checked) && PATHS_BY_ROLE.contains(&asked)
 }
 
 /// What follows an option in a line.
@@ -230,9 +304,9 @@ fn value_of<'a>(line: &Line<'a>, option: &str) -> Option<&'a str> {
 }
 
 /// A time in milliseconds: HAProxy takes them without a unit as such.
-fn time_ms(text: &str) -> Option<u64> {
+fn time_ms(text: &str) -> Option<u32> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let number: u64 = digits.parse().ok()?;
+    let number: u32 = digits.parse().ok()?;
     match &text[digits.len()..] {
         "" | "ms" => Some(number),
         "us" => Some(number / 1000),
@@ -273,11 +347,11 @@ pub fn names(text: &str, endpoints: &[(&str, u16)]) -> Names {
     let mut names = Names::default();
     let sections = sections(text).unwrap_or_default();
     for (endpoint, port) in endpoints {
-        let proxy = sections.iter().find(|section| section.binds().iter().any(|(bound, _)| bound == port));
+        let proxy = sections.iter().find(|section| section.listens_on(*port));
         let Some(backend) = proxy.and_then(|proxy| behind(proxy, &sections)) else { continue };
         names.endpoints.insert(backend.name.to_owned(), (*endpoint).to_owned());
         for line in backend.with("server") {
-            if let (Some(server), Some(host)) = (line.words.get(1), host_of(line)) {
+            if let (Some(server), Some((host, _))) = (line.words.get(1), place_of(line)) {
                 names.hosts.insert((backend.name.to_owned(), (*server).to_owned()), host.to_owned());
             }
         }

@@ -16,7 +16,11 @@ pub(super) fn of_ini(text: &str) -> Result<Vec<Entry<'_>>, usize> {
     let mut entries = Vec::new();
     for (number, said) in lines(text, &['#', ';']) {
         if let Some(name) = said.strip_prefix('[') {
-            section = name.strip_suffix(']').ok_or(number)?.trim();
+            let (name, after) = name.split_once(']').ok_or(number)?;
+            if !after.trim().is_empty() && !after.trim().starts_with(['#', ';']) {
+                return Err(number);
+            }
+            section = name.trim();
             continue;
         }
         let (key, value) = said.split_once('=').ok_or(number)?;
@@ -65,7 +69,14 @@ fn value(text: &str) -> Option<String> {
                 let after = after.trim();
                 return (after.is_empty() || after.starts_with('#')).then_some(value);
             }
-            '\\' => value.extend(letters.next()),
+            '\\' => value.extend(letters.next().map(|letter| match letter {
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                other => other,
+            })),
             _ => value.push(letter),
         }
     }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Rendered, ServiceKind, Site, versions};
+use crate::suggestion::did_you_mean;
 pub use haproxy_cfg::{Names, names as names_of_haproxy};
 pub(super) use {
     haproxy_cfg::FILE as HAPROXY_CFG, patroni_yml::FILE as PATRONI_YML, pgbouncer_ini::FILE as PGBOUNCER_INI,
@@ -68,12 +69,31 @@ pub struct Format {
 
 /// What a file may name: what the topology has.
 pub struct Surroundings<'a> {
-    /// Every name of every host.
-    pub hosts: Vec<&'a str>,
+    /// Every name of every host, with the ports on which its services listen.
+    pub hosts: Vec<(&'a str, Vec<u16>)>,
+    /// The port of the page of statistics that is added to a balancer's file.
+    pub statistics_port: u16,
     /// The kind of the DCS, if there is one.
     pub dcs: Option<ServiceKind>,
     /// The endpoints that hosts with this kind of service have: name and port.
     pub endpoints: Vec<(&'a str, u16)>,
+}
+
+impl Surroundings<'_> {
+    /// Why a place can't be led to: no host has this name, or nothing listens there; with what may be meant.
+    fn refuses(&self, host: &str, port: Option<u16>) -> Option<(String, String)> {
+        let Some((_, ports)) = self.hosts.iter().find(|(known, _)| *known == host) else {
+            let known: Vec<&str> = self.hosts.iter().map(|(name, _)| *name).collect();
+            return Some((format!("no host of the topology is called `{host}`"), did_you_mean(host, &known)));
+        };
+        let port = port.filter(|port| !ports.contains(port))?;
+        let known: Vec<String> = ports.iter().map(u16::to_string).collect();
+        let help = format!(
+            "its services listen on {}; ports are the topology's to say, not those of other files",
+            known.join(", ")
+        );
+        Some((format!("nothing listens on port {port} of `{host}`"), help))
+    }
 }
 
 /// What a file says.
@@ -92,6 +112,8 @@ pub struct Stated {
     pub path: Vec<String>,
     pub value: Value,
     pub spot: Spot,
+    /// Whether the file says nothing of it, and this is what the software takes then.
+    pub is_default: bool,
 }
 
 /// A key of a file that the harness has to set or leave out.

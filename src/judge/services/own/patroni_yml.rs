@@ -11,7 +11,10 @@ use crate::{
         patroni::CONFIGURATION,
         postgresql::{self, server},
     },
-    yaml::position::{Path, Positions, Step},
+    yaml::{
+        position::{Path, Positions, Step},
+        words::misreading,
+    },
 };
 
 pub(in crate::services) const FILE: Format = Format {
@@ -19,11 +22,13 @@ pub(in crate::services) const FILE: Format = Format {
     read,
     put,
     variables: &[
+        "PATRONI_CITUS",
         "PATRONI_CONFIGURATION",
         "PATRONI_CONSUL",
         "PATRONI_ETCD",
         "PATRONI_EXHIBITOR",
         "PATRONI_KUBERNETES",
+        "PATRONI_LOG_DIR",
         "PATRONI_NAME",
         "PATRONI_POSTGRESQL",
         "PATRONI_RAFT",
@@ -45,6 +50,7 @@ const OWNED: &[(&str, &str)] = &[
     ("restapi.connect_address", "observers and balancers ask every node at port 8008"),
     ("restapi.authentication", "operator steps ask Patroni without a password"),
     ("restapi.allowlist", "operator steps come from outside the cluster"),
+    ("restapi.allowlist_include_members", "operator steps come from outside the cluster"),
     ("restapi.certfile", "observers speak plain HTTP with Patroni"),
     ("restapi.keyfile", "observers speak plain HTTP with Patroni"),
     ("restapi.keyfile_password", "observers speak plain HTTP with Patroni"),
@@ -66,6 +72,8 @@ const OWNED: &[(&str, &str)] = &[
     ("postgresql.prepared", "standbys begin with a data directory that is prepared"),
     ("postgresql.parameters.unix_socket_directories", "faults find the socket in one place"),
     ("postgresql.parameters.pgquake.node", "it tells clients which node answers"),
+    ("citus", "the leader key is watched under the scope, without a group"),
+    ("standby_cluster", "which cluster follows which is the topology's to say"),
     ("watchdog", "`settings.patroni.watchdog` says it, and gives each host its device"),
     ("tags", "each host of the topology has its own `tags`"),
 ];
@@ -127,16 +135,25 @@ fn spot_of(location: &serde_saphyr::Location) -> Spot {
 /// Reads any YAML, or says where it is none.
 fn document(text: &str) -> Result<Document<'_>, Flaw> {
     let unsound = |error: serde_saphyr::Error| {
-        let error = error.without_snippet();
-        let spot = error.location().map_or(Spot { line: 1, column: 1 }, |location| spot_of(&location));
-        Flaw::new(spot, format!("this is no YAML: {error}"))
+        let misread = misreading(text, error.without_snippet(), "one patroni.yml");
+        let spot = Spot { line: misread.place.line, column: misread.place.column };
+        Flaw { spot, message: misread.message, help: misread.help }
     };
     let positions = Positions::read(text).map_err(unsound)?;
-    let root: Value = serde_saphyr::from_str(text).map_err(unsound)?;
+    let mut root: Value = serde_saphyr::from_str(text).map_err(unsound)?;
+    without_nothing(&mut root);
     if !root.is_object() {
         return Err(Flaw::new(Spot { line: 1, column: 1 }, "a patroni.yml is a block of sections"));
     }
     Ok(Document { root, positions, text })
+}
+
+/// Takes away what has no value: Patroni reads a section without content as one that is not there.
+fn without_nothing(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.retain(|_, inner| !inner.is_null());
+        map.values_mut().for_each(without_nothing);
+    }
 }
 
 fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
@@ -173,7 +190,13 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
         let why = "rules for the agent on its host, for standbys and for clients of the run come before yours";
         reading.overridden.push(Overridden { key: path.join("."), line: document.spot(path).line, why });
     }
-    dynamic(&document, &mut reading, &mut flaws);
+    // What a node's own section says comes before what all of them share.
+    for key in ["use_pg_rewind", "use_slots"] {
+        if let Some(value) = document.at(&["postgresql", key]) {
+            let spot = document.spot(&["postgresql", key]);
+            further(&format!("postgresql.{key}"), value, spot, &mut reading, &mut flaws);
+        }
+    }
     let of_nodes = ["postgresql", "parameters"];
     for (name, text, spot) in parameters(&document, &of_nodes, &mut reading.overridden, &mut flaws) {
         if postgresql_conf::OF_ALL.contains(&name.as_str()) {
@@ -183,12 +206,13 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
             state(&mut reading, ["postgresql", "parameters", &name], json!(text), spot);
         }
     }
+    dynamic(&document, &mut reading, &mut flaws);
     reading.overridden.sort_by_key(|one| one.line);
     for (path, value) in DEFAULTS {
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
         if !reading.settings.iter().any(|stated| stated.path == path) {
             let spot = document.spot(&["bootstrap", "dcs"]);
-            reading.settings.push(Stated { path, value: value(), spot });
+            reading.settings.push(Stated { path, value: value(), spot, is_default: true });
         }
     }
     if flaws.is_empty() { Ok(reading) } else { Err(flaws) }
@@ -207,14 +231,29 @@ fn dynamic(document: &Document<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>
     let Some(Value::Object(dcs)) = document.at(&["bootstrap", "dcs"]) else { return };
     for (key, value) in dcs {
         let spot = document.spot(&["bootstrap", "dcs", key]);
-        let setting = SETTINGS.iter().find(|(known, _, is_flag)| known == key && (!is_flag || value.is_boolean()));
+        let setting = SETTINGS.iter().find(|(known, _, _)| known == key);
         match (setting, value) {
-            (_, Value::Null) => {}
-            (Some((_, field, _)), value) if value.is_boolean() || value.as_u64().is_some() => {
-                let path = vec!["patroni".to_owned(), (*field).to_owned()];
-                reading.settings.push(Stated { path, value: value.clone(), spot });
+            (Some((_, field, is_flag)), value) => {
+                match plain(value, *is_flag) {
+                    Some(value) => {
+                        let path = vec!["patroni".to_owned(), (*field).to_owned()];
+                        reading.settings.push(Stated { path, value, spot, is_default: false });
+                    }
+                    None if key == "synchronous_mode" && value == "quorum" => {
+                        let flaw = Flaw::new(spot, "quorum commit can't be drilled from a file");
+                        flaws.push(flaw.help("write `true` here, and have an operator set `synchronous_mode` to `quorum` in the scenario"));
+                    }
+                    None => {
+                        let takes = if *is_flag { "true or false" } else { "a whole number" };
+                        flaws.push(Flaw::new(spot, format!("`{key}` takes {takes}")));
+                    }
+                }
             }
-            (Some(_), _) => flaws.push(Flaw::new(spot, format!("`{key}` is neither a whole number nor true or false"))),
+            // The name before Patroni 3; `pause` is off without a word.
+            (None, value) if key == "master_stop_timeout" => {
+                further("primary_stop_timeout", value, spot, reading, flaws)
+            }
+            (None, Value::Bool(false)) if key == "pause" => {}
             (None, Value::Object(parts)) if key == "postgresql" => {
                 let above = ["bootstrap", "dcs", "postgresql", "parameters"];
                 for (name, text, spot) in parameters(document, &above, &mut reading.overridden, flaws) {
@@ -231,6 +270,20 @@ fn dynamic(document: &Document<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>
     }
 }
 
+/// A value as a setting has it, where Patroni reads it so: also `30` in quotes, and `on`.
+fn plain(value: &Value, is_flag: bool) -> Option<Value> {
+    let text = match value {
+        Value::String(text) => text.trim().to_lowercase(),
+        other => other.to_string(),
+    };
+    match text.as_str() {
+        "true" | "on" | "yes" | "1" if is_flag => Some(json!(true)),
+        "false" | "off" | "no" | "0" if is_flag => Some(json!(false)),
+        number if !is_flag => number.parse::<u64>().ok().map(|number| json!(number)),
+        _ => None,
+    }
+}
+
 /// A key that has no setting of its own.
 fn further(key: &str, value: &Value, spot: Spot, reading: &mut Reading, flaws: &mut Vec<Flaw>) {
     match Change::from_the_start(key, value) {
@@ -243,7 +296,7 @@ fn further(key: &str, value: &Value, spot: Spot, reading: &mut Reading, flaws: &
 fn state(reading: &mut Reading, path: [&str; 3], value: Value, spot: Spot) {
     let path: Vec<String> = path.map(str::to_owned).into();
     if !reading.settings.iter().any(|stated| stated.path == path) {
-        reading.settings.push(Stated { path, value, spot });
+        reading.settings.push(Stated { path, value, spot, is_default: false });
     }
 }
 
@@ -268,8 +321,14 @@ fn parameters(
                 continue;
             }
         };
+        let owned = postgresql_conf::OWNED.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        if let Some((_, why)) = owned.filter(|(known, _)| *known != "unix_socket_directories") {
+            overridden.push(Overridden { key: path.join("."), line: spot.line, why });
+            continue;
+        }
         match postgresql::check_for_any(name, &text) {
-            Ok(()) => read.push((name.clone(), text, spot)),
+            // PostgreSQL knows a name in any case.
+            Ok(()) => read.push((if name.contains('.') { name.clone() } else { name.to_lowercase() }, text, spot)),
             Err(postgresql::ParameterProblem::Owned { .. }) => {
                 let key = path.join(".");
                 // What has a reason of its own is told by that.
@@ -300,7 +359,8 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
     }
     let access = access(&theirs, &ours);
     let methods = ["postgresql", "create_replica_methods"];
-    let methods = joined(found(&ours, &methods), found(&theirs, &methods));
+    let usual = json!(["basebackup"]);
+    let methods = joined(Some(&json!(["prepared"])), found(&theirs, &methods).or(Some(&usual)));
     // It is read into the settings, and from there it comes into the DCS.
     replace(&mut theirs, &ours, &["bootstrap"]);
     for (key, _) in OWNED {
@@ -309,6 +369,8 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
     if !theirs["postgresql"].is_object() {
         theirs["postgresql"] = json!({});
     }
+    // They are among the settings, from which they come into the dynamic configuration.
+    theirs["postgresql"]["parameters"] = found(&ours, &["postgresql", "parameters"]).cloned().unwrap_or_default();
     theirs["postgresql"]["pg_hba"] = access;
     theirs["postgresql"]["create_replica_methods"] = methods;
     let callbacks = ["postgresql", "callbacks"];

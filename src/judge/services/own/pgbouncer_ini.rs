@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     credentials::DATABASE,
-    services::{Rendered, Site, pgbouncer::CONFIGURATION},
-    suggestion::did_you_mean,
+    services::{Rendered, Site, patroni::POSTGRESQL_PORT, pgbouncer::CONFIGURATION},
 };
 
 pub(in crate::services) const FILE: Format = Format { name: "pgbouncer.ini", read, put, variables: &[] };
@@ -32,6 +31,10 @@ const OWNED: &[(&str, &str)] = &[
     ("client_tls_key_file", "clients of the run speak without TLS"),
     ("client_tls_cert_file", "clients of the run speak without TLS"),
     ("client_tls_ca_file", "clients of the run speak without TLS"),
+    ("server_tls_sslmode", "PostgreSQL of the run speaks without TLS"),
+    ("server_tls_ca_file", "PostgreSQL of the run speaks without TLS"),
+    ("server_tls_key_file", "PostgreSQL of the run speaks without TLS"),
+    ("server_tls_cert_file", "PostgreSQL of the run speaks without TLS"),
     ("logfile", "the log is saved with the run, from standard error"),
     ("syslog", "the log is saved with the run, from standard error"),
     ("pidfile", "the container ends with its first process"),
@@ -64,7 +67,11 @@ const DEFAULTS: &[(&str, Unsaid)] = &[
 const SECTION: &str = "pgbouncer";
 
 fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
-    let unreadable = |line| vec![Flaw::new(Spot::of_line(line), "this line is neither a section nor `key = value`")];
+    let unreadable = |line: usize| {
+        let flaw = Flaw::new(Spot::of_line(line), "this line is neither a section nor `key = value`");
+        let is_included = text.lines().nth(line - 1).is_some_and(|text| text.trim().starts_with("%include"));
+        vec![if is_included { flaw.help("write the lines of the file that it includes here") } else { flaw }]
+    };
     let entries = of_ini(text).map_err(unreadable)?;
     let mut flaws = Vec::new();
     let mut reading = Reading::default();
@@ -75,8 +82,7 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
             _ => {}
         }
     }
-    let serves = |entry: &Entry<'_>| entry.section == "databases" && (entry.key == "*" || entry.key == DATABASE);
-    if !entries.iter().any(serves) {
+    if !entries.iter().any(serves_the_run) {
         let flaw = Flaw::new(
             Spot::of_line(1),
             format!("it leads to no database `{DATABASE}`, where clients of the run write"),
@@ -86,22 +92,65 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     for (field, value) in DEFAULTS {
         let path: Vec<String> = vec![SECTION.to_owned(), (*field).to_owned()];
         if !reading.settings.iter().any(|stated| stated.path == path) {
-            reading.settings.push(Stated { path, value: value(), spot: Spot::of_line(1) });
+            reading.settings.push(Stated { path, value: value(), spot: Spot::of_line(1), is_default: true });
         }
     }
     if flaws.is_empty() { Ok(reading) } else { Err(flaws) }
 }
 
-/// Each host that a database leads to is one of the topology's, or the pooler's own.
+/// A database leads to hosts of the topology, or to the pooler's own; and clients of the run come to theirs as themselves.
 fn database(entry: &Entry<'_>, around: &Surroundings<'_>, flaws: &mut Vec<Flaw>) {
-    let hosts = entry.value.split_whitespace().filter_map(|part| part.strip_prefix("host="));
-    for host in hosts.flat_map(|hosts| hosts.split(',')) {
+    let spot = Spot::of_line(entry.line);
+    let words = connection_words(&entry.value);
+    let of = |key: &str| words.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+    let port = of("port").and_then(|port| port.parse().ok());
+    for host in of("host").unwrap_or_default().split(',').filter(|host| !host.is_empty()) {
         let is_here = matches!(host, "127.0.0.1" | "localhost" | "::1");
-        if !is_here && !around.hosts.contains(&host) {
-            let flaw = Flaw::new(Spot::of_line(entry.line), format!("no host of the topology is called `{host}`"));
-            flaws.push(flaw.help(did_you_mean(host, &around.hosts)));
+        let refused = if is_here {
+            let is_other = port.filter(|port| *port != POSTGRESQL_PORT);
+            is_other.map(|port| {
+                let help = format!("PostgreSQL of the run listens on {POSTGRESQL_PORT}");
+                (format!("nothing listens on port {port} of the pooler's own host"), help)
+            })
+        } else {
+            around.refuses(host, port)
+        };
+        flaws.extend(refused.map(|(message, help)| Flaw::new(spot, message).help(help)));
+    }
+    if !serves_the_run(entry) {
+        return;
+    }
+    for key in ["user", "password", "auth_user", "auth_query"] {
+        if of(key).is_some() {
+            let flaw = Flaw::new(spot, format!("by `{key}` clients of the run would log in as somebody else"));
+            flaws.push(flaw.help("leave it out: accounts and passwords are those of the run"));
         }
     }
+    if of("dbname").is_some_and(|name| name != DATABASE) {
+        let flaw = Flaw::new(spot, format!("clients of the run would come to another database than `{DATABASE}`"));
+        flaws.push(flaw.help(format!("leave `dbname` out, or add a line for `{DATABASE}`")));
+    }
+}
+
+/// Whether clients of the run are led by a line.
+fn serves_the_run(entry: &Entry<'_>) -> bool {
+    entry.section == "databases" && (entry.key == "*" || entry.key == DATABASE)
+}
+
+/// The keys and values of a connection string: spaces may stand around the equals sign, and a value in quotes.
+fn connection_words(text: &str) -> Vec<(String, String)> {
+    let mut words = Vec::new();
+    let mut rest = text.trim();
+    while let Some((key, after)) = rest.split_once('=') {
+        let after = after.trim_start();
+        let (value, left) = match after.strip_prefix('\'') {
+            Some(quoted) => quoted.split_once('\'').unwrap_or((quoted, "")),
+            None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
+        };
+        words.push((key.trim().to_lowercase(), value.to_owned()));
+        rest = left.trim_start();
+    }
+    words
 }
 
 fn setting(entry: &Entry<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>) {
@@ -110,8 +159,16 @@ fn setting(entry: &Entry<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>) {
     }
     let Some((_, field)) = SETTINGS.iter().find(|(key, _)| *key == entry.key) else { return };
     let value = match *field {
+        // Nothing is predicted by these, and PgBouncer takes parts of a second.
+        "server_login_retry_s" | "server_connect_timeout_s" if entry.value.contains('.') => {
+            match entry.value.parse::<f64>() {
+                Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => return,
+                _ => None,
+            }
+        }
         "pool_mode" => {
-            ["session", "transaction", "statement"].contains(&entry.value.as_str()).then(|| json!(entry.value))
+            let mode = entry.value.to_lowercase();
+            ["session", "transaction", "statement"].contains(&mode.as_str()).then(|| json!(mode))
         }
         "server_round_robin" => entry.value.parse::<u8>().ok().filter(|flag| *flag <= 1).map(|flag| json!(flag == 1)),
         _ => entry.value.parse::<u32>().ok().map(|number| json!(number)),
@@ -120,7 +177,7 @@ fn setting(entry: &Entry<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>) {
         Some(value) => {
             let path = vec![SECTION.to_owned(), (*field).to_owned()];
             reading.settings.retain(|stated| stated.path != path);
-            reading.settings.push(Stated { path, value, spot: Spot::of_line(entry.line) });
+            reading.settings.push(Stated { path, value, spot: Spot::of_line(entry.line), is_default: false });
         }
         None => {
             let message = format!("`{}` can't be the value of `{}`", entry.value, entry.key);

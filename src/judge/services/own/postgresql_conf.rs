@@ -17,12 +17,17 @@ const PLACE: &str = "/etc/patroni/postgresql.conf";
 /// Why a parameter of a file does not count that Patroni passes on the command line.
 pub(super) const BY_PATRONI: &str = "Patroni or pgquake sets it on every node";
 
+const LOGGED: &str = "the log is saved with the run, from standard error";
+
 /// Parameters that the harness sets, and why.
-const OWNED: &[(&str, &str)] = &[
+pub(super) const OWNED: &[(&str, &str)] = &[
     ("data_directory", "disk faults and prepared data know one place"),
     ("hba_file", "access is `postgresql.pg_hba` of the agent"),
     ("ident_file", "it lies in the data directory"),
     ("listen_addresses", "clients reach every node at its host's address"),
+    ("log_destination", LOGGED),
+    ("log_directory", LOGGED),
+    ("logging_collector", LOGGED),
     ("port", "clients reach every node at port 5432"),
     ("unix_socket_directories", "faults find the socket in one place"),
 ];
@@ -58,9 +63,15 @@ fn read(text: &str, _around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
         match (owned, checked) {
             (Some(why), _) => reading.overridden.push(Overridden { key: name, line: entry.line, why }),
             (None, Ok(())) => {
-                let path = ["postgresql", "parameters", entry.key].map(str::to_owned).into();
+                let name = if entry.key.contains('.') { entry.key } else { &name };
+                let path: Vec<String> = ["postgresql", "parameters", name].map(str::to_owned).into();
                 reading.settings.retain(|stated: &Stated| stated.path != path);
-                reading.settings.push(Stated { path, value: Value::from(entry.value.clone()), spot });
+                reading.settings.push(Stated {
+                    path,
+                    value: Value::from(entry.value.clone()),
+                    spot,
+                    is_default: false,
+                });
             }
             (None, Err(ParameterProblem::Owned { .. })) => {
                 reading.overridden.push(Overridden { key: name, line: entry.line, why: BY_PATRONI });
@@ -73,7 +84,15 @@ fn read(text: &str, _around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
 
 /// The team's file without the places that would lead PostgreSQL elsewhere; the parameters that Patroni sets win by themselves.
 fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
-    const LEADS_ELSEWHERE: [&str; 3] = ["data_directory", "hba_file", "ident_file"];
+    const LEADS_ELSEWHERE: [&str; 7] = [
+        "data_directory",
+        "external_pid_file",
+        "hba_file",
+        "ident_file",
+        "log_destination",
+        "log_directory",
+        "logging_collector",
+    ];
     let entries = of_postgresql(text).unwrap_or_default();
     let dropped: Vec<usize> = entries
         .iter()
