@@ -397,10 +397,10 @@ fn refused_path(path: &str) -> Option<&'static str> {
     if RENDERED.contains(&path) {
         return Some("is configuration: name the file under `configuration`");
     }
-    if KEPT.iter().any(|place| below(place)) || path.starts_with("/usr/local/bin/pgquake-") {
+    if KEPT.iter().any(below) || path.starts_with("/usr/local/bin/pgquake-") {
         return Some("is a place of pgquake's own");
     }
-    ["/proc", "/sys", "/dev"].iter().any(|place| below(place)).then_some("is no place for a file")
+    ["/proc", "/sys", "/dev"].iter().any(below).then_some("is no place for a file")
 }
 
 /// Why a variable can't be set.

@@ -280,7 +280,7 @@ const CHECKS: &[&str] =
 fn asks_for_role(backend: &Section<'_>, defaults: Option<&Section<'_>>) -> bool {
     let by_http = |section: &Section<'_>| {
         let options = section.lines.iter().filter(|line| line.words.contains(&"option"));
-        let last = options.filter(|line| line.words.iter().any(|word| CHECKS.contains(word))).last();
+        let last = options.rev().find(|line| line.words.iter().any(|word| CHECKS.contains(word)));
         last.map(|line| line.words.starts_with(&["option", "httpchk"]))
     };
     let is_on = by_http(backend).or_else(|| by_http(defaults?)).unwrap_or(false);
