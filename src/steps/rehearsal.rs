@@ -183,6 +183,10 @@ impl<'a> Walk<'a> {
             Intent::EndpointHost { endpoint, host } => {
                 self.set(|setup| setup.set_endpoint_host(&endpoint, &host));
             }
+            Intent::SlotKept { subscription: own, kept } => self.set(|setup| setup.set_slot_kept(&own, &kept)),
+            Intent::SubscriptionThrough { subscription: own, through } => {
+                self.set(|setup| setup.set_subscription_through(&own, &through));
+            }
             Intent::Load(load) => {
                 if load.writers == 0 || load.rate_per_s == 0 {
                     self.add_here("a load without writes proves nothing: both numbers must be at least 1");

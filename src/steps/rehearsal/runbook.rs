@@ -15,6 +15,7 @@ impl Walk<'_> {
             RunbookOrder::OnNode(order) => return self.on_node(&topology, order),
             RunbookOrder::WithBackups(order) => self.with_backups(&topology, order),
             RunbookOrder::AtMember(order) => return self.at_member(&topology, order),
+            RunbookOrder::AtSubscriber(order) => return self.subscription(&topology, order.subscription()),
             _ => {}
         }
         let clusters = topology.all_clusters();
@@ -71,6 +72,15 @@ impl Walk<'_> {
         for name in order.members().into_iter().filter(|name| !known.contains(name)) {
             let at = At::Quoted { text: name.to_owned(), last: true };
             self.add(at, format!("no host called `{name}` runs etcd"), Some(did_you_mean(name, &known)));
+        }
+    }
+
+    /// What is done for a subscription needs one.
+    pub(super) fn subscription(&mut self, topology: &Topology, name: &str) {
+        let known: Vec<&str> = topology.subscriptions.iter().map(|own| own.name.as_str()).collect();
+        if !known.contains(&name) {
+            let at = At::Quoted { text: name.to_owned(), last: false };
+            self.add(at, format!("no subscription is called `{name}`"), Some(did_you_mean(name, &known)));
         }
     }
 
