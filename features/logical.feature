@@ -54,6 +54,23 @@ Feature: Logical replication
     Then the subscriber has every row
     And the subscription resumes within 60 s
 
+  # The old primary's own slot stops the copying there. Patroni drops it, and PostgreSQL begins anew ten seconds later: until then
+  # nobody else has the slot.
+  @control:logical
+  @claim:LOGICAL
+  Scenario: The publisher hands over, and back before the slot is copied again
+    Given the topology "logical"
+    And the subscription "reports" connects by "nodes"
+    And 4 clients writing 25 rows per second each
+    When an operator switches over
+    And clients can write again
+    And every node has rejoined
+    And 4 s to 5 s have passed
+    And an operator switches over
+    And clients can write again
+    And every node has rejoined
+    Then the subscriber has every row
+
   # As the documents write it: the slot was on the old primary alone, and nobody has it now.
   @documented @control:logical
   @claim:LOGICAL

@@ -144,6 +144,12 @@ fn a_row_that_is_missing_fails_and_the_subscription_has_not_gone_on() {
     // From the look at 1,900 ms to the end.
     assert_eq!((stood.outcome, value(stood, STOPPED)), (Outcome::Fail, 7_100.0), "{}", stood.summary);
     assert!(stood.summary.contains("has not gone on"), "{}", stood.summary);
+    // One that goes on without rows that it was never sent does not stand still.
+    let found = judged(&Subscriber::default().events(|found, counts| {
+        found[0].from += 5;
+        counts.rows -= 5;
+    }));
+    assert_eq!((of(&found, MISSING).outcome, of(&found, STOPPED).outcome), (Outcome::Fail, Outcome::Pass));
 }
 
 #[test]

@@ -9,7 +9,8 @@
 //!   `synchronized_standby_slots` guards against that); `subscriber_damaged_rows` are here more than once, or other than they
 //!   were written. Each is a failure. Rows that are missing while it still applied just before they were counted are in doubt.
 //! - **Standstill.** `subscription_stopped_ms` is the longest time from the steady state on in which it applied nothing, also
-//!   because nothing was written. One that lacks rows in the end has not gone on since it last applied something, and fails.
+//!   because nothing was written. One that lacks rows in the end, and applied nothing in the last [`CATCHING_UP_US`] of the load or
+//!   later, has not gone on, and fails.
 //!   With a pause of more than [`UNSEEN_US`] in the looks at it, how long it stood is in doubt.
 //! - **What is not copied**, where it was tried: a column that was added at the publisher, and a sequence of which numbers were
 //!   drawn there. A column counts as copied (`copied_columns`) if the first look that shows it at the publisher shows it at the
@@ -108,6 +109,7 @@ struct Course<'a> {
     read: Option<(u64, u64, &'a SubscriberRead)>,
     unread: Option<&'a str>,
     steady_us: Option<u64>,
+    stopped_us: Option<u64>,
     /// The rows of the publisher's final primary, with the `seq` of the event; or why they are not known.
     published: Result<(Rows, u64), String>,
 }
@@ -129,6 +131,7 @@ impl<'a> Course<'a> {
             read: None,
             unread: None,
             steady_us: reached_us(evidence.events, Milestone::SteadyState),
+            stopped_us,
             published: published(evidence, stopped_us),
         };
         for Event { seq, at_us, what, .. } in evidence.events {
@@ -244,6 +247,12 @@ impl<'a> Course<'a> {
         found
     }
 
+    /// Whether it applied something up to the end of the load, or later: what it lacks then, it was never sent.
+    fn went_on(&self) -> bool {
+        let last_us = self.progress().last().map(|(_, at_us)| *at_us);
+        last_us.zip(self.stopped_us).is_some_and(|(last_us, stopped_us)| last_us + CATCHING_UP_US >= stopped_us)
+    }
+
     fn is_catching_up(&self) -> bool {
         let (Some((_, read_us, _)), Some((_, last_us))) = (self.read, self.progress().last().copied()) else {
             return false;
@@ -274,11 +283,11 @@ impl<'a> Course<'a> {
             return inconclusive(format!("how long {name} stood still is not known: there was no steady state"));
         };
         let ended_us = self.read.map(|(_, at_us, _)| at_us);
-        let lacks_rows = difference.as_ref().is_ok_and(|difference| difference.missing > 0) && !self.is_catching_up();
+        let is_stuck = difference.as_ref().is_ok_and(|difference| difference.missing > 0) && !self.went_on();
         let mut longest = (0, steady_us, None);
         let mut last_us = steady_us;
         let progress = self.progress().into_iter().filter(|(_, at_us)| *at_us >= steady_us);
-        let end = ended_us.filter(|_| lacks_rows).map(|at_us| (0, at_us));
+        let end = ended_us.filter(|_| is_stuck).map(|at_us| (0, at_us));
         for (seq, at_us) in progress.chain(end) {
             let stood_us = at_us.saturating_sub(last_us);
             if stood_us > longest.0 {
@@ -296,7 +305,7 @@ impl<'a> Course<'a> {
                 Outcome::Inconclusive,
                 format!("the subscription {name} stood still for {stood} at most as seen, but {doubt}"),
             )
-        } else if lacks_rows {
+        } else if is_stuck {
             (
                 Outcome::Fail,
                 format!("the subscription {name} has not gone on: it stood still for the last {stood}{worker}"),

@@ -40,6 +40,7 @@ pub(super) const SERVICE: Service = Service {
             .chain([SUBSCRIBER_PORT.to_string()])
             .collect()
     }),
+    formats: &[],
     role: Role::None,
     instances: Instances::OneOnAHost("there is one on a host, and it has no settings"),
     rules: |_, _| Vec::new(),
@@ -59,7 +60,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         file("pgpass", format!("*:*:*:{REPLICATION_ROLE}:{}\n", credentials.replication_password)),
         file("first-start.sql", sql),
     ];
-    Rendered { command: Vec::new(), files }
+    Rendered { files, ..Rendered::default() }
 }
 
 /// PostgreSQL's defaults, but for where it listens.
