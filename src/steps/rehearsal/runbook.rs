@@ -3,6 +3,7 @@
 use super::{At, Walk};
 use crate::{
     drill::{BackupOrder, MemberOrder, NodeOrder, RestorePoint, RunbookOrder},
+    steps::Intent,
     suggestion::did_you_mean,
     topology::{Host, ServiceKind, Topology, postgresql},
 };
@@ -72,6 +73,17 @@ impl Walk<'_> {
         for name in order.members().into_iter().filter(|name| !known.contains(name)) {
             let at = At::Quoted { text: name.to_owned(), last: true };
             self.add(at, format!("no host called `{name}` runs etcd"), Some(did_you_mean(name, &known)));
+        }
+    }
+
+    /// A subscription is changed before anything runs.
+    pub(super) fn subscribe(&mut self, intent: Intent) {
+        match intent {
+            Intent::SlotKept { subscription, kept } => self.set(|setup| setup.set_slot_kept(&subscription, &kept)),
+            Intent::SubscriptionThrough { subscription, through } => {
+                self.set(|setup| setup.set_subscription_through(&subscription, &through));
+            }
+            _ => {}
         }
     }
 
