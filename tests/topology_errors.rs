@@ -231,14 +231,14 @@ fn a_service_that_does_not_exist() {
             by: "[haprox]",
             at: (9, 35),
             message: "unknown service `haprox`",
-            help: "did you mean `haproxy`? known: etcd, patroni, haproxy, envoy, powerdns, postgresql, minio, restore, pgbouncer, keepalived, zookeeper or consul",
+            help: "did you mean `haproxy`? known: etcd, patroni, haproxy, envoy, powerdns, postgresql, minio, restore, pgbouncer, keepalived, zookeeper, consul or subscriber",
         },
         Case {
             replace: "[haproxy]",
             by: "[mysql]",
             at: (9, 35),
             message: "unknown service `mysql`",
-            help: "known: etcd, patroni, haproxy, envoy, powerdns, postgresql, minio, restore, pgbouncer, keepalived, zookeeper or consul",
+            help: "known: etcd, patroni, haproxy, envoy, powerdns, postgresql, minio, restore, pgbouncer, keepalived, zookeeper, consul or subscriber",
         },
         Case {
             replace: "[haproxy]",
@@ -782,7 +782,7 @@ fn a_topology_that_does_not_exist() {
     let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-consul-sessions-kept, dcs-zookeeper, \
                     documented-ha, \
                     documented-ha-firewall, documented-ha-firewall-drop, documented-ha-untracked, envoy, envoy-panic, etcd-small-quota, \
-                    haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, node-tags, pooled, \
+                    haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, logical, node-tags, pooled, \
                     pooled-sessions-kept, production, production-repointed, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, swarm-overlay, \

@@ -127,6 +127,7 @@ impl Drill {
         self.complete_archives(running, deadline).await;
         let given_up = running.system.given_up();
         read_ledgers(&running.plan, running.system.access(), &self.recorder, &given_up).await;
+        self.read_subscribers(running).await;
         // A look that timed out just now proves nothing: each node is looked at once more. If one is not in its place
         // even then, the checks say so.
         let _ = running.watch.wait(Condition::AllSeenFollowing, self.recorder.now_us(), OBSERVED_WITHIN).await;

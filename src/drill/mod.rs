@@ -14,6 +14,7 @@ mod readable;
 mod runbook;
 mod schedule;
 mod setup;
+mod subscribers;
 mod watchdogs;
 
 use std::{
@@ -31,6 +32,7 @@ pub use context::{DrillContext, DrillError};
 pub use runbook::{BackupOrder, MemberOrder, NodeOrder, PromotionWay, RestorePoint, RunbookError, RunbookOrder};
 pub use schedule::Repetition;
 pub use setup::{Setup, ShapedLinks, TopologySources};
+pub use subscribers::SubscriberOrder;
 
 use condition::Watch;
 use ground::{Ground, GroundWatch};
@@ -202,6 +204,16 @@ impl Drill {
     /// Has a program (`postgresql`, `patroni`) run in another version than the topology has, before anything runs.
     pub fn set_version(&mut self, program: &str, version: &str) -> Result<(), DrillError> {
         self.setup.set_version(program, version)
+    }
+
+    /// Has the slot of a subscription kept in another way than the topology says, before anything runs.
+    pub fn set_slot_kept(&mut self, subscription: &str, kept: &str) -> Result<(), DrillError> {
+        self.setup.set_slot_kept(subscription, kept)
+    }
+
+    /// Has a subscription connect by another endpoint, or to the nodes themselves (`nodes`), before anything runs.
+    pub fn set_subscription_through(&mut self, subscription: &str, through: &str) -> Result<(), DrillError> {
+        self.setup.set_subscription_through(subscription, through)
     }
 
     /// Changes the load, before anything runs.

@@ -12,7 +12,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Drill, DrillError, Running};
+use super::{Drill, DrillError, Running, SubscriberOrder};
 use crate::{
     history::{
         Occurrence,
@@ -56,6 +56,8 @@ pub enum RunbookOrder {
     WithBackups(BackupOrder),
     /// What is done at a member of a DCS.
     AtMember(MemberOrder),
+    /// What is done where somebody subscribes to a cluster.
+    AtSubscriber(SubscriberOrder),
 }
 
 impl Drill {
@@ -92,7 +94,7 @@ impl RunbookOrder {
             | RunbookOrder::CatchUp(cluster)
             | RunbookOrder::GiveUp(cluster) => vec![cluster],
             RunbookOrder::WithBackups(order) => vec![order.cluster()],
-            RunbookOrder::OnNode(_) | RunbookOrder::AtMember(_) => Vec::new(),
+            RunbookOrder::OnNode(_) | RunbookOrder::AtMember(_) | RunbookOrder::AtSubscriber(_) => Vec::new(),
         }
     }
 
@@ -129,6 +131,9 @@ pub enum RunbookError {
     /// The topology archives nothing of a cluster.
     #[error("the cluster `{0}` has no backups: name them in its topology, under `backups`")]
     NoBackups(String),
+    /// The topology has no such subscription.
+    #[error("no subscription is called `{0}`")]
+    NoSubscription(String),
     /// A cluster's backups name no machine to restore them on.
     #[error("the backups of `{0}` name no host to restore them on: give them `restore_on`")]
     NoPlaceToRestore(String),
@@ -169,6 +174,7 @@ impl Drill {
             RunbookOrder::OnNode(order) => self.on_node(order).await,
             RunbookOrder::WithBackups(order) => self.with_backups(order).await,
             RunbookOrder::AtMember(order) => self.at_member(order).await,
+            RunbookOrder::AtSubscriber(order) => self.at_subscriber(order).await,
         }
     }
 

@@ -105,6 +105,16 @@ impl Setup {
         Ok(self.chosen()?.set_version(program, version)?)
     }
 
+    /// Has the slot of a subscription kept in another way.
+    pub fn set_slot_kept(&mut self, subscription: &str, kept: &str) -> Result<(), DrillError> {
+        Ok(self.chosen()?.set_slot_kept(subscription, kept)?)
+    }
+
+    /// Has a subscription connect by another endpoint, or to the nodes.
+    pub fn set_subscription_through(&mut self, subscription: &str, through: &str) -> Result<(), DrillError> {
+        Ok(self.chosen()?.set_subscription_through(subscription, through)?)
+    }
+
     /// Puts data directories on disks that can be broken.
     pub fn prepare_disks(&mut self) -> Result<(), DrillError> {
         self.chosen()?.prepare.disks = true;

@@ -15,6 +15,10 @@ pub const LEDGER_COLUMNS: &str =
     "client int, sequence bigint, content text NOT NULL, payload bytea NOT NULL, PRIMARY KEY (client, sequence)";
 /// The index of its primary key.
 pub const LEDGER_INDEX: &str = "pgquake.ledger_pkey";
+/// The publication of the ledger, where somebody subscribes to it.
+pub const PUBLICATION: &str = "ledger";
+/// A sequence beside the ledger, where somebody subscribes to it: both ends have one.
+pub const SEQUENCE: &str = "pgquake.tickets";
 /// A setting of each node that holds its name: `current_setting('pgquake.node')`.
 pub const NODE_SETTING: &str = "pgquake.node";
 

@@ -441,6 +441,7 @@ mod tests {
             firewall: None,
             buckets: Vec::new(),
             backups: Vec::new(),
+            subscriptions: Vec::new(),
             settings: Default::default(),
             own: Default::default(),
             prepare: Default::default(),

@@ -19,6 +19,7 @@ mod node_state;
 mod patroni_api;
 mod pools;
 mod slots;
+mod subscriptions;
 mod timers;
 mod watchdog;
 
@@ -64,6 +65,7 @@ pub const ALL: &[Observer] = &[
     patroni_api::OBSERVER,
     pools::OBSERVER,
     slots::OBSERVER,
+    subscriptions::OBSERVER,
     timers::OBSERVER,
     watchdog::OBSERVER,
 ];

@@ -56,6 +56,21 @@ pub(super) const ALL: &[StepDefinition] = &[
     ),
     step(
         Given,
+        "the slot of the subscription {string} is {string}",
+        "`plain`: on the primary alone; `failover`: PostgreSQL's standbys copy it; `permanent`: Patroni's do",
+        |words| Ok(Intent::SlotKept { subscription: words.text(0)?.to_owned(), kept: words.text(1)?.to_owned() }),
+    ),
+    step(
+        Given,
+        "the subscription {string} connects by {string}",
+        "an endpoint, as `write`; or `nodes`: to each of them in turn, until one accepts writes, which libpq sees to",
+        |words| {
+            let (subscription, through) = (words.text(0)?.to_owned(), words.text(1)?.to_owned());
+            Ok(Intent::SubscriptionThrough { subscription, through })
+        },
+    ),
+    step(
+        Given,
         "{int} clients writing {int} rows per second each",
         "the load: this many clients, each with one connection to the write endpoint",
         |words| {

@@ -39,6 +39,16 @@ pub(crate) enum Intent {
         endpoint: String,
         host: String,
     },
+    /// The slot of a subscription is kept in this way.
+    SlotKept {
+        subscription: String,
+        kept: String,
+    },
+    /// A subscription connects by this endpoint, or to the nodes.
+    SubscriptionThrough {
+        subscription: String,
+        through: String,
+    },
     Load(LoadSpec),
     /// Clients that have a session and say nothing.
     IdleClients(u32),
@@ -99,6 +109,10 @@ impl Intent {
             Intent::PatroniSetting { name, value } => drill.set_patroni(&name, &value)?,
             Intent::Version { program, version } => drill.set_version(&program, &version)?,
             Intent::EndpointHost { endpoint, host } => drill.set_endpoint_host(&endpoint, &host)?,
+            Intent::SlotKept { subscription, kept } => drill.set_slot_kept(&subscription, &kept)?,
+            Intent::SubscriptionThrough { subscription, through } => {
+                drill.set_subscription_through(&subscription, &through)?
+            }
             Intent::Load(load) => drill.choose_load(load),
             Intent::IdleClients(count) => drill.choose_idle_clients(count),
             Intent::Inject(FaultOrder { fault, target, parameters, worst }) => {

@@ -180,9 +180,8 @@ impl<'a> Walk<'a> {
             Intent::PostgresqlParameter { name, value } => self.set(|setup| setup.set_postgresql(&name, &value)),
             Intent::PatroniSetting { name, value } => self.set(|setup| setup.set_patroni(&name, &value)),
             Intent::Version { program, version } => self.set(|setup| setup.set_version(&program, &version)),
-            Intent::EndpointHost { endpoint, host } => {
-                self.set(|setup| setup.set_endpoint_host(&endpoint, &host));
-            }
+            Intent::EndpointHost { endpoint, host: at } => self.set(|setup| setup.set_endpoint_host(&endpoint, &at)),
+            Intent::SlotKept { .. } | Intent::SubscriptionThrough { .. } => self.subscribe(intent),
             Intent::Load(load) => {
                 if load.writers == 0 || load.rate_per_s == 0 {
                     self.add_here("a load without writes proves nothing: both numbers must be at least 1");

@@ -16,10 +16,11 @@ const HOME: &str = "/var/lib/postgresql";
 const START: &str = "pkill -HUP --full /usr/local/bin/entrypoint.sh";
 
 impl System {
-    /// Runs a command on a node, or on a machine that restores, as the user `postgres`, and returns what it printed and how it ended.
+    /// Runs a command on a node, on a subscriber or on a machine that restores, as the user `postgres`, and returns what it printed and how it ended.
     pub async fn as_postgres(&self, node: &str, command: &str) -> Result<ShellOutput, EngineError> {
-        let restoring = || self.service(node, ServiceKind::Restore);
-        let service = self.postgresql_of(node).or_else(restoring).ok_or_else(|| EngineError::Command {
+        let other = |kind: ServiceKind| self.service(node, kind);
+        let others = || other(ServiceKind::Restore).or_else(|| other(ServiceKind::Subscriber));
+        let service = self.postgresql_of(node).or_else(others).ok_or_else(|| EngineError::Command {
             host: node.to_owned(),
             command: command.to_owned(),
             status: -1,

@@ -20,6 +20,7 @@ mod shaping;
 mod sql;
 mod start;
 mod storage;
+mod subscribing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,6 +47,7 @@ pub use start::{ImageTags, Startup};
 pub use storage::StorageError;
 #[doc(hidden)]
 pub use storage::bucket_client;
+pub use subscribing::SubscribingError;
 
 use crate::{
     engine::{Engine, EngineError, LogFolder, Pod, ServiceContainer, Shell, labels::RunLabels, leftovers::Sweep},

@@ -11,8 +11,8 @@ use std::{
 use futures::future::{join, join_all, try_join_all, try_join4};
 
 use super::{
-    Access, DiskError, Entry, Inner, NamingError, RunningCluster, Services, ShapingError, StorageError, System,
-    storage::other_servers_answer,
+    Access, DiskError, Entry, Inner, NamingError, RunningCluster, Services, ShapingError, StorageError,
+    SubscribingError, System, storage::other_servers_answer,
 };
 use crate::{
     credentials::Credentials,
@@ -57,6 +57,9 @@ pub enum SystemError {
     /// The run's keys and certificates could not be made, or found.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// A subscription could not be made.
+    #[error(transparent)]
+    Subscribing(#[from] SubscribingError),
     /// Buckets, or an archive in one, could not be made.
     #[error("failed to prepare object storage: {0}")]
     Storage(#[from] StorageError),
@@ -96,6 +99,7 @@ impl System {
         let system = Self::start_containers(startup, begun).await?;
         system.wait_ready(begun).await?;
         system.note_reached("clients write and every standby streams");
+        system.subscribe().await?;
         system.sync_disks().await?;
         Ok((system, begun.elapsed()))
     }

@@ -131,6 +131,7 @@ pub fn plan(synchronous: bool) -> Plan {
         buckets: Vec::new(),
         backups: Vec::new(),
         own: Default::default(),
+        subscriptions: Vec::new(),
         prepare: Default::default(),
         settings,
         claims: Vec::new(),

@@ -23,6 +23,7 @@ mod instances;
 mod lag;
 mod lease;
 mod ledgers;
+mod logical;
 mod loss;
 mod names;
 mod operator_steps;

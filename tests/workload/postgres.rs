@@ -124,6 +124,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         endpoints: Endpoints::write_and_read(Endpoint { host: "proxy".to_owned(), port: 5000, publish: None }, None),
         buckets: Vec::new(),
         backups: Vec::new(),
+        subscriptions: Vec::new(),
         clusters: Vec::new(),
         region_links: Vec::new(),
         names: vec![],

@@ -255,7 +255,7 @@ impl Drill {
     }
 
     /// Records a command and what came of it, without secrets.
-    pub(super) async fn record_command(
+    pub(in crate::drill) async fn record_command(
         &mut self,
         node: &str,
         command: &str,

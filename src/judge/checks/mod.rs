@@ -20,6 +20,7 @@ pub mod finding;
 pub mod firewall;
 pub mod harness_was_sound;
 pub mod load_was_real;
+pub mod logical;
 pub mod name_convergence;
 pub mod name_shares;
 pub mod operator_steps;
@@ -94,6 +95,7 @@ pub const ALL: &[Check] = &[
     replication_lag::CHECK,
     replica_reads::CHECK,
     slot::CHECK,
+    logical::CHECK,
     archive::CHECK,
     restore::CHECK,
     write_blocked::CHECK,

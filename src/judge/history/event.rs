@@ -14,6 +14,7 @@ pub use super::lease::{Cell, Worst};
 pub use super::pool::{IdleClients, PoolState};
 pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
 pub use super::runbook::{CommandRun, RunbookStep};
+pub use super::subscription::{SubscriberRead, SubscriberSchema, SubscriptionState};
 pub use crate::schema::SCHEMA;
 
 /// One line of the history. How it is read stands in [`super::line`].
@@ -198,6 +199,14 @@ pub enum Occurrence {
         reason: String,
     },
 
+    SubscriberRead(SubscriberRead),
+    /// The ledger of a subscriber could not be read: what it holds stays unknown.
+    SubscriberUnread {
+        subscription: String,
+        reason: String,
+    },
+    SubscriberSchema(SubscriberSchema),
+
     // ---- archives and backups
     /// A version of an object of an archive; recorded when it is seen for the first time.
     ArchiveObject(ArchiveObject),
@@ -269,6 +278,8 @@ pub enum Occurrence {
         node: String,
         slot: String,
     },
+    /// Recorded on each change and at least once a second.
+    SubscriptionState(SubscriptionState),
     /// A Patroni agent as its REST API shows it; recorded on each change.
     AgentState {
         node: String,

@@ -14,6 +14,7 @@ pub mod reader;
 pub mod rows;
 mod run;
 mod runbook;
+mod subscription;
 
 pub use event::{Event, Occurrence};
 pub(crate) use reader::without_place;

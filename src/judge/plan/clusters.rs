@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Plan, PlannedEndpoint, PlannedService, PredictedFailover};
 use crate::{
     services::{Front, Serves, ServiceKind, Settings, Site, Tags, Upstream, patroni::POSTGRESQL_PORT, service},
-    topology::{Cluster, NamedEndpoint, Topology, WRITE, Written},
+    topology::{Cluster, NamedEndpoint, SlotKept, Subscription, Topology, WRITE, Written},
 };
 
 /// One consensus group.
@@ -210,6 +210,14 @@ impl Plan {
         self.balancers_at(endpoint).map(|balancer| (balancer.called(), endpoint.name.as_str()))
     }
 
+    /// The subscriptions to the ledger of a cluster.
+    pub fn subscriptions_to<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = &'a Subscription> {
+        let is_own = |own: &&Subscription| {
+            own.publisher(&self.topology.all_clusters()).is_some_and(|publisher| publisher.name == cluster.name)
+        };
+        self.topology.subscriptions.iter().filter(is_own)
+    }
+
     /// What a service may know of its surroundings.
     pub fn site_of<'a>(&'a self, service: &'a PlannedService) -> Site<'a> {
         let of_cluster = self.surroundings(&service.host, self.cluster_beside(service));
@@ -241,6 +249,12 @@ impl Plan {
             permanent_slots: followers
                 .filter(|follows| follows.slot_is_permanent)
                 .filter_map(|f| f.slot.as_deref())
+                .collect(),
+            logical_slots: cluster
+                .into_iter()
+                .flat_map(|cluster| self.subscriptions_to(cluster))
+                .filter(|own| own.slot_kept == SlotKept::Permanent)
+                .map(Subscription::slot)
                 .collect(),
             balancers: self.balancers_on(host),
             fronts: Vec::new(),

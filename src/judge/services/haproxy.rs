@@ -257,6 +257,7 @@ mod tests {
             dcs_members: Vec::new(),
             upstream: None,
             permanent_slots: Vec::new(),
+            logical_slots: Vec::new(),
             balancers: Vec::new(),
             fronts: Vec::new(),
             repointed: Vec::new(),

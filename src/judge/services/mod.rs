@@ -24,6 +24,7 @@ pub mod recipe;
 pub mod restore;
 mod row;
 mod site;
+pub mod subscriber;
 mod tags;
 pub mod toxiproxy;
 pub mod versions;
@@ -143,6 +144,8 @@ services! {
     Zookeeper: zookeeper { zookeeper: ZookeeperSettings }
     /// A server of the DCS, in place of etcd.
     Consul: consul { consul: ConsulSettings }
+    /// PostgreSQL outside of every cluster, which subscribes to one.
+    Subscriber: subscriber {}
 }
 
 impl ServiceKind {

@@ -15,7 +15,7 @@ use super::{
     postgresql::{self, MAJOR_VERSION, server},
     versions, watchdog,
 };
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, DATABASE};
 
 /// Patroni's REST API.
 pub const REST_PORT: u16 = 8008;
@@ -426,6 +426,9 @@ pub fn dynamic(site: &Site<'_>) -> Value {
     }
     for slot in &site.permanent_slots {
         dynamic["slots"][slot] = json!({ "type": "physical" });
+    }
+    for slot in &site.logical_slots {
+        dynamic["slots"][slot] = json!({ "type": "logical", "database": DATABASE, "plugin": "pgoutput" });
     }
     // A topology with one that can't be is refused before.
     let further = further.iter().filter_map(|(key, value)| Change::from_the_start(key, value).ok());

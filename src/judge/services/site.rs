@@ -24,6 +24,8 @@ pub struct Site<'a> {
     pub upstream: Option<Upstream<'a>>,
     /// Slots that the cluster keeps for those that follow it, also across a failover.
     pub permanent_slots: Vec<&'a str>,
+    /// Logical slots that the agents keep for those that subscribe, also across a failover.
+    pub logical_slots: Vec<&'a str>,
     /// The programs of the balancers beside them.
     pub balancers: Vec<&'static str>,
     /// What a balancer listens for.

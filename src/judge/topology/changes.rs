@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Settings, Topology,
+    Settings, SlotKept, Subscription, Topology,
     postgresql::{self, ParameterProblem},
     validate,
 };
@@ -32,6 +32,10 @@ pub enum SettingError {
     NoEndpoint { name: String, hint: String },
     #[error("clients of the endpoint `{endpoint}` can't connect to `{host}`: {reason}")]
     Endpoint { endpoint: String, host: String, reason: String },
+    #[error("no subscription is called `{name}`: {hint}")]
+    NoSubscription { name: String, hint: String },
+    #[error("the {part} of the subscription `{name}` can't be `{text}`: {reason}")]
+    Subscription { name: String, part: &'static str, text: String, reason: String },
     #[error("the settings do not go together: {0}")]
     Together(String),
 }
@@ -54,6 +58,8 @@ impl SettingError {
             SettingError::Version { version, .. } => version,
             SettingError::NoEndpoint { name, .. } | SettingError::NoSection { name, .. } => name,
             SettingError::NoPath(path) => path,
+            SettingError::NoSubscription { name, .. } => name,
+            SettingError::Subscription { text, .. } => text,
             SettingError::Endpoint { host, .. } => host,
             SettingError::Parameter(problem) => problem.text(),
             SettingError::Together(_) => "",
@@ -67,8 +73,12 @@ impl SettingError {
             | SettingError::NoEndpoint { .. }
             | SettingError::NoSection { .. }
             | SettingError::NoProgram { .. }
+            | SettingError::NoSubscription { .. }
             | SettingError::NoPath(_) => Some(false),
-            SettingError::Value { .. } | SettingError::Version { .. } | SettingError::Endpoint { .. } => Some(true),
+            SettingError::Subscription { .. }
+            | SettingError::Value { .. }
+            | SettingError::Version { .. }
+            | SettingError::Endpoint { .. } => Some(true),
             SettingError::Parameter(problem) => Some(problem.is_of_value()),
             SettingError::Postgresql { .. } => Some(false),
             SettingError::Together(_) => None,
@@ -175,6 +185,42 @@ impl Topology {
             return Err(SettingError::NoEndpoint { name: endpoint.to_owned(), hint: did_you_mean(endpoint, &known) });
         }
         let wrong = |reason| SettingError::Endpoint { endpoint: endpoint.to_owned(), host: host.to_owned(), reason };
+        changed.takes_each_setting().map_err(wrong)?;
+        *self = changed;
+        Ok(())
+    }
+
+    /// Has the slot of a subscription kept in another way: `plain`, `failover` or `permanent`. The topology stays as it was when
+    /// it can't.
+    pub fn set_slot_kept(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
+        let words = SlotKept::ALL.map(SlotKept::word);
+        let kept = SlotKept::ALL.into_iter().find(|kept| kept.word() == text);
+        self.change_subscription(name, ("slot", text), |own| {
+            own.slot_kept = kept.ok_or_else(|| did_you_mean(text, &words))?;
+            Ok(())
+        })
+    }
+
+    /// Has a subscription connect by another endpoint, or to the nodes themselves. The topology stays as it was when it can't.
+    pub fn set_subscription_through(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
+        self.change_subscription(name, ("endpoint", text), |own| {
+            own.through = text.to_owned();
+            Ok(())
+        })
+    }
+
+    fn change_subscription(
+        &mut self,
+        name: &str,
+        (part, text): (&'static str, &str),
+        change: impl Fn(&mut Subscription) -> Result<(), String>,
+    ) -> Result<(), SettingError> {
+        let wrong = |reason| SettingError::Subscription { name: name.to_owned(), part, text: text.to_owned(), reason };
+        let mut changed = self.clone();
+        let known: Vec<&str> = self.subscriptions.iter().map(|own| own.name.as_str()).collect();
+        let own = changed.subscriptions.iter_mut().find(|own| own.name == name);
+        let missing = || SettingError::NoSubscription { name: name.to_owned(), hint: did_you_mean(name, &known) };
+        change(own.ok_or_else(missing)?).map_err(wrong)?;
         changed.takes_each_setting().map_err(wrong)?;
         *self = changed;
         Ok(())

@@ -30,6 +30,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("haproxy-pgsql-check", include_str!("../../../topologies/haproxy-pgsql-check.yaml")),
     ("haproxy-select-1", include_str!("../../../topologies/haproxy-select-1.yaml")),
+    ("logical", include_str!("../../../topologies/logical.yaml")),
     ("node-tags", include_str!("../../../topologies/node-tags.yaml")),
     ("pooled", include_str!("../../../topologies/pooled.yaml")),
     ("pooled-sessions-kept", include_str!("../../../topologies/pooled-sessions-kept.yaml")),

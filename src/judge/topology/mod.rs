@@ -17,6 +17,7 @@ mod placed;
 pub use crate::services::{dynamic, postgresql};
 mod schema;
 mod storage;
+mod subscriptions;
 mod validate;
 mod virtual_addresses;
 mod warnings;
@@ -46,6 +47,7 @@ pub use parse::parse;
 pub use placed::PlacedService;
 pub use schema::schema;
 pub use storage::{Backups, Bucket, OtherServer};
+pub use subscriptions::{NODES, SlotKept, Subscription};
 pub use virtual_addresses::VirtualAddress;
 
 /// What a topology file says.
@@ -88,6 +90,9 @@ pub struct Topology {
     /// Where clusters archive their WAL and keep their backups. Left out: nowhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backups: Vec<Backups>,
+    /// Subscriptions to the ledger of a cluster, at servers outside of all clusters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<Subscription>,
     #[serde(default)]
     pub settings: Settings,
     /// What the services of a kind have of the team's own: an image, configuration, files and environment.

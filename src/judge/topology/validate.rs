@@ -9,6 +9,7 @@ mod links;
 mod names;
 mod services;
 mod storage;
+mod subscriptions;
 mod tags;
 mod versions;
 
@@ -74,6 +75,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     addresses::check(topology, &mut problems);
     firewall::check(topology, &mut problems);
     storage::check(topology, &mut problems);
+    subscriptions::check(topology, &mut problems);
     tags::check(topology, &mut problems);
     versions::check(topology, &mut problems);
     links::check(topology, &mut problems);

@@ -3,6 +3,7 @@
 use super::{At, Walk};
 use crate::{
     drill::{BackupOrder, MemberOrder, NodeOrder, RestorePoint, RunbookOrder},
+    steps::Intent,
     suggestion::did_you_mean,
     topology::{Host, ServiceKind, Topology, postgresql},
 };
@@ -15,6 +16,7 @@ impl Walk<'_> {
             RunbookOrder::OnNode(order) => return self.on_node(&topology, order),
             RunbookOrder::WithBackups(order) => self.with_backups(&topology, order),
             RunbookOrder::AtMember(order) => return self.at_member(&topology, order),
+            RunbookOrder::AtSubscriber(order) => return self.subscription(&topology, order.subscription()),
             _ => {}
         }
         let clusters = topology.all_clusters();
@@ -71,6 +73,26 @@ impl Walk<'_> {
         for name in order.members().into_iter().filter(|name| !known.contains(name)) {
             let at = At::Quoted { text: name.to_owned(), last: true };
             self.add(at, format!("no host called `{name}` runs etcd"), Some(did_you_mean(name, &known)));
+        }
+    }
+
+    /// A subscription is changed before anything runs.
+    pub(super) fn subscribe(&mut self, intent: Intent) {
+        match intent {
+            Intent::SlotKept { subscription, kept } => self.set(|setup| setup.set_slot_kept(&subscription, &kept)),
+            Intent::SubscriptionThrough { subscription, through } => {
+                self.set(|setup| setup.set_subscription_through(&subscription, &through));
+            }
+            _ => {}
+        }
+    }
+
+    /// What is done for a subscription needs one.
+    pub(super) fn subscription(&mut self, topology: &Topology, name: &str) {
+        let known: Vec<&str> = topology.subscriptions.iter().map(|own| own.name.as_str()).collect();
+        if !known.contains(&name) {
+            let at = At::Quoted { text: name.to_owned(), last: false };
+            self.add(at, format!("no subscription is called `{name}`"), Some(did_you_mean(name, &known)));
         }
     }
 

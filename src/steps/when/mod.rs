@@ -15,6 +15,7 @@ mod process;
 mod runbook;
 mod starvation;
 mod storage;
+mod subscribers;
 
 use super::StepDefinition;
 
@@ -34,5 +35,6 @@ pub(super) const TABLES: &[&[StepDefinition]] = &[
     runbook::ALL,
     starvation::ALL,
     storage::ALL,
+    subscribers::ALL,
     course::ALL,
 ];

@@ -57,6 +57,11 @@ pub const ALL: &[Watcher] = &[
         since: Since::SeveralClusters,
     },
     Watcher { observer: "slots", targets: |plan| plan.nodes.clone(), since: Since::SeveralClusters },
+    Watcher {
+        observer: "subscriptions",
+        targets: |plan| plan.topology.subscriptions.iter().map(|own| own.name.clone()).collect(),
+        since: Since::SeveralClusters,
+    },
     Watcher { observer: "timers", targets: |_| one("harness"), since: Since::TheBeginning },
     Watcher {
         observer: "watchdog",

@@ -9,7 +9,7 @@
 
 mod rules;
 pub mod server;
-mod service;
+pub(in crate::services) mod service;
 mod table;
 mod value;
 

@@ -89,8 +89,23 @@ pub(in crate::services) fn parameters(site: &Site<'_>) -> Value {
 /// the run; PostgreSQL's default would cost the machine under test a third of a core. Its errors are not logged: a
 /// standby refuses a hundred of its writes a second, and the history records each.
 pub(in crate::services) fn first_start(site: &Site<'_>, credentials: &Credentials) -> String {
+    let mut sql = accounts_and_ledger(site.settings.postgresql.major_version, credentials);
+    if site.archive.is_some() {
+        // Whether everything is archived can be seen only of files that are complete.
+        let _ = writeln!(sql, "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {CLIENT_ROLE};");
+    }
+    let standbys = site.nodes.iter().filter(|node| *node != site.host).map(|standby| slot_name(standby));
+    for slot in standbys.chain(site.permanent_slots.iter().map(|slot| (*slot).to_owned())) {
+        // Writing to a String can't fail.
+        let _ = writeln!(sql, "SELECT pg_create_physical_replication_slot('{slot}', true);");
+    }
+    sql
+}
+
+/// This run's roles and passwords, and the ledger.
+pub(in crate::services) fn accounts_and_ledger(major: u32, credentials: &Credentials) -> String {
     // A parameter since PostgreSQL 16. Before it, the machine pays what PostgreSQL's default costs.
-    let is_set = site.settings.postgresql.major_version >= 16;
+    let is_set = major >= 16;
     let mut sql = if is_set { "SET scram_iterations = 16;\n".to_owned() } else { String::new() };
     let _ = write!(
         sql,
@@ -107,15 +122,6 @@ pub(in crate::services) fn first_start(site: &Site<'_>, credentials: &Credential
         replication = credentials.replication_password,
         client = credentials.client_password,
     );
-    if site.archive.is_some() {
-        // Whether everything is archived can be seen only of files that are complete.
-        let _ = writeln!(sql, "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {CLIENT_ROLE};");
-    }
-    let standbys = site.nodes.iter().filter(|node| *node != site.host).map(|standby| slot_name(standby));
-    for slot in standbys.chain(site.permanent_slots.iter().map(|slot| (*slot).to_owned())) {
-        // Writing to a String can't fail.
-        let _ = writeln!(sql, "SELECT pg_create_physical_replication_slot('{slot}', true);");
-    }
     sql
 }
 

@@ -15,18 +15,21 @@ use crate::{
 /// Whether the machine starts PostgreSQL when it boots: `auto`, or `manual`. Debian's packaging has such a file.
 pub const START_FILE: &str = "/etc/postgresql/start.conf";
 
+/// The image of a server that no agent keeps.
+pub(in crate::services) const IMAGE: Recipe = Recipe {
+    name: "postgresql",
+    files: context!("postgresql": "Dockerfile", "entrypoint.sh", "no-main-cluster.conf"),
+    pulled: None,
+    on: None,
+    packages: &["postgresql-${POSTGRES_MAJOR}"],
+    build_rank: 4,
+};
+
 pub(in crate::services) const SERVICE: Service = Service {
     kind: ServiceKind::Postgresql,
     summary: "PostgreSQL without an agent: an operator promotes it",
     placed_by_topologies: true,
-    image: Recipe {
-        name: "postgresql",
-        files: context!("postgresql": "Dockerfile", "entrypoint.sh", "no-main-cluster.conf"),
-        pulled: None,
-        on: None,
-        packages: &["postgresql-${POSTGRES_MAJOR}"],
-        build_rank: 4,
-    },
+    image: IMAGE,
     ports: &[Port::watched(POSTGRESQL_PORT, "PostgreSQL")],
     processes: &[
         // The same program makes and mends data directories, and serves nobody then.
@@ -113,6 +116,7 @@ mod tests {
             dcs_members: Vec::new(),
             upstream: None,
             permanent_slots: Vec::new(),
+            logical_slots: Vec::new(),
             balancers: Vec::new(),
             fronts: Vec::new(),
             repointed: Vec::new(),
