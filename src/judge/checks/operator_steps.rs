@@ -10,7 +10,7 @@
 //!   of which nothing was heard for longer than [`HEARD_WITHIN_US`] may have streamed or not: a bound that this leaves open is in
 //!   doubt.
 //! - `step_lost_rows`: how many of the writes that were acknowledged in it the final primary does not hold.
-//! - The versions before and after an upgrade, by the program's own word to the observers, and which ran beside each other then. An
+//! - The versions before and after an upgrade, as observers read them from the programs, and which ran beside each other then. An
 //!   upgrade whose version nobody saw run is in doubt.
 
 use std::collections::{BTreeMap, BTreeSet};

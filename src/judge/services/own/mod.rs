@@ -1,6 +1,6 @@
 //! What a team brings of its own for the services of a kind: the image that they run in, their configuration, further files and
 //! variables of the environment. What runs is the team's file; the keys that the harness has to set are in one table for each
-//! format, with the reason, and a run tells them.
+//! format, with the reason, and a run prints them.
 //!
 //! A format is one file here and one row in its service's table: how it is read when the topology is, and how it is put in the
 //! place of what would be rendered. What a file says that predictions and checks go by (a lease's time to live, the interval of a

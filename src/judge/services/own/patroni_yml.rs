@@ -331,7 +331,7 @@ fn parameters(
             Ok(()) => read.push((if name.contains('.') { name.clone() } else { name.to_lowercase() }, text, spot)),
             Err(postgresql::ParameterProblem::Owned { .. }) => {
                 let key = path.join(".");
-                // What has a reason of its own is told by that.
+                // Those with a reason of their own are listed with it.
                 if !OWNED.iter().any(|(known, _)| *known == key) {
                     overridden.push(Overridden { key, line: spot.line, why: postgresql_conf::BY_PATRONI });
                 }
