@@ -5,7 +5,7 @@ use pgquake_judge::{
     checks::{Evidence, Finding, Outcome, find},
     history::{
         Event, Occurrence,
-        event::{Bound, LedgerCounts, SequenceRange, SubscriberRead, SubscriberSchema, SubscriptionState},
+        event::{Bound, CommandRun, LedgerCounts, SequenceRange, SubscriberRead, SubscriberSchema, SubscriptionState},
         rows::Rows,
     },
     plan::Plan,
@@ -27,7 +27,7 @@ const COLUMNS: &str = "copied_columns";
 const SEQUENCES: &str = "copied_sequences";
 const BROKEN: &str = "logical_promises_broken";
 /// When the subscriber's ledger is read: after those of the nodes, at 5,500 ms.
-const READ_MS: u64 = 9_000;
+const READ_MS: u64 = 13_000;
 
 fn subscribed() -> Plan {
     let mut topology = plan(false).topology;
@@ -142,7 +142,7 @@ fn a_row_that_is_missing_fails_and_the_subscription_has_not_gone_on() {
     assert_eq!((rows.outcome, value(rows, MISSING), value(rows, BROKEN)), (Outcome::Fail, 1.0, 1.0));
     let stood = of(&found, STOPPED);
     // From the look at 1,900 ms to the end.
-    assert_eq!((stood.outcome, value(stood, STOPPED)), (Outcome::Fail, 7_100.0), "{}", stood.summary);
+    assert_eq!((stood.outcome, value(stood, STOPPED)), (Outcome::Fail, 11_100.0), "{}", stood.summary);
     assert!(stood.summary.contains("has not gone on"), "{}", stood.summary);
     // One that goes on without rows that it was never sent does not stand still.
     let found = judged(&Subscriber::default().events(|found, counts| {
@@ -150,6 +150,19 @@ fn a_row_that_is_missing_fails_and_the_subscription_has_not_gone_on() {
         counts.rows -= 5;
     }));
     assert_eq!((of(&found, MISSING).outcome, of(&found, STOPPED).outcome), (Outcome::Fail, Outcome::Pass));
+}
+
+#[test]
+fn without_a_worker_in_the_end_it_has_stopped_though_no_row_is_missing() {
+    let stuck = || Subscriber { still_ms: (2_000, READ_MS), ..Subscriber::default() };
+    let found = judged(&stuck().events(same));
+    assert_eq!((of(&found, MISSING).outcome, of(&found, STOPPED).outcome), (Outcome::Pass, Outcome::Fail));
+    // Nor does it pass where nobody knows which rows count.
+    let unread = without(
+        Subscriber::default().events(same),
+        |what| matches!(what, Occurrence::LedgerRead { node, .. } if node == "node2"),
+    );
+    assert_eq!(of(&judged(&unread), STOPPED).outcome, Outcome::Inconclusive);
 }
 
 #[test]
@@ -195,7 +208,7 @@ fn what_was_not_read_or_not_seen_is_in_doubt() {
     let unseen = Subscriber { unseen_ms: (0, u64::MAX), ..Subscriber::default() }.events(same);
     let unseen = judged(&unseen);
     assert!(unseen.iter().all(|own| own.outcome == Outcome::Inconclusive), "{unseen:#?}");
-    assert!(unseen[0].summary.contains("was not seen for 8.5 s"), "{}", unseen[0].summary);
+    assert!(unseen[0].summary.contains("was not seen for 12.5 s"), "{}", unseen[0].summary);
     let paused = judged(&Subscriber { unseen_ms: (1_000, 7_000), ..Subscriber::default() }.events(same));
     assert_eq!(of(&paused, STOPPED).outcome, Outcome::Inconclusive);
     // Whose rows count is not known.
@@ -239,6 +252,20 @@ fn a_column_or_a_sequence_that_is_not_copied_passes_and_one_that_is_fails() {
         assert_eq!((own.outcome, value(own, measure)), (Outcome::Fail, 1.0), "{}", own.summary);
         assert_eq!(value(of(&found, BROKEN), BROKEN), 1.0);
     }
+}
+
+#[test]
+fn a_column_that_an_operator_added_at_the_subscriber_was_not_copied() {
+    let added = Occurrence::CommandRun(CommandRun {
+        node: "warehouse".to_owned(),
+        command: "psql -qXAtc 'ALTER TABLE pgquake.ledger ADD COLUMN note text'".to_owned(),
+        status: Some(0),
+        output: String::new(),
+    });
+    let events = with(Subscriber::default().events(same), 3_000, added);
+    let found = judged(&with(events, 8_000, schema(&["note"], &["note"], (0, 0))));
+    assert!(found.iter().all(|own| own.value_of(COLUMNS).is_none()), "{found:#?}");
+    assert_eq!(value(of(&found, BROKEN), BROKEN), 0.0);
 }
 
 #[test]

@@ -59,9 +59,10 @@ pub const CHECK: Check = Check {
 
 /// The longest time for which a subscription may not be seen. It is looked at five times a second.
 const UNSEEN_US: u64 = 5_000_000;
-/// A subscriber that applied something this short a time ago is still catching up. A worker that fails is started again
-/// after 5 s.
-const CATCHING_UP_US: u64 = 2_000_000;
+/// A subscriber that applied something this short a time ago is still catching up: a worker that fails is started again after 5 s.
+const CATCHING_UP_US: u64 = 6_000_000;
+/// One that applied something this short a time before the end of the load went on to the end.
+const WENT_ON_US: u64 = 2_000_000;
 /// The columns that the ledger begins with.
 const OWN_COLUMNS: [&str; 4] = ["client", "content", "payload", "sequence"];
 
@@ -71,6 +72,10 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         publisher.is_some_and(|publisher| evidence.plan.cluster(&publisher.name).is_some())
     };
     let own = evidence.plan.topology.subscriptions.iter().filter(is_own);
+    if evidence.is_part() && own.clone().next().is_none() {
+        // Of another lineage, which is judged by itself.
+        return Vec::new();
+    }
     let findings: Vec<Finding> = own.flat_map(|own| Course::new(evidence, own).findings()).collect();
     hold(evidence, findings)
 }
@@ -106,6 +111,8 @@ struct Course<'a> {
     own: &'a Subscription,
     states: Vec<(u64, u64, &'a SubscriptionState)>,
     schemas: Vec<(u64, &'a SubscriberSchema)>,
+    /// The `seq` of an operator's command that added a column at the subscriber: what is there after it was not copied.
+    added_there: Option<u64>,
     read: Option<(u64, u64, &'a SubscriberRead)>,
     unread: Option<&'a str>,
     steady_us: Option<u64>,
@@ -128,11 +135,12 @@ impl<'a> Course<'a> {
             own,
             states: Vec::new(),
             schemas: Vec::new(),
+            added_there: None,
             read: None,
             unread: None,
             steady_us: reached_us(evidence.events, Milestone::SteadyState),
             stopped_us,
-            published: published(evidence, stopped_us),
+            published: published(evidence, own, stopped_us),
         };
         for Event { seq, at_us, what, .. } in evidence.events {
             match what {
@@ -141,6 +149,9 @@ impl<'a> Course<'a> {
                 }
                 Occurrence::SubscriberSchema(schema) if schema.subscription == own.name => {
                     course.schemas.push((*seq, schema));
+                }
+                Occurrence::CommandRun(ran) if ran.node == own.host && ran.command.contains("ADD COLUMN") => {
+                    course.added_there.get_or_insert(*seq);
                 }
                 Occurrence::SubscriberRead(read)
                     if read.subscription == own.name && stopped_us.is_some_and(|stopped_us| *at_us >= stopped_us) =>
@@ -250,7 +261,7 @@ impl<'a> Course<'a> {
     /// Whether it applied something up to the end of the load, or later: what it lacks then, it was never sent.
     fn went_on(&self) -> bool {
         let last_us = self.progress().last().map(|(_, at_us)| *at_us);
-        last_us.zip(self.stopped_us).is_some_and(|(last_us, stopped_us)| last_us + CATCHING_UP_US >= stopped_us)
+        last_us.zip(self.stopped_us).is_some_and(|(last_us, stopped_us)| last_us + WENT_ON_US >= stopped_us)
     }
 
     fn is_catching_up(&self) -> bool {
@@ -283,7 +294,11 @@ impl<'a> Course<'a> {
             return inconclusive(format!("how long {name} stood still is not known: there was no steady state"));
         };
         let ended_us = self.read.map(|(_, at_us, _)| at_us);
-        let is_stuck = difference.as_ref().is_ok_and(|difference| difference.missing > 0) && !self.went_on();
+        // Without rows to miss, a subscription whose worker is gone has stopped all the same.
+        let lacks_its_worker =
+            self.states.iter().rev().find(|(_, _, state)| state.reachable).is_some_and(|(_, _, state)| !state.worker);
+        let lacks_rows = difference.as_ref().is_ok_and(|difference| difference.missing > 0);
+        let is_stuck = (lacks_rows || lacks_its_worker) && !self.went_on();
         let mut longest = (0, steady_us, None);
         let mut last_us = steady_us;
         let progress = self.progress().into_iter().filter(|(_, at_us)| *at_us >= steady_us);
@@ -298,9 +313,13 @@ impl<'a> Course<'a> {
         let (stood_us, since_us, seq) = longest;
         let measure = Measure::new(STOPPED_MS, milliseconds(stood_us));
         let stood = value(STOPPED_MS, measure.value);
-        let why = self.states.iter().any(|(_, at_us, state)| *at_us > since_us && state.reachable && !state.worker);
+        let why = self.states.iter().any(|(_, at_us, state)| {
+            let within = *at_us > since_us && *at_us <= since_us + stood_us;
+            within && state.reachable && !state.worker
+        });
         let worker = if why { ", for a part of that without a worker" } else { "" };
-        let (outcome, summary) = if let Some(doubt) = self.unseen() {
+        let doubt = self.unseen().or_else(|| difference.as_ref().err().filter(|_| !is_stuck).cloned());
+        let (outcome, summary) = if let Some(doubt) = doubt {
             (
                 Outcome::Inconclusive,
                 format!("the subscription {name} stood still for {stood} at most as seen, but {doubt}"),
@@ -323,10 +342,12 @@ impl<'a> Course<'a> {
         self.states.last().map(|(seq, ..)| *seq)
     }
 
-    /// Columns that were added at the publisher, each with whether the first look at it showed it at the subscriber.
+    /// Columns that were added at the publisher, each with whether the first look at it showed it at the subscriber. One that is
+    /// there only after an operator added it there says nothing.
     fn columns(&self) -> Vec<(&'a str, bool, u64)> {
         let mut found: Vec<(&str, bool, u64)> = Vec::new();
-        for (seq, schema) in &self.schemas {
+        let is_known = |seq: u64| self.added_there.is_none_or(|added_seq| seq < added_seq);
+        for (seq, schema) in self.schemas.iter().filter(|(seq, _)| is_known(*seq)) {
             let added = schema.published_columns.iter().filter(|column| !OWN_COLUMNS.contains(&column.as_str()));
             for column in added {
                 if !found.iter().any(|(known, ..)| known == column) {
@@ -381,11 +402,16 @@ impl<'a> Course<'a> {
 }
 
 /// The rows of the final primary, with the `seq` of the event that tells them.
-fn published(evidence: &Evidence<'_>, stopped_us: Option<u64>) -> Result<(Rows, u64), String> {
+fn published(evidence: &Evidence<'_>, own: &Subscription, stopped_us: Option<u64>) -> Result<(Rows, u64), String> {
     let stopped_us = stopped_us.ok_or("the load had not ended, so no ledger was final")?;
     let writes: Vec<Tried<'_>> = evidence.attempts().iter().copied().filter(Tried::is_write).collect();
     let ledgers = Ledgers::read(evidence, &writes, stopped_us);
     let unknown = || ledgers.doubts.first().cloned().unwrap_or_else(|| "it is not known whose rows count".to_owned());
-    let primary = ledgers.primary.filter(|_| ledgers.timeline.is_some()).ok_or_else(unknown)?;
+    let is_certain = ledgers.timeline.is_some() && ledgers.doubts.is_empty();
+    let primary = ledgers.primary.filter(|_| is_certain).ok_or_else(unknown)?;
+    let cluster = own.publisher(&evidence.whole.clusters);
+    if !cluster.is_some_and(|cluster| cluster.nodes.iter().any(|node| node == primary)) {
+        return Err(format!("the rows of {primary} count in the end, which is no node of its publisher's"));
+    }
     ledgers.read.get(primary).map(|ledger| (ledger.rows.clone(), ledger.seq)).ok_or_else(unknown)
 }

@@ -3,15 +3,17 @@
 //! Where an operator upgrades programs or restarts PostgreSQL, every fault is a step, also one that strikes in the middle. A step lasts
 //! from its injection to the next one's, or to the end of the load, so that what it leaves undone is its own. Of each:
 //!
-//! - `step_outage_ms`: the part of all write outages ([`super::course::outage`]) that lies in it. One that is open when the load
-//!   ends may be longer: a bound that it has not missed yet is in doubt.
+//! - `step_outage_ms`: the write outages ([`super::course::outage`]) that began in it, each in its whole length, for a step's outage may
+//!   outlast it. One that is open when the load ends, or has not settled, may be longer: a bound that it has not missed yet is in doubt.
+//!   A step of no length, or with a second in which nobody tried to write, shows none.
 //! - `streaming_least_nodes`: how many nodes streamed as standbys, when they were fewest, and `without_standby_ms`: for how long none
-//!   did. By what the nodes told in SQL: each is looked at every 100 ms, and one that hangs is known as silent after a second. A node
+//!   did. By what the nodes say in SQL: each is looked at every 100 ms, and one that hangs is known as silent after a second. A node
 //!   of which nothing was heard for longer than [`HEARD_WITHIN_US`] may have streamed or not: a bound that this leaves open is in
-//!   doubt.
-//! - `step_lost_rows`: how many of the writes that were acknowledged in it the final primary does not hold.
+//!   doubt, as is one that a step keeps at whose end none streams.
+//! - `step_lost_rows`: how many of the writes that were acknowledged in it the final primary does not hold; of the first step, those
+//!   before it too, which only it can have lost.
 //! - The versions before and after an upgrade, as observers read them from the programs, and which ran beside each other then. An
-//!   upgrade whose version nobody saw run is in doubt.
+//!   upgrade whose version nobody saw run is in doubt, and so is a step that was not proven to take effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,6 +60,8 @@ const UPGRADES: &[(&str, Option<&str>)] = &[
 
 /// What a node told counts for this long. It is recorded once a second at least, and a look takes up to a second.
 const HEARD_WITHIN_US: u64 = 2_500_000;
+/// A step in which nobody tried to write for longer shows no outage. The prober tries a hundred times a second.
+const TRIED_WITHIN_US: u64 = 1_000_000;
 
 fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     let steps = steps(evidence);
@@ -90,6 +94,8 @@ struct Standbys {
     of_nodes: usize,
     least: Bracket,
     without_us: Bracket,
+    /// Whether none may have streamed when the step ended.
+    is_open: bool,
 }
 
 /// What an upgrade changed, in words.
@@ -108,22 +114,32 @@ fn steps<'s, 'e>(evidence: &'s Evidence<'e>) -> Vec<Step<'s, 'e>> {
         return Vec::new();
     }
     let until_us = Watched::of(evidence.events).until_us.min(evidence.events.last().map_or(0, |last| last.at_us));
-    let outages = write_outages(evidence, faults[0].injecting_us, until_us);
+    let endpoint = evidence.write_endpoint();
+    let fresh: Vec<Tried<'e>> =
+        evidence.attempts().iter().copied().filter(|tried| tried.is_fresh(endpoint, Operation::Write)).collect();
+    let starts_us: BTreeSet<u64> = fresh.iter().map(Tried::started_us).collect();
+    let window = Window { from_us: faults[0].injecting_us, until_us, ended_by_fault: false };
+    let outages = (!fresh.is_empty()).then(|| outages(&fresh, window));
     let lost = lost_us(evidence);
     let mut versions = Versions::before(evidence, faults[0].injecting_us);
     let one = |(index, fault): (usize, &&'s FaultRecord<'e>)| {
         let from_us = fault.injecting_us;
         let to_us =
             faults.get(index + 1).map_or(until_us, |next| next.injecting_us).clamp(from_us, until_us.max(from_us));
-        let in_it =
-            |outage: &Outage| outage.to_us.unwrap_or(until_us).min(to_us).saturating_sub(outage.from_us.max(from_us));
+        let begun_in_it = |outage: &&Outage| (from_us..to_us).contains(&outage.from_us);
+        let length = |outage: &Outage| outage.to_us.unwrap_or(until_us).saturating_sub(outage.from_us);
+        let own: Vec<&Outage> = outages.iter().flatten().filter(begun_in_it).collect();
+        // What the first step lost was acknowledged before it.
+        let lost_from_us = if index == 0 { 0 } else { from_us };
         Step {
             number: index + 1,
             fault,
-            outage_us: outages.as_ref().map(|all| all.iter().map(in_it).sum()),
-            is_open: outages.iter().flatten().any(|outage| outage.to_us.is_none() && in_it(outage) > 0),
+            outage_us: is_tried(&starts_us, from_us, to_us).then(|| own.iter().map(|outage| length(outage)).sum()),
+            is_open: own.iter().any(|outage| outage.to_us.is_none() || !outage.settled),
             lasted_us: to_us - from_us,
-            lost_rows: lost.as_ref().map(|all| all.iter().filter(|at_us| (from_us..to_us).contains(*at_us)).count()),
+            lost_rows: lost
+                .as_ref()
+                .map(|all| all.iter().filter(|at_us| (lost_from_us..to_us).contains(*at_us)).count()),
             standbys: standbys(evidence, from_us, to_us),
             upgrade: versions.after(fault, &faults[index + 1..]),
         }
@@ -131,13 +147,16 @@ fn steps<'s, 'e>(evidence: &'s Evidence<'e>) -> Vec<Step<'s, 'e>> {
     faults.iter().enumerate().map(one).collect()
 }
 
-/// Every write outage between two instants; `None` if nobody would have noticed.
-fn write_outages(evidence: &Evidence<'_>, from_us: u64, until_us: u64) -> Option<Vec<Outage>> {
-    let endpoint = evidence.write_endpoint();
-    let fresh = evidence.attempts().iter().copied().filter(|tried| tried.is_fresh(endpoint, Operation::Write));
-    let fresh: Vec<Tried<'_>> = fresh.collect();
-    let window = Window { from_us, until_us, ended_by_fault: false };
-    fresh.iter().any(|tried| tried.started_us() >= from_us).then(|| outages(&fresh, window))
+/// Whether clients tried to write all the time between two instants.
+fn is_tried(starts_us: &BTreeSet<u64>, from_us: u64, to_us: u64) -> bool {
+    let mut last_us = from_us;
+    let within = starts_us.range(from_us..to_us).copied().chain([to_us]);
+    let longest_us = within.fold(0, |longest_us: u64, at_us| {
+        let gap_us = at_us - last_us;
+        last_us = at_us;
+        longest_us.max(gap_us)
+    });
+    from_us < to_us && longest_us <= TRIED_WITHIN_US
 }
 
 /// When each write was acknowledged that the final primary does not hold; `None`: what it holds is not known.
@@ -145,10 +164,13 @@ fn lost_us(evidence: &Evidence<'_>) -> Option<Vec<u64>> {
     let stopped_us = reached_us(evidence.events, Milestone::LoadStopped)?;
     let writes: Vec<Tried<'_>> = evidence.attempts().iter().copied().filter(Tried::is_write).collect();
     let ledgers = Ledgers::read(evidence, &writes, stopped_us);
+    ledgers.timeline?;
     let kept = &ledgers.read.get(ledgers.primary?)?.rows;
     let is_kept = |tried: &&Tried<'_>| kept.contains(tried.attempt.client, tried.attempt.sequence);
     let lost = writes.iter().filter(|tried| tried.acknowledged() && !is_kept(tried));
-    Some(lost.map(|tried| tried.ended_us).collect())
+    let lost: Vec<u64> = lost.map(|tried| tried.ended_us).collect();
+    // That nothing is lost is for ledgers to show that contradict nothing.
+    (!lost.is_empty() || ledgers.doubts.is_empty()).then_some(lost)
 }
 
 fn streams(state: &NodeState) -> bool {
@@ -173,6 +195,7 @@ fn standbys(evidence: &Evidence<'_>, from_us: u64, to_us: u64) -> Standbys {
         of_nodes: looks.len(),
         least: Bracket { least: u64::MAX, most: u64::MAX },
         without_us: Bracket { least: 0, most: 0 },
+        is_open: false,
     };
     let instants: Vec<u64> = instants.into_iter().collect();
     for pair in instants.windows(2) {
@@ -188,6 +211,7 @@ fn standbys(evidence: &Evidence<'_>, from_us: u64, to_us: u64) -> Standbys {
         found.least.most = found.least.most.min(possible);
         found.without_us.least += if possible == 0 { length_us } else { 0 };
         found.without_us.most += if known == 0 { length_us } else { 0 };
+        found.is_open = known == 0;
     }
     if instants.len() < 2 {
         found.least = Bracket { least: 0, most: looks.len() as u64 };
@@ -195,7 +219,7 @@ fn standbys(evidence: &Evidence<'_>, from_us: u64, to_us: u64) -> Standbys {
     found
 }
 
-/// What the observers were told of versions, and which runs where by now.
+/// What observers saw of versions, and which runs where by now.
 struct Versions<'a> {
     /// When, by which event, of which host, which program, which version.
     told: Vec<(u64, u64, &'a str, &'a str, &'a str)>,
@@ -302,7 +326,11 @@ impl Step<'_, '_> {
         if let Some(hosts) = &unseen {
             summary = format!("{summary}; nobody saw the version that was asked for run on {hosts}");
         }
-        let outcome = if unseen.is_some() { Outcome::Inconclusive } else { Outcome::Pass };
+        let is_unproven = fault.effect.is_none() || fault.unconfirmed.is_some();
+        if is_unproven {
+            summary = format!("{summary}; it was not proven to take effect");
+        }
+        let outcome = if unseen.is_some() || is_unproven { Outcome::Inconclusive } else { Outcome::Pass };
         let outage = self.outage_us.map(|us| Measure::new(STEP_OUTAGE_MS, us as f64 / 1000.0));
         let lost = self.lost_rows.map(|rows| Measure::new(STEP_LOST_ROWS, rows as f64));
         let details = [least.measure(), without.measure(), Measure::new(STEP_MS, self.lasted_us as f64 / 1000.0)];
@@ -315,12 +343,20 @@ impl Step<'_, '_> {
     fn hold(&self, finding: Finding, expectation: &Expectation) -> Finding {
         let before = finding.outcome;
         let own = held(finding, &self.measures(), expectation);
-        match (self.is_open && expectation.measure == STEP_OUTAGE_MS, self.outage_us) {
-            (true, Some(us)) => {
+        let open_us = match expectation.measure.as_str() {
+            STEP_OUTAGE_MS if self.is_open => self.outage_us,
+            // The next step goes on without one, or the run ended so.
+            WITHOUT_STANDBY_MS if self.standbys.is_open && own.outcome == Outcome::Pass => {
+                Some(self.standbys.without_us.most)
+            }
+            _ => None,
+        };
+        match open_us {
+            Some(us) => {
                 let outcome = outcome_of_open(expectation.bound, us as f64 / 1000.0).max(before);
                 Finding { outcome, ..own }
             }
-            _ => own,
+            None => own,
         }
     }
 }
