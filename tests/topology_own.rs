@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use pgquake_judge::{
     credentials::Credentials,
     plan::Plan,
-    services::{Rendered, ServiceKind, own, service},
+    services::{Rendered, ServiceKind, own, patroni, service},
     topology::{Topology, TopologyError, load},
 };
 use serde_json::{Value, json};
@@ -333,6 +333,21 @@ fn a_cluster_with_settings_of_its_own_has_what_the_files_state() {
     stack.change(t, "claims:", &cluster("ttl_s: 25"));
     let error = stack.load().unwrap_err();
     assert!(error.to_string().contains("`patroni.ttl_s` is stated here and in"), "{error}");
+}
+
+#[test]
+fn a_scenario_changes_what_comes_from_the_settings_and_nothing_that_a_file_says() {
+    let mut topology = example();
+    let refused = topology.set("haproxy.inter_ms", "5000").unwrap_err().to_string();
+    assert!(refused.contains("the team's own file says it"), "{refused}");
+    assert!(topology.set("pgbouncer.default_pool_size", "5").is_err());
+    topology.set("haproxy.stats_port", "8405").unwrap();
+    topology.set_patroni("ttl", "30").unwrap();
+    topology.set_postgresql("log_min_duration_statement", "1s").unwrap();
+    let plan = Plan::new(topology);
+    let dynamic = patroni::dynamic(&plan.site("db1"));
+    assert_eq!((&dynamic["ttl"], &dynamic["loop_wait"]), (&json!(30), &json!(5)));
+    assert_eq!(dynamic["postgresql"]["parameters"]["log_min_duration_statement"], "1s");
 }
 
 #[test]

@@ -125,6 +125,9 @@ impl Topology {
         let Some(key) = written.into_iter().find(|key| known.contains(key)) else {
             return Err(SettingError::Unknown { of: of.to_owned(), name: name.to_owned(), hint: hint(name, &known) });
         };
+        if self.is_said_by_own(section, &key) {
+            return Err(wrong("the team's own file says it, and runs as it is".to_owned()));
+        }
         let value = match text {
             "on" => Value::Bool(true),
             "off" => Value::Bool(false),

@@ -243,6 +243,14 @@ impl Topology {
         serde_json::from_value(settings).ok()
     }
 
+    /// Whether a file of the team's says a setting that comes to the service by that file alone. Patroni's come by the dynamic
+    /// configuration, which is made of the settings, and ports are the topology's to say.
+    pub(super) fn is_said_by_own(&self, section: &str, field: &str) -> bool {
+        let kind = ServiceKind::ALL.iter().find(|kind| kind.name() == section && **kind != ServiceKind::Patroni);
+        let has_file = kind.and_then(|kind| self.own.get(kind)).is_some_and(|own| !own.configuration.is_empty());
+        has_file && !["port", "stats_port"].contains(&field)
+    }
+
     /// What the harness sets in the place of what the team's files say, in the order of the files.
     pub fn overridden(&self) -> Vec<OverriddenKey> {
         let mut told = Vec::new();
