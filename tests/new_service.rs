@@ -33,6 +33,8 @@ pub(super) const SERVICE: Service = Service {
     stop_rank: 50,
     health: Some(|| ["CMD", "true"].map(str::to_owned).into()),
     role: Role::None,
+    formats: &[],
+    variables: &[],
     instances: Instances::Several,
     rules,
     render,
@@ -62,6 +64,7 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
     Rendered {
         command: vec![format!("TCP-LISTEN:{},fork", echo.port)],
         files: vec![("/etc/echo/greeting".to_owned(), echo.greeting.clone())],
+        ..Rendered::default()
     }
 }
 "#;
