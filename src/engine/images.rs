@@ -117,11 +117,13 @@ pub async fn base(docker: &Docker) -> Result<String, ImageError> {
 /// [`ImageError`] if the engine can't be asked.
 pub async fn find(docker: &Docker, kind: ImageKind) -> Result<Option<Image>, ImageError> {
     let tag = kind.tag();
-    let labels = inspect(docker, &tag).await?;
-    Ok(labels.and_then(|labels| {
-        let versions = serde_json::from_str(labels.get(VERSIONS_LABEL)?).ok()?;
-        Some(Image { kind, tag, versions })
-    }))
+    Ok(versions_of(docker, &tag).await?.map(|versions| Image { kind, tag, versions }))
+}
+
+/// The versions that an image of pgquake's says it has; `None` if it is not in the engine.
+async fn versions_of(docker: &Docker, tag: &str) -> Result<Option<BTreeMap<String, String>>, ImageError> {
+    let labels = inspect(docker, tag).await?;
+    Ok(labels.and_then(|labels| serde_json::from_str(labels.get(VERSIONS_LABEL)?).ok()))
 }
 
 /// Sorts `kinds` into those that are there and those that are not.
@@ -214,7 +216,7 @@ async fn build_one(docker: &Docker, kind: ImageKind, base: &str, progress: Progr
     let order = build::Order {
         image: kind.name().into(),
         dockerfile: dockerfile.into(),
-        archive: context::archive(recipe, &[]).map_err(|error| failed_to_pack(kind, &error))?,
+        archive: context::archive(recipe, &[]).map_err(|error| failed_to_pack(kind.name(), &error))?,
         arguments,
         ..Default::default()
     };
@@ -222,35 +224,52 @@ async fn build_one(docker: &Docker, kind: ImageKind, base: &str, progress: Progr
     let mut versions = read_versions(docker, kind, &id).await?;
     versions.extend(kind.other_versions(dockerfile));
 
-    let json = serde_json::to_string(&versions).map_err(|error| ImageError::Engine {
-        action: format!("record the versions in image {kind}"),
-        cause: error.to_string(),
-    })?;
     let tag = kind.tag();
-    let order = build::Order {
-        image: kind.name().into(),
-        tag: Some(tag.clone()),
-        archive: context::archive_of_dockerfile(&format!("FROM {id}\n"))
-            .map_err(|error| failed_to_pack(kind, &error))?,
-        labels: HashMap::from([(KIND_LABEL.into(), kind.name().into()), (VERSIONS_LABEL.into(), json)]),
-        ..Default::default()
-    };
-    build::run(docker, order, &|_| {}).await?;
+    complete(docker, kind.name(), kind.name(), &id, &tag, &versions).await?;
     progress(ImageProgress { image: kind.name().into(), stage: Stage::Ready { built: true }, line: tag.clone() });
     Ok(Image { kind, tag, versions })
 }
 
-/// Asks the package manager inside the image. A build step does it, and not a container of our own, because the
-/// engine removes a build's containers itself when this process is killed.
+/// Gives an image that was built its tag, with labels that say what kind it is and which versions it has.
+async fn complete(
+    docker: &Docker,
+    image: &str,
+    kind: &str,
+    id: &str,
+    tag: &str,
+    versions: &BTreeMap<String, String>,
+) -> Result<(), ImageError> {
+    let json = serde_json::to_string(versions).map_err(|error| ImageError::Engine {
+        action: format!("record the versions in image {image}"),
+        cause: error.to_string(),
+    })?;
+    let order = build::Order {
+        image: image.into(),
+        tag: Some(tag.into()),
+        archive: context::archive_of_dockerfile(&format!("FROM {id}\n"))
+            .map_err(|error| failed_to_pack(image, &error))?,
+        labels: HashMap::from([(KIND_LABEL.into(), kind.into()), (VERSIONS_LABEL.into(), json)]),
+        ..Default::default()
+    };
+    build::run(docker, order, &|_| {}).await.map(|_| ())
+}
+
+/// Asks the package manager inside the image.
 async fn read_versions(docker: &Docker, kind: ImageKind, id: &str) -> Result<BTreeMap<String, String>, ImageError> {
     let packages = kind.packages().join(" ");
     let dockerfile = format!(
         "FROM {id}\nRUN dpkg-query --show --showformat='{VERSION_MARK} ${{Package}} ${{Version}}\\n' base-files {packages} \
          && if [ -r {VERSIONS_FILE} ]; then sed 's/^/{VERSION_MARK} /' {VERSIONS_FILE}; fi\n"
     );
+    versions_told(docker, kind.name(), &dockerfile).await
+}
+
+/// The versions that a step on top of an image prints. A build step does it, and not a container of our own, because the engine
+/// removes a build's containers itself when this process is killed.
+async fn versions_told(docker: &Docker, image: &str, dockerfile: &str) -> Result<BTreeMap<String, String>, ImageError> {
     let order = build::Order {
-        image: kind.name().into(),
-        archive: context::archive_of_dockerfile(&dockerfile).map_err(|error| failed_to_pack(kind, &error))?,
+        image: image.into(),
+        archive: context::archive_of_dockerfile(dockerfile).map_err(|error| failed_to_pack(image, &error))?,
         fresh: true,
         ..Default::default()
     };
@@ -272,8 +291,8 @@ fn parse_versions(output: &[String]) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn failed_to_pack(kind: ImageKind, error: &std::io::Error) -> ImageError {
-    ImageError::Engine { action: format!("pack the context of image {kind}"), cause: error.to_string() }
+fn failed_to_pack(image: &str, error: &std::io::Error) -> ImageError {
+    ImageError::Engine { action: format!("pack the context of image {image}"), cause: error.to_string() }
 }
 
 /// The engine's id of an image, the digest of its configuration; `None` if the engine does not have it.

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use bollard::Docker;
 
 use super::{
-    ImageError, ImageProgress, KIND_LABEL, Progress, Recipe, Stage, VERSION_MARK, VERSIONS_FILE, VERSIONS_LABEL, base,
-    build, context, inspect, lock, parse_versions,
+    ImageError, ImageProgress, Progress, Recipe, Stage, VERSION_MARK, VERSIONS_FILE, base, build, complete, context,
+    failed_to_pack, lock,
     recipe::{Fingerprint, ON_OWN_IMAGE},
+    versions_of, versions_told,
 };
 
 /// Marks a line in which a contract names what an image lacks.
@@ -44,11 +45,6 @@ pub async fn ensure_own(
     let versions = own.build(docker, &id, &tag, progress).await?;
     progress(ImageProgress { image: own.recipe.name.into(), stage: Stage::Ready { built: true }, line: tag.clone() });
     Ok((tag, versions))
-}
-
-async fn versions_of(docker: &Docker, tag: &str) -> Result<Option<BTreeMap<String, String>>, ImageError> {
-    let labels = inspect(docker, tag).await?;
-    Ok(labels.and_then(|labels| serde_json::from_str(labels.get(VERSIONS_LABEL)?).ok()))
 }
 
 /// Its id, once it is in the engine and no volume of it is in the way.
@@ -111,32 +107,15 @@ impl OwnImage<'_> {
         let order = build::Order {
             image: self.reference.to_owned(),
             dockerfile: ON_OWN_IMAGE.to_owned(),
-            archive: context::archive(self.recipe, &[]).map_err(|error| self.unpacked(&error))?,
+            archive: context::archive(self.recipe, &[]).map_err(|error| failed_to_pack(self.reference, &error))?,
             arguments,
             ..Default::default()
         };
         let built = build::run(docker, order, progress).await.map_err(|error| self.explained(error))?.id;
         let read = format!("FROM {built}\nUSER 0:0\nRUN sed 's/^/{VERSION_MARK} /' {VERSIONS_FILE}\n");
-        let order = build::Order {
-            image: self.reference.to_owned(),
-            archive: context::archive_of_dockerfile(&read).map_err(|error| self.unpacked(&error))?,
-            fresh: true,
-            ..Default::default()
-        };
-        let mut versions = parse_versions(&build::run(docker, order, &|_| {}).await?.output);
+        let mut versions = versions_told(docker, self.reference, &read).await?;
         versions.insert(format!("image of {}", self.recipe.name), format!("{} ({})", self.reference, short(id)));
-        let order = build::Order {
-            image: self.reference.to_owned(),
-            tag: Some(tag.to_owned()),
-            archive: context::archive_of_dockerfile(&format!("FROM {built}\n"))
-                .map_err(|error| self.unpacked(&error))?,
-            labels: HashMap::from([
-                (KIND_LABEL.into(), self.recipe.name.into()),
-                (VERSIONS_LABEL.into(), serde_json::json!(versions).to_string()),
-            ]),
-            ..Default::default()
-        };
-        build::run(docker, order, &|_| {}).await?;
+        complete(docker, self.reference, self.recipe.name, &built, tag, &versions).await?;
         Ok(versions)
     }
 
@@ -152,10 +131,6 @@ impl OwnImage<'_> {
             true if has_no_shell => self.lacks("- a shell at /bin/sh".to_owned()),
             true => error,
         }
-    }
-
-    fn unpacked(&self, error: &std::io::Error) -> ImageError {
-        ImageError::Engine { action: format!("pack what goes on top of {}", self.reference), cause: error.to_string() }
     }
 }
 

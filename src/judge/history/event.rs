@@ -291,7 +291,7 @@ pub enum Occurrence {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pending_restart: bool,
     },
-    /// A program of a host told its version, as `4.1.5`; recorded when the first is told, and on each change.
+    /// An observer saw which version of a program runs on a host, as `4.1.5`; recorded at the first look, and on each change.
     VersionTold {
         host: String,
         /// `patroni`, `postgresql` or `etcd`.

@@ -43,6 +43,7 @@ pub(super) const SERVICE: Service = Service {
         mark_down_of_silent,
     }),
     formats: &[],
+    variables: &[],
     instances: Instances::Several,
     rules,
     render,

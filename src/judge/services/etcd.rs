@@ -77,6 +77,7 @@ pub(super) const SERVICE: Service = Service {
         with_versions: Some(&WITH_VERSIONS),
     }),
     formats: &[],
+    variables: &["ETCD"],
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
     rules,
     render,

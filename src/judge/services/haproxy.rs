@@ -47,6 +47,7 @@ pub(super) const SERVICE: Service = Service {
         mark_down_of_silent,
     }),
     formats: &[own::HAPROXY_CFG],
+    variables: &[],
     instances: Instances::Several,
     rules,
     render,

@@ -33,6 +33,7 @@ pub(super) const SERVICE: Service = Service {
     health: None,
     role: Role::Address,
     formats: &[],
+    variables: &[],
     instances: Instances::OneOnAHost("one holds the virtual address of its host, by the settings of the topology"),
     rules,
     render,

@@ -32,6 +32,7 @@ pub(super) const SERVICE: Service = Service {
     health: None,
     role: Role::Buckets,
     formats: &[],
+    variables: &[],
     instances: Instances::OneOnAHost("there is one on a host, and it has no settings"),
     rules: |_, _| Vec::new(),
     render,

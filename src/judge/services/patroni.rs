@@ -112,6 +112,7 @@ pub(super) const SERVICE: Service = Service {
         agent: Some(Agent { rest_port: REST_PORT }),
     }),
     formats: &[own::PATRONI_YML, own::POSTGRESQL_CONF],
+    variables: own::PATRONI_VARIABLES,
     instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules,
     render,

@@ -50,6 +50,7 @@ pub(super) const SERVICE: Service = Service {
         is_repointed: |settings| settings.pgbouncer.is_repointed(),
     }),
     formats: &[own::PGBOUNCER_INI],
+    variables: &[],
     instances: Instances::Several,
     rules,
     render,

@@ -38,6 +38,7 @@ pub(super) const SERVICE: Service = Service {
     health: Some(|| ["CMD", "pdns_control", "rping"].map(str::to_owned).into()),
     role: Role::Names,
     formats: &[],
+    variables: &[],
     instances: Instances::OneOnAHost("one answers the names of the topology, by the settings of the topology"),
     rules,
     render,

@@ -32,6 +32,8 @@ pub struct Service {
     pub role: Role,
     /// The formats of configuration that a team may bring of its own, in the order in which they are put in.
     pub formats: &'static [Format],
+    /// What the names of variables begin with that would win over what the harness has to set.
+    pub variables: &'static [&'static str],
     pub instances: Instances,
     /// What its settings break, in a topology with this many nodes: rules that the software holds itself to.
     pub rules: fn(&Settings, usize) -> Vec<Broken>,
@@ -47,12 +49,6 @@ impl Service {
     /// Whether it runs also in an image of the team's own, with what pgquake puts on top of it.
     pub fn takes_own_image(&self) -> bool {
         self.image.files.iter().any(|file| file.path == ON_OWN_IMAGE)
-    }
-
-    /// What the names of variables begin with that would win over what the harness has to set.
-    pub fn own_variables(&self) -> impl Iterator<Item = &'static str> {
-        let of_etcd: &[&str] = if self.kind == ServiceKind::Etcd { &["ETCD"] } else { &[] };
-        self.formats.iter().flat_map(|format| format.variables).chain(of_etcd).copied()
     }
 
     pub fn is_node(&self) -> bool {

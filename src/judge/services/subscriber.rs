@@ -41,6 +41,7 @@ pub(super) const SERVICE: Service = Service {
             .collect()
     }),
     formats: &[],
+    variables: &[],
     role: Role::None,
     instances: Instances::OneOnAHost("there is one on a host, and it has no settings"),
     rules: |_, _| Vec::new(),

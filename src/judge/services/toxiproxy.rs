@@ -28,6 +28,7 @@ pub(super) const SERVICE: Service = Service {
     health: None,
     role: Role::None,
     formats: &[],
+    variables: &[],
     instances: Instances::OneOnAHost("the plan places it"),
     rules: |_, _| Vec::new(),
     render,

@@ -67,6 +67,7 @@ pub(super) const SERVICE: Service = Service {
         with_versions: None,
     }),
     formats: &[],
+    variables: &[],
     instances: Instances::OneOnAHost("members of a DCS have the same settings, and are called as their hosts"),
     rules,
     render,

@@ -207,12 +207,12 @@ impl Topology {
     ) {
         for Stated { path, value, spot, is_default } in stated {
             let said = self.said_at(&path, positions);
+            let is_taken = said.is_some() || origins.0.contains_key(&path);
             if let Some(full) = said.filter(|_| !is_default) {
                 let message = format!("`{}` is stated here and in {}:{}", path.join("."), file.name, spot.line);
                 wrong.push(here(full, message, Some("leave it out here: the file runs as it is".to_owned())));
                 continue;
             }
-            let is_taken = origins.0.contains_key(&path) || self.said_at(&path, positions).is_some();
             if is_taken {
                 continue;
             }
@@ -419,7 +419,7 @@ fn refused_variable(kind: ServiceKind, name: &str) -> Option<String> {
     if !is_name {
         return Some(format!("`{name}` can't be the name of a variable"));
     }
-    let owned = service(kind).own_variables().find(|owned| name.starts_with(owned));
+    let owned = service(kind).variables.iter().find(|owned| name.starts_with(**owned));
     let is_loaders = ["LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PATH"].contains(&name);
     (owned.is_some() || is_loaders).then(|| format!("`{name}` would win over what pgquake sets"))
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings, rendered_file};
+use super::{Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings, rendered_file, without_lines};
 use crate::{
     services::{Rendered, Site, haproxy::CONFIGURATION},
     suggestion::did_you_mean,
 };
 
-pub(in crate::services) const FILE: Format = Format { name: "haproxy.cfg", read, put, variables: &[] };
+pub(in crate::services) const FILE: Format = Format { name: "haproxy.cfg", read, put };
 
 /// Keywords of `global` that are left out, and why.
 const DROPPED: &[(&str, &str)] = &[
@@ -323,8 +323,7 @@ fn put(text: &str, site: &Site<'_>, rendered: &mut Rendered) {
     let Some(file) = rendered_file(rendered, CONFIGURATION) else { return };
     let Ok(sections) = sections(text) else { return };
     let dropped: Vec<usize> = overridden(&sections).into_iter().map(|one| one.line).collect();
-    let kept = text.lines().enumerate().filter(|(index, _)| !dropped.contains(&(index + 1)));
-    let mut own: String = kept.flat_map(|(_, line)| [line, "\n"]).collect();
+    let mut own = without_lines(text, &dropped);
     own.push_str(&format!(
         "\n# Added by pgquake: its observer reads here.\nlisten pgquake-statistics\n    bind :{}\n    mode http\n    \
          timeout client 10s\n    timeout server 10s\n    timeout connect 10s\n    stats enable\n    stats uri /stats\n",

@@ -22,8 +22,8 @@ use super::{Rendered, ServiceKind, Site, versions};
 use crate::suggestion::did_you_mean;
 pub use haproxy_cfg::{Names, names as names_of_haproxy};
 pub(super) use {
-    haproxy_cfg::FILE as HAPROXY_CFG, patroni_yml::FILE as PATRONI_YML, pgbouncer_ini::FILE as PGBOUNCER_INI,
-    postgresql_conf::FILE as POSTGRESQL_CONF,
+    haproxy_cfg::FILE as HAPROXY_CFG, patroni_yml::FILE as PATRONI_YML, patroni_yml::VARIABLES as PATRONI_VARIABLES,
+    pgbouncer_ini::FILE as PGBOUNCER_INI, postgresql_conf::FILE as POSTGRESQL_CONF,
 };
 
 /// What the services of a kind have of the team's own. Paths of files are those from the topology's own folder.
@@ -63,8 +63,6 @@ pub struct Format {
     pub read: fn(&str, &Surroundings<'_>) -> Result<Reading, Vec<Flaw>>,
     /// Puts it in the place of what is rendered for a service.
     pub put: fn(&str, &Site<'_>, &mut Rendered),
-    /// Variables of the environment that would win over what the harness has to set, by what their names begin with.
-    pub variables: &'static [&'static str],
 }
 
 /// What a file may name: what the topology has.
@@ -179,6 +177,12 @@ pub fn put(formats: &[Format], own: &Own, site: &Site<'_>, mut rendered: Rendere
     }
     rendered.environment.extend(own.environment.clone());
     rendered
+}
+
+/// A text without some of its lines, counted from 1.
+fn without_lines(text: &str, dropped: &[usize]) -> String {
+    let kept = text.lines().enumerate().filter(|(index, _)| !dropped.contains(&(index + 1)));
+    kept.flat_map(|(_, line)| [line, "\n"]).collect()
 }
 
 /// The content of a rendered file.

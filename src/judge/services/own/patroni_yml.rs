@@ -17,29 +17,27 @@ use crate::{
     },
 };
 
-pub(in crate::services) const FILE: Format = Format {
-    name: "patroni.yml",
-    read,
-    put,
-    variables: &[
-        "PATRONI_CITUS",
-        "PATRONI_CONFIGURATION",
-        "PATRONI_CONSUL",
-        "PATRONI_ETCD",
-        "PATRONI_EXHIBITOR",
-        "PATRONI_KUBERNETES",
-        "PATRONI_LOG_DIR",
-        "PATRONI_NAME",
-        "PATRONI_POSTGRESQL",
-        "PATRONI_RAFT",
-        "PATRONI_REPLICATION",
-        "PATRONI_RESTAPI",
-        "PATRONI_REWIND",
-        "PATRONI_SCOPE",
-        "PATRONI_SUPERUSER",
-        "PATRONI_ZOOKEEPER",
-    ],
-};
+pub(in crate::services) const FILE: Format = Format { name: "patroni.yml", read, put };
+
+/// What the names of variables begin with that Patroni takes in the place of its file.
+pub(in crate::services) const VARIABLES: &[&str] = &[
+    "PATRONI_CITUS",
+    "PATRONI_CONFIGURATION",
+    "PATRONI_CONSUL",
+    "PATRONI_ETCD",
+    "PATRONI_EXHIBITOR",
+    "PATRONI_KUBERNETES",
+    "PATRONI_LOG_DIR",
+    "PATRONI_NAME",
+    "PATRONI_POSTGRESQL",
+    "PATRONI_RAFT",
+    "PATRONI_REPLICATION",
+    "PATRONI_RESTAPI",
+    "PATRONI_REWIND",
+    "PATRONI_SCOPE",
+    "PATRONI_SUPERUSER",
+    "PATRONI_ZOOKEEPER",
+];
 
 /// Keys that the harness sets, or leaves out, and why.
 const OWNED: &[(&str, &str)] = &[

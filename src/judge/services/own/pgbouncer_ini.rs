@@ -5,14 +5,14 @@ use serde_json::json;
 use super::{
     Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings, Unsaid,
     ini::{Entry, of_ini},
-    rendered_file,
+    rendered_file, without_lines,
 };
 use crate::{
     credentials::DATABASE,
     services::{Rendered, Site, patroni::POSTGRESQL_PORT, pgbouncer::CONFIGURATION},
 };
 
-pub(in crate::services) const FILE: Format = Format { name: "pgbouncer.ini", read, put, variables: &[] };
+pub(in crate::services) const FILE: Format = Format { name: "pgbouncer.ini", read, put };
 
 /// Keys that the harness sets, or leaves out, and why.
 const OWNED: &[(&str, &str)] = &[
@@ -194,8 +194,7 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
     let dropped: Vec<usize> = theirs.iter().filter(is_owned).map(|entry| entry.line).collect();
     let added: String =
         ours.iter().filter(is_owned).map(|entry| format!("{} = {}\n", entry.key, entry.value)).collect();
-    let kept = text.lines().enumerate().filter(|(index, _)| !dropped.contains(&(index + 1)));
-    let mut own: String = kept.flat_map(|(_, line)| [line, "\n"]).collect();
+    let mut own = without_lines(text, &dropped);
     // A section may come again; what comes last counts.
     own.push_str(&format!("\n; Set by pgquake.\n[{SECTION}]\n{added}"));
     *file = own;

@@ -2,14 +2,16 @@
 
 use serde_json::Value;
 
-use super::{Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings, ini::of_postgresql, rendered_file};
+use super::{
+    Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings, ini::of_postgresql, rendered_file, without_lines,
+};
 use crate::services::{
     Rendered, Site,
     patroni::CONFIGURATION,
     postgresql::{self, ParameterProblem},
 };
 
-pub(in crate::services) const FILE: Format = Format { name: "postgresql.conf", read, put, variables: &[] };
+pub(in crate::services) const FILE: Format = Format { name: "postgresql.conf", read, put };
 
 /// Where Patroni finds it.
 const PLACE: &str = "/etc/patroni/postgresql.conf";
@@ -99,8 +101,7 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
         .filter(|entry| LEADS_ELSEWHERE.iter().any(|name| name.eq_ignore_ascii_case(entry.key)))
         .map(|entry| entry.line)
         .collect();
-    let kept = text.lines().enumerate().filter(|(index, _)| !dropped.contains(&(index + 1)));
-    let own: String = kept.flat_map(|(_, line)| [line, "\n"]).collect();
+    let own = without_lines(text, &dropped);
     if let Some(file) = rendered_file(rendered, CONFIGURATION)
         && let Ok(mut configuration) = serde_saphyr::from_str::<Value>(file)
         && configuration["postgresql"].is_object()

@@ -48,6 +48,7 @@ pub(in crate::services) const SERVICE: Service = Service {
     role: Role::Node(Node { with_backups: None, with_versions: None, agent: None }),
     // Its settings are those of PostgreSQL under Patroni, which holds them to their rules.
     formats: &[],
+    variables: &[],
     instances: Instances::OneOnAHost("a node is called as its host, and has the settings of its cluster"),
     rules: |_, _| Vec::new(),
     render,
