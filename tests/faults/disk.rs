@@ -1,6 +1,6 @@
 //! Disks: each fault is felt on its volume and nowhere else, and what was not synced is gone after a power loss.
 
-use pgquake::{history::Occurrence, topology};
+use pgquake::{faults, history::Occurrence, topology};
 
 use super::bench::{Bench, sql_gives};
 
@@ -111,8 +111,13 @@ async fn files_are_damaged_and_repaired() {
     sql_gives(&bench, "node3", count, "5000").await;
 
     // A file that the dying server writes after it: Patroni takes that for a database, and an operator has to step in.
+    // Its agent stands still meanwhile, as it may look before the file is there.
+    let agents = faults::Process::AGENT.pids(bench.system.pod("node3").unwrap()).await.unwrap();
+    let agents = agents.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    bench.output("node3", &format!("kill -STOP {agents}")).await;
     bench.inject("data_directory_wiped", "node3", &[]).await;
     in_postgresql(&bench, "node3", &format!("mkdir -p {DATA}/base/5 && touch {DATA}/base/5/1")).await;
+    bench.output("node3", &format!("kill -CONT {agents}")).await;
     bench.heal().await;
     sql_gives(&bench, "node3", count, "5000").await;
     let last = bench.events().into_iter().rev().find_map(|event| match event.what {
