@@ -206,6 +206,11 @@ impl Drill {
         self.setup.set_version(program, version)
     }
 
+    /// Has an application write beside the load, or changes the settings of one, before anything runs.
+    pub fn set_application(&mut self, name: &str, settings: &BTreeMap<String, String>) -> Result<(), DrillError> {
+        self.setup.set_application(name, settings)
+    }
+
     /// Has the slot of a subscription kept in another way than the topology says, before anything runs.
     pub fn set_slot_kept(&mut self, subscription: &str, kept: &str) -> Result<(), DrillError> {
         self.setup.set_slot_kept(subscription, kept)

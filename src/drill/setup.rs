@@ -1,7 +1,7 @@
 //! What a scenario asks for before anything runs. The walk before the start and the run change a topology by the same
 //! functions, so that what the one takes the other takes too.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::DrillError;
 use crate::{
@@ -103,6 +103,11 @@ impl Setup {
     /// Has a program run in another version than the topology has.
     pub fn set_version(&mut self, program: &str, version: &str) -> Result<(), DrillError> {
         Ok(self.chosen()?.set_version(program, version)?)
+    }
+
+    /// Has an application write beside the load, or changes the settings of one.
+    pub fn set_application(&mut self, name: &str, settings: &BTreeMap<String, String>) -> Result<(), DrillError> {
+        Ok(self.chosen()?.set_application(name, settings)?)
     }
 
     /// Has the slot of a subscription kept in another way.

@@ -2,7 +2,7 @@
 
 use cucumber::gherkin::StepType::Given;
 
-use super::{Intent, StepDefinition, words::step};
+use super::{Intent, StepDefinition, WordError, words::step};
 use crate::{drill::ShapedLinks, workload::LoadSpec};
 
 pub(super) const ALL: &[StepDefinition] = &[
@@ -98,6 +98,20 @@ pub(super) const ALL: &[StepDefinition] = &[
                 endpoint: "write".to_owned(),
                 idle_clients: 0,
             }))
+        },
+    ),
+    step(
+        Given,
+        "the application {string} with {int} clients writing {int} rows per second each",
+        "clients beside the load that wait as an application does: the step's table gives their timeouts, by libpq's names",
+        |words| {
+            let mut settings = words.table()?;
+            for (place, name) in [(1, "clients"), (2, "rows_per_s")] {
+                if settings.insert(name.to_owned(), words.number(place)?.to_string()).is_some() {
+                    return Err(WordError::Said { name: name.to_owned(), row: words.row_of(name).unwrap_or_default() });
+                }
+            }
+            Ok(Intent::Application { name: words.text(0)?.to_owned(), settings })
         },
     ),
     step(

@@ -39,6 +39,11 @@ pub(crate) enum Intent {
         endpoint: String,
         host: String,
     },
+    /// An application writes beside the load, with these settings.
+    Application {
+        name: String,
+        settings: BTreeMap<String, String>,
+    },
     /// The slot of a subscription is kept in this way.
     SlotKept {
         subscription: String,
@@ -109,6 +114,7 @@ impl Intent {
             Intent::PatroniSetting { name, value } => drill.set_patroni(&name, &value)?,
             Intent::Version { program, version } => drill.set_version(&program, &version)?,
             Intent::EndpointHost { endpoint, host } => drill.set_endpoint_host(&endpoint, &host)?,
+            Intent::Application { name, settings } => drill.set_application(&name, &settings)?,
             Intent::SlotKept { subscription, kept } => drill.set_slot_kept(&subscription, &kept)?,
             Intent::SubscriptionThrough { subscription, through } => {
                 drill.set_subscription_through(&subscription, &through)?

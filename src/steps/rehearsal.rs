@@ -2,6 +2,7 @@
 //! topology and against the steps before it, and nothing is done. Topologies are changed and faults aimed by the
 //! functions of the run itself.
 
+mod expected;
 mod runbook;
 mod worst;
 
@@ -13,7 +14,7 @@ use super::{Intent, WordError, intent::FaultOrder};
 use crate::{
     drill::{Condition, DrillError, Setup, ShapedLinks, TopologySources},
     faults::{self, FaultError, FaultKind, ParameterError},
-    history::event::{Bound, Expectation},
+    history::event::Expectation,
     plan::Plan,
     services::patroni,
     suggestion::did_you_mean,
@@ -181,6 +182,7 @@ impl<'a> Walk<'a> {
             Intent::PatroniSetting { name, value } => self.set(|setup| setup.set_patroni(&name, &value)),
             Intent::Version { program, version } => self.set(|setup| setup.set_version(&program, &version)),
             Intent::EndpointHost { endpoint, host: at } => self.set(|setup| setup.set_endpoint_host(&endpoint, &at)),
+            Intent::Application { name, settings } => self.application(step, &name, settings),
             Intent::SlotKept { .. } | Intent::SubscriptionThrough { .. } => self.subscribe(intent),
             Intent::Load(load) => {
                 if load.writers == 0 || load.rate_per_s == 0 {
@@ -268,18 +270,7 @@ impl<'a> Walk<'a> {
                 self.firewall();
             }
             Intent::Recover | Intent::Rejoin => self.begin(),
-            Intent::Expect(expectation) => {
-                if let Bound::Between(least, most) = expectation.bound {
-                    self.in_order(least, most);
-                }
-                self.expectations.push(expectation);
-            }
-        }
-    }
-
-    fn in_order<T: PartialOrd>(&mut self, least: T, most: T) {
-        if least > most {
-            self.add_here("the lower bound is above the upper one");
+            Intent::Expect(expectation) => self.expect(expectation),
         }
     }
 

@@ -171,7 +171,19 @@ impl<'a> Words<'a> {
 
     /// What this step expects of a measure of a check.
     pub(super) fn expect(&self, check: &str, measure: &str, bound: Bound) -> Result<Intent, WordError> {
+        self.expect_of(None, check, measure, bound)
+    }
+
+    /// What this step expects of a measure of a check, of the one of several that it names.
+    pub(super) fn expect_of(
+        &self,
+        of: Option<&str>,
+        check: &str,
+        measure: &str,
+        bound: Bound,
+    ) -> Result<Intent, WordError> {
         Ok(Intent::Expect(Expectation {
+            of: of.map(str::to_owned),
             check: check.to_owned(),
             measure: measure.to_owned(),
             bound,

@@ -10,7 +10,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow,
     config::SslMode,
@@ -37,6 +42,45 @@ struct Driver(JoinHandle<()>);
 impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// What a session has of its own, beside who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// When the kernel gives its connection up.
+    pub tcp: TcpOptions,
+    /// After how long the server ends a statement; `None`: as the server is set.
+    pub statement_timeout: Option<Duration>,
+}
+
+/// When the kernel gives up a connection whose peer is silent. `None`: as this machine is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Whether it asks a peer that is silent.
+    pub keepalives: bool,
+    /// After how much silence.
+    pub keepalives_idle: Option<Duration>,
+    /// How long after a question without an answer it asks again.
+    pub keepalives_interval: Option<Duration>,
+    /// After how many questions without an answer it gives up.
+    pub keepalives_count: Option<u32>,
+    /// For how long what was sent may stay unacknowledged.
+    pub user_timeout: Option<Duration>,
+}
+
+impl TcpOptions {
+    fn set(&self, socket: &TcpSocket) -> io::Result<()> {
+        let socket = SockRef::from(socket);
+        if self.keepalives {
+            let asked = TcpKeepalive::new();
+            let asked = self.keepalives_idle.map_or(asked.clone(), |idle| asked.with_time(idle));
+            let asked = self.keepalives_interval.map_or(asked.clone(), |interval| asked.with_interval(interval));
+            let asked = self.keepalives_count.map_or(asked.clone(), |count| asked.with_retries(count));
+            socket.set_keepalive(true)?;
+            socket.set_tcp_keepalive(&asked)?;
+        }
+        socket.set_tcp_user_timeout(self.user_timeout)
     }
 }
 
@@ -114,10 +158,27 @@ impl Session {
         password: &str,
         application_name: &str,
     ) -> Result<Self, SessionError> {
+        Self::open_with(database, address, password, application_name, &SessionOptions::default()).await
+    }
+
+    /// The same with options of its own.
+    pub async fn open_with(
+        database: &str,
+        address: SocketAddr,
+        password: &str,
+        application_name: &str,
+        options: &SessionOptions,
+    ) -> Result<Self, SessionError> {
         let connect = |source| SessionError::Connect { address, source };
-        let stream = TcpStream::connect(address).await.map_err(connect)?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(connect)?;
+        options.tcp.set(&socket).map_err(connect)?;
+        let stream = socket.connect(address).await.map_err(connect)?;
         stream.set_nodelay(true).map_err(connect)?;
-        let (client, connection) = Config::new()
+        let mut config = Config::new();
+        if let Some(timeout) = options.statement_timeout {
+            config.options(format!("-c statement_timeout={}", timeout.as_millis()));
+        }
+        let (client, connection) = config
             .user(CLIENT_ROLE)
             .dbname(database)
             .password(password)

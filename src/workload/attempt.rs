@@ -1,6 +1,6 @@
 //! One attempt on a session, and what its end proves.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::{
@@ -14,8 +14,8 @@ use crate::{
     history::event::{AttemptOutcome, Contact, Operation},
     system::{
         Entry,
-        access::{LEDGER_TABLE, NODE_SETTING},
-        session::{Session, SessionError, explain, rows},
+        access::{DATABASE, LEDGER_TABLE, NODE_SETTING},
+        session::{Session, SessionError, SessionOptions, explain, rows},
     },
 };
 
@@ -42,10 +42,9 @@ pub(super) fn statement(
                 bytes => format!(", pg_logical_emit_message(true, 'pgquake', repeat('.', {bytes}))"),
             };
             format!(
-                "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} \
-                 RETURNING current_setting('{NODE_SETTING}'), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, \
-                 substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8){more}",
-                ledger_row(client, sequence)
+                "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} RETURNING {}{more}",
+                ledger_row(client, sequence),
+                position()
             )
         }
         Operation::Read => format!(
@@ -56,6 +55,21 @@ pub(super) fn statement(
             newest_rows(writers.min(WRITERS_WATCHED))
         ),
     }
+}
+
+/// What an acknowledgement says of the primary, as SQL: its name, its WAL position and its timeline.
+fn position() -> String {
+    format!(
+        "current_setting('{NODE_SETTING}'), pg_current_wal_insert_lsn() - '0/0'::pg_lsn, \
+         substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+    )
+}
+
+/// Ends a transaction that holds the row of an attempt, and answers as that attempt does.
+///
+/// Where the primary stands is asked behind the commit: it may have written much since the row.
+pub(super) fn commit() -> String {
+    format!("COMMIT; SELECT {}", position())
 }
 
 /// The newest row of each of the writers, which have the first numbers of the load, as SQL that gives a JSON object.
@@ -81,7 +95,7 @@ impl Limit {
     }
 
     /// Runs the future, or returns `None` when the limit is reached first.
-    async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let stopped = async {
             self.stop.cancelled().await;
             sleep(GRACE).await;
@@ -123,7 +137,19 @@ pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, 
         }
         None => return Opened { session: Err(late()), led_to: None },
     };
-    let session = match limit.within(Session::open(way.address, password, application_name)).await {
+    let session = open_at(way.address, password, application_name, &SessionOptions::default(), limit).await;
+    Opened { session, led_to: way.led_to }
+}
+
+/// Opens a session at an address within the limit.
+pub(super) async fn open_at(
+    address: SocketAddr,
+    password: &str,
+    application_name: &str,
+    options: &SessionOptions,
+    limit: &Limit,
+) -> Result<Session, Refusal> {
+    match limit.within(Session::open_with(DATABASE, address, password, application_name, options)).await {
         Some(Ok(session)) => Ok(session),
         Some(Err(error)) => Err(Refusal {
             sqlstate: error.sqlstate().map(str::to_owned),
@@ -131,12 +157,11 @@ pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, 
             exhausted: error.is_exhaustion_here(),
             message: error.to_string(),
         }),
-        None => Err(late()),
-    };
-    Opened { session, led_to: way.led_to }
+        None => Err(silence("no session came in time".to_owned(), false)),
+    }
 }
 
-fn silence(message: String, exhausted: bool) -> Refusal {
+pub(super) fn silence(message: String, exhausted: bool) -> Refusal {
     Refusal { sqlstate: None, message, contact: Contact::Silence, exhausted }
 }
 

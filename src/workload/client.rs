@@ -119,12 +119,12 @@ impl Target {
 }
 
 /// An attempt that was made (see [`Attempt`]).
-struct Made {
-    sequence: u64,
-    started_us: u64,
-    outcome: AttemptOutcome,
-    saw: Option<BTreeMap<u32, u64>>,
-    led_to: Option<String>,
+pub(super) struct Made {
+    pub sequence: u64,
+    pub started_us: u64,
+    pub outcome: AttemptOutcome,
+    pub saw: Option<BTreeMap<u32, u64>>,
+    pub led_to: Option<String>,
 }
 
 /// One client. Its number is unique in the load, so that (client, sequence) is the unique id of a write.
@@ -190,6 +190,7 @@ impl Client {
             ClientKind::Writer => "pgquake-writer",
             ClientKind::Fresh => "pgquake-fresh",
             ClientKind::Held => "pgquake-held",
+            ClientKind::Application => "pgquake-application",
         };
         let opened = attempt::open(&self.target.entry(), &self.load.password, name, limit).await;
         if let Err(refusal) = &opened.session {
@@ -198,7 +199,7 @@ impl Client {
         opened
     }
 
-    fn record(&self, made: Made) {
+    pub(super) fn record(&self, made: Made) {
         let Made { sequence, started_us, outcome, saw, led_to } = made;
         if matches!(outcome, AttemptOutcome::Acknowledged { .. }) {
             self.target.last_acknowledged_us.store(self.load.recorder.now_us(), Ordering::Relaxed);

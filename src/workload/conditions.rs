@@ -8,7 +8,6 @@ use std::{
 
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
-use super::LoadSpec;
 use crate::{
     history::{
         Event, Occurrence, Recorder,
@@ -36,11 +35,12 @@ trait Condition {
 
 pub(super) async fn steady_state(
     recorder: &Recorder,
-    spec: &LoadSpec,
+    (writers, application_clients): (u32, u32),
     endpoints: &[String],
     deadline: Duration,
 ) -> Result<(), NotReady> {
-    wait_for(Steady::new(recorder.now_us(), spec, endpoints), recorder, deadline).await
+    let steady = Steady { application_clients, ..Steady::new(recorder.now_us(), writers, endpoints) };
+    wait_for(steady, recorder, deadline).await
 }
 
 pub(super) async fn recovery(
@@ -100,23 +100,29 @@ fn acknowledged(attempt: &Attempt) -> bool {
 struct Steady {
     since_us: u64,
     writers: u32,
+    /// How many clients applications have.
+    application_clients: u32,
     expects_reads: bool,
     probes: u32,
     reads: u32,
     acknowledged_of: BTreeMap<u32, u32>,
+    /// Clients of applications with an acknowledged write.
+    served: BTreeSet<u32>,
     /// Endpoints without a held session so far.
     unheld: BTreeSet<String>,
 }
 
 impl Steady {
-    fn new(now_us: u64, spec: &LoadSpec, endpoints: &[String]) -> Self {
+    fn new(now_us: u64, writers: u32, endpoints: &[String]) -> Self {
         Self {
             since_us: now_us,
-            writers: spec.writers,
+            writers,
+            application_clients: 0,
             expects_reads: endpoints.iter().any(|endpoint| endpoint == "read"),
             probes: 0,
             reads: 0,
             acknowledged_of: BTreeMap::new(),
+            served: BTreeSet::new(),
             unheld: endpoints.iter().cloned().collect(),
         }
     }
@@ -140,6 +146,7 @@ impl Condition for Steady {
         }
         match (attempt.client_kind, attempt.endpoint.as_str()) {
             (ClientKind::Writer, _) => *self.acknowledged_of.entry(attempt.client).or_default() += 1,
+            (ClientKind::Application, _) if acknowledged(attempt) => _ = self.served.insert(attempt.client),
             (ClientKind::Fresh, "write") => self.probes += 1,
             (ClientKind::Fresh, "read") => self.reads += 1,
             _ => {}
@@ -149,6 +156,7 @@ impl Condition for Steady {
             && (self.reads > 0 || !self.expects_reads)
             && self.busy_writers() >= self.writers as usize
             && self.unheld.is_empty()
+            && self.served.len() >= self.application_clients as usize
     }
 
     fn start_over(&mut self) {
@@ -166,6 +174,13 @@ impl Condition for Steady {
         );
         if self.expects_reads {
             missing += &format!(", {} fresh reads succeeded", self.reads);
+        }
+        if self.served.len() < self.application_clients as usize {
+            missing += &format!(
+                ", {} of {} clients of applications had a write acknowledged",
+                self.served.len(),
+                self.application_clients
+            );
         }
         if !self.unheld.is_empty() {
             let unheld = self.unheld.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -284,9 +299,7 @@ mod tests {
     }
 
     fn steady(attempts: &[(Attempt, u64)]) -> bool {
-        let spec =
-            LoadSpec { writers: 1, rate_per_s: 25, more_wal_bytes: 0, endpoint: "write".to_owned(), idle_clients: 0 };
-        let mut steady = Steady::new(0, &spec, &["write".to_owned()]);
+        let mut steady = Steady::new(0, 1, &["write".to_owned()]);
         attempts.iter().any(|(attempt, at_us)| steady.holds_after(attempt, *at_us))
     }
 

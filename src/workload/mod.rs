@@ -4,6 +4,7 @@
 //! server confirmed the commit. Neither a connection that was accepted nor a word in a message is a success: the
 //! published ports lead through a proxy that accepts connections for a host that is dead.
 
+mod applications;
 mod attempt;
 mod client;
 mod conditions;
@@ -30,9 +31,11 @@ use crate::{
         event::{ClientKind, Operation},
     },
     plan::{Plan, PlannedEndpoint},
+    services::patroni::POSTGRESQL_PORT,
     system::{Access, Entry, EntryError},
     waiting::NotReady,
 };
+use applications::Hosts;
 use client::{Client, Load, Target};
 use idle::Idle;
 pub use ledger::{RestoredLedger, read_ledgers, read_restored};
@@ -73,7 +76,9 @@ pub enum WorkloadError {
 pub struct Workload {
     load: Arc<Load>,
     tasks: Tasks,
-    spec: LoadSpec,
+    writers: u32,
+    /// How many clients applications have.
+    application_clients: u32,
     targets: Vec<Arc<Target>>,
     /// Names of the endpoints that serve somebody from the beginning.
     served: Vec<String>,
@@ -112,9 +117,11 @@ impl Workload {
                 Ok(())
             });
         }
+        start_applications(plan, access, &load, &mut tasks, &targets)?;
         let is_served = |endpoint: &&PlannedEndpoint| plan.is_served(endpoint);
         let served = plan.endpoints.iter().filter(is_served).map(|endpoint| endpoint.name.clone()).collect();
-        Ok(Self { load, tasks, spec, targets, served, idle })
+        let application_clients = plan.topology.applications.iter().map(|own| own.clients).sum();
+        Ok(Self { load, tasks, writers: spec.writers, application_clients, targets, served, idle })
     }
 
     /// Measures outages of new connections closely from here on (a fault is about to come), or no longer (writes have
@@ -149,11 +156,12 @@ impl Workload {
     }
 
     /// Waits until the load runs and every client of `write` (and `read`) succeeds: at least a second without a
-    /// failure, with five acknowledged writes of each writer, and a held session on every endpoint. Before that, idle clients
+    /// failure, with five acknowledged writes of each writer, one of each client of an application, and a held session on every endpoint. Before that, idle clients
     /// get their sessions, at their own pace.
     pub async fn wait_for_steady_state(&self, deadline: Duration) -> Result<(), NotReady> {
         self.idle.wait_until_connected().await?;
-        conditions::steady_state(&self.load.recorder, &self.spec, &self.served, deadline).await
+        let clients = (self.writers, self.application_clients);
+        conditions::steady_state(&self.load.recorder, clients, &self.served, deadline).await
     }
 
     /// Waits until every write on a fresh connection to `write` that was due in the last `settle` has succeeded,
@@ -175,6 +183,53 @@ fn start_writers(load: &Arc<Load>, tasks: &mut Tasks, spec: &LoadSpec, target: &
             Ok(())
         });
     }
+}
+
+/// Starts the clients of every application of the topology.
+fn start_applications(
+    plan: &Plan,
+    access: &Access,
+    load: &Arc<Load>,
+    tasks: &mut Tasks,
+    targets: &[Arc<Target>],
+) -> Result<(), WorkloadError> {
+    for own in &plan.topology.applications {
+        let (hosts, target) = match targets.iter().find(|target| target.name == own.endpoint) {
+            Some(target) => (Hosts::Endpoint, target.clone()),
+            None => nodes_of(plan, access, &own.endpoint, load)?,
+        };
+        let shared = Arc::new(applications::Shared::new(own.clone(), hosts));
+        let started = applications::clients(load, &target, own);
+        let told = applications::tell(load.clone(), shared.clone());
+        tasks.spawn(async {
+            told.await;
+            Ok(())
+        });
+        for (index, client) in (0..own.clients).zip(started) {
+            let phase = Duration::from_secs(1) / own.rows_per_s * index / own.clients;
+            let written = applications::run(client, shared.clone(), phase);
+            tasks.spawn(async {
+                written.await;
+                Ok(())
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The addresses of every node, for clients that know no endpoint.
+fn nodes_of(plan: &Plan, access: &Access, name: &str, load: &Load) -> Result<(Hosts, Arc<Target>), WorkloadError> {
+    let address = |node: &String| {
+        let unpublished = || EntryError::Unpublished { host: node.clone(), port: POSTGRESQL_PORT };
+        access.address(node, POSTGRESQL_PORT).ok_or_else(unpublished)
+    };
+    let nodes = plan.nodes.iter().map(address).collect::<Result<Vec<SocketAddr>, _>>()?;
+    let first = nodes
+        .first()
+        .copied()
+        .ok_or_else(|| WorkloadError::NoSuchEndpoint { endpoint: name.to_owned(), known: "no node".to_owned() })?;
+    let target = Target::new(name, Entry::Host(first), Operation::Write, load.recorder.now_us());
+    Ok((Hosts::Nodes(nodes), Arc::new(target)))
 }
 
 /// Starts the prober and a held session on every endpoint.

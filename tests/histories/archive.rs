@@ -302,6 +302,7 @@ fn a_bucket_without_versions_must_be_seen_all_the_time() {
 fn a_bound_is_held_against_the_lag_and_without_an_archive_nothing_is_known() {
     let expected = |most: f64| {
         Occurrence::Expected(Expectation {
+            of: None,
             check: NAME.to_owned(),
             measure: "archive_lag_ms".to_owned(),
             bound: Bound::AtMost(most),

@@ -74,7 +74,7 @@ fn one(events: &[Event]) -> Finding {
 fn expecting(mut events: Vec<Event>, measure: &str, most: f64) -> Vec<Event> {
     let (check, measure, bound) = (NAME.to_owned(), measure.to_owned(), Bound::AtMost(most));
     let text = "a commit costs no more".to_owned();
-    events.push(event(0, Occurrence::Expected(Expectation { check, measure, bound, text, line: 1 })));
+    events.push(event(0, Occurrence::Expected(Expectation { of: None, check, measure, bound, text, line: 1 })));
     number(events)
 }
 

@@ -132,6 +132,7 @@ pub fn plan(synchronous: bool) -> Plan {
         backups: Vec::new(),
         own: Default::default(),
         subscriptions: Vec::new(),
+        applications: Vec::new(),
         prepare: Default::default(),
         settings,
         claims: Vec::new(),
@@ -228,7 +229,7 @@ impl Happening<'_> {
         for (check, measure, bound) in &course.expected {
             let (check, measure, bound) = ((*check).to_owned(), (*measure).to_owned(), *bound);
             let text = format!("{measure} is {bound}");
-            self.at(1, Occurrence::Expected(Expectation { check, measure, bound, text, line: 7 }));
+            self.at(1, Occurrence::Expected(Expectation { of: None, check, measure, bound, text, line: 7 }));
         }
         self.at(2, Occurrence::ClusterReady { startup_ms: 4000 });
         for (ms, milestone) in [

@@ -3,6 +3,7 @@
 //! `saved` holds files as a run leaves them; after a change of the format: `UPDATE=1 cargo test --test histories`.
 //! The others have many more, which are made on the spot.
 
+mod applications;
 mod archive;
 mod blocked;
 mod cascades;

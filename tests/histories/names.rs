@@ -224,7 +224,7 @@ fn clients_that_keep_an_answer_are_no_draws() {
     assert_eq!(own[0].outcome, Outcome::Pass, "{own:#?}");
     // Whoever asks for shares learns that nothing shows them.
     let (check, measure, text) = (SHARES.to_owned(), "misdrawn_hosts".to_owned(), "by weight".to_owned());
-    let expectation = Expectation { check, measure, bound: Bound::Exactly(0.0), text, line: 7 };
+    let expectation = Expectation { of: None, check, measure, bound: Bound::Exactly(0.0), text, line: 7 };
     events.push(event(STEADY_MS, Occurrence::Expected(expectation)));
     let own = (find(SHARES).unwrap().judge)(&Evidence::new(&plan, None, &events));
     assert!(own.iter().any(|own| own.outcome == Outcome::Inconclusive), "{own:#?}");

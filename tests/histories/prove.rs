@@ -175,7 +175,7 @@ fn what_one_trial_leaves_unproven_is_no_doubt_of_the_run_unless_it_is_of_safety(
     let unproven = |events: Vec<Event>, check: &str, measure: &str| {
         let text = format!("{check} is expected");
         let (check, measure) = (check.to_owned(), measure.to_owned());
-        let expectation = Expectation { check, measure, bound: Bound::AtMost(1e9), text, line: 9 };
+        let expectation = Expectation { of: None, check, measure, bound: Bound::AtMost(1e9), text, line: 9 };
         let at_us = (100 + 4 * 10_000 + 1) * 1000;
         let what = Occurrence::Expected(expectation);
         number([events, vec![Event { seq: 0, at_us, scenario: 4, what }]].concat())

@@ -211,7 +211,17 @@ pub fn fault() -> Occurrence {
 pub fn found(check: &str, events: &[Event], expected: &[(&str, Bound)]) -> Vec<Finding> {
     let expectation = |(measure, bound): &(&str, Bound)| {
         let (check, measure) = (check.to_owned(), (*measure).to_owned());
-        event(1, Occurrence::Expected(Expectation { check, text: measure.clone(), measure, bound: *bound, line: 7 }))
+        event(
+            1,
+            Occurrence::Expected(Expectation {
+                of: None,
+                check,
+                text: measure.clone(),
+                measure,
+                bound: *bound,
+                line: 7,
+            }),
+        )
     };
     let events = number(events.iter().cloned().chain(expected.iter().map(expectation)).collect());
     (find(check).unwrap().judge)(&Evidence::new(&plan(), None, &events))

@@ -152,7 +152,9 @@ fn ended_early(events: &[Event], all: &[Tried<'_>]) -> Option<String> {
         ));
     }
     let mut last_of: BTreeMap<u32, &Tried<'_>> = BTreeMap::new();
-    for tried in all.iter().filter(|tried| tried.attempt.client_kind != ClientKind::Fresh) {
+    // Those of applications wait for as long as they are set to.
+    let goes_on = |kind: ClientKind| matches!(kind, ClientKind::Held | ClientKind::Writer);
+    for tried in all.iter().filter(|tried| goes_on(tried.attempt.client_kind)) {
         let last = last_of.entry(tried.attempt.client).or_insert(tried);
         if tried.ended_us >= last.ended_us {
             *last = tried;

@@ -3,6 +3,7 @@
 //! Architecture invariant: no clock, no network, no Docker, no randomness. A check that runs on a saved history
 //! gives the same findings.
 
+pub mod applications;
 pub mod archive;
 pub mod archive_fallback;
 pub mod cascade;
@@ -90,6 +91,7 @@ pub const ALL: &[Check] = &[
     routing::CHECK,
     rotation::CHECK,
     pool::CHECK,
+    applications::CHECK,
     pools_split::CHECK,
     virtual_address::CHECK,
     replication_lag::CHECK,

@@ -130,7 +130,7 @@ fn clients(evidence: &Evidence<'_>, own: &Move<'_>) -> Vec<Client> {
     let tried = evidence.attempts().iter().filter(|tried| {
         tried.is_write()
             && tried.attempt.endpoint == own.endpoint
-            && tried.attempt.client_kind != ClientKind::Held
+            && matches!(tried.attempt.client_kind, ClientKind::Fresh | ClientKind::Writer)
             && (steady_us..own.until_us).contains(&tried.started_us())
     });
     for tried in tried {

@@ -98,7 +98,9 @@ fn judge_one(evidence: &Evidence<'_>, endpoint: &PlannedEndpoint) -> Option<Find
     let window = Window { from_us, until_us: watched.until_us, ended_by_fault: watched.ground_lost };
     let is_client = |tried: &&Tried<'_>| {
         let attempt = tried.attempt;
-        attempt.endpoint == endpoint.name && attempt.client_kind != ClientKind::Fresh && tried.is_write()
+        attempt.endpoint == endpoint.name
+            && matches!(attempt.client_kind, ClientKind::Held | ClientKind::Writer)
+            && tried.is_write()
     };
     let own: Vec<&Tried<'_>> = evidence.attempts().iter().filter(is_client).collect();
     let clients = Clients { own: &own, window };

@@ -14,6 +14,8 @@ pub enum ClientKind {
     Fresh,
     /// A session that was opened before the fault and is held.
     Held,
+    /// A client of an application: one session, with the application's own timeouts.
+    Application,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::archive::{
@@ -10,8 +9,9 @@ pub use super::archive::{
 };
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
 pub use super::connections::{ConnectionAnswer, ConnectionTried};
+pub use super::expectation::{Bound, Expectation};
 pub use super::lease::{Cell, Worst};
-pub use super::pool::{IdleClients, PoolState};
+pub use super::pool::{ApplicationState, IdleClients, PoolState};
 pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
 pub use super::runbook::{CommandRun, RunbookStep};
 pub use super::subscription::{SubscriberRead, SubscriberSchema, SubscriptionState};
@@ -311,6 +311,15 @@ pub enum Occurrence {
     PoolState(PoolState),
     /// How many idle clients have a session; recorded at most once a second, on each change.
     IdleClients(IdleClients),
+    /// Told once a second, where it has changed.
+    ApplicationState(ApplicationState),
+    /// The clients of an application begin; they keep their numbers over all their sessions.
+    ApplicationStarted {
+        application: String,
+        /// The first of their numbers, which follow each other.
+        first_client: u32,
+        clients: u32,
+    },
     /// What a global name is answered with changed, as the harness asks for it.
     NameAnswer {
         name: String,
@@ -387,42 +396,6 @@ pub enum WatchdogState {
     FedAtLast,
     /// It resets its host now.
     Resetting,
-}
-
-/// A target that a scenario states for a measure of a check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expectation {
-    /// The check that judges it, for example `recovery_time`.
-    pub check: String,
-    /// The measure of that check, with its unit, for example `write_outage_ms`.
-    pub measure: String,
-    pub bound: Bound,
-    /// The step's text, for the report.
-    pub text: String,
-    pub line: usize,
-}
-
-/// What a measured value is held against.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-    Between(f64, f64),
-    Exactly(f64),
-}
-
-impl Bound {
-    /// Whether the value keeps the bound.
-    pub fn holds(self, value: f64) -> bool {
-        match self {
-            Bound::AtMost(most) => value <= most,
-            Bound::AtLeast(least) => value >= least,
-            Bound::Between(least, most) => (least..=most).contains(&value),
-            Bound::Exactly(exact) => value == exact,
-        }
-    }
 }
 
 /// Points of a scenario, in the order in which they come.

@@ -7,6 +7,7 @@ mod archive;
 mod attempt;
 mod connections;
 pub mod event;
+mod expectation;
 mod lease;
 mod line;
 mod pool;

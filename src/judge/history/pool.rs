@@ -25,6 +25,17 @@ pub struct PoolState {
     pub leads_to: Vec<String>,
 }
 
+/// The sessions of an application's clients so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplicationState {
+    pub application: String,
+    /// How many sessions were opened.
+    pub opened: u64,
+    /// How often none came.
+    pub refused: u64,
+}
+
 /// Clients that have a session at an endpoint and say nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

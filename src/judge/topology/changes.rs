@@ -36,6 +36,8 @@ pub enum SettingError {
     NoSubscription { name: String, hint: String },
     #[error("the {part} of the subscription `{name}` can't be `{text}`: {reason}")]
     Subscription { name: String, part: &'static str, text: String, reason: String },
+    #[error("the application `{name}` can't be as the step says: {reason}")]
+    Application { name: String, reason: String },
     #[error("the settings do not go together: {0}")]
     Together(String),
 }
@@ -58,7 +60,7 @@ impl SettingError {
             SettingError::Version { version, .. } => version,
             SettingError::NoEndpoint { name, .. } | SettingError::NoSection { name, .. } => name,
             SettingError::NoPath(path) => path,
-            SettingError::NoSubscription { name, .. } => name,
+            SettingError::NoSubscription { name, .. } | SettingError::Application { name, .. } => name,
             SettingError::Subscription { text, .. } => text,
             SettingError::Endpoint { host, .. } => host,
             SettingError::Parameter(problem) => problem.text(),
@@ -81,7 +83,7 @@ impl SettingError {
             | SettingError::Endpoint { .. } => Some(true),
             SettingError::Parameter(problem) => Some(problem.is_of_value()),
             SettingError::Postgresql { .. } => Some(false),
-            SettingError::Together(_) => None,
+            SettingError::Together(_) | SettingError::Application { .. } => None,
         }
     }
 }
@@ -242,7 +244,7 @@ impl Topology {
     }
 
     /// Why a setting can't be used, whatever the others are.
-    fn takes_each_setting(&self) -> Result<(), String> {
+    pub(super) fn takes_each_setting(&self) -> Result<(), String> {
         let own = validate::problems(self, None, None).into_iter().find(|problem| problem.paths.len() == 1);
         own.map_or(Ok(()), |problem| Err(in_words(problem)))
     }

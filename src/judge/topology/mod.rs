@@ -3,6 +3,7 @@
 //! Architecture invariant: pure data. A topology knows nothing of containers, ports on this machine or
 //! passwords; those belong to a run.
 
+mod applications;
 mod changes;
 mod clusters;
 mod endpoints;
@@ -34,6 +35,7 @@ pub use crate::services::{
     PgbouncerSettings, PoolOf, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, Tags,
     patroni::POSTGRESQL_PORT,
 };
+pub use applications::{AfterReadOnly, Application};
 pub use changes::SettingError;
 pub use clusters::{Cluster, Follows, ONLY_CLUSTER, Written};
 pub use endpoints::{Endpoint, Endpoints, NamedEndpoint, READ, WRITE};
@@ -93,6 +95,9 @@ pub struct Topology {
     /// Subscriptions to the ledger of a cluster, at servers outside of all clusters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<Subscription>,
+    /// Clients that write beside the load, with timeouts of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<Application>,
     #[serde(default)]
     pub settings: Settings,
     /// What the services of a kind have of the team's own: an image, configuration, files and environment.

@@ -2,6 +2,7 @@
 //! etcd hold themselves to. Found here, with a line, and not after half a minute of start-up.
 
 mod addresses;
+mod applications;
 mod clusters;
 mod endpoints;
 mod firewall;
@@ -76,6 +77,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     firewall::check(topology, &mut problems);
     storage::check(topology, &mut problems);
     subscriptions::check(topology, &mut problems);
+    applications::check(topology, &mut problems);
     tags::check(topology, &mut problems);
     versions::check(topology, &mut problems);
     links::check(topology, &mut problems);
@@ -103,7 +105,9 @@ const DNS_LABEL_RULE: &str =
 
 fn check_name(what: &str, name: &str, path: Path, problems: &mut Vec<Problem>) {
     if !is_dns_label(name) {
-        problems.push(Problem::at(path, format!("`{name}` can't be the name of a {what}")).help(DNS_LABEL_RULE));
+        let article = if what.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+        problems
+            .push(Problem::at(path, format!("`{name}` can't be the name of {article} {what}")).help(DNS_LABEL_RULE));
     }
 }
 

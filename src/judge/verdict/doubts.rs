@@ -7,9 +7,10 @@ use crate::{
     checks::{Evidence, Finding, Outcome, course::record::reached_us},
     history::{
         BrokenLine, Event, Occurrence,
-        event::{AttemptOutcome, Milestone},
+        event::{ApplicationState, AttemptOutcome, ClientKind, Milestone},
     },
     plan::Plan,
+    topology::Application,
 };
 
 /// Why the run as a whole proves less than its scenarios say, gathered as its events are read. Of each kind of doubt
@@ -233,7 +234,19 @@ fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
     let host = |name: &str| if is_host(name) { None } else { unknown("host", name) };
     match &event.what {
         Occurrence::Attempt(attempt) if plan.endpoint(&attempt.endpoint).is_none() => {
-            unknown("endpoint", &attempt.endpoint)
+            // An application may know the nodes themselves, and no endpoint.
+            let is_own = |own: &Application| own.endpoint == attempt.endpoint;
+            let of_application = attempt.client_kind == ClientKind::Application;
+            match of_application && plan.topology.applications.iter().any(is_own) {
+                true => None,
+                false => unknown("endpoint", &attempt.endpoint),
+            }
+        }
+        Occurrence::ApplicationStarted { application, .. }
+        | Occurrence::ApplicationState(ApplicationState { application, .. })
+            if plan.topology.application(application).is_none() =>
+        {
+            unknown("application", application)
         }
         Occurrence::FaultInjecting(injecting) => {
             let services = injecting.services.iter().filter_map(|own| own.split('/').next());

@@ -45,7 +45,7 @@ pub(in crate::checks) fn refined(
 
 /// An attempt of a held session or a writer.
 fn is_other(tried: &Tried<'_>) -> bool {
-    tried.attempt.client_kind != ClientKind::Fresh
+    matches!(tried.attempt.client_kind, ClientKind::Held | ClientKind::Writer)
 }
 
 #[cfg(test)]

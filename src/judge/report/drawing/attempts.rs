@@ -51,8 +51,12 @@ impl Bucket {
 
 /// A lane for each way in which clients used an endpoint that is no node's own.
 pub fn attempt_lanes(plan: &Plan, events: &[&Event], from_us: u64, to_us: u64) -> Vec<Lane> {
-    let kinds =
-        [(ClientKind::Fresh, "new connections"), (ClientKind::Held, "held session"), (ClientKind::Writer, "load")];
+    let kinds = [
+        (ClientKind::Fresh, "new connections"),
+        (ClientKind::Held, "held session"),
+        (ClientKind::Writer, "load"),
+        (ClientKind::Application, "applications"),
+    ];
     let endpoints = plan.endpoints.iter().filter(|endpoint| endpoint.serves != Serves::Node);
     let lanes = endpoints.flat_map(|endpoint| kinds.map(|(kind, detail)| (endpoint, kind, detail)));
     let lane = |(endpoint, kind, detail): (&PlannedEndpoint, ClientKind, &str)| {

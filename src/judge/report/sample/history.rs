@@ -206,6 +206,7 @@ pub fn scenario(number: u32, started: ScenarioStarted, failover: Failover) -> Ve
     history.at(
         20,
         Occurrence::Expected(Expectation {
+            of: None,
             check: "recovery_time".to_owned(),
             measure: "write_outage_ms".to_owned(),
             bound: Bound::AtMost(30_000.0),

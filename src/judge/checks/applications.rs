@@ -1,0 +1,260 @@
+//! Do the clients of an application write again, and how long does one of them wait?
+//!
+//! One finding for each application. New connections show how long a server is away; a client that holds a session finds that
+//! out by its own timeouts, or never.
+//!
+//! - **Wait.** `application_wait_ms` is the longest time between two acknowledged writes of any one client, from the steady state to
+//!   the end of the load. One that still waits then has waited for at least that long: more than a bound fails, less is in doubt.
+//! - **Left behind.** `application_clients_left` had no acknowledged write for longer than [`LEFT_US`] and every timeout of their own,
+//!   though new connections to their endpoint were served all that time. Each is a failure. Where the load ended sooner it is in doubt.
+//! - `application_errors` of their attempts failed from the first fault on, `application_read_only_errors` of those because the
+//!   server was a standby (SQLSTATE 25006), and `application_connects_in_densest_s` connections were opened or tried in the densest second.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
+    course::{grouping::Watched, phases::milliseconds, record::Tried, watched::is_read_only},
+    recovery_time::doubted_by_lateness,
+};
+use crate::{
+    history::{
+        Occurrence,
+        event::{ApplicationState, ClientKind, Expectation, Operation},
+    },
+    topology::{Application, WRITE},
+};
+
+const NAME: &str = "applications";
+pub const WAIT_MS: &str = "application_wait_ms";
+pub const CLIENTS_LEFT: &str = "application_clients_left";
+pub const CONNECTS_IN_DENSEST_S: &str = "application_connects_in_densest_s";
+const ERRORS: &str = "application_errors";
+const READ_ONLY_ERRORS: &str = "application_read_only_errors";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Do the clients of an application write again, and how long does one of them wait?",
+    measures: &[WAIT_MS, CLIENTS_LEFT, CONNECTS_IN_DENSEST_S, ERRORS, READ_ONLY_ERRORS],
+    over: Over::Scenario,
+    judge,
+};
+
+/// How long a client may be without a write although new connections are served, beside its own timeouts.
+const LEFT_US: u64 = 5_000_000;
+/// The longest time between two connections that are tried in turn, while they are served.
+const UNSERVED_US: u64 = 2_000_000;
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    evidence.plan.topology.applications.iter().flat_map(|own| judge_one(evidence, own)).collect()
+}
+
+fn judge_one<'a>(evidence: &Evidence<'a>, own: &'a Application) -> Vec<Finding> {
+    let finding = match Course::of(evidence, own) {
+        Ok(course) => course.finding(),
+        Err(doubt) => Finding::new(NAME, Outcome::Inconclusive, format!("the application {}: {doubt}", own.name)),
+    };
+    let asked = |asked: &&Expectation| asked.of.as_ref().is_none_or(|of| *of == own.name);
+    let asked: Vec<&Expectation> = evidence.expectations(NAME).filter(asked).collect();
+    if asked.is_empty() {
+        return vec![finding];
+    }
+    let late = evidence.events.iter().filter_map(|event| match event.what {
+        Occurrence::TimerLate { late_us } => Some(late_us),
+        _ => None,
+    });
+    let late_ms = milliseconds(late.max().unwrap_or(0));
+    let held = |asked: &&Expectation| doubted_by_lateness(finding.clone().held_against(asked), late_ms);
+    asked.iter().map(held).collect()
+}
+
+/// What became of the clients of one application.
+struct Course<'a> {
+    own: &'a Application,
+    clients: BTreeMap<u32, Client>,
+    /// Their attempts that failed from the first fault on.
+    failed: Vec<Tried<'a>>,
+    connects_in_densest_s: u64,
+    from_us: u64,
+    until_us: u64,
+    /// Since when new connections to the endpoint were served until the end; `None`: they were not.
+    served_since_us: Option<u64>,
+}
+
+/// The writes of one client, within the watched span.
+#[derive(Default)]
+struct Client {
+    acknowledged_us: Vec<u64>,
+    /// Its last attempt.
+    last_seq: Option<u64>,
+}
+
+impl Client {
+    /// The longest time without an acknowledged write.
+    fn wait_us(&self, from_us: u64, until_us: u64) -> u64 {
+        let mut instants = vec![from_us, until_us];
+        instants.extend(&self.acknowledged_us);
+        instants.sort_unstable();
+        instants.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+    }
+
+    fn last_us(&self, from_us: u64) -> u64 {
+        self.acknowledged_us.iter().copied().max().unwrap_or(from_us)
+    }
+}
+
+impl<'a> Course<'a> {
+    fn of(evidence: &Evidence<'a>, own: &'a Application) -> Result<Self, String> {
+        let watched = Watched::of(evidence.events);
+        let from_us = watched.steady_us.ok_or("there was no steady state to compare with")?;
+        let numbers = evidence.events.iter().find_map(|event| match &event.what {
+            Occurrence::ApplicationStarted { application, first_client, clients } if *application == own.name => {
+                Some(*first_client..first_client.saturating_add(*clients))
+            }
+            _ => None,
+        });
+        let numbers = numbers.ok_or("it was not started")?;
+        let all = evidence.attempts();
+        let until_us = all.iter().map(|tried| tried.ended_us).max().unwrap_or(from_us).min(watched.until_us);
+        let fault_us = evidence.faults().iter().filter_map(|fault| fault.effect).map(|effect| effect.from_us).min();
+        let mut clients: BTreeMap<u32, Client> = numbers.map(|number| (number, Client::default())).collect();
+        let mut failed = Vec::new();
+        for tried in all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Application) {
+            let Some(client) = clients.get_mut(&tried.attempt.client) else { continue };
+            client.last_seq = Some(tried.seq);
+            if tried.acknowledged() && (from_us..=until_us).contains(&tried.ended_us) {
+                client.acknowledged_us.push(tried.ended_us);
+            } else if !tried.acknowledged() && fault_us.is_some_and(|fault_us| tried.ended_us >= fault_us) {
+                failed.push(*tried);
+            }
+        }
+        let before_us = fault_us.unwrap_or(until_us);
+        if let Some(number) =
+            clients.iter().find(|(_, client)| !client.acknowledged_us.iter().any(|at_us| *at_us <= before_us))
+        {
+            return Err(format!("its client {} had no write acknowledged before the fault", number.0));
+        }
+        Ok(Self {
+            own,
+            clients,
+            failed,
+            connects_in_densest_s: connects_in_densest_s(evidence, &own.name, fault_us.unwrap_or(from_us)),
+            from_us,
+            until_us,
+            served_since_us: served_since_us(evidence, own, until_us).filter(|_| !watched.ground_lost),
+        })
+    }
+
+    /// Clients that had no write for longer than is usual when the load ended.
+    fn waiting(&self) -> impl Iterator<Item = (&u32, &Client)> {
+        let usual_us = 1_000_000 / u64::from(self.own.rows_per_s.max(1)) + 2_000_000 + transaction_us(self.own);
+        let waits = move |client: &Client| self.until_us.saturating_sub(client.last_us(self.from_us)) > usual_us;
+        self.clients.iter().filter(move |(_, client)| waits(client))
+    }
+
+    /// Those of them that no timeout of their own can help any more.
+    fn left(&self) -> Vec<(&u32, &Client)> {
+        let Some(served_us) = self.served_since_us else { return Vec::new() };
+        let allowed_us = LEFT_US + patience_us(self.own);
+        let unserved_us = |client: &Client| self.until_us.saturating_sub(client.last_us(self.from_us).max(served_us));
+        self.waiting().filter(|(_, client)| unserved_us(client) > allowed_us).collect()
+    }
+
+    fn finding(&self) -> Finding {
+        let longest = self.clients.iter().max_by_key(|(_, client)| client.wait_us(self.from_us, self.until_us));
+        let wait_ms = longest.map_or(0.0, |(_, client)| milliseconds(client.wait_us(self.from_us, self.until_us)));
+        let (waiting, left) = (self.waiting().count(), self.left());
+        let read_only: Vec<&Tried<'_>> =
+            self.failed.iter().filter(|tried| is_read_only(&tried.attempt.outcome)).collect();
+        let outcome = match (left.is_empty(), waiting) {
+            (false, _) => Outcome::Fail,
+            (true, 0) => Outcome::Pass,
+            (true, _) => Outcome::Inconclusive,
+        };
+        let (those, end) = match (outcome, waiting) {
+            (Outcome::Fail, _) => (left.len().to_string(), "were left behind"),
+            (_, 0) => ("all".to_owned(), "write again"),
+            _ if self.served_since_us.is_none() => {
+                (waiting.to_string(), "still waited in the end, and nobody was served")
+            }
+            _ => (waiting.to_string(), "still waited when the load ended, too soon to say for how long"),
+        };
+        let summary = format!(
+            "{those} of {} clients of the application {} ({}) {end}; one waited {}{:.1} s for a write, {} attempts failed{}",
+            self.clients.len(),
+            self.own.name,
+            self.own.patience(),
+            if waiting > 0 { "at least " } else { "" },
+            wait_ms / 1000.0,
+            self.failed.len(),
+            match read_only.len() {
+                0 => String::new(),
+                count => format!(", {count} of them at a standby"),
+            }
+        );
+        let last = |client: &Client| client.last_seq;
+        let shown = left.iter().filter_map(|(_, client)| last(client)).chain(longest.and_then(|(_, own)| last(own)));
+        let shown = shown.chain(read_only.iter().map(|tried| tried.seq)).take(SHOWN_EVENTS);
+        Finding::new(NAME, outcome, summary)
+            .with_measure(Measure::new(WAIT_MS, wait_ms))
+            .with_details(vec![
+                Measure::new(CLIENTS_LEFT, left.len() as f64),
+                Measure::new(CONNECTS_IN_DENSEST_S, self.connects_in_densest_s as f64),
+                Measure::new(ERRORS, self.failed.len() as f64),
+                Measure::new(READ_ONLY_ERRORS, read_only.len() as f64),
+            ])
+            .with_evidence(shown)
+    }
+}
+
+/// Since when every new connection to the endpoint of an application wrote, until the end.
+fn served_since_us(evidence: &Evidence<'_>, own: &Application, until_us: u64) -> Option<u64> {
+    let endpoint = if evidence.plan.endpoint(&own.endpoint).is_some() { own.endpoint.as_str() } else { WRITE };
+    let is_fresh = |tried: &&Tried<'_>| tried.is_fresh(endpoint, Operation::Write) && tried.started_us() < until_us;
+    let mut served = None;
+    let mut last_us = 0;
+    for tried in evidence.attempts().iter().filter(is_fresh) {
+        served = match tried.acknowledged() && tried.ended_us <= until_us {
+            true => served.or(Some(tried.ended_us)),
+            // What was in flight when the load ended says nothing.
+            false if tried.ended_us >= until_us => served,
+            false => None,
+        };
+        last_us = last_us.max(tried.started_us());
+    }
+    served.filter(|_| until_us.saturating_sub(last_us) < UNSERVED_US)
+}
+
+/// How long all of a client's own timeouts take, one after the other.
+fn patience_us(own: &Application) -> u64 {
+    let or = |value: u32, default: u64| if value > 0 { u64::from(value) } else { default };
+    let asked_s = or(own.keepalives_interval, 75) * or(own.keepalives_count, 9);
+    let keepalives_s =
+        if own.keepalives_idle > 0 && own.keepalives > 0 { u64::from(own.keepalives_idle) + asked_s } else { 0 };
+    let seconds = u64::from(own.connect_timeout) + keepalives_s;
+    let milliseconds = [own.answer_timeout_ms, own.statement_timeout, own.tcp_user_timeout, own.reconnect_pause_ms];
+    let milliseconds: u64 = milliseconds.into_iter().map(u64::from).sum();
+    seconds * 1_000_000 + milliseconds * 1000 + transaction_us(own)
+}
+
+fn transaction_us(own: &Application) -> u64 {
+    u64::from(own.transaction_idle_ms) * 1000
+}
+
+/// The most connections that were opened or tried between two looks, which are a second apart.
+fn connects_in_densest_s(evidence: &Evidence<'_>, name: &str, from_us: u64) -> u64 {
+    let tried = |state: &ApplicationState| state.opened + state.refused;
+    let mut last = 0;
+    let mut most = 0;
+    for event in evidence.events {
+        let Occurrence::ApplicationState(state) = &event.what else { continue };
+        if state.application != name {
+            continue;
+        }
+        if event.at_us >= from_us {
+            most = most.max(tried(state).saturating_sub(last));
+        }
+        last = tried(state);
+    }
+    most
+}
