@@ -23,7 +23,8 @@ Feature: Applications with timeouts of their own
     And never do two nodes accept writes
 
   # An application that knows the nodes themselves, as libpq does with several hosts. Nobody closes its sessions with a machine that is
-  # gone, and TCP goes on sending for a quarter of an hour.
+  # gone, and TCP goes on sending for a quarter of an hour, less and less often. Where the machine comes back, it refuses what it does not
+  # know any more, and only then they write again.
   @control:applications
   Scenario: The primary's host dies, and an application without timeouts knows the nodes
     Given the topology "single-region-fast"
@@ -33,7 +34,7 @@ Feature: Applications with timeouts of their own
     When the host of the primary dies
     And clients can write again
     And 30 s to 31 s have passed
-    Then every client of the application "patient" writes again
+    Then no client of the application "patient" waits longer than 40 s for a write
 
   # The kernel asks a silent peer only while nothing that was sent waits for an acknowledgement. A statement does.
   @control:applications
@@ -49,7 +50,7 @@ Feature: Applications with timeouts of their own
     When the host of the primary dies
     And clients can write again
     And 30 s to 31 s have passed
-    Then every client of the application "keepalive" writes again
+    Then no client of the application "keepalive" waits longer than 40 s for a write
 
   # A timeout of the server's ends what a server does that lives. One that is gone ends nothing.
   @control:applications
@@ -63,7 +64,7 @@ Feature: Applications with timeouts of their own
     When the host of the primary dies
     And clients can write again
     And 30 s to 31 s have passed
-    Then every client of the application "server-side" writes again
+    Then no client of the application "server-side" waits longer than 40 s for a write
 
   Scenario: The primary's host dies, and an application has a timeout for what was sent
     Given the topology "single-region-fast"

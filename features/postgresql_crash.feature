@@ -46,3 +46,20 @@ Feature: PostgreSQL crashes and its agent lives
     Then clients can't write for at most 30 s
     And at most 5 s of acknowledged writes are lost
     And never do two nodes accept writes
+
+  # Pages all over a table have changed since the last checkpoint: recovery has to read and change each of them before PostgreSQL takes
+  # sessions again. The restart phase says how long.
+  @clients
+  @claim:RTO-30 @claim:NO-SPLIT-BRAIN
+  Scenario: PostgreSQL dies alone with much to recover
+    Given the topology "single-region"
+    And the PostgreSQL parameter "checkpoint_timeout" is "30min"
+    And the PostgreSQL parameter "max_wal_size" is "8GB"
+    And 4 clients writing 25 rows per second each, with 200 rows changed beside each row
+    When 45 s to 46 s have passed
+    And PostgreSQL on the primary is killed
+    And clients can write again
+    And every node has rejoined
+    Then clients can't write for at most 30 s
+    And no acknowledged write is lost
+    And never do two nodes accept writes

@@ -426,6 +426,7 @@ impl Drill {
         self.take_up_cell(&leading, &system).await?;
         let (engine, labels) = (&self.context.engine, system.labels());
         let observers = Observers::start(&plan, system.access(), &self.recorder, engine, labels)?;
+        Workload::prepare(&plan, system.access(), self.setup.load()).await?;
         let workload = Workload::start(&plan, system.access(), &self.recorder, self.setup.load().clone())?;
         let injector = Injector::new(system.clone(), self.recorder.clone());
         let watchdogs = Watchdogs::listen(&self.recorder, &injector);

@@ -79,6 +79,7 @@ pub(super) const ALL: &[StepDefinition] = &[
                 writers,
                 rate_per_s,
                 more_wal_bytes: 0,
+                updated_rows: 0,
                 endpoint: "write".to_owned(),
                 idle_clients: 0,
             }))
@@ -95,6 +96,23 @@ pub(super) const ALL: &[StepDefinition] = &[
                 writers,
                 rate_per_s,
                 more_wal_bytes,
+                updated_rows: 0,
+                endpoint: "write".to_owned(),
+                idle_clients: 0,
+            }))
+        },
+    ),
+    step(
+        Given,
+        "{int} clients writing {int} rows per second each, with {int} rows changed beside each row",
+        "the same load, which changes pages all over a table: so that recovery after a crash and checkpoints have work to do",
+        |words| {
+            let (writers, rate_per_s, updated_rows) = (words.number(0)?, words.number(1)?, words.number(2)?);
+            Ok(Intent::Load(LoadSpec {
+                writers,
+                rate_per_s,
+                more_wal_bytes: 0,
+                updated_rows,
                 endpoint: "write".to_owned(),
                 idle_clients: 0,
             }))

@@ -2,7 +2,7 @@
 //! topology and against the steps before it, and nothing is done. Topologies are changed and faults aimed by the
 //! functions of the run itself.
 
-mod expected;
+mod asked;
 mod runbook;
 mod worst;
 
@@ -82,12 +82,8 @@ pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &Topo
     Rehearsed { wrong: walk.wrong, expectations: walk.expectations, topology, topology_named }
 }
 
-/// More rows a second no client gets written one after the other.
 /// Each takes a port of this machine, of which there are some 28,000 to one address.
 const MOST_IDLE_CLIENTS: u32 = 20_000;
-const MOST_ROWS_PER_S: u32 = 10_000;
-/// More WAL beside a row is no load of rows any more: it is the size of a file.
-const MOST_WAL_OF_A_ROW_BYTES: u64 = 16 << 20;
 
 /// How often a fault can come by one step.
 const MOST_TIMES: u32 = 1000;
@@ -185,15 +181,7 @@ impl<'a> Walk<'a> {
             Intent::Application { name, settings } => self.application(step, &name, settings),
             Intent::SlotKept { .. } | Intent::SubscriptionThrough { .. } => self.subscribe(intent),
             Intent::Load(load) => {
-                if load.writers == 0 || load.rate_per_s == 0 {
-                    self.add_here("a load without writes proves nothing: both numbers must be at least 1");
-                } else if load.rate_per_s > MOST_ROWS_PER_S {
-                    let help = format!("at most {MOST_ROWS_PER_S}; take more clients");
-                    self.add(At::Step, "no client can write that many rows, one after the other", Some(help));
-                } else if load.more_wal_bytes > MOST_WAL_OF_A_ROW_BYTES {
-                    let help = format!("at most {MOST_WAL_OF_A_ROW_BYTES} bytes; take more rows");
-                    self.add(At::Step, "no row comes with that much WAL", Some(help));
-                }
+                self.is_a_load(&load);
                 self.load = Some((self.index, load.writers));
                 self.set_up(|setup| {
                     setup.choose_load(load);

@@ -287,3 +287,30 @@ pub fn rows(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryR
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_given_up_as_the_options_say() {
+        let seconds = Duration::from_secs;
+        let options = TcpOptions {
+            keepalives: true,
+            keepalives_idle: Some(seconds(7)),
+            keepalives_interval: Some(seconds(3)),
+            keepalives_count: Some(4),
+            user_timeout: Some(Duration::from_millis(9500)),
+        };
+        let socket = TcpSocket::new_v4().unwrap();
+        options.set(&socket).unwrap();
+        let set = SockRef::from(&socket);
+        let (idle, interval) = (set.tcp_keepalive_time().unwrap(), set.tcp_keepalive_interval().unwrap());
+        assert_eq!((set.keepalive().unwrap(), idle, interval), (true, seconds(7), seconds(3)));
+        assert_eq!(set.tcp_keepalive_retries().unwrap(), 4);
+        assert_eq!(set.tcp_user_timeout().unwrap(), Some(Duration::from_millis(9500)));
+        let plain = TcpSocket::new_v4().unwrap();
+        TcpOptions::default().set(&plain).unwrap();
+        assert!(!SockRef::from(&plain).keepalive().unwrap());
+    }
+}

@@ -15,7 +15,7 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 
 use super::{
-    attempt::{self, Limit, Refusal, Sent, silence},
+    attempt::{self, Beside, Limit, Refusal, Sent, silence},
     client::{Client, Load, Made, Target},
 };
 use crate::{
@@ -176,7 +176,7 @@ async fn write(client: &Client, shared: &Shared, session: Option<Session>, seque
 /// returned: of a transaction, that of its commit.
 async fn send(client: &Client, shared: &Shared, session: Session, sequence: u64, began_us: u64) -> (u64, Sent) {
     let limit = || Limit::new(shared.own.answer_timeout().unwrap_or(NO_TIMEOUT), &client.load.stop);
-    let row = attempt::statement(Operation::Write, (client.number, sequence), client.load.writers, 0);
+    let row = attempt::statement(Operation::Write, (client.number, sequence), client.load.writers, Beside::default());
     if shared.own.transaction_idle_ms == 0 {
         return (began_us, attempt::send(session, &row, &limit()).await);
     }

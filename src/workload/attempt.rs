@@ -9,7 +9,7 @@ use tokio_postgres::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::ledger_row;
+use super::{ledger::ledger_row, pages};
 use crate::{
     history::event::{AttemptOutcome, Contact, Operation},
     system::{
@@ -22,27 +22,34 @@ use crate::{
 /// A read returns what it saw of this many writers of the load. Each costs it one descent of the ledger's index.
 const WRITERS_WATCHED: u32 = 4;
 
+/// What a write does beside its row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Beside {
+    /// So much WAL that nobody reads: a message of no decoder's.
+    pub more_wal_bytes: u64,
+    /// So many rows of pages all over a table are changed.
+    pub updated_rows: u32,
+}
+
 /// The statement of an attempt. It answers with one row: node, WAL position, timeline; a read also with a row of the
 /// ledger as the table itself has it, and with the newest row of each of the first writers.
 ///
 /// The positions are asked for in the same round trip. On a standby the INSERT is refused before they are looked
 /// at; a read asks a standby's WAL receiver for the timeline, and says 0 while there is none.
 ///
-/// Beside its row a write makes `more_wal_bytes` of WAL that nobody reads: a message of no decoder's.
-pub(super) fn statement(
-    operation: Operation,
-    (client, sequence): (u32, u64),
-    writers: u32,
-    more_wal_bytes: u64,
-) -> String {
+pub(super) fn statement(operation: Operation, (client, sequence): (u32, u64), writers: u32, beside: Beside) -> String {
     match operation {
         Operation::Write => {
-            let more = match more_wal_bytes {
+            let more = match beside.more_wal_bytes {
                 0 => String::new(),
                 bytes => format!(", pg_logical_emit_message(true, 'pgquake', repeat('.', {bytes}))"),
             };
+            let changed = match beside.updated_rows {
+                0 => String::new(),
+                count => pages::change(count, (client, sequence), writers),
+            };
             format!(
-                "INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} RETURNING {}{more}",
+                "{changed}INSERT INTO {LEDGER_TABLE} (client, sequence, content, payload) VALUES {} RETURNING {}{more}",
                 ledger_row(client, sequence),
                 position()
             )

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     LoadSpec,
-    attempt::{self, Limit, Opened, Refusal},
+    attempt::{self, Beside, Limit, Opened, Refusal},
 };
 use crate::{
     history::{
@@ -31,8 +31,8 @@ pub(super) struct Load {
     pub password: String,
     /// How many writers there are. They have the first numbers.
     pub writers: u32,
-    /// How much WAL each of their writes makes beside its row, in bytes.
-    more_wal_bytes: u64,
+    /// What each of their writes does beside its row.
+    beside: Beside,
     /// Cancelled when the load ends.
     pub stop: CancellationToken,
     /// From a fault until writes have recovered: outages of new connections are measured closely.
@@ -46,7 +46,7 @@ impl Load {
             recorder,
             password,
             writers: spec.writers,
-            more_wal_bytes: spec.more_wal_bytes,
+            beside: Beside { more_wal_bytes: spec.more_wal_bytes, updated_rows: spec.updated_rows },
             stop: CancellationToken::new(),
             closely: AtomicBool::new(false),
             next_client: AtomicU32::new(1),
@@ -170,9 +170,9 @@ impl Client {
                 return None;
             }
         };
-        let more_wal_bytes = if self.kind == ClientKind::Writer { self.load.more_wal_bytes } else { 0 };
+        let beside = if self.kind == ClientKind::Writer { self.load.beside } else { Beside::default() };
         let own = (self.number, sequence);
-        let statement = attempt::statement(self.operation, own, self.load.writers, more_wal_bytes);
+        let statement = attempt::statement(self.operation, own, self.load.writers, beside);
         let sent = attempt::send(session, &statement, &limit).await;
         let outcome = match sent.outcome {
             // A read has no effect to be in doubt about: without its answer it failed.

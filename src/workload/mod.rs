@@ -11,6 +11,7 @@ mod conditions;
 mod held;
 mod idle;
 mod ledger;
+mod pages;
 mod prober;
 mod writers;
 
@@ -50,6 +51,8 @@ pub struct LoadSpec {
     pub rate_per_s: u32,
     /// How much WAL each write of a writer makes beside its row, in bytes: few rows can fill the files of a busy server.
     pub more_wal_bytes: u64,
+    /// How many rows each write of a writer changes beside its own, in pages all over a table.
+    pub updated_rows: u32,
     /// The endpoint that they write to, for example `write`.
     pub endpoint: String,
     /// How many clients more have a session at that endpoint, and say nothing.
@@ -65,6 +68,8 @@ pub enum WorkloadError {
     NoRate,
     #[error("failed to start the load: {0}")]
     Entry(#[from] EntryError),
+    #[error("failed to start the load: {0}")]
+    NotReady(#[from] NotReady),
     #[error("a client of the load failed: {0}")]
     ClientFailed(#[from] JoinError),
 }
@@ -86,7 +91,15 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Starts the load. Attempts are recorded from here on.
+    /// Makes what the load needs in the database beside the ledger.
+    pub async fn prepare(plan: &Plan, access: &Access, spec: &LoadSpec) -> Result<(), WorkloadError> {
+        match spec.updated_rows {
+            0 => Ok(()),
+            _ => pages::make(plan, access, &spec.endpoint).await,
+        }
+    }
+
+    /// Starts the load, which is prepared. Attempts are recorded from here on.
     pub fn start(plan: &Plan, access: &Access, recorder: &Recorder, spec: LoadSpec) -> Result<Self, WorkloadError> {
         if spec.rate_per_s == 0 {
             return Err(WorkloadError::NoRate);

@@ -1,4 +1,4 @@
-//! What a scenario asks of an application, and what it expects.
+//! What a scenario asks of the load and of applications, and what it expects.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,33 @@ use super::{At, Walk};
 use crate::{
     history::event::{Bound, Expectation},
     suggestion::did_you_mean,
+    workload::LoadSpec,
 };
 
+/// More rows a second no client gets written one after the other.
+const MOST_ROWS_PER_S: u32 = 10_000;
+/// More WAL beside a row is no load of rows any more: it is the size of a file.
+const MOST_WAL_OF_A_ROW_BYTES: u64 = 16 << 20;
+/// The most rows that a write changes beside its own.
+const MOST_UPDATED_ROWS: u32 = 1_000;
+
 impl Walk<'_> {
+    /// A load that can prove something, and that its clients can write.
+    pub(super) fn is_a_load(&mut self, load: &LoadSpec) {
+        if load.writers == 0 || load.rate_per_s == 0 {
+            self.add_here("a load without writes proves nothing: both numbers must be at least 1");
+        } else if load.rate_per_s > MOST_ROWS_PER_S {
+            let help = format!("at most {MOST_ROWS_PER_S}; take more clients");
+            self.add(At::Step, "no client can write that many rows, one after the other", Some(help));
+        } else if load.more_wal_bytes > MOST_WAL_OF_A_ROW_BYTES {
+            let help = format!("at most {MOST_WAL_OF_A_ROW_BYTES} bytes; take more rows");
+            self.add(At::Step, "no row comes with that much WAL", Some(help));
+        } else if load.updated_rows > MOST_UPDATED_ROWS {
+            let help = format!("at most {MOST_UPDATED_ROWS}; take more clients");
+            self.add(At::Step, "no write changes that many rows", Some(help));
+        }
+    }
+
     /// An application writes beside the load; a mistake in its table is shown in its row.
     pub(super) fn application(&mut self, step: &Step, name: &str, settings: BTreeMap<String, String>) {
         let before = self.wrong.len();
