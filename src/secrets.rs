@@ -1,10 +1,13 @@
 //! Passwords and keys of a run, made by chance.
 
 use rand::{Rng, distr::Alphanumeric};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber,
+};
 
 use crate::{
-    credentials::{BucketAccess, Certificate, Credentials},
+    credentials::{BucketAccess, CLIENT_ROLE, Certificate, Credentials},
     plan::Plan,
     topology::{Bucket, OtherServer},
 };
@@ -73,6 +76,10 @@ pub fn generate(plan: &Plan) -> Result<Credentials, SecretsError> {
         let authority = Authority::new()?;
         for (host, names) in plan.speak_tls() {
             credentials.certificates.insert(host.to_owned(), authority.certify(&names, Valid::Always)?);
+        }
+        if !plan.topology.tls.is_off() {
+            credentials.client = authority.certify(&[CLIENT_ROLE], Valid::Always)?;
+            credentials.revoked = authority.revoke(&[])?;
         }
         credentials.authority = authority.own;
     }
@@ -153,6 +160,27 @@ impl Authority {
         }
         let certificate = parameters.signed_by(&key, &self.issuer).map_err(failed)?;
         Ok(Certificate { certificate: certificate.pem(), key: key.serialize_pem() })
+    }
+}
+
+impl Authority {
+    /// The list of the certificates with these serial numbers, which it takes back.
+    fn revoke(&self, serials: &[SerialNumber]) -> Result<String, SecretsError> {
+        let revoked = |serial: &SerialNumber| RevokedCertParams {
+            serial_number: serial.clone(),
+            revocation_time: rcgen::date_time_ymd(2020, 1, 1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(4096, 1, 1),
+            crl_number: SerialNumber::from(1 + serials.len() as u64),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).map_err(of_authority)?.pem().map_err(of_authority)
     }
 }
 

@@ -786,7 +786,7 @@ fn a_topology_that_does_not_exist() {
                     pooled-sessions-kept, production, production-repointed, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, swarm-overlay, \
-                    sync-az-async-dr, sync-manual, three-region-cascade, two-balancers, two-nodes, two-region, two-region-as-written, \
+                    sync-az-async-dr, sync-manual, three-region-cascade, tls, two-balancers, two-nodes, two-region, two-region-as-written, \
                     two-region-backups, two-region-hybrid, two-region-shipping, two-region-shipping-as-written or watchdog";
     assert_eq!(help(&error), expected);
 }

@@ -10,6 +10,12 @@ may_start=/var/lib/postgresql/may-start
 # Where the topology names versions, the image has several.
 if [ -r /etc/pgquake/versions ]; then choose-versions.sh; fi
 
+# With TLS: PostgreSQL starts with no key that others can read.
+if [ -d /etc/pgquake/tls ]; then
+  install -d -m 700 /var/lib/postgresql/tls
+  install -m 600 /etc/pgquake/tls/* /var/lib/postgresql/tls/
+fi
+
 # Where the topology has clocks prepared, the agent and all that it starts ask libfaketime for the time of day, which
 # adds what this file says. Monotonic clocks, and so every timeout, go as the kernel's.
 if [ -r /etc/patroni/clock ]; then

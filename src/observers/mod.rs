@@ -107,7 +107,8 @@ impl Scene<'_> {
         let client = |member: &str| {
             let address = self.address(observer, member, port)?;
             let no_client = || ObserverError::NoClient { observer, reason: format!("{} is no DCS", kind.name()) };
-            let client = dcs::client(kind, &[address], answer_within).ok_or_else(no_client)?;
+            let client = dcs::client(kind, &[(member.to_owned(), address)], self.access.trust_in_dcs(), answer_within)
+                .ok_or_else(no_client)?;
             Ok((member.to_owned(), client))
         };
         dcs.members.iter().map(|member| client(member)).collect()

@@ -37,7 +37,7 @@ pub use entry::{Entry, EntryError};
 pub use firewall::{Connection, Heard};
 pub use naming::NamingError;
 pub use roles::{Found, Leader};
-pub use session::{Session, rows};
+pub use session::{Login, Session, rows};
 pub use shaping::ShapingError;
 #[doc(hidden)]
 pub use sql::{NODE, NODE_TIMELINE, STREAMING_RECEIVER};

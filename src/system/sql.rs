@@ -78,7 +78,8 @@ impl System {
     /// A session with a node, to keep.
     pub async fn session(&self, node: &str, name: &str) -> Result<Session, String> {
         let address = self.access().address(node, POSTGRESQL_PORT).ok_or_else(|| format!("{node} is not published"))?;
-        let opened = Session::open(address, &self.access().credentials.client_password, name);
+        let login = self.access().login();
+        let opened = Session::open(address, &login, name);
         match tokio::time::timeout(Duration::from_secs(5), opened).await {
             Ok(opened) => opened.map_err(|error| error.to_string()),
             Err(_) => Err(format!("{node} opened no session within 5 s")),
@@ -88,7 +89,8 @@ impl System {
     /// The SQLSTATE with which a node refuses a new session; `None` if it takes one or says nothing.
     pub async fn refuses_sessions(&self, node: &str) -> Option<String> {
         let address = self.access().address(node, POSTGRESQL_PORT)?;
-        let opened = Session::open(address, &self.access().credentials.client_password, "pgquake probe");
+        let login = self.access().login();
+        let opened = Session::open(address, &login, "pgquake probe");
         match timeout(OPENS_WITHIN, opened).await.ok()? {
             Ok(session) => {
                 session.close().await;
@@ -106,7 +108,8 @@ impl System {
 
     /// The same, where the harness reaches a server.
     pub(super) async fn query_at(&self, address: SocketAddr, sql: &str) -> Result<Vec<String>, String> {
-        let opened = Session::open(address, &self.access().credentials.client_password, "pgquake");
+        let login = self.access().login();
+        let opened = Session::open(address, &login, "pgquake");
         let session = timeout(OPENS_WITHIN, opened).await;
         let session = session.map_err(|_| format!("no session at {address} within {} s", OPENS_WITHIN.as_secs()))?;
         let session = session.map_err(|error| error.to_string())?;

@@ -13,7 +13,7 @@ use super::ledger::ledger_row;
 use crate::{
     history::event::{AttemptOutcome, Contact, Operation},
     system::{
-        Entry,
+        Entry, Login,
         access::{LEDGER_TABLE, NODE_SETTING},
         session::{Session, SessionError, explain, rows},
     },
@@ -112,7 +112,7 @@ pub(super) struct Opened {
 }
 
 /// Opens a session within the limit, where the entry leads at the moment.
-pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, limit: &Limit) -> Opened {
+pub(super) async fn open(entry: &Entry, login: &Login, application_name: &str, limit: &Limit) -> Opened {
     let late = || silence("no session came in time".to_owned(), false);
     let way = match limit.within(entry.way()).await {
         Some(Ok(way)) => way,
@@ -123,7 +123,7 @@ pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, 
         }
         None => return Opened { session: Err(late()), led_to: None },
     };
-    let session = match limit.within(Session::open(way.address, password, application_name)).await {
+    let session = match limit.within(Session::open(way.address, login, application_name)).await {
         Some(Ok(session)) => Ok(session),
         Some(Err(error)) => Err(Refusal {
             sqlstate: error.sqlstate().map(str::to_owned),

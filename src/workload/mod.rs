@@ -86,7 +86,7 @@ impl Workload {
         if spec.rate_per_s == 0 {
             return Err(WorkloadError::NoRate);
         }
-        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone(), &spec));
+        let load = Arc::new(Load::new(recorder.clone(), access.login(), &spec));
         let targets = plan
             .endpoints
             .iter()

@@ -262,6 +262,7 @@ impl Plan {
             shared_address: self.topology.shared_by(host),
             archive: self.archive_at(host),
             settings: Cow::Borrowed(cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster))),
+            tls: self.topology.tls,
             clocks_are_prepared: self.topology.prepare.clocks,
             tags: self.topology.hosts().find(|own| own.name == host).map_or(&Tags::NONE, |own| &own.tags),
         }

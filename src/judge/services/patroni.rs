@@ -13,7 +13,7 @@ use super::{
     dynamic::Change,
     etcd, own, pgbouncer,
     postgresql::{self, MAJOR_VERSION, server},
-    versions, watchdog,
+    tls, versions, watchdog,
 };
 use crate::credentials::{Credentials, DATABASE};
 
@@ -257,6 +257,9 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     if !site.repointed.is_empty() {
         files.push((pgbouncer::REPOINTING.to_owned(), pgbouncer::repointing(site, credentials)));
     }
+    if !site.tls.is_off() {
+        files.extend(tls::files(site.host, credentials));
+    }
     if site.clocks_are_prepared {
         // The entry point looks for it; the library reads it once a second.
         files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
@@ -304,10 +307,7 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     let mut configuration = json!({
         "scope": site.scope,
         "name": host,
-        "restapi": {
-            "listen": format!("0.0.0.0:{REST_PORT}"),
-            "connect_address": format!("{host}:{REST_PORT}"),
-        },
+        "restapi": rest_api(site),
         "watchdog": watchdog(&site.settings.patroni.watchdog),
         "postgresql": postgresql(site, credentials),
     });
@@ -320,6 +320,11 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     if !site.repointed.is_empty() {
         let called = format!("/bin/sh {}", pgbouncer::REPOINTING);
         configuration["postgresql"]["callbacks"] = json!({ "on_role_change": called, "on_start": called });
+    }
+    if site.tls.patroni {
+        // What `patronictl` shows, and the agent itself where it asks those of the other nodes.
+        let (cacert, certfile, keyfile) = (tls::AUTHORITY_FILE, tls::CERTIFICATE_FILE, tls::KEY_FILE);
+        configuration["ctl"] = json!({ "cacert": cacert, "certfile": certfile, "keyfile": keyfile });
     }
     // The dynamic configuration is the first node's to bring into the DCS. The others must not have it: a node
     // with a `bootstrap` section and no data would race to make a cluster of its own.
@@ -352,8 +357,39 @@ fn watchdog(settings: &WatchdogSettings) -> Value {
     }
 }
 
+/// Whoever asks is answered, and who orders something must show a certificate where there is TLS: balancers need none.
+fn rest_api(site: &Site<'_>) -> Value {
+    let mut section = json!({
+        "listen": format!("0.0.0.0:{REST_PORT}"),
+        "connect_address": format!("{}:{REST_PORT}", site.host),
+    });
+    if site.tls.patroni {
+        section["certfile"] = json!(tls::CERTIFICATE_FILE);
+        section["keyfile"] = json!(tls::KEY_FILE);
+        section["cafile"] = json!(tls::AUTHORITY_FILE);
+        section["verify_client"] = json!("optional");
+    }
+    section
+}
+
+/// A role by which the agent, a standby or `pg_rewind` connects; with TLS only to the server that is meant.
+fn account(site: &Site<'_>, role: &str, password: &str) -> Value {
+    let mut account = json!({ "username": role, "password": password });
+    if site.tls.postgresql {
+        let file = |name: &str| json!(format!("{}/{name}", tls::OF_POSTGRESQL));
+        account["sslmode"] = json!("verify-full");
+        account["sslrootcert"] = file("authority.crt");
+        account["sslcrl"] = file("revoked.crl");
+    }
+    account
+}
+
 fn postgresql(site: &Site<'_>, credentials: &Credentials) -> Value {
     let (host, major) = (site.host, site.settings.postgresql.major_version);
+    let mut parameters = json!({ "pgquake.node": host, "unix_socket_directories": "/var/run/postgresql" });
+    if site.tls.postgresql {
+        server::tls_parameters().into_iter().for_each(|(name, value)| parameters[name] = json!(value));
+    }
     json!({
         "listen": format!("0.0.0.0:{POSTGRESQL_PORT}"),
         "connect_address": format!("{host}:{POSTGRESQL_PORT}"),
@@ -362,15 +398,12 @@ fn postgresql(site: &Site<'_>, credentials: &Credentials) -> Value {
         "create_replica_methods": ["prepared", "basebackup"],
         "prepared": { "command": "/usr/local/bin/restore-prepared.sh" },
         "authentication": {
-            "superuser": { "username": "postgres", "password": credentials.superuser_password },
-            "rewind": { "username": "postgres", "password": credentials.superuser_password },
-            "replication": { "username": server::REPLICATION_ROLE, "password": credentials.replication_password },
+            "superuser": account(site, "postgres", &credentials.superuser_password),
+            "rewind": account(site, "postgres", &credentials.superuser_password),
+            "replication": account(site, server::REPLICATION_ROLE, &credentials.replication_password),
         },
-        "pg_hba": server::ACCESS,
-        "parameters": {
-            "pgquake.node": host,
-            "unix_socket_directories": "/var/run/postgresql",
-        },
+        "pg_hba": server::access(site.tls),
+        "parameters": parameters,
     })
 }
 

@@ -49,6 +49,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("sync-az-async-dr", include_str!("../../../topologies/sync-az-async-dr.yaml")),
     ("sync-manual", include_str!("../../../topologies/sync-manual.yaml")),
     ("three-region-cascade", include_str!("../../../topologies/three-region-cascade.yaml")),
+    ("tls", include_str!("../../../topologies/tls.yaml")),
     ("two-balancers", include_str!("../../../topologies/two-balancers.yaml")),
     ("two-nodes", include_str!("../../../topologies/two-nodes.yaml")),
     ("two-region", include_str!("../../../topologies/two-region.yaml")),

@@ -11,6 +11,7 @@ mod services;
 mod storage;
 mod subscriptions;
 mod tags;
+mod tls;
 mod versions;
 
 use std::collections::BTreeSet;
@@ -77,6 +78,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     storage::check(topology, &mut problems);
     subscriptions::check(topology, &mut problems);
     tags::check(topology, &mut problems);
+    tls::check(topology, &mut problems);
     versions::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::MAX_CONNECTIONS;
 use crate::{
     credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE},
-    services::{Process, RevivedBy, RunsOn, Site, Storage, Volume},
+    services::{Process, RevivedBy, RunsOn, Site, Storage, Tls, Volume, tls},
 };
 
 /// PostgreSQL's port.
@@ -49,6 +49,27 @@ pub(in crate::services) const STORAGE: Storage = Storage {
 /// Who may connect, in the words of `pg_hba.conf`.
 pub(in crate::services) const ACCESS: [&str; 3] =
     ["local all all peer", "host replication replicator all scram-sha-256", "host all all all scram-sha-256"];
+
+/// The same where PostgreSQL speaks TLS: who comes without it is refused.
+const ACCESS_WITH_TLS: [&str; 3] =
+    ["local all all peer", "hostssl replication replicator all scram-sha-256", "hostssl all all all scram-sha-256"];
+
+/// Who may connect, by what the topology says.
+pub(in crate::services) fn access(tls: Tls) -> &'static [&'static str] {
+    if tls.postgresql { &ACCESS_WITH_TLS } else { &ACCESS }
+}
+
+/// What PostgreSQL serves TLS with. The list of revoked certificates is of clients' ones.
+pub(in crate::services) fn tls_parameters() -> [(&'static str, String); 5] {
+    let file = |name: &str| format!("{}/{name}", tls::OF_POSTGRESQL);
+    [
+        ("ssl", "on".to_owned()),
+        ("ssl_ca_file", file("authority.crt")),
+        ("ssl_cert_file", file("server.crt")),
+        ("ssl_key_file", file("server.key")),
+        ("ssl_crl_file", file("revoked.crl")),
+    ]
+}
 
 /// Who may connect whatever a team's own rules say: the agent on its own host, standbys, and clients of the run.
 pub(in crate::services) const OWN_ACCESS: [&str; 4] = [

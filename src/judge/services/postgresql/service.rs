@@ -124,6 +124,7 @@ mod tests {
             shared_address: None,
             archive: None,
             settings: std::borrow::Cow::Borrowed(&settings),
+            tls: crate::services::Tls::default(),
             clocks_are_prepared: false,
             tags: &crate::services::Tags::NONE,
         };
