@@ -6,6 +6,8 @@ use rcgen::{
     KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber,
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::{
     credentials::{BucketAccess, CLIENT_ROLE, Certificate, Credentials},
     plan::Plan,
@@ -116,6 +118,75 @@ pub fn expired(authority: &Certificate, names: &[&str]) -> Result<Certificate, S
     Authority::known(authority)?.certify(names, Valid::LongAgo)
 }
 
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It was good for a day, long ago.
+    Expired,
+    /// Another authority made it.
+    Foreign,
+    /// It has the name of somebody else.
+    Misnamed,
+    /// The authority has taken it back.
+    Revoked,
+}
+
+impl Flaw {
+    /// Whether a client that refuses a certificate says that this is why.
+    pub fn is_told_by(self, reason: &str) -> bool {
+        let words: &[&str] = match self {
+            Flaw::Expired => &["expired", "Expired"],
+            Flaw::Foreign => &["UnknownIssuer"],
+            Flaw::Misnamed => &["not valid for name", "NotValidForName"],
+            Flaw::Revoked => &["Revoked", "revoked"],
+        };
+        words.iter().any(|word| reason.contains(word))
+    }
+}
+
+/// The name of nobody.
+const NOBODY: &str = "elsewhere";
+
+/// A host's certificate anew with something wrong, over the key that the host has already. One that is revoked is as it was.
+///
+/// # Errors
+/// The authority's key or the host's can't be read.
+pub fn flawed(
+    authority: &Certificate,
+    own: &Certificate,
+    names: &[&str],
+    flaw: Flaw,
+) -> Result<Certificate, SecretsError> {
+    let known = Authority::known(authority)?;
+    let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
+    let key = KeyPair::from_pem(&own.key).map_err(failed)?;
+    let certificate = match flaw {
+        Flaw::Expired => known.certify_key(&key, names, Valid::LongAgo)?,
+        Flaw::Foreign => Authority::new()?.certify_key(&key, names, Valid::Always)?,
+        Flaw::Misnamed => known.certify_key(&key, &[NOBODY], Valid::Always)?,
+        Flaw::Revoked => own.certificate.clone(),
+    };
+    Ok(Certificate { certificate, key: own.key.clone() })
+}
+
+/// The authority's list of revoked certificates with those of these hosts in it.
+///
+/// # Errors
+/// A key can't be read.
+pub fn revoked(authority: &Certificate, of: &[&Certificate]) -> Result<String, SecretsError> {
+    let serials: Result<Vec<_>, _> = of.iter().map(|own| KeyPair::from_pem(&own.key).map(|key| serial(&key))).collect();
+    Authority::known(authority)?.revoke(&serials.map_err(of_authority)?)
+}
+
+/// The serial number of the certificate of a key: of its digest, so that it is known again.
+fn serial(key: &KeyPair) -> SerialNumber {
+    let digest = Sha256::digest(key.public_key_raw());
+    // A positive number of at most 20 bytes.
+    let mut bytes = digest[..16].to_vec();
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    SerialNumber::from(bytes)
+}
+
 /// When a certificate is good.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Valid {
@@ -148,18 +219,25 @@ impl Authority {
     fn certify(&self, names: &[&str], valid: Valid) -> Result<Certificate, SecretsError> {
         let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
         let key = KeyPair::generate().map_err(failed)?;
+        let certificate = self.certify_key(&key, names, valid)?;
+        Ok(Certificate { certificate, key: key.serialize_pem() })
+    }
+
+    /// The same for a key that is there already.
+    fn certify_key(&self, key: &KeyPair, names: &[&str], valid: Valid) -> Result<String, SecretsError> {
+        let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names.clone()).map_err(failed)?;
         if let Some(name) = names.first() {
             parameters.distinguished_name.push(DnType::CommonName, name.as_str());
         }
         parameters.use_authority_key_identifier_extension = true;
+        parameters.serial_number = Some(serial(key));
         if valid == Valid::LongAgo {
             parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
             parameters.not_after = rcgen::date_time_ymd(2020, 1, 2);
         }
-        let certificate = parameters.signed_by(&key, &self.issuer).map_err(failed)?;
-        Ok(Certificate { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(parameters.signed_by(key, &self.issuer).map_err(failed)?.pem())
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use rcgen::generate_simple_self_signed;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    client::WebPkiServerVerifier,
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
 };
 
 use crate::credentials::{Certificate, Credentials};
@@ -38,6 +40,36 @@ impl Trust {
             own: Arc::new(own.clone()),
         })
     }
+
+    /// An authority of somebody else's, which has certified nobody here.
+    ///
+    /// # Errors
+    /// None could be made.
+    pub fn foreign() -> Result<Self, TrustError> {
+        let made = generate_simple_self_signed(["elsewhere".to_owned()]);
+        let authority = made.map_err(|error| TrustError(error.to_string()))?.cert.pem();
+        let config = Arc::new(trusting(&authority, None).map_err(TrustError)?);
+        Ok(Self { config, authority: authority.into(), own: Arc::default() })
+    }
+
+    /// The same, and it refuses whoever stands in this list of revoked certificates.
+    ///
+    /// # Errors
+    /// The list can't be read.
+    pub fn looking_at(&self, list: &str) -> Result<Self, TrustError> {
+        let unread = |error: &dyn fmt::Display| TrustError(error.to_string());
+        let lists = CertificateRevocationListDer::pem_slice_iter(list.as_bytes()).collect::<Result<Vec<_>, _>>();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(roots(&self.authority).map_err(TrustError)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+            .with_crls(lists.map_err(|error| unread(&error))?)
+            .only_check_end_entity_revocation()
+            .build()
+            .map_err(|error| unread(&error))?;
+        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = tls.map_err(|error| unread(&error))?.with_webpki_verifier(verifier);
+        Ok(Self { config: Arc::new(tls.with_no_client_auth()), ..self.clone() })
+    }
 }
 
 impl fmt::Debug for Trust {
@@ -51,13 +83,7 @@ impl fmt::Debug for Trust {
 /// # Errors
 /// What is wrong with one of them, in words.
 pub fn trusting(authority: &str, own: Option<&Certificate>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(authority) {
-        roots.add(certificate?).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() {
-        return Err("it holds no certificate".to_owned());
-    }
+    let roots = roots(authority)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let tls = tls.map_err(|error| error.to_string())?.with_root_certificates(roots);
@@ -65,6 +91,14 @@ pub fn trusting(authority: &str, own: Option<&Certificate>) -> Result<ClientConf
     let chain = certificates(&own.certificate).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).map_err(|error| error.to_string())?;
     tls.with_client_auth_cert(chain, key).map_err(|error| error.to_string())
+}
+
+fn roots(authority: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(authority) {
+        roots.add(certificate?).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(roots) }
 }
 
 fn certificates(pem: &str) -> impl Iterator<Item = Result<CertificateDer<'static>, String>> {

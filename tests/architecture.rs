@@ -70,7 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "waiting",
         ],
     ),
-    ("workload", &["history", "plan", "services", "system", "topology", "waiting"]),
+    ("workload", &["history", "http", "plan", "services", "system", "topology", "trust", "waiting"]),
     ("observers", &["dcs", "engine", "history", "http", "names", "plan", "s3", "services", "system", "topology"]),
     ("checks", &["history", "plan", "quantity", "schema", "services", "topology"]),
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "statistics", "topology"]),
@@ -119,7 +119,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Each plane of faults with the planes that its files may use; what all of them share stands above them.
 const PLANES: &[(&str, &[&str])] = &[
-    ("storage", &[]),
+    ("certificate", &[]),
+    ("storage", &["certificate"]),
     ("link", &[]),
     ("network", &[]),
     ("process", &[]),

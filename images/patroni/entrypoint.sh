@@ -25,6 +25,16 @@ if [ -r /etc/patroni/clock ]; then
   export FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_RESET=1 NO_FAKE_STAT=1
 fi
 
+# Rules of pg_hba.conf name addresses, which a host has only once it runs. Nobody else may see the passwords beside them.
+configuration=/etc/patroni/patroni.yml
+if grep -q '{address of ' $configuration; then
+  expressions=$(sed -n 's/.*{address of \([^}]*\)}.*/\1/p' $configuration | sort -u | while read -r host; do
+    echo "s/{address of $host}/$(getent ahostsv4 "$host" | sed -n '1s/ .*//p')/"
+  done)
+  (umask 077; sed "$expressions" $configuration > /var/lib/postgresql/patroni.yml)
+  configuration=/var/lib/postgresql/patroni.yml
+fi
+
 first_start() {
   # The node that the plan chose as first primary gets the run's roles and passwords before it starts:
   # its history is then that of the others, and a little longer.
@@ -35,7 +45,7 @@ first_start() {
 
 # With a folder from which Python loads modules first.
 start_agent() {
-  PYTHONPATH=${1:-} patroni /etc/patroni/patroni.yml &
+  PYTHONPATH=${1:-} patroni "$configuration" &
   agent=$!
 }
 

@@ -18,6 +18,7 @@ mod names;
 mod node_state;
 mod patroni_api;
 mod pools;
+mod sessions;
 mod slots;
 mod subscriptions;
 mod timers;
@@ -64,6 +65,7 @@ pub const ALL: &[Observer] = &[
     node_state::OBSERVER,
     patroni_api::OBSERVER,
     pools::OBSERVER,
+    sessions::OBSERVER,
     slots::OBSERVER,
     subscriptions::OBSERVER,
     timers::OBSERVER,

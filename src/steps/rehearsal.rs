@@ -267,7 +267,7 @@ impl<'a> Walk<'a> {
                 self.begin();
                 self.firewall();
             }
-            Intent::Recover | Intent::Rejoin => self.begin(),
+            Intent::TryEntries | Intent::Recover | Intent::Rejoin => self.begin(),
             Intent::Expect(expectation) => {
                 if let Bound::Between(least, most) = expectation.bound {
                     self.in_order(least, most);

@@ -50,6 +50,12 @@ impl Access {
         }
     }
 
+    /// The same where a client trusts somebody else.
+    #[doc(hidden)]
+    pub fn login_trusting(&self, trust: &Trust) -> Login {
+        Login::new(&self.credentials.client_password).with_tls(&trust.config, self.names())
+    }
+
     /// The host that is reached at each address: the name that its certificate must have.
     fn names(&self) -> BTreeMap<SocketAddr, String> {
         self.ports.iter().map(|((host, _), way)| (way.reached, host.clone())).collect()

@@ -61,6 +61,11 @@ impl Login {
         Self { password: password.into(), tls: None }
     }
 
+    /// The same with another password.
+    pub(crate) fn with_password(self, password: &str) -> Self {
+        Self { password: password.into(), ..self }
+    }
+
     /// The same with TLS: the certificate of who is reached at an address must have this name.
     pub(crate) fn with_tls(self, config: &Arc<ClientConfig>, names: BTreeMap<SocketAddr, String>) -> Self {
         let make = MakeRustlsConnect::new((**config).clone());

@@ -26,6 +26,14 @@ pub const STREAMING_RECEIVER: &str = "\
     pg_stat_wal_receiver WHERE status = 'streaming' AND (last_msg_send_time IS DISTINCT FROM last_msg_receipt_time \
         OR last_msg_receipt_time < clock_timestamp() - interval '3 s')";
 
+/// The sessions of a node with other machines, alike ones together, as one text of JSON.
+pub const SESSIONS: &str = "SELECT coalesce(json_agg(own), '[]') FROM (\
+     SELECT CASE WHEN backend_type = 'walsender' THEN 'replication' ELSE 'client' END AS purpose, usename AS role, \
+         CASE WHEN backend_type = 'walsender' THEN application_name END AS standby, version AS tls, count(*) AS count \
+     FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) \
+     WHERE usename IS NOT NULL AND NOT client_addr <<= '127.0.0.0/8' \
+     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4) AS own";
+
 /// How long a session may take to open. A server that is stuck must not keep a condition from being looked at again.
 const OPENS_WITHIN: Duration = Duration::from_secs(2);
 

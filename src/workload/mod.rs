@@ -7,6 +7,7 @@
 mod attempt;
 mod client;
 mod conditions;
+mod entries;
 mod held;
 mod idle;
 mod ledger;
@@ -34,6 +35,7 @@ use crate::{
     waiting::NotReady,
 };
 use client::{Client, Load, Target};
+pub use entries::{sessions_at, try_entries};
 use idle::Idle;
 pub use ledger::{RestoredLedger, read_ledgers, read_restored};
 use prober::Schedule;

@@ -257,6 +257,7 @@ impl Plan {
                 .map(Subscription::slot)
                 .collect(),
             balancers: self.balancers_on(host),
+            balanced_from: self.hosts_with_balancers(),
             fronts: Vec::new(),
             repointed: self.pools_repointed(),
             shared_address: self.topology.shared_by(host),
@@ -266,6 +267,12 @@ impl Plan {
             clocks_are_prepared: self.topology.prepare.clocks,
             tags: self.topology.hosts().find(|own| own.name == host).map_or(&Tags::NONE, |own| &own.tags),
         }
+    }
+
+    /// The hosts of the balancers, each once.
+    fn hosts_with_balancers(&self) -> Vec<&str> {
+        let hosts = self.topology.hosts().filter(|host| host.balancers().next().is_some());
+        hosts.map(|host| host.name.as_str()).collect()
     }
 
     /// The programs of a host's balancers, each once.

@@ -270,6 +270,7 @@ mod tests {
             permanent_slots: Vec::new(),
             logical_slots: Vec::new(),
             balancers: Vec::new(),
+            balanced_from: Vec::new(),
             fronts: Vec::new(),
             repointed: Vec::new(),
             shared_address: None,

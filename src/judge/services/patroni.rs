@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use super::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
+pub use super::postgresql::server::{Access, DATA_DIRECTORY, HARNESS_ACCESS, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
 use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
     ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
@@ -178,6 +178,9 @@ pub struct PostgresqlSettings {
     /// The minor version, of a major one of which several can be had: 11 or 14 of 16. Left out: the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minor_version: Option<u32>,
+    /// Who may connect, in `pg_hba.conf`. Left out: every host with its password.
+    #[serde(skip_serializing_if = "Access::is_of_everybody")]
+    pub access: Access,
     /// Parameters as in `postgresql.conf`, the same on every node.
     // Any scalar of YAML is taken as its text; the schema must not tell an editor that `100` is wrong.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -186,7 +189,12 @@ pub struct PostgresqlSettings {
 
 impl Default for PostgresqlSettings {
     fn default() -> Self {
-        Self { major_version: MAJOR_VERSION, minor_version: None, parameters: BTreeMap::new() }
+        Self {
+            major_version: MAJOR_VERSION,
+            minor_version: None,
+            access: Access::default(),
+            parameters: BTreeMap::new(),
+        }
     }
 }
 
@@ -402,7 +410,7 @@ fn postgresql(site: &Site<'_>, credentials: &Credentials) -> Value {
             "rewind": account(site, "postgres", &credentials.superuser_password),
             "replication": account(site, server::REPLICATION_ROLE, &credentials.replication_password),
         },
-        "pg_hba": server::access(site.tls),
+        "pg_hba": server::access(site),
         "parameters": parameters,
     })
 }

@@ -28,6 +28,8 @@ pub struct Site<'a> {
     pub logical_slots: Vec<&'a str>,
     /// The programs of the balancers beside them.
     pub balancers: Vec<&'static str>,
+    /// The hosts of all balancers.
+    pub balanced_from: Vec<&'a str>,
     /// What a balancer listens for.
     pub fronts: Vec<Front<'a>>,
     /// The pools that the agent of a node that becomes primary points there.

@@ -30,6 +30,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("haproxy-pgsql-check", include_str!("../../../topologies/haproxy-pgsql-check.yaml")),
     ("haproxy-select-1", include_str!("../../../topologies/haproxy-select-1.yaml")),
+    ("hba-as-written", include_str!("../../../topologies/hba-as-written.yaml")),
+    ("hba-corrected", include_str!("../../../topologies/hba-corrected.yaml")),
     ("logical", include_str!("../../../topologies/logical.yaml")),
     ("node-tags", include_str!("../../../topologies/node-tags.yaml")),
     ("pooled", include_str!("../../../topologies/pooled.yaml")),
@@ -58,6 +60,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("two-region-hybrid", include_str!("../../../topologies/two-region-hybrid.yaml")),
     ("two-region-shipping", include_str!("../../../topologies/two-region-shipping.yaml")),
     ("two-region-shipping-as-written", include_str!("../../../topologies/two-region-shipping-as-written.yaml")),
+    ("two-region-tls", include_str!("../../../topologies/two-region-tls.yaml")),
     ("watchdog", include_str!("../../../topologies/watchdog.yaml")),
 ];
 

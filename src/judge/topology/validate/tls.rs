@@ -11,6 +11,12 @@ const KNOW_IT: [ServiceKind; 5] =
 const WITHOUT_OPENSSL: [u32; 2] = [16, 18];
 
 pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
+    let access = topology.settings.postgresql.access;
+    if !access.is_of_everybody() && !topology.tls.postgresql {
+        let message = "document 002's rules let in who comes with TLS, and PostgreSQL does not speak it".to_owned();
+        let problem = Problem::at(steps!["settings", "postgresql", "access"], message);
+        problems.push(problem.help("write `tls: { postgresql: true }`"));
+    }
     if topology.tls.is_off() {
         return;
     }
