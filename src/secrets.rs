@@ -161,9 +161,9 @@ pub fn flawed(
     let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
     let key = KeyPair::from_pem(&own.key).map_err(failed)?;
     let certificate = match flaw {
-        Flaw::Expired => known.certify_key(&key, names, Valid::LongAgo)?,
-        Flaw::Foreign => Authority::new()?.certify_key(&key, names, Valid::Always)?,
-        Flaw::Misnamed => known.certify_key(&key, &[NOBODY], Valid::Always)?,
+        Flaw::Expired => known.certify_key(&key, ANEW, names, Valid::LongAgo)?,
+        Flaw::Foreign => Authority::new()?.certify_key(&key, ANEW, names, Valid::Always)?,
+        Flaw::Misnamed => known.certify_key(&key, ANEW, &[NOBODY], Valid::Always)?,
         Flaw::Revoked => own.certificate.clone(),
     };
     Ok(Certificate { certificate, key: own.key.clone() })
@@ -174,16 +174,22 @@ pub fn flawed(
 /// # Errors
 /// A key can't be read.
 pub fn revoked(authority: &Certificate, of: &[&Certificate]) -> Result<String, SecretsError> {
-    let serials: Result<Vec<_>, _> = of.iter().map(|own| KeyPair::from_pem(&own.key).map(|key| serial(&key))).collect();
+    let serials: Result<Vec<_>, _> =
+        of.iter().map(|own| KeyPair::from_pem(&own.key).map(|key| serial(&key, FIRST))).collect();
     Authority::known(authority)?.revoke(&serials.map_err(of_authority)?)
 }
 
-/// The serial number of the certificate of a key: of its digest, so that it is known again.
-fn serial(key: &KeyPair) -> SerialNumber {
+/// Which certificate of a key it is. Patroni reads a file anew only if the certificate in it has another number.
+const FIRST: u8 = 1;
+const ANEW: u8 = 2;
+
+/// The serial number of a certificate of a key: of its digest, so that it is known again.
+fn serial(key: &KeyPair, which: u8) -> SerialNumber {
     let digest = Sha256::digest(key.public_key_raw());
     // A positive number of at most 20 bytes.
     let mut bytes = digest[..16].to_vec();
     bytes[0] = bytes[0] & 0x7f | 0x40;
+    bytes.push(which);
     SerialNumber::from(bytes)
 }
 
@@ -219,12 +225,12 @@ impl Authority {
     fn certify(&self, names: &[&str], valid: Valid) -> Result<Certificate, SecretsError> {
         let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
         let key = KeyPair::generate().map_err(failed)?;
-        let certificate = self.certify_key(&key, names, valid)?;
+        let certificate = self.certify_key(&key, FIRST, names, valid)?;
         Ok(Certificate { certificate, key: key.serialize_pem() })
     }
 
     /// The same for a key that is there already.
-    fn certify_key(&self, key: &KeyPair, names: &[&str], valid: Valid) -> Result<String, SecretsError> {
+    fn certify_key(&self, key: &KeyPair, which: u8, names: &[&str], valid: Valid) -> Result<String, SecretsError> {
         let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names.clone()).map_err(failed)?;
@@ -232,7 +238,7 @@ impl Authority {
             parameters.distinguished_name.push(DnType::CommonName, name.as_str());
         }
         parameters.use_authority_key_identifier_extension = true;
-        parameters.serial_number = Some(serial(key));
+        parameters.serial_number = Some(serial(key, which));
         if valid == Valid::LongAgo {
             parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
             parameters.not_after = rcgen::date_time_ymd(2020, 1, 2);

@@ -5,6 +5,7 @@ that finds no DCS sleeps for five seconds before it asks again, and where a whol
 a moment later than Patroni. A node that is started again, after whatever a scenario has done to it, gets none of this.
 """
 
+import functools
 import importlib
 import json
 import os
@@ -18,11 +19,17 @@ WITHIN_S = 15.0
 AGAIN_AFTER_S = 0.02
 
 
+@functools.cache
+def shown_to_etcd(authority, certificate, key):
+    secured = ssl.create_default_context(cafile=authority)
+    secured.load_cert_chain(certificate, key)
+    return secured
+
+
 def etcd_has_a_leader(host, section):
     secured = None
     if section.get("protocol") == "https":
-        secured = ssl.create_default_context(cafile=section["cacert"])
-        secured.load_cert_chain(section["cert"], section["key"])
+        secured = shown_to_etcd(section["cacert"], section["cert"], section["key"])
     url = f"{section.get('protocol', 'http')}://{host}/health"
     with urllib.request.urlopen(url, timeout=0.5, context=secured) as answer:
         return json.load(answer).get("health") == "true"

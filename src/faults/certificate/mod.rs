@@ -4,6 +4,8 @@ pub(super) mod certificate_foreign;
 pub(super) mod certificate_misnamed;
 pub(super) mod certificate_revoked;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, Place};
@@ -42,6 +44,11 @@ impl Fault for Flawed {
 
     fn stands_on(&self) -> Vec<Place> {
         self.services.iter().map(|own| Place::Service(self.host.clone(), own.clone())).collect()
+    }
+
+    /// Patroni reads its certificate anew in the next run of its loop.
+    fn confirmed_within(&self) -> Duration {
+        Duration::from_secs(30)
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {

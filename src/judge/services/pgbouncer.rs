@@ -261,13 +261,14 @@ fn configuration(site: &Site<'_>, primary: &str) -> String {
     )
 }
 
-/// Clients must come with TLS, and the node must be the one that is meant.
+/// Clients must come with TLS (one that shows a certificate would be refused without an authority to look it up), and the node must be the one that is meant.
 fn secured() -> String {
     let (authority, certificate, key) = (tls::AUTHORITY_FILE, tls::CERTIFICATE_FILE, tls::KEY_FILE);
     format!(
         "client_tls_sslmode = require\n\
          client_tls_cert_file = {certificate}\n\
          client_tls_key_file = {key}\n\
+         client_tls_ca_file = {authority}\n\
          server_tls_sslmode = verify-full\n\
          server_tls_ca_file = {authority}\n"
     )

@@ -23,6 +23,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("documented-ha", include_str!("../../../topologies/documented-ha.yaml")),
     ("documented-ha-firewall", include_str!("../../../topologies/documented-ha-firewall.yaml")),
     ("documented-ha-firewall-drop", include_str!("../../../topologies/documented-ha-firewall-drop.yaml")),
+    ("documented-ha-tls", include_str!("../../../topologies/documented-ha-tls.yaml")),
     ("documented-ha-untracked", include_str!("../../../topologies/documented-ha-untracked.yaml")),
     ("envoy", include_str!("../../../topologies/envoy.yaml")),
     ("envoy-panic", include_str!("../../../topologies/envoy-panic.yaml")),
