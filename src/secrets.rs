@@ -316,6 +316,46 @@ mod tests {
         assert_ne!(expired.certificate, credentials.certificates["storage"].certificate);
     }
 
+    /// What a client says that trusts the authority and looks for `node1`; `None`: it takes the certificate.
+    fn refused(authority: &Certificate, shown: &Certificate) -> Option<String> {
+        use rustls::{
+            RootCertStore,
+            client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+            pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+        };
+        let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(read(&authority.certificate)).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+        let name = ServerName::try_from("node1").unwrap();
+        let now = UnixTime::now();
+        let verified = verifier.verify_server_cert(&read(&shown.certificate), &[], &name, &[], now);
+        verified.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flawed_certificate_is_refused_for_its_flaw_and_has_the_same_key() {
+        let mut topology = load("tls", &[]).unwrap();
+        topology.tls.dcs = false;
+        let credentials = generate(&Plan::new(topology)).unwrap();
+        let (authority, own) = (&credentials.authority, &credentials.certificates["node1"]);
+        assert_eq!(refused(authority, own), None);
+        for flaw in [Flaw::Expired, Flaw::Foreign, Flaw::Misnamed] {
+            let flawed = flawed(authority, own, &["node1"], flaw).unwrap();
+            let reason = refused(authority, &flawed).unwrap_or_default();
+            assert!(flaw.is_told_by(&reason), "{flaw:?}: {reason}");
+            let others = [Flaw::Expired, Flaw::Foreign, Flaw::Misnamed, Flaw::Revoked];
+            assert_eq!(others.iter().filter(|other| other.is_told_by(&reason)).count(), 1, "{reason}");
+            assert_eq!(flawed.key, own.key);
+        }
+        let list = revoked(authority, &[own]).unwrap();
+        assert!(list.starts_with("-----BEGIN X509 CRL-----") && list != credentials.revoked);
+        // Every key of it is a secret, the harness's own too.
+        let secrets = credentials.secrets();
+        assert!(secrets.iter().any(|secret| credentials.client.key.contains(secret.as_str())));
+    }
+
     #[test]
     fn what_opens_a_bucket_of_another_server_must_be_there() {
         let elsewhere = |authority: &str| {

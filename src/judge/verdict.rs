@@ -442,6 +442,7 @@ mod tests {
             buckets: Vec::new(),
             backups: Vec::new(),
             subscriptions: Vec::new(),
+            tls: Default::default(),
             settings: Default::default(),
             own: Default::default(),
             prepare: Default::default(),

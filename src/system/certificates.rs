@@ -1,6 +1,6 @@
 //! The certificates of hosts that speak TLS: given anew with something wrong, and what clients say of them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -129,8 +129,7 @@ impl System {
             let credentials = &access.credentials;
             let login = match flaw {
                 Flaw::Revoked => {
-                    let own = credentials.certificates.get(host).cloned().unwrap_or_default();
-                    let list = self.list_at_hand(host, &own).await?;
+                    let list = self.list_at_hand(host).await?;
                     let trust = Trust::of(credentials).and_then(|trust| trust.looking_at(&list));
                     access.login_trusting(&trust.map_err(|error| error.to_string())?)
                 }
@@ -165,13 +164,13 @@ impl System {
     }
 
     /// The list of revoked certificates that the other nodes look at.
-    async fn list_at_hand(&self, host: &str, _own: &Certificate) -> Result<Arc<str>, String> {
+    async fn list_at_hand(&self, host: &str) -> Result<String, String> {
         let other = self.plan().nodes.iter().find(|node| *node != host).map_or(host, String::as_str);
         let service = self.service(other, ServiceKind::Patroni).ok_or_else(|| format!("{other} runs no Patroni"))?;
         let read = format!("cat {}/revoked.crl", crate::services::tls::OF_POSTGRESQL);
         let done = self.engine().run_in_service(service, &read).await.map_err(|error| error.to_string())?;
         match done.status {
-            0 => Ok(done.text.as_str().into()),
+            0 => Ok(done.text),
             _ => Err(done.text),
         }
     }

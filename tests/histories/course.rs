@@ -132,6 +132,7 @@ pub fn plan(synchronous: bool) -> Plan {
         backups: Vec::new(),
         own: Default::default(),
         subscriptions: Vec::new(),
+        tls: Default::default(),
         prepare: Default::default(),
         settings,
         claims: Vec::new(),

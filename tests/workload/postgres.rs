@@ -125,6 +125,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         buckets: Vec::new(),
         backups: Vec::new(),
         subscriptions: Vec::new(),
+        tls: Default::default(),
         clusters: Vec::new(),
         region_links: Vec::new(),
         names: vec![],
