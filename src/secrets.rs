@@ -18,6 +18,8 @@ const PASSWORD_LENGTH: usize = 24;
 
 /// The name of the run's own authority.
 const AUTHORITY: &str = "pgquake, for one run";
+/// The name of another one, whom nobody trusts.
+const FOREIGN_AUTHORITY: &str = "somebody else";
 
 /// The keys of a run could not be made, or found.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +77,7 @@ pub fn generate(plan: &Plan) -> Result<Credentials, SecretsError> {
         }
     }
     if plan.speak_tls().next().is_some() {
-        let authority = Authority::new()?;
+        let authority = Authority::new(AUTHORITY)?;
         for (host, names) in plan.speak_tls() {
             credentials.certificates.insert(host.to_owned(), authority.certify(&names, Valid::Always)?);
         }
@@ -162,7 +164,7 @@ pub fn flawed(
     let key = KeyPair::from_pem(&own.key).map_err(failed)?;
     let certificate = match flaw {
         Flaw::Expired => known.certify_key(&key, ANEW, names, Valid::LongAgo)?,
-        Flaw::Foreign => Authority::new()?.certify_key(&key, ANEW, names, Valid::Always)?,
+        Flaw::Foreign => Authority::new(FOREIGN_AUTHORITY)?.certify_key(&key, ANEW, names, Valid::Always)?,
         Flaw::Misnamed => known.certify_key(&key, ANEW, &[NOBODY], Valid::Always)?,
         Flaw::Revoked => own.certificate.clone(),
     };
@@ -207,9 +209,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Result<Self, SecretsError> {
+    fn new(name: &str) -> Result<Self, SecretsError> {
         let key = KeyPair::generate().map_err(of_authority)?;
-        let parameters = authority_parameters()?;
+        let parameters = authority_parameters(name)?;
         let certificate = parameters.self_signed(&key).map_err(of_authority)?;
         let own = Certificate { certificate: certificate.pem(), key: key.serialize_pem() };
         Ok(Self { own, issuer: Issuer::new(parameters, key) })
@@ -218,7 +220,7 @@ impl Authority {
     /// The one that made this certificate of its own.
     fn known(own: &Certificate) -> Result<Self, SecretsError> {
         let key = KeyPair::from_pem(&own.key).map_err(of_authority)?;
-        Ok(Self { own: own.clone(), issuer: Issuer::new(authority_parameters()?, key) })
+        Ok(Self { own: own.clone(), issuer: Issuer::new(authority_parameters(AUTHORITY)?, key) })
     }
 
     /// A certificate for a server with these names.
@@ -269,9 +271,9 @@ impl Authority {
 }
 
 /// What the authority says of itself: the same each time, so that it is known again by its key.
-fn authority_parameters() -> Result<CertificateParams, SecretsError> {
+fn authority_parameters(name: &str) -> Result<CertificateParams, SecretsError> {
     let mut parameters = CertificateParams::new(Vec::new()).map_err(of_authority)?;
-    parameters.distinguished_name.push(DnType::CommonName, AUTHORITY);
+    parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     // Python asks an authority what its key is for, and a server which authority it has.
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
