@@ -55,7 +55,8 @@ Feature: Everything over TLS
       | hba-as-written |
       | hba-corrected  |
 
-  # Connections that are open stay open, so the leader keeps its lease; every new one is refused, by clients and by HAProxy's checks.
+  # Connections that are open stay open, so the leader may keep its lease; every new one is refused, by clients and by HAProxy's checks. Where an
+  # open one to etcd breaks, the leader steps down. Nobody sees then what the node does, because observers refuse its certificate too: that is in doubt.
   @tls @claim:NO-SPLIT-BRAIN
   Scenario Outline: The certificate of the primary is no good any more
     Given the topology "tls"
