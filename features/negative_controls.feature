@@ -25,3 +25,13 @@ Feature: Negative controls
     And the fault is healed
     And every node has rejoined
     Then never do two nodes accept writes
+
+  # Nothing speaks TLS here: a plain session gets in, and nodes show that it did.
+  @tls @control:encryption
+  Scenario: Whoever comes without TLS gets in where nothing speaks it
+    Given the topology "single-region-fast"
+    And 4 clients writing 25 rows per second each
+    When connections that must fail are tried
+    And 3 s to 4 s have passed
+    Then every session with PostgreSQL is encrypted
+    And connections that must fail do

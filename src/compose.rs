@@ -33,6 +33,11 @@ pub enum ComposeError {
         "no Compose file is made of a topology with buckets: the certificates of their servers belong to a run; `pgquake up {0}` starts it"
     )]
     Buckets(String),
+    /// What speaks TLS has certificates that a run makes.
+    #[error(
+        "no Compose file is made of a topology with TLS: its certificates belong to a run; `pgquake up {0}` starts it"
+    )]
+    Tls(String),
 }
 
 /// The first port of 127.0.0.1 for endpoints, so that they are easy to remember: write 15432, read 15433.
@@ -144,6 +149,9 @@ struct Published {
 pub fn compose(plan: &Plan) -> Result<String, ComposeError> {
     if !plan.topology.buckets.is_empty() {
         return Err(ComposeError::Buckets(plan.topology.name.clone()));
+    }
+    if !plan.topology.tls.is_off() {
+        return Err(ComposeError::Tls(plan.topology.name.clone()));
     }
     let published = published_ports(plan);
     let mut file = ComposeFile {

@@ -9,3 +9,9 @@ pub fn client() -> reqwest::ClientBuilder {
     GIVEN.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     reqwest::Client::builder().no_proxy()
 }
+
+/// An error with everything behind it, in one line.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

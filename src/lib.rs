@@ -118,6 +118,8 @@ pub mod secrets;
 #[doc(hidden)]
 pub mod signatures;
 #[doc(hidden)]
+pub mod trust;
+#[doc(hidden)]
 pub mod waiting;
 #[doc(hidden)]
 pub mod workload;

@@ -1,10 +1,15 @@
 //! Passwords and keys of a run, made by chance.
 
 use rand::{Rng, distr::Alphanumeric};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber,
+};
+
+use sha2::{Digest, Sha256};
 
 use crate::{
-    credentials::{BucketAccess, Certificate, Credentials},
+    credentials::{BucketAccess, CLIENT_ROLE, Certificate, Credentials},
     plan::Plan,
     topology::{Bucket, OtherServer},
 };
@@ -13,6 +18,8 @@ const PASSWORD_LENGTH: usize = 24;
 
 /// The name of the run's own authority.
 const AUTHORITY: &str = "pgquake, for one run";
+/// The name of another one, whom nobody trusts.
+const FOREIGN_AUTHORITY: &str = "somebody else";
 
 /// The keys of a run could not be made, or found.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +77,13 @@ pub fn generate(plan: &Plan) -> Result<Credentials, SecretsError> {
         }
     }
     if plan.speak_tls().next().is_some() {
-        let authority = Authority::new()?;
+        let authority = Authority::new(AUTHORITY)?;
         for (host, names) in plan.speak_tls() {
             credentials.certificates.insert(host.to_owned(), authority.certify(&names, Valid::Always)?);
+        }
+        if !plan.topology.tls.is_off() {
+            credentials.client = authority.certify(&[CLIENT_ROLE], Valid::Always)?;
+            credentials.revoked = authority.revoke(&[])?;
         }
         credentials.authority = authority.own;
     }
@@ -109,6 +120,81 @@ pub fn expired(authority: &Certificate, names: &[&str]) -> Result<Certificate, S
     Authority::known(authority)?.certify(names, Valid::LongAgo)
 }
 
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It was good for a day, long ago.
+    Expired,
+    /// Another authority made it.
+    Foreign,
+    /// It has the name of somebody else.
+    Misnamed,
+    /// The authority has taken it back.
+    Revoked,
+}
+
+impl Flaw {
+    /// Whether a client that refuses a certificate says that this is why.
+    pub fn is_told_by(self, reason: &str) -> bool {
+        let words: &[&str] = match self {
+            Flaw::Expired => &["expired", "Expired"],
+            Flaw::Foreign => &["UnknownIssuer"],
+            Flaw::Misnamed => &["not valid for name", "NotValidForName"],
+            Flaw::Revoked => &["Revoked", "revoked"],
+        };
+        words.iter().any(|word| reason.contains(word))
+    }
+}
+
+/// The name of nobody.
+const NOBODY: &str = "elsewhere";
+
+/// A host's certificate anew with something wrong, over the key that the host has already. One that is revoked is as it was.
+///
+/// # Errors
+/// The authority's key or the host's can't be read.
+pub fn flawed(
+    authority: &Certificate,
+    own: &Certificate,
+    names: &[&str],
+    flaw: Flaw,
+) -> Result<Certificate, SecretsError> {
+    let known = Authority::known(authority)?;
+    let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
+    let key = KeyPair::from_pem(&own.key).map_err(failed)?;
+    let certificate = match flaw {
+        Flaw::Expired => known.certify_key(&key, ANEW, names, Valid::LongAgo)?,
+        Flaw::Foreign => Authority::new(FOREIGN_AUTHORITY)?.certify_key(&key, ANEW, names, Valid::Always)?,
+        Flaw::Misnamed => known.certify_key(&key, ANEW, &[NOBODY], Valid::Always)?,
+        Flaw::Revoked => own.certificate.clone(),
+    };
+    Ok(Certificate { certificate, key: own.key.clone() })
+}
+
+/// The authority's list of revoked certificates with those of these hosts in it.
+///
+/// # Errors
+/// A key can't be read.
+pub fn revoked(authority: &Certificate, of: &[&Certificate]) -> Result<String, SecretsError> {
+    let serials: Result<Vec<_>, _> =
+        of.iter().map(|own| KeyPair::from_pem(&own.key).map(|key| serial(&key, FIRST))).collect();
+    Authority::known(authority)?.revoke(&serials.map_err(of_authority)?)
+}
+
+/// Which certificate of a key it is. Patroni reads a file anew only if the certificate in it has another number.
+const FIRST: u8 = 1;
+const ANEW: u8 = 2;
+
+/// The serial number of a certificate of a key: of its digest, so that it is known again.
+fn serial(key: &KeyPair, which: u8) -> SerialNumber {
+    let digest = Sha256::digest(key.public_key_raw());
+    // A positive number of at most 20 bytes.
+    let mut bytes = digest[..16].to_vec();
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    bytes.push(which);
+    SerialNumber::from(bytes)
+}
+
 /// When a certificate is good.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Valid {
@@ -123,9 +209,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Result<Self, SecretsError> {
+    fn new(name: &str) -> Result<Self, SecretsError> {
         let key = KeyPair::generate().map_err(of_authority)?;
-        let parameters = authority_parameters()?;
+        let parameters = authority_parameters(name)?;
         let certificate = parameters.self_signed(&key).map_err(of_authority)?;
         let own = Certificate { certificate: certificate.pem(), key: key.serialize_pem() };
         Ok(Self { own, issuer: Issuer::new(parameters, key) })
@@ -134,32 +220,60 @@ impl Authority {
     /// The one that made this certificate of its own.
     fn known(own: &Certificate) -> Result<Self, SecretsError> {
         let key = KeyPair::from_pem(&own.key).map_err(of_authority)?;
-        Ok(Self { own: own.clone(), issuer: Issuer::new(authority_parameters()?, key) })
+        Ok(Self { own: own.clone(), issuer: Issuer::new(authority_parameters(AUTHORITY)?, key) })
     }
 
     /// A certificate for a server with these names.
     fn certify(&self, names: &[&str], valid: Valid) -> Result<Certificate, SecretsError> {
         let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
         let key = KeyPair::generate().map_err(failed)?;
+        let certificate = self.certify_key(&key, FIRST, names, valid)?;
+        Ok(Certificate { certificate, key: key.serialize_pem() })
+    }
+
+    /// The same for a key that is there already.
+    fn certify_key(&self, key: &KeyPair, which: u8, names: &[&str], valid: Valid) -> Result<String, SecretsError> {
+        let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names.clone()).map_err(failed)?;
         if let Some(name) = names.first() {
             parameters.distinguished_name.push(DnType::CommonName, name.as_str());
         }
         parameters.use_authority_key_identifier_extension = true;
+        parameters.serial_number = Some(serial(key, which));
         if valid == Valid::LongAgo {
             parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
             parameters.not_after = rcgen::date_time_ymd(2020, 1, 2);
         }
-        let certificate = parameters.signed_by(&key, &self.issuer).map_err(failed)?;
-        Ok(Certificate { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(parameters.signed_by(key, &self.issuer).map_err(failed)?.pem())
+    }
+}
+
+impl Authority {
+    /// The list of the certificates with these serial numbers, which it takes back.
+    fn revoke(&self, serials: &[SerialNumber]) -> Result<String, SecretsError> {
+        let revoked = |serial: &SerialNumber| RevokedCertParams {
+            serial_number: serial.clone(),
+            revocation_time: rcgen::date_time_ymd(2020, 1, 1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(4096, 1, 1),
+            crl_number: SerialNumber::from(1 + serials.len() as u64),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).map_err(of_authority)?.pem().map_err(of_authority)
     }
 }
 
 /// What the authority says of itself: the same each time, so that it is known again by its key.
-fn authority_parameters() -> Result<CertificateParams, SecretsError> {
+fn authority_parameters(name: &str) -> Result<CertificateParams, SecretsError> {
     let mut parameters = CertificateParams::new(Vec::new()).map_err(of_authority)?;
-    parameters.distinguished_name.push(DnType::CommonName, AUTHORITY);
+    parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     // Python asks an authority what its key is for, and a server which authority it has.
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -202,6 +316,46 @@ mod tests {
         }
         let expired = expired(&credentials.authority, &["storage"]).unwrap();
         assert_ne!(expired.certificate, credentials.certificates["storage"].certificate);
+    }
+
+    /// What a client says that trusts the authority and looks for `node1`; `None`: it takes the certificate.
+    fn refused(authority: &Certificate, shown: &Certificate) -> Option<String> {
+        use rustls::{
+            RootCertStore,
+            client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+            pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+        };
+        let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(read(&authority.certificate)).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+        let name = ServerName::try_from("node1").unwrap();
+        let now = UnixTime::now();
+        let verified = verifier.verify_server_cert(&read(&shown.certificate), &[], &name, &[], now);
+        verified.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flawed_certificate_is_refused_for_its_flaw_and_has_the_same_key() {
+        let mut topology = load("tls", &[]).unwrap();
+        topology.tls.dcs = false;
+        let credentials = generate(&Plan::new(topology)).unwrap();
+        let (authority, own) = (&credentials.authority, &credentials.certificates["node1"]);
+        assert_eq!(refused(authority, own), None);
+        for flaw in [Flaw::Expired, Flaw::Foreign, Flaw::Misnamed] {
+            let flawed = flawed(authority, own, &["node1"], flaw).unwrap();
+            let reason = refused(authority, &flawed).unwrap_or_default();
+            assert!(flaw.is_told_by(&reason), "{flaw:?}: {reason}");
+            let others = [Flaw::Expired, Flaw::Foreign, Flaw::Misnamed, Flaw::Revoked];
+            assert_eq!(others.iter().filter(|other| other.is_told_by(&reason)).count(), 1, "{reason}");
+            assert_eq!(flawed.key, own.key);
+        }
+        let list = revoked(authority, &[own]).unwrap();
+        assert!(list.starts_with("-----BEGIN X509 CRL-----") && list != credentials.revoked);
+        // Every key of it is a secret, the harness's own too.
+        let secrets = credentials.secrets();
+        assert!(secrets.iter().any(|secret| credentials.client.key.contains(secret.as_str())));
     }
 
     #[test]

@@ -20,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("quantity", &[]),
     ("credentials", &[]),
     ("yaml", &["suggestion"]),
-    ("s3", &["http"]),
+    ("trust", &["credentials"]),
+    ("s3", &["http", "trust"]),
     ("schema", &[]),
     ("statistics", &[]),
     ("history", &["schema", "statistics"]),
@@ -32,7 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["services"]),
     ("secrets", &["credentials", "plan", "topology"]),
     ("links", &["plan"]),
-    ("dcs", &["http", "services"]),
+    ("dcs", &["http", "services", "trust"]),
     ("names", &[]),
     (
         "system",
@@ -48,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secrets",
             "services",
             "topology",
+            "trust",
             "waiting",
         ],
     ),
@@ -68,7 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "waiting",
         ],
     ),
-    ("workload", &["history", "plan", "services", "system", "topology", "waiting"]),
+    ("workload", &["history", "http", "plan", "services", "system", "topology", "trust", "waiting"]),
     ("observers", &["dcs", "engine", "history", "http", "names", "plan", "s3", "services", "system", "topology"]),
     ("checks", &["history", "plan", "quantity", "schema", "services", "topology"]),
     ("verdict", &["checks", "claims", "history", "plan", "quantity", "statistics", "topology"]),
@@ -117,7 +119,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Each plane of faults with the planes that its files may use; what all of them share stands above them.
 const PLANES: &[(&str, &[&str])] = &[
-    ("storage", &[]),
+    ("certificate", &[]),
+    ("storage", &["certificate"]),
     ("link", &[]),
     ("network", &[]),
     ("process", &[]),

@@ -43,3 +43,10 @@ fn hosts_of_several_regions_meet_in_one_more_network_and_keep_their_other_names(
     assert_eq!(waits("west1.patroni"), Some(vec!["east1.patroni".to_owned()]));
     assert_eq!(waits("west2.patroni"), Some(vec!["west1.patroni".to_owned()]));
 }
+
+#[test]
+fn a_topology_with_tls_gets_none_and_says_why() {
+    let plan = Plan::new(load("tls", &[]).expect("it is built in"));
+    let refused = compose(&plan).expect_err("its certificates belong to a run").to_string();
+    assert!(refused.contains("with TLS") && refused.contains("pgquake up tls"), "{refused}");
+}

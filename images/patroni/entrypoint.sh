@@ -10,6 +10,12 @@ may_start=/var/lib/postgresql/may-start
 # Where the topology names versions, the image has several.
 if [ -r /etc/pgquake/versions ]; then choose-versions.sh; fi
 
+# With TLS: PostgreSQL starts with no key that others can read.
+if [ -d /etc/pgquake/tls ]; then
+  install -d -m 700 /var/lib/postgresql/tls
+  install -m 600 /etc/pgquake/tls/* /var/lib/postgresql/tls/
+fi
+
 # Where the topology has clocks prepared, the agent and all that it starts ask libfaketime for the time of day, which
 # adds what this file says. Monotonic clocks, and so every timeout, go as the kernel's.
 if [ -r /etc/patroni/clock ]; then
@@ -17,6 +23,16 @@ if [ -r /etc/patroni/clock ]; then
   export LD_PRELOAD='/usr/$LIB/faketime/libfaketimeMT.so.1'
   export FAKETIME_TIMESTAMP_FILE=/etc/patroni/clock FAKETIME_CACHE_DURATION=1
   export FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_RESET=1 NO_FAKE_STAT=1
+fi
+
+# Rules of pg_hba.conf name addresses, which a host has only once it runs. Nobody else may see the passwords beside them.
+configuration=/etc/patroni/patroni.yml
+if grep -q '{address of ' $configuration; then
+  expressions=$(sed -n 's/.*{address of \([^}]*\)}.*/\1/p' $configuration | sort -u | while read -r host; do
+    echo "s/{address of $host}/$(getent ahostsv4 "$host" | sed -n '1s/ .*//p')/"
+  done)
+  (umask 077; sed "$expressions" $configuration > /var/lib/postgresql/patroni.yml)
+  configuration=/var/lib/postgresql/patroni.yml
 fi
 
 first_start() {
@@ -29,7 +45,7 @@ first_start() {
 
 # With a folder from which Python loads modules first.
 start_agent() {
-  PYTHONPATH=${1:-} patroni /etc/patroni/patroni.yml &
+  PYTHONPATH=${1:-} patroni "$configuration" &
   agent=$!
 }
 

@@ -8,7 +8,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Client, DcsError, Leader, MemberId, Seen, Status};
+use super::{Client, DcsError, Leader, MemberAt, MemberId, Seen, Status};
+use crate::trust::Trust;
 
 /// The time between two attempts to watch again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -17,9 +18,10 @@ const CHANGE_WITHIN: Duration = Duration::from_secs(2);
 /// The server's index of what it answers with.
 const INDEX: &str = "x-consul-index";
 
-pub(super) fn client(members: &[SocketAddr], answer_within: Duration) -> Box<dyn Client> {
+/// A topology with TLS has none.
+pub(super) fn client(members: &[MemberAt], _: Option<&Trust>, answer_within: Duration) -> Box<dyn Client> {
     let http = crate::http::client().build().unwrap_or_default();
-    Box::new(ConsulClient { members: members.to_owned(), answer_within, http })
+    Box::new(ConsulClient { members: members.iter().map(|(_, at)| *at).collect(), answer_within, http })
 }
 
 struct ConsulClient {

@@ -1,16 +1,17 @@
 //! etcd, by its gRPC API, version 3.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use async_trait::async_trait;
 use etcd_client::{
-    Client as Connection, ConnectOptions, EventType, GetOptions, KeyValue, ResponseHeader, WatchOptions, WatchResponse,
-    WatchStream,
+    Certificate, Client as Connection, ConnectOptions, EventType, GetOptions, Identity, KeyValue, ResponseHeader,
+    TlsOptions, WatchOptions, WatchResponse, WatchStream,
 };
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Client, DcsError, Leader, MemberId, Seen, Status};
+use super::{Client, DcsError, Leader, MemberAt, MemberId, Seen, Status};
+use crate::trust::Trust;
 
 /// The time between two attempts to watch again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -18,13 +19,48 @@ const RETRY: Duration = Duration::from_millis(250);
 const PING_EVERY: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn client(members: &[SocketAddr], answer_within: Duration) -> Box<dyn Client> {
-    let addresses = members.iter().map(|address| format!("http://{address}")).collect();
-    Box::new(EtcdClient { addresses, answer_within, connection: None })
+pub(super) fn client(members: &[MemberAt], trust: Option<&Trust>, answer_within: Duration) -> Box<dyn Client> {
+    Box::new(EtcdClient { ways: Ways::to(members, trust), answer_within, connection: None })
+}
+
+/// How members are reached: the members of one way together.
+struct Ways(VecDeque<Way>);
+
+struct Way {
+    addresses: Vec<String>,
+    tls: Option<TlsOptions>,
+}
+
+impl Ways {
+    /// With TLS each member by itself: a connection to several of them expects one name of all.
+    fn to(members: &[MemberAt], trust: Option<&Trust>) -> Self {
+        let Some(trust) = trust else {
+            let addresses = members.iter().map(|(_, address)| format!("http://{address}")).collect();
+            return Self(VecDeque::from([Way { addresses, tls: None }]));
+        };
+        let way = |(name, address): &MemberAt| {
+            let authority = Certificate::from_pem(trust.authority.as_bytes());
+            let own = Identity::from_pem(trust.own.certificate.as_bytes(), trust.own.key.as_bytes());
+            let tls = TlsOptions::new().ca_certificate(authority).identity(own).domain_name(name);
+            Way { addresses: vec![format!("https://{address}")], tls: Some(tls) }
+        };
+        Self(members.iter().map(way).collect())
+    }
+
+    async fn connect(&self, options: ConnectOptions) -> Result<Connection, etcd_client::Error> {
+        let Some(way) = self.0.front() else { return Connection::connect([""; 0], Some(options)).await };
+        let options = way.tls.iter().fold(options, |options, tls| options.with_tls(tls.clone()));
+        Connection::connect(&way.addresses, Some(options)).await
+    }
+
+    /// Takes the next one from now on.
+    fn turn(&mut self) {
+        self.0.rotate_left(1.min(self.0.len()));
+    }
 }
 
 struct EtcdClient {
-    addresses: Vec<String>,
+    ways: Ways,
     answer_within: Duration,
     /// `None` before the first request and after one that failed.
     connection: Option<Connection>,
@@ -40,6 +76,7 @@ impl EtcdClient {
         let answer = timeout(within, self.ask_without_limit(request)).await.unwrap_or(Err(DcsError::NoAnswer));
         if answer.is_err() {
             self.connection = None;
+            self.ways.turn();
         }
         answer
     }
@@ -50,7 +87,7 @@ impl EtcdClient {
     ) -> Result<T, DcsError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(Connection::connect(&self.addresses, None).await?),
+            none => none.insert(self.ways.connect(ConnectOptions::new()).await?),
         };
         Ok(request(connection).await?)
     }
@@ -96,7 +133,7 @@ impl Client for EtcdClient {
         let mut due = interval(RETRY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let watch = Watch {
-            addresses: self.addresses,
+            ways: self.ways,
             answer_within: self.answer_within,
             key: key.to_owned(),
             due,
@@ -117,7 +154,7 @@ fn member_id(id: u64) -> MemberId {
 
 /// A key that is watched at one member, over one connection after the other.
 struct Watch {
-    addresses: Vec<String>,
+    ways: Ways,
     answer_within: Duration,
     key: String,
     /// When the next attempt to connect may begin.
@@ -161,6 +198,7 @@ impl Watch {
             }
             let Err(ended) = self.go_on().await else { continue };
             (self.connection, self.changes) = (None, None);
+            self.ways.turn();
             if let Ended::Compacted = ended {
                 self.known = None;
             }
@@ -188,7 +226,7 @@ impl Watch {
             .with_connect_timeout(self.answer_within)
             .with_keep_alive(PING_EVERY, PING_TIMEOUT)
             .with_keep_alive_while_idle(true);
-        let connected = Connection::connect(&self.addresses, Some(options));
+        let connected = self.ways.connect(options);
         let connection = self.connection.insert(timeout(self.answer_within, connected).await??);
         // Serializable: what this member itself knows, also when it is cut off from the others.
         let here = GetOptions::new().with_serializable();

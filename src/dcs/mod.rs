@@ -12,7 +12,7 @@ use std::{net::SocketAddr, time::Duration};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::services::ServiceKind;
+use crate::{services::ServiceKind, trust::Trust};
 
 /// A client of some members of one DCS. It connects with its first request, and anew after one that failed: a connection
 /// to a host that died silently would never be noticed.
@@ -102,7 +102,10 @@ pub enum DcsError {
 }
 
 /// Makes a client of the members at these addresses. Each request may take that long.
-type MakeClient = fn(&[SocketAddr], Duration) -> Box<dyn Client>;
+type MakeClient = fn(&[MemberAt], Option<&Trust>, Duration) -> Box<dyn Client>;
+
+/// A member: its host, and where that is reached.
+pub type MemberAt = (String, SocketAddr);
 
 /// Every kind of DCS, with its client.
 const ALL: &[(ServiceKind, MakeClient)] = &[
@@ -112,10 +115,16 @@ const ALL: &[(ServiceKind, MakeClient)] = &[
 ];
 
 /// A client of a DCS of this kind, by its members' addresses: with one address it asks that member alone, with several
-/// any of them. Each request may take `answer_within`. `None`: the kind is no DCS.
-pub fn client(kind: ServiceKind, members: &[SocketAddr], answer_within: Duration) -> Option<Box<dyn Client>> {
+/// any of them. Each request may take `answer_within`. Where it speaks TLS, its members are those that the run's authority
+/// certifies. `None`: the kind is no DCS.
+pub fn client(
+    kind: ServiceKind,
+    members: &[MemberAt],
+    trust: Option<&Trust>,
+    answer_within: Duration,
+) -> Option<Box<dyn Client>> {
     let (_, make) = ALL.iter().find(|(of, _)| *of == kind)?;
-    Some(make(members, answer_within))
+    Some(make(members, trust, answer_within))
 }
 
 #[cfg(test)]
@@ -126,7 +135,7 @@ mod tests {
     #[test]
     fn every_service_that_is_a_dcs_has_a_client() {
         for row in services::ALL {
-            let client = client(row.kind, &[], Duration::ZERO);
+            let client = client(row.kind, &[], None, Duration::ZERO);
             assert_eq!(client.is_some(), row.dcs().is_some(), "{}", row.kind.name());
         }
     }

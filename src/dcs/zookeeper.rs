@@ -13,7 +13,8 @@ use zookeeper_client::{
     Acls, AddWatchMode, Client as Session, CreateMode, Error, EventType, PersistentWatcher, WatchedEvent,
 };
 
-use super::{Client, DcsError, Leader, MemberId, Seen, Status};
+use super::{Client, DcsError, Leader, MemberAt, MemberId, Seen, Status};
+use crate::trust::Trust;
 
 /// The time between two attempts to watch again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -21,8 +22,9 @@ const RETRY: Duration = Duration::from_millis(250);
 /// nothing answers is given up: after two fifths of it.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
-pub(super) fn client(members: &[SocketAddr], answer_within: Duration) -> Box<dyn Client> {
-    Box::new(ZookeeperClient { members: members.to_owned(), answer_within, session: None })
+/// A topology with TLS has none.
+pub(super) fn client(members: &[MemberAt], _: Option<&Trust>, answer_within: Duration) -> Box<dyn Client> {
+    Box::new(ZookeeperClient { members: members.iter().map(|(_, at)| *at).collect(), answer_within, session: None })
 }
 
 struct ZookeeperClient {

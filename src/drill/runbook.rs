@@ -19,9 +19,10 @@ use crate::{
         event::{ConnectionAnswer, ConnectionTried, RunbookStep},
     },
     services::Serves,
-    system::{Connection, Heard, NamingError, RunningCluster},
+    system::{Connection, Heard, NamingError, RunningCluster, SystemError},
     topology::{READ, ServiceKind, WRITE},
     waiting::wait_until,
+    workload::{sessions_at, try_entries},
 };
 
 pub use backups::{BackupOrder, RestorePoint};
@@ -69,6 +70,22 @@ impl Drill {
         let tried = async { Ok::<_, DrillError>(running.system.try_connections().await?) };
         let tried = ground.hold(tried).await?.into_iter().map(recorded).collect();
         recorder.record(Occurrence::ConnectionsTried { tried });
+        Ok(())
+    }
+
+    /// Tries every way in that must fail, and has each node show its sessions; records both.
+    pub async fn try_entries(&mut self) -> Result<(), DrillError> {
+        self.begin_load().await?;
+        let (ground, recorder) = (self.ground.clone(), self.recorder.clone());
+        let running = self.running().await?;
+        let (plan, access) = (&running.plan, running.system.access());
+        let tried = async { Ok::<_, DrillError>(try_entries(plan, access).await.map_err(SystemError::from)?) };
+        recorder.record(Occurrence::EntriesTried { tried: ground.hold(tried).await? });
+        for node in &plan.nodes {
+            if let Some(sessions) = sessions_at(node, access).await {
+                recorder.record(Occurrence::Sessions { node: node.clone(), sessions });
+            }
+        }
         Ok(())
     }
 }

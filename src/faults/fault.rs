@@ -9,7 +9,7 @@ use crate::{
     engine::EngineError,
     links::ToxiproxyError,
     plan::Plan,
-    system::{DiskError, ShapingError, StorageError, System, operations::OperationError},
+    system::{CertificateError, DiskError, ShapingError, StorageError, System, operations::OperationError},
     topology::Instance,
     waiting::NotReady,
 };
@@ -39,6 +39,8 @@ pub enum FaultError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Operation(#[from] OperationError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]

@@ -5,6 +5,7 @@
 //!
 //! Architecture invariant: a fault never records and never judges, and faults know nothing of one another.
 
+mod certificate;
 mod clock;
 mod container;
 mod data;
@@ -41,6 +42,9 @@ pub const ALL: &[FaultKind] = &[
     storage::archive_push_killed::KIND,
     storage::bucket_full::KIND,
     storage::certificate_expired::KIND,
+    certificate::certificate_foreign::KIND,
+    certificate::certificate_misnamed::KIND,
+    certificate::certificate_revoked::KIND,
     clock::clock_jump::KIND,
     clock::clock_offset::KIND,
     clock::clock_rate::KIND,

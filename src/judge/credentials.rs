@@ -43,6 +43,10 @@ pub struct Credentials {
     pub authority: Certificate,
     /// Of servers that speak TLS, by host.
     pub certificates: BTreeMap<String, Certificate>,
+    /// The harness's own, which it shows where a client must.
+    pub client: Certificate,
+    /// The list of the certificates that the authority has revoked, as PEM. Anybody may see it.
+    pub revoked: String,
 }
 
 /// What opens a bucket.
@@ -68,7 +72,7 @@ impl Credentials {
     pub fn secrets(&self) -> Vec<String> {
         let passwords = [&self.superuser_password, &self.replication_password, &self.client_password];
         let keys = [&self.names_api_key, &self.bucket_key_id, &self.bucket_secret];
-        let certificates = self.certificates.values().chain([&self.authority]);
+        let certificates = self.certificates.values().chain([&self.authority, &self.client]);
         // A log holds lines: each line of a key is kept out by itself. The last ones hold its public half, and where that
         // happens to be broken into lines as in the certificate, everybody may read it.
         let lines = certificates.flat_map(|known| {

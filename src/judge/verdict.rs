@@ -443,6 +443,7 @@ mod tests {
             backups: Vec::new(),
             subscriptions: Vec::new(),
             applications: Vec::new(),
+            tls: Default::default(),
             settings: Default::default(),
             own: Default::default(),
             prepare: Default::default(),

@@ -18,6 +18,7 @@ mod names;
 mod node_state;
 mod patroni_api;
 mod pools;
+mod sessions;
 mod slots;
 mod subscriptions;
 mod timers;
@@ -64,6 +65,7 @@ pub const ALL: &[Observer] = &[
     node_state::OBSERVER,
     patroni_api::OBSERVER,
     pools::OBSERVER,
+    sessions::OBSERVER,
     slots::OBSERVER,
     subscriptions::OBSERVER,
     timers::OBSERVER,
@@ -107,7 +109,8 @@ impl Scene<'_> {
         let client = |member: &str| {
             let address = self.address(observer, member, port)?;
             let no_client = || ObserverError::NoClient { observer, reason: format!("{} is no DCS", kind.name()) };
-            let client = dcs::client(kind, &[address], answer_within).ok_or_else(no_client)?;
+            let client = dcs::client(kind, &[(member.to_owned(), address)], self.access.trust_in_dcs(), answer_within)
+                .ok_or_else(no_client)?;
             Ok((member.to_owned(), client))
         };
         dcs.members.iter().map(|member| client(member)).collect()

@@ -17,7 +17,7 @@ use crate::{
         event::{NodeState, Role},
     },
     services::patroni::POSTGRESQL_PORT,
-    system::{NODE, NODE_TIMELINE, STREAMING_RECEIVER, Session, rows},
+    system::{Login, NODE, NODE_TIMELINE, STREAMING_RECEIVER, Session, rows},
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -50,12 +50,7 @@ static STATEMENT: LazyLock<String> = LazyLock::new(|| {
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let watch_node = |node: &String| {
         let address = scene.address(OBSERVER.name, node, POSTGRESQL_PORT)?;
-        let eye = Eye {
-            node: node.clone(),
-            address,
-            password: scene.access.credentials.client_password.clone(),
-            session: None,
-        };
+        let eye = Eye { node: node.clone(), address, login: scene.access.login(), session: None };
         Ok(Watch::new(node, eye.watch(scene.recorder.clone())))
     };
     scene.plan.nodes.iter().map(watch_node).collect()
@@ -64,7 +59,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
 struct Eye {
     node: String,
     address: SocketAddr,
-    password: String,
+    login: Login,
     session: Option<Session>,
 }
 
@@ -117,7 +112,7 @@ impl Eye {
     async fn look(&mut self) -> Look {
         let session = match self.session.take() {
             Some(session) => session,
-            None => match timeout(TIMEOUT, Session::open(self.address, &self.password, "pgquake-observer")).await {
+            None => match timeout(TIMEOUT, Session::open(self.address, &self.login, "pgquake-observer")).await {
                 Ok(Ok(session)) => session,
                 Ok(Err(_)) | Err(_) => return Look::Unreachable,
             },

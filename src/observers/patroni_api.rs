@@ -1,12 +1,13 @@
 //! Patroni's REST API: what each agent reports about its node, and the versions that run there.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Observer, ObserverError, Pulse, Scene, Watch, every, http_client};
+use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     history::{Occurrence, Recorder},
+    http,
     services::Agent,
 };
 
@@ -18,17 +19,21 @@ const PERIOD: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
-    let http = http_client(OBSERVER.name, TIMEOUT)?;
+    let built = scene.access.http(http::client().timeout(TIMEOUT)).build();
+    let no_client =
+        |error: reqwest::Error| ObserverError::NoClient { observer: OBSERVER.name, reason: error.to_string() };
+    let http = built.map_err(no_client)?;
     let watch_node = |(node, agent): (&String, &Agent)| {
-        let address = scene.address(OBSERVER.name, node, agent.rest_port)?;
-        Ok(Watch::new(node, watch_agent(node.clone(), address, http.clone(), scene.recorder.clone())))
+        let (observer, host, port) = (OBSERVER.name, node.clone(), agent.rest_port);
+        let at = scene.access.patroni(node).ok_or(ObserverError::Unpublished { observer, host, port })?;
+        Ok(Watch::new(node, watch_agent(node.clone(), at, http.clone(), scene.recorder.clone())))
     };
     scene.plan.nodes_with_agents().map(watch_node).collect()
 }
 
-async fn watch_agent(node: String, address: SocketAddr, http: reqwest::Client, recorder: Recorder) -> String {
+async fn watch_agent(node: String, at: String, http: reqwest::Client, recorder: Recorder) -> String {
     let mut pulse = Pulse::new(OBSERVER.name, &node, &recorder);
-    let url = format!("http://{address}/patroni");
+    let url = format!("{at}/patroni");
     let mut due = every(PERIOD);
     let mut last = None;
     let mut told = BTreeMap::new();

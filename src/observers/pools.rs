@@ -11,7 +11,7 @@ use crate::{
     plan::PlannedPooler,
     services::pgbouncer::ADMIN_DATABASE,
     system::{
-        Session,
+        Login, Session,
         access::{CLIENT_ROLE, DATABASE},
         rows,
     },
@@ -35,7 +35,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
             pooler: pooler.called.to_owned(),
             is_of_a_role: pooler.leads_to.is_some(),
             address: scene.address(OBSERVER.name, pooler.host, pooler.port)?,
-            password: scene.access.credentials.client_password.clone(),
+            login: scene.access.login(),
             session: None,
         };
         Ok(Watch::new(pooler.called, eye.watch(scene.recorder.clone())))
@@ -48,7 +48,7 @@ struct Eye {
     /// Whether it leads to the nodes of a role.
     is_of_a_role: bool,
     address: SocketAddr,
-    password: String,
+    login: Login,
     session: Option<Session>,
 }
 
@@ -76,7 +76,7 @@ impl Eye {
         let session = match self.session.take() {
             Some(session) => session,
             None => {
-                let opened = Session::open_in(ADMIN_DATABASE, self.address, &self.password, "pgquake-observer");
+                let opened = Session::open_in(ADMIN_DATABASE, self.address, &self.login, "pgquake-observer");
                 timeout(TIMEOUT, opened).await.ok()?.ok()?
             }
         };

@@ -9,7 +9,7 @@ use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     history::{Occurrence, Recorder},
     services::patroni::POSTGRESQL_PORT,
-    system::{Session, rows},
+    system::{Login, Session, rows},
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -34,7 +34,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
             node: node.clone(),
             followers: followers_slots(scene, node),
             address,
-            password: scene.access.credentials.client_password.clone(),
+            login: scene.access.login(),
             session: None,
         };
         Ok(Watch::new(node, eye.watch(scene.recorder.clone())))
@@ -54,7 +54,7 @@ struct Eye {
     /// Slots whose absence from the node is recorded, too.
     followers: Vec<String>,
     address: SocketAddr,
-    password: String,
+    login: Login,
     session: Option<Session>,
 }
 
@@ -78,9 +78,7 @@ impl Eye {
     async fn look(&mut self) -> Option<Vec<Slot>> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => {
-                timeout(TIMEOUT, Session::open(self.address, &self.password, "pgquake-observer")).await.ok()?.ok()?
-            }
+            None => timeout(TIMEOUT, Session::open(self.address, &self.login, "pgquake-observer")).await.ok()?.ok()?,
         };
         let answer = timeout(TIMEOUT, session.simple_query(STATEMENT)).await.ok()?;
         if session.ended().is_none() {

@@ -9,7 +9,7 @@ use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
 use crate::{
     history::{Occurrence, Recorder, event::SubscriptionState},
     services::subscriber::SUBSCRIBER_PORT,
-    system::{Session, rows},
+    system::{Login, Session, rows},
     topology::Subscription,
 };
 
@@ -30,7 +30,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
         let eye = Eye {
             subscription: own.name.clone(),
             address: scene.address(OBSERVER.name, &own.host, SUBSCRIBER_PORT)?,
-            password: scene.access.credentials.client_password.clone(),
+            login: scene.access.login(),
             session: None,
         };
         Ok(Watch::new(&own.name, eye.watch(scene.recorder.clone())))
@@ -41,7 +41,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
 struct Eye {
     subscription: String,
     address: SocketAddr,
-    password: String,
+    login: Login,
     session: Option<Session>,
 }
 
@@ -69,9 +69,7 @@ impl Eye {
     async fn look(&mut self) -> Option<SubscriptionState> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => {
-                timeout(TIMEOUT, Session::open(self.address, &self.password, "pgquake-observer")).await.ok()?.ok()?
-            }
+            None => timeout(TIMEOUT, Session::open(self.address, &self.login, "pgquake-observer")).await.ok()?.ok()?,
         };
         let answer = timeout(TIMEOUT, session.simple_query(&statement(&self.subscription))).await.ok()?;
         if session.ended().is_none() {

@@ -5,10 +5,9 @@
 
 mod listing;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use reqwest::{Method, StatusCode, Url};
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 
 pub use listing::{Listing, Stored};
 
@@ -125,7 +124,7 @@ impl S3 {
     /// A client. Nothing is asked yet.
     pub fn new(server: &Server<'_>) -> Result<Self, S3Error> {
         let unread = |reason: String| S3Error::Authority { host: server.host.to_owned(), reason };
-        let tls = trusting(server.authority).map_err(unread)?;
+        let tls = crate::trust::trusting(server.authority, None).map_err(unread)?;
         // The name is what the certificate is for; the address is where the harness finds it.
         let http = crate::http::client().timeout(ANSWER_WITHIN).tls_backend_preconfigured(tls);
         let (http, port) = match server.at {
@@ -248,21 +247,6 @@ impl S3 {
             _ => S3Error::Refused { host, doing, status: status.as_u16(), code },
         }
     }
-}
-
-/// TLS that trusts one authority, and no other.
-fn trusting(authority: &str) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() {
-        return Err("it holds no certificate".to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(tls.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

@@ -81,6 +81,8 @@ pub(crate) enum Intent {
     },
     /// Have every host try the ports that a firewall's rules name.
     TryConnections,
+    /// Try every way in that must fail.
+    TryEntries,
     /// A step of a runbook.
     Runbook(RunbookOrder),
     TakeOver,
@@ -133,6 +135,7 @@ impl Intent {
             Intent::Wait { condition, within } => drill.wait_for(condition, within).await?,
             Intent::Pause { least, most } => drill.pause(least, most).await?,
             Intent::TryConnections => drill.try_connections().await?,
+            Intent::TryEntries => drill.try_entries().await?,
             Intent::Runbook(order) => drill.follow_runbook(&order).await?,
             Intent::TakeOver => drill.take_over().await?,
             Intent::Recover => drill.recover().await?,

@@ -257,7 +257,7 @@ impl<'a> Walk<'a> {
                 self.begin();
                 self.firewall();
             }
-            Intent::Recover | Intent::Rejoin => self.begin(),
+            Intent::TryEntries | Intent::Recover | Intent::Rejoin => self.begin(),
             Intent::Expect(expectation) => self.expect(expectation),
         }
     }

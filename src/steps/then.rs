@@ -2,6 +2,7 @@
 //! does not keep the others from being judged.
 
 mod applications;
+mod encryption;
 mod subscribers;
 mod upgrades;
 
@@ -19,7 +20,8 @@ use crate::{
 };
 
 /// Every table of this keyword.
-pub(super) const TABLES: &[&[StepDefinition]] = &[ALL, applications::ALL, subscribers::ALL, upgrades::ALL];
+pub(super) const TABLES: &[&[StepDefinition]] =
+    &[ALL, applications::ALL, encryption::ALL, subscribers::ALL, upgrades::ALL];
 
 /// A measure of a check.
 struct Measured {

@@ -72,9 +72,11 @@ impl System {
     ) -> Result<Box<dyn Client>, String> {
         let no_dcs = || format!("{} is no DCS", dcs.kind.name());
         let port = service(dcs.kind).dcs().ok_or_else(no_dcs)?.client_port;
-        let published =
-            |member: &&str| self.access().address(member, port).ok_or_else(|| format!("{member} is not published"));
-        let addresses = members.iter().map(published).collect::<Result<Vec<_>, _>>()?;
-        dcs::client(dcs.kind, &addresses, answer_within).ok_or_else(no_dcs)
+        let published = |member: &&str| {
+            let address = self.access().address(member, port).ok_or_else(|| format!("{member} is not published"))?;
+            Ok::<_, String>(((*member).to_owned(), address))
+        };
+        let members = members.iter().map(published).collect::<Result<Vec<_>, _>>()?;
+        dcs::client(dcs.kind, &members, self.access().trust_in_dcs(), answer_within).ok_or_else(no_dcs)
     }
 }

@@ -73,8 +73,9 @@ impl System {
 
     /// The versions that a member of etcd tells at its `/version`.
     pub async fn etcd_versions(&self, member: &str) -> Result<EtcdVersions, String> {
-        let address = self.access().address(member, CLIENT_PORT).ok_or_else(|| format!("{member} is not published"))?;
-        let request = self.inner.http.get(format!("http://{address}/version")).timeout(ANSWER_WITHIN);
+        let at = self.access().url(member, CLIENT_PORT, self.access().tls().dcs);
+        let at = at.ok_or_else(|| format!("{member} is not published"))?;
+        let request = self.inner.http.get(format!("{at}/version")).timeout(ANSWER_WITHIN);
         let answer = request.send().await.map_err(|error| format!("{member} tells no version: {error}"))?;
         answer.json().await.map_err(|error| format!("{member} tells no version: {error}"))
     }

@@ -4,6 +4,7 @@
 
 pub mod access;
 mod by_hand;
+mod certificates;
 mod clock;
 mod cluster;
 mod dcs;
@@ -29,6 +30,8 @@ use std::{
 };
 
 pub use access::{Access, Credentials};
+#[doc(hidden)]
+pub use certificates::{CertificateError, Flaw};
 pub use cluster::RunningCluster;
 pub use disk::DiskError;
 #[doc(hidden)]
@@ -37,10 +40,10 @@ pub use entry::{Entry, EntryError};
 pub use firewall::{Connection, Heard};
 pub use naming::NamingError;
 pub use roles::{Found, Leader};
-pub use session::{Session, rows};
+pub use session::{Login, Session, rows};
 pub use shaping::ShapingError;
 #[doc(hidden)]
-pub use sql::{NODE, NODE_TIMELINE, STREAMING_RECEIVER};
+pub use sql::{NODE, NODE_TIMELINE, SESSIONS, STREAMING_RECEIVER};
 pub use start::SystemError;
 #[doc(hidden)]
 pub use start::{ImageTags, Startup};

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{RunningCluster, System};
-use crate::services::patroni::REST_PORT;
 
 /// How long a question may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -90,8 +89,8 @@ impl System {
 
     /// A node's Patroni's answer to a GET, whatever its status.
     pub(super) async fn patroni_answer(&self, node: &str, path: &str) -> Result<reqwest::Response, String> {
-        let address = self.access().address(node, REST_PORT).ok_or_else(|| format!("{node} is not published"))?;
-        let request = self.inner.http.get(format!("http://{address}/{path}")).timeout(ANSWER_WITHIN);
+        let at = self.access().patroni(node).ok_or_else(|| format!("{node} is not published"))?;
+        let request = self.inner.http.get(format!("{at}/{path}")).timeout(ANSWER_WITHIN);
         request.send().await.map_err(|error| error.to_string())
     }
 
@@ -103,10 +102,10 @@ impl System {
 
     async fn ask(&self, node: &str, method: &str, path: &str, order: &Value) -> Result<String, OperationError> {
         let unreachable = |reason: String| OperationError::Unreachable { node: node.to_owned(), reason };
-        let address = self.access().address(node, REST_PORT);
-        let address = address.ok_or_else(|| unreachable("it is not published".to_owned()))?;
+        let at = self.access().patroni(node);
+        let at = at.ok_or_else(|| unreachable("it is not published".to_owned()))?;
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or(reqwest::Method::POST);
-        let request = self.inner.http.request(method, format!("http://{address}/{path}")).timeout(DONE_WITHIN);
+        let request = self.inner.http.request(method, format!("{at}/{path}")).timeout(DONE_WITHIN);
         let request = request.header("Content-Type", "application/json").body(order.to_string());
         let answer = request.send().await.map_err(|error| unreachable(error.to_string()))?;
         let status = answer.status();

@@ -4,14 +4,17 @@
 //! synchronous standby was cancelled is confirmed to the client, with nothing but a WARNING beside it.
 
 use std::{
+    collections::BTreeMap,
     fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
@@ -20,8 +23,9 @@ use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow,
     config::SslMode,
     error::{DbError, Severity},
-    tls::NoTlsStream,
+    tls::MakeTlsConnect,
 };
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::access::{CLIENT_ROLE, DATABASE};
 
@@ -31,10 +35,55 @@ const COURTESY: Duration = Duration::from_secs(1);
 /// An open session of the role `pgquake`. Dropping it cuts the connection; [`Session::close`] ends it in order.
 pub struct Session {
     address: SocketAddr,
+    login: Login,
     client: Client,
     driver: Driver,
     heard: Arc<Mutex<Heard>>,
 }
+
+/// What a client logs in with: a password, and TLS where PostgreSQL speaks it. Cheap to clone.
+#[derive(Clone)]
+pub struct Login {
+    password: Arc<str>,
+    tls: Option<Secured>,
+}
+
+/// TLS to servers that must be who they say.
+#[derive(Clone)]
+struct Secured {
+    make: MakeRustlsConnect,
+    /// Who is reached at each address.
+    names: Arc<BTreeMap<SocketAddr, String>>,
+}
+
+impl Login {
+    /// With this password, and without TLS.
+    pub fn new(password: &str) -> Self {
+        Self { password: password.into(), tls: None }
+    }
+
+    /// The same with another password.
+    pub(crate) fn with_password(self, password: &str) -> Self {
+        Self { password: password.into(), ..self }
+    }
+
+    /// The same with TLS: the certificate of who is reached at an address must have this name.
+    pub(crate) fn with_tls(self, config: &Arc<ClientConfig>, names: BTreeMap<SocketAddr, String>) -> Self {
+        let make = MakeRustlsConnect::new((**config).clone());
+        Self { tls: Some(Secured { make, names: Arc::new(names) }), ..self }
+    }
+}
+
+impl Secured {
+    /// What makes TLS of a connection to an address.
+    fn to(&self, address: SocketAddr) -> Connector {
+        let name = self.names.get(&address).cloned().unwrap_or_else(|| address.ip().to_string());
+        MakeTlsConnect::<TcpStream>::make_tls_connect(&mut self.make.clone(), &name)
+            .unwrap_or_else(|never| match never {})
+    }
+}
+
+type Connector = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::TlsConnect;
 
 /// The task that moves the connection's bytes; it ends with the session.
 struct Driver(JoinHandle<()>);
@@ -147,25 +196,25 @@ pub(super) fn is_exhaustion(error: &io::Error) -> bool {
 
 impl Session {
     /// Connects and authenticates. It has no deadline of its own.
-    pub async fn open(address: SocketAddr, password: &str, application_name: &str) -> Result<Self, SessionError> {
-        Self::open_in(DATABASE, address, password, application_name).await
+    pub async fn open(address: SocketAddr, login: &Login, application_name: &str) -> Result<Self, SessionError> {
+        Self::open_in(DATABASE, address, login, application_name).await
     }
 
     /// The same in another database than the ledger's.
     pub async fn open_in(
         database: &str,
         address: SocketAddr,
-        password: &str,
+        login: &Login,
         application_name: &str,
     ) -> Result<Self, SessionError> {
-        Self::open_with(database, address, password, application_name, &SessionOptions::default()).await
+        Self::open_with(database, address, login, application_name, &SessionOptions::default()).await
     }
 
     /// The same with options of its own.
     pub async fn open_with(
         database: &str,
         address: SocketAddr,
-        password: &str,
+        login: &Login,
         application_name: &str,
         options: &SessionOptions,
     ) -> Result<Self, SessionError> {
@@ -178,18 +227,22 @@ impl Session {
         if let Some(timeout) = options.statement_timeout {
             config.options(format!("-c statement_timeout={}", timeout.as_millis()));
         }
-        let (client, connection) = config
-            .user(CLIENT_ROLE)
-            .dbname(database)
-            .password(password)
-            .application_name(application_name)
-            .ssl_mode(SslMode::Disable)
-            .connect_raw(stream, NoTls)
-            .await
-            .map_err(|source| SessionError::Open { address, source })?;
+        config.user(CLIENT_ROLE).dbname(database).password(&*login.password).application_name(application_name);
+        let open = |source| SessionError::Open { address, source };
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let driver = Driver(tokio::spawn(drive(connection, heard.clone())));
-        Ok(Self { address, client, driver, heard })
+        let (client, driving) = match &login.tls {
+            Some(tls) => {
+                let connected = config.ssl_mode(SslMode::Require).connect_raw(stream, tls.to(address)).await;
+                let (client, connection) = connected.map_err(open)?;
+                (client, tokio::spawn(drive(connection, heard.clone())))
+            }
+            None => {
+                let connected = config.ssl_mode(SslMode::Disable).connect_raw(stream, NoTls).await;
+                let (client, connection) = connected.map_err(open)?;
+                (client, tokio::spawn(drive(connection, heard.clone())))
+            }
+        };
+        Ok(Self { address, login: login.clone(), client, driver: Driver(driving), heard })
     }
 
     /// Runs one statement in one round trip. `Ok` means that the server answered ReadyForQuery after it, so a
@@ -222,12 +275,15 @@ impl Session {
     /// connection. Without this, a backend that waits for a synchronous standby would outlive its client.
     pub async fn cancel(self) {
         let token = self.client.cancel_token();
-        let address = self.address;
+        let (address, tls) = (self.address, self.login.tls.clone());
         drop(self);
         // The statement's outcome is unknown already; a request that fails changes nothing.
         let _ = timeout(COURTESY, async move {
             let stream = TcpStream::connect(address).await.ok()?;
-            token.cancel_query_raw(stream, NoTls).await.ok()
+            match &tls {
+                Some(tls) => token.cancel_query_raw(stream, tls.to(address)).await.ok(),
+                None => token.cancel_query_raw(stream, NoTls).await.ok(),
+            }
         })
         .await;
     }
@@ -245,7 +301,7 @@ impl Session {
     }
 }
 
-async fn drive(mut connection: Connection<TcpStream, NoTlsStream>, heard: Arc<Mutex<Heard>>) {
+async fn drive<T: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<TcpStream, T>, heard: Arc<Mutex<Heard>>) {
     loop {
         let message = std::future::poll_fn(|context| connection.poll_message(context)).await;
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);

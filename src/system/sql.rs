@@ -26,6 +26,14 @@ pub const STREAMING_RECEIVER: &str = "\
     pg_stat_wal_receiver WHERE status = 'streaming' AND (last_msg_send_time IS DISTINCT FROM last_msg_receipt_time \
         OR last_msg_receipt_time < clock_timestamp() - interval '3 s')";
 
+/// The sessions of a node with other machines, alike ones together, as one text of JSON.
+pub const SESSIONS: &str = "SELECT coalesce(json_agg(own), '[]') FROM (\
+     SELECT CASE WHEN backend_type = 'walsender' THEN 'replication' ELSE 'client' END AS purpose, usename AS role, \
+         CASE WHEN backend_type = 'walsender' THEN application_name END AS standby, version AS tls, count(*) AS count \
+     FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) \
+     WHERE usename IS NOT NULL AND NOT client_addr <<= '127.0.0.0/8' \
+     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4) AS own";
+
 /// How long a session may take to open. A server that is stuck must not keep a condition from being looked at again.
 const OPENS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -78,7 +86,8 @@ impl System {
     /// A session with a node, to keep.
     pub async fn session(&self, node: &str, name: &str) -> Result<Session, String> {
         let address = self.access().address(node, POSTGRESQL_PORT).ok_or_else(|| format!("{node} is not published"))?;
-        let opened = Session::open(address, &self.access().credentials.client_password, name);
+        let login = self.access().login();
+        let opened = Session::open(address, &login, name);
         match tokio::time::timeout(Duration::from_secs(5), opened).await {
             Ok(opened) => opened.map_err(|error| error.to_string()),
             Err(_) => Err(format!("{node} opened no session within 5 s")),
@@ -88,7 +97,8 @@ impl System {
     /// The SQLSTATE with which a node refuses a new session; `None` if it takes one or says nothing.
     pub async fn refuses_sessions(&self, node: &str) -> Option<String> {
         let address = self.access().address(node, POSTGRESQL_PORT)?;
-        let opened = Session::open(address, &self.access().credentials.client_password, "pgquake probe");
+        let login = self.access().login();
+        let opened = Session::open(address, &login, "pgquake probe");
         match timeout(OPENS_WITHIN, opened).await.ok()? {
             Ok(session) => {
                 session.close().await;
@@ -106,7 +116,8 @@ impl System {
 
     /// The same, where the harness reaches a server.
     pub(super) async fn query_at(&self, address: SocketAddr, sql: &str) -> Result<Vec<String>, String> {
-        let opened = Session::open(address, &self.access().credentials.client_password, "pgquake");
+        let login = self.access().login();
+        let opened = Session::open(address, &login, "pgquake");
         let session = timeout(OPENS_WITHIN, opened).await;
         let session = session.map_err(|_| format!("no session at {address} within {} s", OPENS_WITHIN.as_secs()))?;
         let session = session.map_err(|error| error.to_string())?;

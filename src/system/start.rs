@@ -24,6 +24,7 @@ use crate::{
     secrets::{self, SecretsError},
     services::{self, Rendered, Starts},
     topology::{Host, Instance, ServiceKind, WRITE, Written},
+    trust::TrustError,
     waiting::{NotReady, wait_until},
 };
 
@@ -57,6 +58,9 @@ pub enum SystemError {
     /// The run's keys and certificates could not be made, or found.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// The run's certificates can't be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// A subscription could not be made.
     #[error(transparent)]
     Subscribing(#[from] SubscribingError),
@@ -113,6 +117,7 @@ impl System {
         let starter = Starter { startup: &startup, credentials: &credentials, logs: &logs, programs };
         let pods = starter.pods().await?;
         let access = access(&startup.plan, &credentials, &pods).await?;
+        let http = access.http(crate::http::client()).build().map_err(|error| TrustError(error.to_string()))?;
         let inner = Inner {
             plan: startup.plan.clone(),
             engine: startup.engine.clone(),
@@ -120,7 +125,7 @@ impl System {
             access,
             pods: pods.into_iter().map(|pod| (pod.host.clone(), pod)).collect(),
             logs: logs.clone(),
-            http: crate::http::client().build().unwrap_or_default(),
+            http,
             led_last: Mutex::default(),
             begun: begun_at,
             reached: Mutex::default(),
@@ -321,7 +326,7 @@ impl System {
 
 /// Where every published port is reached: at the host itself where the engine's networks are this machine's own.
 async fn access(plan: &Plan, credentials: &Credentials, pods: &[Pod]) -> Result<Access, SystemError> {
-    let mut access = Access::new(credentials.clone());
+    let mut access = Access::new(credentials.clone()).with_tls(plan.topology.tls)?;
     let direct = join_all(pods.iter().map(Pod::is_reached_directly)).await;
     for (pod, direct) in pods.iter().zip(direct.iter().copied()) {
         for (port, there) in &pod.published {

@@ -235,7 +235,7 @@ async fn open(client: &Client, shared: &Shared) -> Result<Session, Refusal> {
 /// Opens a session at one address.
 async fn open_at(client: &Client, shared: &Shared, address: SocketAddr, limit: &Limit) -> Result<Session, Refusal> {
     let name = format!("pgquake-{}", shared.own.name);
-    let opened = attempt::open_at(address, &client.load.password, &name, &shared.options(), limit).await;
+    let opened = attempt::open_at(address, &client.load.login, &name, &shared.options(), limit).await;
     if let Err(refusal) = &opened {
         client.target.tell_exhaustion(&client.load.recorder, refusal);
     }

@@ -13,7 +13,7 @@ use super::{ledger::ledger_row, pages};
 use crate::{
     history::event::{AttemptOutcome, Contact, Operation},
     system::{
-        Entry,
+        Entry, Login,
         access::{DATABASE, LEDGER_TABLE, NODE_SETTING},
         session::{Session, SessionError, SessionOptions, explain, rows},
     },
@@ -133,7 +133,7 @@ pub(super) struct Opened {
 }
 
 /// Opens a session within the limit, where the entry leads at the moment.
-pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, limit: &Limit) -> Opened {
+pub(super) async fn open(entry: &Entry, login: &Login, application_name: &str, limit: &Limit) -> Opened {
     let late = || silence("no session came in time".to_owned(), false);
     let way = match limit.within(entry.way()).await {
         Some(Ok(way)) => way,
@@ -144,19 +144,19 @@ pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, 
         }
         None => return Opened { session: Err(late()), led_to: None },
     };
-    let session = open_at(way.address, password, application_name, &SessionOptions::default(), limit).await;
+    let session = open_at(way.address, login, application_name, &SessionOptions::default(), limit).await;
     Opened { session, led_to: way.led_to }
 }
 
 /// Opens a session at an address within the limit.
 pub(super) async fn open_at(
     address: SocketAddr,
-    password: &str,
+    login: &Login,
     application_name: &str,
     options: &SessionOptions,
     limit: &Limit,
 ) -> Result<Session, Refusal> {
-    match limit.within(Session::open_with(DATABASE, address, password, application_name, options)).await {
+    match limit.within(Session::open_with(DATABASE, address, login, application_name, options)).await {
         Some(Ok(session)) => Ok(session),
         Some(Err(error)) => Err(Refusal {
             sqlstate: error.sqlstate().map(str::to_owned),

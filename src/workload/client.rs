@@ -22,13 +22,13 @@ use crate::{
         Occurrence, Recorder,
         event::{Attempt, AttemptOutcome, ClientKind, Contact, Operation},
     },
-    system::{Entry, Session},
+    system::{Entry, Login, Session},
 };
 
 /// What all clients of one load share.
 pub(super) struct Load {
     pub recorder: Recorder,
-    pub password: String,
+    pub login: Login,
     /// How many writers there are. They have the first numbers.
     pub writers: u32,
     /// What each of their writes does beside its row.
@@ -41,10 +41,10 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(recorder: Recorder, password: String, spec: &LoadSpec) -> Self {
+    pub(super) fn new(recorder: Recorder, login: Login, spec: &LoadSpec) -> Self {
         Self {
             recorder,
-            password,
+            login,
             writers: spec.writers,
             beside: Beside { more_wal_bytes: spec.more_wal_bytes, updated_rows: spec.updated_rows },
             stop: CancellationToken::new(),
@@ -192,7 +192,7 @@ impl Client {
             ClientKind::Held => "pgquake-held",
             ClientKind::Application => "pgquake-application",
         };
-        let opened = attempt::open(&self.target.entry(), &self.load.password, name, limit).await;
+        let opened = attempt::open(&self.target.entry(), &self.load.login, name, limit).await;
         if let Err(refusal) = &opened.session {
             self.target.tell_exhaustion(&self.load.recorder, refusal);
         }

@@ -185,7 +185,7 @@ async fn read(node: &PlannedEndpoint, access: &Access) -> Result<Ledger, LedgerE
 async fn read_at(host: &str, port: u16, access: &Access) -> Result<Ledger, LedgerError> {
     let address: SocketAddr =
         access.address(host, port).ok_or_else(|| LedgerError::Unpublished { host: host.to_owned(), port })?;
-    let session = Session::open(address, &access.credentials.client_password, "pgquake-ledger").await?;
+    let session = Session::open(address, &access.login(), "pgquake-ledger").await?;
     // A standby has replayed at least what it had before its rows were read, and a primary has written at most what it had
     // after: so a standby that is not behind lacks nothing by lag.
     let before = state(&session).await?;

@@ -8,6 +8,7 @@ mod applications;
 mod attempt;
 mod client;
 mod conditions;
+mod entries;
 mod held;
 mod idle;
 mod ledger;
@@ -38,6 +39,7 @@ use crate::{
 };
 use applications::Hosts;
 use client::{Client, Load, Target};
+pub use entries::{sessions_at, try_entries};
 use idle::Idle;
 pub use ledger::{RestoredLedger, read_ledgers, read_restored};
 use prober::Schedule;
@@ -104,7 +106,7 @@ impl Workload {
         if spec.rate_per_s == 0 {
             return Err(WorkloadError::NoRate);
         }
-        let load = Arc::new(Load::new(recorder.clone(), access.credentials.client_password.clone(), &spec));
+        let load = Arc::new(Load::new(recorder.clone(), access.login(), &spec));
         let targets = plan
             .endpoints
             .iter()

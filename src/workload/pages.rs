@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     plan::Plan,
-    system::{Access, Entry},
+    system::{Access, Entry, Login},
     waiting::{NotReady, wait_until},
 };
 use std::time::Duration;
@@ -32,14 +32,15 @@ pub(super) async fn make(plan: &Plan, access: &Access, endpoint: &str) -> Result
     let planned =
         planned.ok_or_else(|| WorkloadError::NoSuchEndpoint { endpoint: endpoint.to_owned(), known: known() })?;
     let entry = Entry::of(plan, access, planned)?;
-    let made = || make_at(&entry, &access.credentials.client_password);
+    let login = access.login();
+    let made = || make_at(&entry, &login);
     let made: Result<(), NotReady> = wait_until(&format!("the table {TABLE}"), MADE_WITHIN, made).await;
     Ok(made?)
 }
 
-async fn make_at(entry: &Entry, password: &str) -> Result<(), String> {
+async fn make_at(entry: &Entry, login: &Login) -> Result<(), String> {
     let limit = Limit::new(MADE_WITHIN, &CancellationToken::new());
-    let opened = attempt::open(entry, password, "pgquake-pages", &limit).await;
+    let opened = attempt::open(entry, login, "pgquake-pages", &limit).await;
     let session = opened.session.map_err(|refusal| refusal.message)?;
     let statement = format!(
         "CREATE TABLE IF NOT EXISTS {TABLE} AS \

@@ -158,8 +158,8 @@ impl Bench {
     /// A session with a node's PostgreSQL, as soon as it takes one.
     pub async fn session(&self, node: &str) -> Session {
         let address = self.system.access().address(node, 5432).unwrap();
-        let password = &self.system.access().credentials.client_password;
-        let open = || async { Session::open(address, password, "test").await.map_err(|error| error.to_string()) };
+        let login = &self.system.access().login();
+        let open = || async { Session::open(address, login, "test").await.map_err(|error| error.to_string()) };
         wait_until(&format!("a session with {node}"), Duration::from_secs(30), open).await.unwrap()
     }
 

@@ -14,4 +14,5 @@ mod network;
 mod operator;
 mod process;
 mod starvation;
+mod tls;
 mod upgrades;

@@ -184,7 +184,8 @@ async fn lost_packets(bench: &mut Bench) {
 async fn a_client_gets_through(bench: &Bench) -> bool {
     let access = bench.system.access();
     let address = access.address("proxy", POSTGRESQL).unwrap();
-    let open = Session::open(address, &access.credentials.client_password, "test");
+    let login = access.login();
+    let open = Session::open(address, &login, "test");
     matches!(timeout(Duration::from_secs(1), open).await, Ok(Ok(_)))
 }
 

@@ -68,12 +68,12 @@ async fn they_bite_leave_others_alone_and_heal() {
 
     // PostgreSQL told to end: it serves the session that it has, and takes no other one.
     let address = bench.system.access().address("node2", 5432).unwrap();
-    let password = bench.system.access().credentials.client_password.clone();
+    let login = bench.system.access().login();
     let session = bench.session("node2").await;
     let before = bench.output("node2", postmaster).await;
     bench.inject("process_terminate", "node2", &[("process", "PostgreSQL")]).await;
     session.simple_query("SELECT 1").await.unwrap();
-    assert!(Session::open(address, &password, "fresh").await.is_err());
+    assert!(Session::open(address, &login, "fresh").await.is_err());
     assert_eq!(bench.system.refuses_sessions("node3").await, None);
     bench.heal().await;
     assert_ne!(bench.output("node2", postmaster).await, before);

@@ -133,6 +133,7 @@ pub fn plan(synchronous: bool) -> Plan {
         own: Default::default(),
         subscriptions: Vec::new(),
         applications: Vec::new(),
+        tls: Default::default(),
         prepare: Default::default(),
         settings,
         claims: Vec::new(),

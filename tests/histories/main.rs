@@ -16,6 +16,7 @@ mod course;
 mod dcs_failover;
 mod dcs_repair;
 mod edits;
+mod encryption;
 mod fallback;
 mod firewall;
 mod ground;

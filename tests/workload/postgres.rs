@@ -126,6 +126,7 @@ pub fn plan(nodes: &[&str]) -> Plan {
         backups: Vec::new(),
         subscriptions: Vec::new(),
         applications: Vec::new(),
+        tls: Default::default(),
         clusters: Vec::new(),
         region_links: Vec::new(),
         names: vec![],

@@ -5,10 +5,12 @@ that finds no DCS sleeps for five seconds before it asks again, and where a whol
 a moment later than Patroni. A node that is started again, after whatever a scenario has done to it, gets none of this.
 """
 
+import functools
 import importlib
 import json
 import os
 import socket
+import ssl
 import time
 import urllib.request
 
@@ -17,12 +19,23 @@ WITHIN_S = 15.0
 AGAIN_AFTER_S = 0.02
 
 
-def etcd_has_a_leader(host):
-    with urllib.request.urlopen(f"http://{host}/health", timeout=0.5) as answer:
+@functools.cache
+def shown_to_etcd(authority, certificate, key):
+    secured = ssl.create_default_context(cafile=authority)
+    secured.load_cert_chain(certificate, key)
+    return secured
+
+
+def etcd_has_a_leader(host, section):
+    secured = None
+    if section.get("protocol") == "https":
+        secured = shown_to_etcd(section["cacert"], section["cert"], section["key"])
+    url = f"{section.get('protocol', 'http')}://{host}/health"
+    with urllib.request.urlopen(url, timeout=0.5, context=secured) as answer:
         return json.load(answer).get("health") == "true"
 
 
-def zookeeper_serves(host):
+def zookeeper_serves(host, _):
     name, port = host.rsplit(":", 1)
     with socket.create_connection((name, int(port)), timeout=0.5) as connection:
         connection.sendall(b"srvr")
@@ -30,7 +43,7 @@ def zookeeper_serves(host):
             return b"\nMode: " in answer.read()
 
 
-def consul_has_a_leader(host):
+def consul_has_a_leader(host, _):
     with urllib.request.urlopen(f"http://{host}/v1/status/leader", timeout=0.5) as answer:
         return json.load(answer) != ""
 
@@ -38,9 +51,9 @@ def consul_has_a_leader(host):
 # How one member says that its DCS has a leader, by the section of the agent's configuration.
 HAS_A_LEADER = {"etcd3": etcd_has_a_leader, "zookeeper": zookeeper_serves, "consul": consul_has_a_leader}
 
-def says(has_a_leader, host):
+def says(has_a_leader, host, section):
     try:
-        return has_a_leader(host)
+        return has_a_leader(host, section)
     except (OSError, ValueError):
         return False
 
@@ -62,7 +75,7 @@ def wait():
     section = configuration[kind]
     hosts = section.get("hosts") or [section["host"]]
     wait_until(lambda: os.path.exists(MAY_START))
-    wait_until(lambda: any(says(HAS_A_LEADER[kind], host) for host in hosts))
+    wait_until(lambda: any(says(HAS_A_LEADER[kind], host, section) for host in hosts))
 
 
 # What the agent starts is none of this file's business.

@@ -95,7 +95,7 @@ impl Request {
         if speaks_postgresql(plan, way) {
             return Self::of_postgresql(padding_bytes, look.answer == Answer::End);
         }
-        if way.port == services::minio::S3_PORT {
+        if speaks_tls(plan, way) {
             return Self::of_tls(padding_bytes.min(MOST_RECORD_BYTES - 1));
         }
         if way.port == services::patroni::REST_PORT {
@@ -193,6 +193,17 @@ impl Request {
 
 fn in_time(within: Duration, script: &str) -> String {
     format!("timeout {:.3} bash -c '{script}'; [ $? = 124 ] && echo silence; true", within.as_secs_f64())
+}
+
+/// Whether who serves there takes nothing but TLS. PostgreSQL's own is asked for by a packet of its protocol.
+fn speaks_tls(plan: &Plan, way: &Way) -> bool {
+    let tls = plan.topology.tls;
+    match way.port {
+        services::minio::S3_PORT => true,
+        services::patroni::REST_PORT => tls.patroni,
+        services::etcd::CLIENT_PORT | services::etcd::PEER_PORT => tls.dcs,
+        _ => false,
+    }
 }
 
 /// Whether PostgreSQL answers at the far end: also through a proxy's endpoint.

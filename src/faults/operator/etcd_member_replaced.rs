@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::{
     faults::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, operator::etcdctl, process},
     plan::Plan,
-    services::etcd::{DATA_DIRECTORY, FLAGS_FILE, PEER_PORT},
+    services::etcd::{DATA_DIRECTORY, FLAGS_FILE, peer_url},
     system::System,
     topology::{Instance, ServiceKind},
     waiting::wait_until,
@@ -57,7 +57,7 @@ impl EtcdMemberReplaced {
     /// begun has no name.
     async fn id(&self, system: &System) -> Result<Option<String>, String> {
         let told = etcdctl::look(system, &self.other, "ETCDCTL_COMMAND_TIMEOUT=2s etcdctl member list").await?;
-        let address = format!("http://{}:{PEER_PORT}", self.member);
+        let address = peer_url(system.plan().topology.tls.dcs, &self.member);
         let own = told.lines().find(|line| line.contains(&address));
         Ok(own.and_then(|line| line.split(',').next()).map(str::to_owned))
     }
@@ -85,7 +85,8 @@ impl EtcdMemberReplaced {
     async fn begin_anew(&self, system: &System) -> Result<(), FaultError> {
         process::signal_service(system, &self.member, &ETCD.into(), "KILL").await?;
         process::wait_until_stopped(system, &self.member, &ETCD.into()).await?;
-        let add = format!("etcdctl member add {0} --peer-urls=http://{0}:{PEER_PORT}", self.member);
+        let address = peer_url(system.plan().topology.tls.dcs, &self.member);
+        let add = format!("etcdctl member add {} --peer-urls={address}", self.member);
         self.until(system, "etcd to have room for the new member", &add, |id| id.is_some()).await?;
         let empty = format!("rm -rf {DATA_DIRECTORY} && echo --initial-cluster-state=existing > {FLAGS_FILE}");
         etcdctl::at(system, &self.member, &empty).await?;

@@ -6,7 +6,7 @@ use crate::{
     engine::EngineError,
     faults::{Aim, FaultError},
     plan::Plan,
-    services::etcd::CLIENT_PORT,
+    services::etcd,
     system::System,
     topology::ServiceKind,
 };
@@ -31,8 +31,8 @@ pub(super) fn peers(plan: &Plan, member: &str) -> Vec<String> {
 
 /// Runs a script at a member, in which `etcdctl` asks this member, and returns what it printed.
 pub(super) async fn at(system: &System, member: &str, script: &str) -> Result<String, FaultError> {
-    let endpoint =
-        format!("export ETCDCTL_ENDPOINTS=http://127.0.0.1:{CLIENT_PORT} ETCDCTL_COMMAND_TIMEOUT={COMMAND_WITHIN_S}s");
+    let variables = etcd::etcdctl_variables(system.plan().topology.tls.dcs, member);
+    let endpoint = format!("export {variables} ETCDCTL_COMMAND_TIMEOUT={COMMAND_WITHIN_S}s");
     let done = system.with_data_of(member, ServiceKind::Etcd, &format!("{endpoint}; {{ {script}\n}} 2>&1")).await?;
     if done.status == 0 {
         return Ok(done.text);

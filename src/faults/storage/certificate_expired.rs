@@ -1,21 +1,23 @@
-//! `certificate_expired`: nobody has renewed the certificate of an S3 server.
+//! `certificate_expired`: nobody has renewed the certificate of an S3 server, or of a host that speaks TLS.
 
 use async_trait::async_trait;
 
 use super::{Aim, Fault, FaultError, FaultKind, Hosts, Lasts, Place, minio, on_minio, server};
 use crate::{
+    faults::certificate::flawed,
     plan::Plan,
     s3::S3Error,
-    system::{StorageError, System},
+    system::{Flaw, StorageError, System},
     topology::Instance,
 };
 
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "certificate_expired",
-    effect: "the S3 server shows a certificate that is no longer good to everybody who connects from then on; connections \
-             that are open stay open",
-    confirmed_by: "a new connection ends with an expired certificate; healed when one is answered",
-    limits: "the host must serve a bucket",
+    effect: "the S3 server, or PostgreSQL, etcd, PgBouncer and Patroni's REST API of the host, show a certificate that is no longer \
+             good to everybody who connects from then on, and are refused with it where they connect; connections that are \
+             open stay open",
+    confirmed_by: "a new connection to each of them ends with an expired certificate; healed when one is answered",
+    limits: "the host must serve a bucket, or the topology's `tls` must have a service of it speak TLS",
     parameters: &[],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Each,
@@ -28,6 +30,9 @@ struct CertificateExpired {
 }
 
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
+    if !plan.topology.tls.is_off() {
+        return flawed(KIND.name, plan, aim, Flaw::Expired);
+    }
     Ok(Box::new(CertificateExpired { host: server(KIND.name, plan, aim)? }))
 }
 

@@ -15,6 +15,7 @@ pub mod data_loss;
 pub mod dcs_failover;
 pub mod dcs_isolation;
 pub mod dcs_repair;
+pub mod encryption;
 mod evidence;
 pub mod faults_took_effect;
 pub mod finding;
@@ -113,6 +114,7 @@ pub const ALL: &[Check] = &[
     commands::CHECK,
     operator_steps::CHECK,
     firewall::CHECK,
+    encryption::CHECK,
     faults_took_effect::CHECK,
     load_was_real::CHECK,
     harness_was_sound::CHECK,

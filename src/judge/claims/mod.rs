@@ -149,6 +149,8 @@ pub enum Subject {
     Reinitialized,
     /// A failover of a cluster whose DCS is not etcd.
     FailoverOverAnotherDcs,
+    /// Connections that must fail were tried.
+    EntriesTried,
     /// Somebody subscribed to a cluster, and another node of it became primary, or a column was added or a sequence used.
     SubscriptionTried,
 }
@@ -187,6 +189,7 @@ impl Subject {
             Subject::Reinitialized => "a node that was rebuilt on order",
             Subject::FailoverOverAnotherDcs => "a failover over a DCS that is not etcd",
             Subject::SubscriptionTried => "a subscription, and a new primary, a new column or a sequence in use",
+            Subject::EntriesTried => "an attempt that must fail",
             Subject::StandbyDiskFull => "a standby whose disk was full",
             Subject::BothDisksFull => "a standby whose disk was full, and a primary whose disk was",
             Subject::SlotNeeded => {

@@ -9,6 +9,7 @@ pub use super::archive::{
 };
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
 pub use super::connections::{ConnectionAnswer, ConnectionTried};
+pub use super::encryption::{EntryAnswer, EntryTried, SessionPurpose, SessionsSeen, WayIn};
 pub use super::expectation::{Bound, Expectation};
 pub use super::lease::{Cell, Worst};
 pub use super::pool::{ApplicationState, IdleClients, PoolState};
@@ -111,6 +112,9 @@ pub enum Occurrence {
     ConnectionsTried {
         tried: Vec<ConnectionTried>,
     },
+
+    /// Somebody tried to get in who must not.
+    EntriesTried { tried: Vec<EntryTried> },
 
     // ---- runbooks
     CommandRun(CommandRun),
@@ -307,6 +311,8 @@ pub enum Occurrence {
         up: bool,
         status: String,
     },
+    /// What a node shows of its sessions with other machines; recorded on each new kind of them and at least every 5 s.
+    Sessions { node: String, sessions: Vec<SessionsSeen> },
     /// What a pooler shows of its pools; recorded on each change and at least once a second.
     PoolState(PoolState),
     /// How many idle clients have a session; recorded at most once a second, on each change.

@@ -6,6 +6,7 @@
 mod archive;
 mod attempt;
 mod connections;
+mod encryption;
 pub mod event;
 mod expectation;
 mod lease;

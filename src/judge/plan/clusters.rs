@@ -257,14 +257,22 @@ impl Plan {
                 .map(Subscription::slot)
                 .collect(),
             balancers: self.balancers_on(host),
+            balanced_from: self.hosts_with_balancers(),
             fronts: Vec::new(),
             repointed: self.pools_repointed(),
             shared_address: self.topology.shared_by(host),
             archive: self.archive_at(host),
             settings: Cow::Borrowed(cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster))),
+            tls: self.topology.tls,
             clocks_are_prepared: self.topology.prepare.clocks,
             tags: self.topology.hosts().find(|own| own.name == host).map_or(&Tags::NONE, |own| &own.tags),
         }
+    }
+
+    /// The hosts of the balancers, each once.
+    fn hosts_with_balancers(&self) -> Vec<&str> {
+        let hosts = self.topology.hosts().filter(|host| host.balancers().next().is_some());
+        hosts.map(|host| host.name.as_str()).collect()
     }
 
     /// The programs of a host's balancers, each once.

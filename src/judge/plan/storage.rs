@@ -133,12 +133,30 @@ impl Plan {
     /// The hosts whose servers speak TLS, each with every name that clients call it by: those of buckets, and nodes that a
     /// backup copies from elsewhere.
     pub fn speak_tls(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        let is_secured = |host: &&Host| host.kinds().any(|kind| self.topology.tls.concerns(kind));
         let keeps = |host: &&Host| host.kinds().any(|kind| service(kind).keeps_buckets());
         let is_copied = |host: &&Host| {
             let cluster = self.cluster_of(&host.name);
             cluster.and_then(|cluster| self.archive_of(&cluster.name)).is_some_and(|archive| archive.from_standby)
         };
-        self.topology.hosts().filter(move |host| keeps(host) || is_copied(host)).map(names)
+        let speaks = move |host: &&Host| keeps(host) || is_copied(host) || is_secured(host);
+        self.topology.hosts().filter(speaks).map(move |host| {
+            let (name, mut all) = names(host);
+            if self.topology.tls.postgresql && (host.node_kind().is_some() || host.runs(ServiceKind::Pgbouncer)) {
+                all.extend(self.called_by_clients());
+                all.dedup();
+            }
+            (name, all)
+        })
+    }
+
+    /// What clients call a server of PostgreSQL that they are led to: a balancer passes on what it gets, so the certificate that
+    /// they see is that of a node.
+    fn called_by_clients(&self) -> Vec<&str> {
+        let hosts = self.topology.hosts().filter(|host| host.balancers().next().is_some());
+        let shared = self.topology.virtual_addresses.iter().map(|shared| shared.name.as_str());
+        let own = hosts.flat_map(|host| names(host).1).chain(shared);
+        own.chain(["localhost", "127.0.0.1"]).collect()
     }
 }
 

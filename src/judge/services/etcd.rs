@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     Broken, Clock, Dcs, Instances, Leadership, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings,
-    Site, Starts, Storage, Volume, context, versions,
+    Site, Starts, Storage, Volume, context, tls, versions,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -66,6 +66,12 @@ pub(super) const SERVICE: Service = Service {
         agent_settings: |site| {
             let members: Vec<String> =
                 site.dcs_members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
+            if site.tls.dcs {
+                let (cacert, cert, key) = (tls::AUTHORITY_FILE, tls::CERTIFICATE_FILE, tls::KEY_FILE);
+                let secured =
+                    json!({ "hosts": members, "protocol": "https", "cacert": cacert, "cert": cert, "key": key });
+                return ("etcd3", secured);
+            }
             ("etcd3", json!({ "hosts": members }))
         },
         // The agent refreshes its lease once a loop.
@@ -156,17 +162,41 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
     broken
 }
 
-fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
+/// Where the members of an etcd reach this one.
+pub fn peer_url(is_secured: bool, member: &str) -> String {
+    format!("{}://{member}:{PEER_PORT}", scheme(is_secured))
+}
+
+/// What `etcdctl` on the host of a member must find in its environment to ask that member.
+pub fn etcdctl_variables(is_secured: bool, member: &str) -> String {
+    if !is_secured {
+        return format!("ETCDCTL_ENDPOINTS=http://127.0.0.1:{CLIENT_PORT}");
+    }
+    // By its name, which its certificate has.
+    let (authority, certificate, key) = (tls::AUTHORITY_FILE, tls::CERTIFICATE_FILE, tls::KEY_FILE);
+    format!(
+        "ETCDCTL_ENDPOINTS=https://{member}:{CLIENT_PORT} ETCDCTL_CACERT={authority} ETCDCTL_CERT={certificate} \
+         ETCDCTL_KEY={key}"
+    )
+}
+
+fn scheme(is_secured: bool) -> &'static str {
+    if is_secured { "https" } else { "http" }
+}
+
+fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let (host, settings) = (site.host, &site.settings.etcd);
+    let is_secured = site.tls.dcs;
+    let scheme = scheme(is_secured);
     let members: Vec<String> =
-        site.dcs_members.iter().map(|member| format!("{member}=http://{member}:{PEER_PORT}")).collect();
+        site.dcs_members.iter().map(|member| format!("{member}={}", peer_url(is_secured, member))).collect();
     let mut command = vec![
         format!("--name={host}"),
         format!("--data-dir={DATA_DIRECTORY}"),
-        format!("--listen-client-urls=http://0.0.0.0:{CLIENT_PORT}"),
-        format!("--advertise-client-urls=http://{host}:{CLIENT_PORT}"),
-        format!("--listen-peer-urls=http://0.0.0.0:{PEER_PORT}"),
-        format!("--initial-advertise-peer-urls=http://{host}:{PEER_PORT}"),
+        format!("--listen-client-urls={scheme}://0.0.0.0:{CLIENT_PORT}"),
+        format!("--advertise-client-urls={scheme}://{host}:{CLIENT_PORT}"),
+        format!("--listen-peer-urls={scheme}://0.0.0.0:{PEER_PORT}"),
+        format!("--initial-advertise-peer-urls={}", peer_url(is_secured, host)),
         format!("--initial-cluster={}", members.join(",")),
         "--initial-cluster-state=new".to_owned(),
         format!("--heartbeat-interval={}", settings.heartbeat_interval_ms),
@@ -175,5 +205,23 @@ fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
     command.extend(settings.quota_backend_bytes.map(|bytes| format!("--quota-backend-bytes={bytes}")));
     // The entry point makes it the one that runs.
     let version = settings.version.iter().map(|version| (versions::FILE.to_owned(), format!("etcd {version}\n")));
-    Rendered { command, files: version.collect(), ..Rendered::default() }
+    let mut files: Vec<(String, String)> = version.collect();
+    if is_secured {
+        command.extend(secured());
+        files.extend(tls::files(host, credentials));
+    }
+    Rendered { command, files, ..Rendered::default() }
+}
+
+/// Document 002's flags: certificates for clients and members, and nobody who shows none. etcd reads the files again for each
+/// connection.
+fn secured() -> impl Iterator<Item = String> {
+    ["", "peer-"].into_iter().flat_map(|of| {
+        [
+            format!("--{of}client-cert-auth"),
+            format!("--{of}trusted-ca-file={}", tls::AUTHORITY_FILE),
+            format!("--{of}cert-file={}", tls::CERTIFICATE_FILE),
+            format!("--{of}key-file={}", tls::KEY_FILE),
+        ]
+    })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Balancer, Broken, Clock, Front, Instances, Port, Process, Recipe, Rendered, Role, Serves, Service, ServiceKind,
-    Settings, Site, Starts, context, own, patroni::REST_PORT,
+    Settings, Site, Starts, context, own, patroni::REST_PORT, tls,
 };
 use crate::{credentials::Credentials, span::Span};
 
@@ -153,12 +153,16 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
     broken
 }
 
-fn render(site: &Site<'_>, _credentials: &Credentials) -> Rendered {
+fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let mut text = GLOBAL.replace("{stats_port}", &site.settings.haproxy.stats_port.to_string());
     for front in &site.fronts {
         text.push_str(&backend(site, front));
     }
-    Rendered { command: Vec::new(), files: vec![(CONFIGURATION.to_owned(), text)], ..Rendered::default() }
+    let mut files = vec![(CONFIGURATION.to_owned(), text)];
+    if site.tls.patroni {
+        files.extend(tls::authority(credentials));
+    }
+    Rendered { command: Vec::new(), files, ..Rendered::default() }
 }
 
 /// `max-spread-checks` bounds only how far apart the first checks start, so that a proxy that has just started
@@ -230,6 +234,12 @@ fn backend(site: &Site<'_>, front: &Front<'_>) -> String {
     for (index, (called, host, port)) in front.servers().into_iter().enumerate() {
         let options = match settings.check {
             _ if leads_to_pools => "check".to_owned(),
+            HealthCheck::Role if site.tls.patroni => {
+                format!(
+                    "check port {REST_PORT} check-ssl verify required verifyhost {host} ca-file {}",
+                    tls::AUTHORITY_FILE
+                )
+            }
             HealthCheck::Role => format!("check port {REST_PORT}"),
             HealthCheck::PgsqlCheck if front.serves.is_for_reads() && index == 0 => continue,
             HealthCheck::PgsqlCheck if !front.serves.is_for_reads() && index > 0 => "check backup".to_owned(),
@@ -260,11 +270,13 @@ mod tests {
             permanent_slots: Vec::new(),
             logical_slots: Vec::new(),
             balancers: Vec::new(),
+            balanced_from: Vec::new(),
             fronts: Vec::new(),
             repointed: Vec::new(),
             shared_address: None,
             archive: None,
             settings: Cow::Owned(Settings { haproxy, ..Settings::default() }),
+            tls: crate::services::Tls::default(),
             clocks_are_prepared: false,
             tags: &crate::services::Tags::NONE,
         };

@@ -26,6 +26,7 @@ mod row;
 mod site;
 pub mod subscriber;
 mod tags;
+pub mod tls;
 pub mod toxiproxy;
 pub mod versions;
 pub mod watchdog;
@@ -45,6 +46,7 @@ pub use row::{
 };
 pub use site::{Front, PoolAt, Serves, SharedAddress, Site, Upstream};
 pub use tags::Tags;
+pub use tls::Tls;
 pub use watchdog::{WatchdogMode, WatchdogSettings};
 
 /// The table: each kind with the file of its row, and its settings by their section. The first section of a kind is called

@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use super::postgresql::server::{DATA_DIRECTORY, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
+pub use super::postgresql::server::{Access, DATA_DIRECTORY, HARNESS_ACCESS, POSTGRESQL_PORT, WAL_SEGMENT_BYTES};
 use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
     ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
     dynamic::Change,
     etcd, own, pgbouncer,
     postgresql::{self, MAJOR_VERSION, server},
-    versions, watchdog,
+    tls, versions, watchdog,
 };
 use crate::credentials::{Credentials, DATABASE};
 
@@ -178,6 +178,9 @@ pub struct PostgresqlSettings {
     /// The minor version, of a major one of which several can be had: 11 or 14 of 16. Left out: the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minor_version: Option<u32>,
+    /// Who may connect, in `pg_hba.conf`. Left out: every host with its password.
+    #[serde(skip_serializing_if = "Access::is_of_everybody")]
+    pub access: Access,
     /// Parameters as in `postgresql.conf`, the same on every node.
     // Any scalar of YAML is taken as its text; the schema must not tell an editor that `100` is wrong.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -186,7 +189,12 @@ pub struct PostgresqlSettings {
 
 impl Default for PostgresqlSettings {
     fn default() -> Self {
-        Self { major_version: MAJOR_VERSION, minor_version: None, parameters: BTreeMap::new() }
+        Self {
+            major_version: MAJOR_VERSION,
+            minor_version: None,
+            access: Access::default(),
+            parameters: BTreeMap::new(),
+        }
     }
 }
 
@@ -257,6 +265,9 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     if !site.repointed.is_empty() {
         files.push((pgbouncer::REPOINTING.to_owned(), pgbouncer::repointing(site, credentials)));
     }
+    if !site.tls.is_off() {
+        files.extend(tls::files(site.host, credentials));
+    }
     if site.clocks_are_prepared {
         // The entry point looks for it; the library reads it once a second.
         files.push((CLOCK_FILE.to_owned(), "+0\n".to_owned()));
@@ -304,10 +315,7 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     let mut configuration = json!({
         "scope": site.scope,
         "name": host,
-        "restapi": {
-            "listen": format!("0.0.0.0:{REST_PORT}"),
-            "connect_address": format!("{host}:{REST_PORT}"),
-        },
+        "restapi": rest_api(site),
         "watchdog": watchdog(&site.settings.patroni.watchdog),
         "postgresql": postgresql(site, credentials),
     });
@@ -320,6 +328,11 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     if !site.repointed.is_empty() {
         let called = format!("/bin/sh {}", pgbouncer::REPOINTING);
         configuration["postgresql"]["callbacks"] = json!({ "on_role_change": called, "on_start": called });
+    }
+    if site.tls.patroni {
+        // What `patronictl` shows, and the agent itself where it asks those of the other nodes.
+        let (cacert, certfile, keyfile) = (tls::AUTHORITY_FILE, tls::CERTIFICATE_FILE, tls::KEY_FILE);
+        configuration["ctl"] = json!({ "cacert": cacert, "certfile": certfile, "keyfile": keyfile });
     }
     // The dynamic configuration is the first node's to bring into the DCS. The others must not have it: a node
     // with a `bootstrap` section and no data would race to make a cluster of its own.
@@ -352,8 +365,39 @@ fn watchdog(settings: &WatchdogSettings) -> Value {
     }
 }
 
+/// Whoever asks is answered, and who orders something must show a certificate where there is TLS: balancers need none.
+fn rest_api(site: &Site<'_>) -> Value {
+    let mut section = json!({
+        "listen": format!("0.0.0.0:{REST_PORT}"),
+        "connect_address": format!("{}:{REST_PORT}", site.host),
+    });
+    if site.tls.patroni {
+        section["certfile"] = json!(tls::CERTIFICATE_FILE);
+        section["keyfile"] = json!(tls::KEY_FILE);
+        section["cafile"] = json!(tls::AUTHORITY_FILE);
+        section["verify_client"] = json!("optional");
+    }
+    section
+}
+
+/// A role by which the agent, a standby or `pg_rewind` connects; with TLS only to the server that is meant.
+fn account(site: &Site<'_>, role: &str, password: &str) -> Value {
+    let mut account = json!({ "username": role, "password": password });
+    if site.tls.postgresql {
+        let file = |name: &str| json!(format!("{}/{name}", tls::OF_POSTGRESQL));
+        account["sslmode"] = json!("verify-full");
+        account["sslrootcert"] = file("authority.crt");
+        account["sslcrl"] = file("revoked.crl");
+    }
+    account
+}
+
 fn postgresql(site: &Site<'_>, credentials: &Credentials) -> Value {
     let (host, major) = (site.host, site.settings.postgresql.major_version);
+    let mut parameters = json!({ "pgquake.node": host, "unix_socket_directories": "/var/run/postgresql" });
+    if site.tls.postgresql {
+        server::tls_parameters().into_iter().for_each(|(name, value)| parameters[name] = json!(value));
+    }
     json!({
         "listen": format!("0.0.0.0:{POSTGRESQL_PORT}"),
         "connect_address": format!("{host}:{POSTGRESQL_PORT}"),
@@ -362,15 +406,12 @@ fn postgresql(site: &Site<'_>, credentials: &Credentials) -> Value {
         "create_replica_methods": ["prepared", "basebackup"],
         "prepared": { "command": "/usr/local/bin/restore-prepared.sh" },
         "authentication": {
-            "superuser": { "username": "postgres", "password": credentials.superuser_password },
-            "rewind": { "username": "postgres", "password": credentials.superuser_password },
-            "replication": { "username": server::REPLICATION_ROLE, "password": credentials.replication_password },
+            "superuser": account(site, "postgres", &credentials.superuser_password),
+            "rewind": account(site, "postgres", &credentials.superuser_password),
+            "replication": account(site, server::REPLICATION_ROLE, &credentials.replication_password),
         },
-        "pg_hba": server::ACCESS,
-        "parameters": {
-            "pgquake.node": host,
-            "unix_socket_directories": "/var/run/postgresql",
-        },
+        "pg_hba": server::access(site),
+        "parameters": parameters,
     })
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Broken, Clock, Instances, PoolAt, Pooler, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings,
-    Site, Starts, context, own, patroni::POSTGRESQL_PORT,
+    Site, Starts, context, own, patroni::POSTGRESQL_PORT, tls,
 };
 use crate::credentials::{CLIENT_ROLE, Credentials, DATABASE};
 
@@ -212,6 +212,9 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         let _ = writeln!(accounts, "\"{CONSOLE_ROLE}\" \"{}\"", credentials.superuser_password);
     }
     files.push(("/etc/pgbouncer/userlist.txt".to_owned(), accounts));
+    if site.tls.postgresql {
+        files.extend(tls::files(site.host, credentials));
+    }
     Rendered { command: Vec::new(), files, ..Rendered::default() }
 }
 
@@ -237,6 +240,7 @@ fn configuration(site: &Site<'_>, primary: &str) -> String {
     let optional: String = optional.collect();
     let console = if settings.is_repointed() { format!("admin_users = {CONSOLE_ROLE}\n") } else { String::new() };
     let port = settings.port();
+    let secured = if site.tls.postgresql { secured() } else { String::new() };
     format!(
         "[databases]\n\
          {database}\n\n\
@@ -251,8 +255,22 @@ fn configuration(site: &Site<'_>, primary: &str) -> String {
          listen_port = {port}\n\
          unix_socket_dir =\n\
          {ACCOUNTS}\
+         {secured}\
          {console}\
          stats_users = {CLIENT_ROLE}\n"
+    )
+}
+
+/// Clients must come with TLS (one that shows a certificate would be refused without an authority to look it up), and the node must be the one that is meant.
+fn secured() -> String {
+    let (authority, certificate, key) = (tls::AUTHORITY_FILE, tls::CERTIFICATE_FILE, tls::KEY_FILE);
+    format!(
+        "client_tls_sslmode = require\n\
+         client_tls_cert_file = {certificate}\n\
+         client_tls_key_file = {key}\n\
+         client_tls_ca_file = {authority}\n\
+         server_tls_sslmode = verify-full\n\
+         server_tls_ca_file = {authority}\n"
     )
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{PoolOf, ServiceKind, Settings, Tags, archive::Archive, service};
+use super::{PoolOf, ServiceKind, Settings, Tags, Tls, archive::Archive, service};
 
 /// The surroundings of the services of one host.
 pub struct Site<'a> {
@@ -28,6 +28,8 @@ pub struct Site<'a> {
     pub logical_slots: Vec<&'a str>,
     /// The programs of the balancers beside them.
     pub balancers: Vec<&'static str>,
+    /// The hosts of all balancers.
+    pub balanced_from: Vec<&'a str>,
     /// What a balancer listens for.
     pub fronts: Vec<Front<'a>>,
     /// The pools that the agent of a node that becomes primary points there.
@@ -39,6 +41,8 @@ pub struct Site<'a> {
     /// What Patroni's tags say of the host's node.
     pub tags: &'a Tags,
     pub settings: Cow<'a, Settings>,
+    /// What speaks TLS.
+    pub tls: Tls,
     /// Whether the clocks of nodes can be set.
     pub clocks_are_prepared: bool,
 }

@@ -23,6 +23,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("documented-ha", include_str!("../../../topologies/documented-ha.yaml")),
     ("documented-ha-firewall", include_str!("../../../topologies/documented-ha-firewall.yaml")),
     ("documented-ha-firewall-drop", include_str!("../../../topologies/documented-ha-firewall-drop.yaml")),
+    ("documented-ha-tls", include_str!("../../../topologies/documented-ha-tls.yaml")),
     ("documented-ha-untracked", include_str!("../../../topologies/documented-ha-untracked.yaml")),
     ("envoy", include_str!("../../../topologies/envoy.yaml")),
     ("envoy-panic", include_str!("../../../topologies/envoy-panic.yaml")),
@@ -30,6 +31,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("haproxy-pgsql-check", include_str!("../../../topologies/haproxy-pgsql-check.yaml")),
     ("haproxy-select-1", include_str!("../../../topologies/haproxy-select-1.yaml")),
+    ("hba-as-written", include_str!("../../../topologies/hba-as-written.yaml")),
+    ("hba-corrected", include_str!("../../../topologies/hba-corrected.yaml")),
     ("logical", include_str!("../../../topologies/logical.yaml")),
     ("node-tags", include_str!("../../../topologies/node-tags.yaml")),
     ("pooled", include_str!("../../../topologies/pooled.yaml")),
@@ -49,6 +52,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("sync-az-async-dr", include_str!("../../../topologies/sync-az-async-dr.yaml")),
     ("sync-manual", include_str!("../../../topologies/sync-manual.yaml")),
     ("three-region-cascade", include_str!("../../../topologies/three-region-cascade.yaml")),
+    ("tls", include_str!("../../../topologies/tls.yaml")),
     ("two-balancers", include_str!("../../../topologies/two-balancers.yaml")),
     ("two-nodes", include_str!("../../../topologies/two-nodes.yaml")),
     ("two-region", include_str!("../../../topologies/two-region.yaml")),
@@ -57,6 +61,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("two-region-hybrid", include_str!("../../../topologies/two-region-hybrid.yaml")),
     ("two-region-shipping", include_str!("../../../topologies/two-region-shipping.yaml")),
     ("two-region-shipping-as-written", include_str!("../../../topologies/two-region-shipping-as-written.yaml")),
+    ("two-region-tls", include_str!("../../../topologies/two-region-tls.yaml")),
     ("watchdog", include_str!("../../../topologies/watchdog.yaml")),
 ];
 

@@ -32,7 +32,7 @@ use crate::{services::service, yaml::position};
 
 pub use crate::services::{
     EnvoySettings, EtcdSettings, HaproxySettings, Instance, KeepalivedSettings, Own, PatroniSettings,
-    PgbouncerSettings, PoolOf, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, Tags,
+    PgbouncerSettings, PoolOf, PostgresqlSettings, PowerdnsSettings, Serves, ServiceKind, Settings, Tags, Tls,
     patroni::POSTGRESQL_PORT,
 };
 pub use applications::{AfterReadOnly, Application};
@@ -86,6 +86,9 @@ pub struct Topology {
     /// The rules by which the hosts of one network take connections. Left out: they take all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<Firewall>,
+    /// What speaks TLS, with certificates of the run's own authority. Left out: nothing does.
+    #[serde(default, skip_serializing_if = "Tls::is_off")]
+    pub tls: Tls,
     /// Buckets of S3 servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<Bucket>,

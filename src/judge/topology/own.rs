@@ -19,6 +19,7 @@ use crate::{
     services::{
         Own, Rendered, Site,
         own::{self, Flaw, Overridden, Spot, Stated, Surroundings},
+        patroni::HARNESS_ACCESS,
         service,
     },
     suggestion::did_you_mean,
@@ -263,6 +264,14 @@ impl Topology {
                 let key = |Overridden { key, line, why }| OverriddenKey { place: format!("{from}:{line}"), key, why };
                 told.extend(reading.overridden.into_iter().map(key));
             }
+        }
+        if !self.settings.postgresql.access.is_of_everybody() {
+            told.push(OverriddenKey {
+                place: "settings.postgresql.access".to_owned(),
+                key: format!("pg_hba: {HARNESS_ACCESS}"),
+                why: "the harness's own line, before the last one, which rejects: its probers and observers come from no host of the document, \
+                      and its role can do nothing that the others do",
+            });
         }
         told
     }

@@ -12,6 +12,7 @@ mod services;
 mod storage;
 mod subscriptions;
 mod tags;
+mod tls;
 mod versions;
 
 use std::collections::BTreeSet;
@@ -79,6 +80,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     subscriptions::check(topology, &mut problems);
     applications::check(topology, &mut problems);
     tags::check(topology, &mut problems);
+    tls::check(topology, &mut problems);
     versions::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);

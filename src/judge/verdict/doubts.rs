@@ -271,7 +271,9 @@ fn not_in_the_plan(event: &Event, known: &Known<'_>) -> Option<String> {
         Occurrence::ConnectionsTried { tried } => {
             tried.iter().flat_map(|one| [&one.from, &one.to]).find_map(|name| host(name))
         }
+        Occurrence::EntriesTried { tried } => tried.iter().find_map(|one| host(&one.host)),
         Occurrence::SlotState { node, .. }
+        | Occurrence::Sessions { node, .. }
         | Occurrence::SlotAbsent { node, .. }
         | Occurrence::StandbySeen { node, .. }
         | Occurrence::AgentState { node, .. }

@@ -11,7 +11,7 @@ use crate::{
             phases::Course,
             record::{FaultRecord, is_down, runbook},
         },
-        dcs_failover, dcs_repair, logical, name_convergence, promotion,
+        dcs_failover, dcs_repair, encryption, logical, name_convergence, promotion,
         replication_lag::{self, Hop},
         rotation, slot, virtual_address,
     },
@@ -87,6 +87,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     when(Subject::CommitsCompared, cost::was_compared(evidence));
     when(Subject::StandbysStreamed, standbys_streamed(findings));
     when(Subject::SubscriptionTried, logical::was_tried(evidence));
+    when(Subject::EntriesTried, encryption::was_tried(evidence.events));
     when(Subject::Reinitialized, faults.iter().any(was_rebuilt));
     when(Subject::AllDown, outage && were_down_together(&faults, &evidence.plan.nodes));
     found

@@ -6,6 +6,7 @@ mod clock;
 mod container;
 mod course;
 mod disk;
+mod encryption;
 mod host;
 mod link;
 mod members;
@@ -26,6 +27,7 @@ pub(super) const TABLES: &[&[StepDefinition]] = &[
     clock::ALL,
     container::ALL,
     disk::ALL,
+    encryption::ALL,
     host::ALL,
     link::ALL,
     members::ALL,

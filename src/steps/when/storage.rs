@@ -8,7 +8,7 @@ pub(super) const ALL: &[StepDefinition] = &[
     step(
         When,
         "the certificate of {target} expires",
-        "an S3 server shows a certificate that is no longer good to everybody who connects",
+        "an S3 server, or a host that speaks TLS, shows a certificate that is no longer good to everybody who connects",
         |words| words.fault("certificate_expired", 0, &[]),
     ),
     step(

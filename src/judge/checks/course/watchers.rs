@@ -56,6 +56,11 @@ pub const ALL: &[Watcher] = &[
         targets: |plan| plan.poolers().map(|pooler| pooler.called.to_owned()).collect(),
         since: Since::SeveralClusters,
     },
+    Watcher {
+        observer: "sessions",
+        targets: |plan| if plan.topology.tls.postgresql { plan.nodes.clone() } else { Vec::new() },
+        since: Since::SeveralClusters,
+    },
     Watcher { observer: "slots", targets: |plan| plan.nodes.clone(), since: Since::SeveralClusters },
     Watcher {
         observer: "subscriptions",

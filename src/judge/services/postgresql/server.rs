@@ -3,12 +3,14 @@
 
 use std::fmt::Write;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::MAX_CONNECTIONS;
 use crate::{
     credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE},
-    services::{Process, RevivedBy, RunsOn, Site, Storage, Volume},
+    services::{Process, RevivedBy, RunsOn, Site, Storage, Volume, tls},
 };
 
 /// PostgreSQL's port.
@@ -49,6 +51,73 @@ pub(in crate::services) const STORAGE: Storage = Storage {
 /// Who may connect, in the words of `pg_hba.conf`.
 pub(in crate::services) const ACCESS: [&str; 3] =
     ["local all all peer", "host replication replicator all scram-sha-256", "host all all all scram-sha-256"];
+
+/// The same where PostgreSQL speaks TLS: who comes without it is refused.
+const ACCESS_WITH_TLS: [&str; 3] =
+    ["local all all peer", "hostssl replication replicator all scram-sha-256", "hostssl all all all scram-sha-256"];
+
+/// The line by which the harness gets in where the rules are a document's.
+pub const HARNESS_ACCESS: &str = "hostssl all pgquake all scram-sha-256";
+
+/// Who may connect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Every host with its password; with TLS alone where PostgreSQL speaks it.
+    #[default]
+    Everybody,
+    /// Document 002's pg_hba.conf as written: nodes may replicate from each other and nothing else, balancers' hosts may connect,
+    /// all by `md5`, and everybody else is rejected. Addresses are those of the topology's hosts.
+    #[serde(rename = "document_002")]
+    Document002,
+    /// The same corrected: `scram-sha-256`, nodes may connect to each other as `postgres`, as pg_rewind does, and an agent may ask its
+    /// own node as a standby would.
+    #[serde(rename = "document_002_corrected")]
+    Document002Corrected,
+}
+
+impl Access {
+    /// Whether nothing is said.
+    pub fn is_of_everybody(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Who may connect, by what the topology says.
+pub(in crate::services) fn access(site: &Site<'_>) -> Vec<String> {
+    let access = site.settings.postgresql.access;
+    let method = match access {
+        Access::Everybody => {
+            let lines = if site.tls.postgresql { &ACCESS_WITH_TLS } else { &ACCESS };
+            return lines.map(str::to_owned).into();
+        }
+        Access::Document002 => "md5",
+        Access::Document002Corrected => "scram-sha-256",
+    };
+    // The entry point puts addresses there: a host has none before it runs.
+    let line = |of: &str, host: &str| format!("hostssl {of} {{address of {host}}}/32 {method}");
+    let mut lines: Vec<String> = site.nodes.iter().map(|node| line("replication replicator", node)).collect();
+    if access == Access::Document002Corrected {
+        lines.push(format!("hostssl replication replicator 127.0.0.1/32 {method}"));
+        lines.extend(site.nodes.iter().map(|node| line("all postgres", node)));
+    }
+    lines.extend(["local all postgres peer".to_owned(), format!("host all all 127.0.0.1/32 {method}")]);
+    lines.extend(site.balanced_from.iter().map(|host| line("all all", host)));
+    lines.extend([HARNESS_ACCESS.to_owned(), "host all all 0.0.0.0/0 reject".to_owned()]);
+    lines
+}
+
+/// What PostgreSQL serves TLS with. The list of revoked certificates is of clients' ones.
+pub(in crate::services) fn tls_parameters() -> [(&'static str, String); 5] {
+    let file = |name: &str| format!("{}/{name}", tls::OF_POSTGRESQL);
+    [
+        ("ssl", "on".to_owned()),
+        ("ssl_ca_file", file("authority.crt")),
+        ("ssl_cert_file", file("server.crt")),
+        ("ssl_key_file", file("server.key")),
+        ("ssl_crl_file", file("revoked.crl")),
+    ]
+}
 
 /// Who may connect whatever a team's own rules say: the agent on its own host, standbys, and clients of the run.
 pub(in crate::services) const OWN_ACCESS: [&str; 4] = [

@@ -119,11 +119,13 @@ mod tests {
             permanent_slots: Vec::new(),
             logical_slots: Vec::new(),
             balancers: Vec::new(),
+            balanced_from: Vec::new(),
             fronts: Vec::new(),
             repointed: Vec::new(),
             shared_address: None,
             archive: None,
             settings: std::borrow::Cow::Borrowed(&settings),
+            tls: crate::services::Tls::default(),
             clocks_are_prepared: false,
             tags: &crate::services::Tags::NONE,
         };

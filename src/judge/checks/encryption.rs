@@ -1,0 +1,233 @@
+//! Is every session encrypted, and does whoever must not get in stay out?
+//!
+//! By PostgreSQL's own view: each node shows its sessions from other machines (`pg_stat_activity` joined with `pg_stat_ssl`), once a
+//! second where the topology says that PostgreSQL speaks TLS, and whenever a scenario tries what must fail. `plain_sessions` counts
+//! those kinds of session (node, role, purpose) of which one was not encrypted, `plain_replication_sessions` those of standbys
+//! alone. A session that lives for less than a second may be seen by no look: that none gets in is shown by the attempts.
+//!
+//! By attempts that must fail: `entries_admitted` counts those that got in. One that failed for another reason than the one that
+//! is meant (a server that is down refuses everybody) shows nothing, and is in doubt.
+//!
+//! Attempts come from the harness, which is none of the hosts: what a rule allows another host alone is not tried.
+
+use std::collections::BTreeSet;
+
+use super::{Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS};
+use crate::history::{
+    Event, Occurrence,
+    event::{EntryAnswer, EntryTried, SessionPurpose, SessionsSeen, WayIn},
+};
+
+const NAME: &str = "encryption";
+pub const PLAIN_SESSIONS: &str = "plain_sessions";
+pub const PLAIN_REPLICATION_SESSIONS: &str = "plain_replication_sessions";
+pub const ENTRIES_ADMITTED: &str = "entries_admitted";
+const ENTRIES_TRIED: &str = "entries_tried";
+const SESSIONS_SEEN: &str = "sessions_seen";
+
+pub const CHECK: Check = Check {
+    name: NAME,
+    question: "Is every session encrypted, and does whoever must not get in stay out?",
+    measures: &[PLAIN_SESSIONS, PLAIN_REPLICATION_SESSIONS, ENTRIES_ADMITTED, ENTRIES_TRIED, SESSIONS_SEEN],
+    over: Over::Scenario,
+    judge,
+};
+
+/// What a refusal for the reason that is meant says, in any of these words.
+fn words_of_refusal(way: WayIn) -> &'static [&'static str] {
+    match way {
+        // Of pg_hba; and PgBouncer's.
+        WayIn::PlainSession | WayIn::PlainReplication => &["no encryption", "SSL required"],
+        WayIn::WrongPassword => &["28P01", "password authentication failed"],
+        WayIn::ForeignAuthority => &["UnknownIssuer"],
+        WayIn::DcsWithoutCertificate => &["CertificateRequired", "BadCertificate"],
+        WayIn::PlainHttp => &["no answer in HTTP"],
+        WayIn::OrderWithoutCertificate => &["403"],
+    }
+}
+
+/// A way as words after "an attempt".
+fn words(way: WayIn) -> &'static str {
+    match way {
+        WayIn::PlainSession => "without TLS",
+        WayIn::PlainReplication => "to replicate without TLS",
+        WayIn::WrongPassword => "with a wrong password",
+        WayIn::ForeignAuthority => "of a client that trusts another authority",
+        WayIn::DcsWithoutCertificate => "without a certificate",
+        WayIn::PlainHttp => "by plain HTTP",
+        WayIn::OrderWithoutCertificate => "to order something without a certificate",
+    }
+}
+
+fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let speaks = !evidence.plan.topology.tls.is_off();
+    let asked = evidence.expectations(NAME).next().is_some();
+    if !speaks && !asked {
+        return Vec::new();
+    }
+    let sessions = sessions(evidence);
+    let entries = entries(evidence.events);
+    let hold = |finding: Finding, measures: &[&str]| -> Vec<Finding> {
+        let own: Vec<_> =
+            evidence.expectations(NAME).filter(|expected| measures.contains(&expected.measure.as_str())).collect();
+        match own.as_slice() {
+            [] => vec![finding],
+            all => all.iter().map(|expected| finding.clone().held_where_known(expected)).collect(),
+        }
+    };
+    let asks_for = |measures: &[&str]| evidence.expectations(NAME).any(|own| measures.contains(&own.measure.as_str()));
+    let of_sessions = [PLAIN_SESSIONS, PLAIN_REPLICATION_SESSIONS, SESSIONS_SEEN];
+    let of_entries = [ENTRIES_ADMITTED, ENTRIES_TRIED];
+    let mut findings = Vec::new();
+    if evidence.plan.topology.tls.postgresql || asks_for(&of_sessions) {
+        findings.extend(hold(judge_sessions(evidence, &sessions), &of_sessions));
+    }
+    if !entries.is_empty() || asks_for(&of_entries) {
+        findings.extend(hold(judge_entries(evidence, &entries), &of_entries));
+    }
+    findings
+}
+
+/// Sessions that a node showed.
+struct Seen<'a> {
+    event: &'a Event,
+    node: &'a str,
+    own: &'a SessionsSeen,
+}
+
+fn sessions<'a>(evidence: &Evidence<'a>) -> Vec<Seen<'a>> {
+    let looks = evidence.events.iter().filter_map(|event| match &event.what {
+        Occurrence::Sessions { node, sessions } => Some(sessions.iter().map(move |own| Seen { event, node, own })),
+        _ => None,
+    });
+    looks.flatten().collect()
+}
+
+fn judge_sessions(evidence: &Evidence<'_>, seen: &[Seen<'_>]) -> Finding {
+    let kinds = |is_own: &dyn Fn(&SessionsSeen) -> bool| -> BTreeSet<(&str, &str, SessionPurpose)> {
+        let own = seen.iter().filter(|look| is_own(look.own));
+        own.map(|look| (look.node, look.own.role.as_str(), look.own.purpose)).collect()
+    };
+    let plain = kinds(&|own| own.tls.is_none());
+    let replication = plain.iter().filter(|(_, _, purpose)| *purpose == SessionPurpose::Replication).count();
+    let versions: BTreeSet<&str> = seen.iter().filter_map(|look| look.own.tls.as_deref()).collect();
+    let summary = match plain.iter().next() {
+        None => format!(
+            "every session that nodes showed was encrypted ({}), those of clients and those of standbys",
+            versions.iter().copied().collect::<Vec<_>>().join(", ")
+        ),
+        Some((node, role, purpose)) => format!(
+            "{} kinds of session were not encrypted, of standbys {replication}; the first is of {role} at {node} ({})",
+            plain.len(),
+            match purpose {
+                SessionPurpose::Client => "a client's",
+                SessionPurpose::Replication => "a standby's",
+            }
+        ),
+    };
+    let (outcome, summary) = match unseen(evidence, seen) {
+        _ if !plain.is_empty() && evidence.plan.topology.tls.postgresql => (Outcome::Fail, summary),
+        Some(why) if plain.is_empty() => (Outcome::Inconclusive, format!("{why}; {summary}")),
+        _ => (Outcome::Pass, summary),
+    };
+    let shown: Vec<u64> = seen.iter().filter(|look| look.own.tls.is_none()).map(|look| look.event.seq).collect();
+    Finding::new(NAME, outcome, summary)
+        .with_measure(Measure::new(PLAIN_SESSIONS, plain.len() as f64))
+        .with_details(vec![
+            Measure::new(PLAIN_REPLICATION_SESSIONS, replication as f64),
+            Measure::new(SESSIONS_SEEN, kinds(&|_| true).len() as f64),
+        ])
+        .with_evidence(shown.into_iter().take(SHOWN_EVENTS))
+}
+
+/// What must have been seen for anything to be proven: sessions at each node, and those of the standbys of each cluster that has some.
+fn unseen(evidence: &Evidence<'_>, seen: &[Seen<'_>]) -> Option<String> {
+    let shows = |node: &str| seen.iter().any(|look| look.node == node);
+    if let Some(node) = evidence.plan.nodes.iter().find(|node| !shows(node)) {
+        return Some(format!("no session was seen at {node}"));
+    }
+    let streams = |nodes: &[String]| {
+        seen.iter()
+            .any(|look| look.own.purpose == SessionPurpose::Replication && nodes.iter().any(|node| node == look.node))
+    };
+    let without = |nodes: &[String]| nodes.len() > 1 && !streams(nodes);
+    let cluster = evidence.plan.clusters.iter().find(|cluster| without(&cluster.nodes));
+    if let Some(cluster) = cluster {
+        return Some(format!("no standby of {} was seen to stream", cluster.name));
+    }
+    // A cluster that follows another one streams from it, by a session that only the other one shows.
+    let across = evidence.plan.clusters.iter().find_map(|cluster| {
+        let followed = evidence.plan.cluster(&cluster.follows.as_ref()?.cluster)?;
+        let is_across = |look: &Seen<'_>| {
+            let standby = look.own.standby.as_ref();
+            followed.nodes.iter().any(|node| node == look.node)
+                && standby.is_some_and(|standby| cluster.nodes.contains(standby))
+        };
+        (!seen.iter().any(is_across)).then_some((cluster, followed))
+    });
+    across.map(|(cluster, followed)| format!("no session of {} was seen at {}", cluster.name, followed.name))
+}
+
+fn entries(events: &[Event]) -> Vec<(&Event, &EntryTried)> {
+    let tries = events.iter().filter_map(|event| match &event.what {
+        Occurrence::EntriesTried { tried } => Some(tried.iter().map(move |one| (event, one))),
+        _ => None,
+    });
+    tries.flatten().collect()
+}
+
+/// Whether connections that must fail were tried.
+pub fn was_tried(events: &[Event]) -> bool {
+    !entries(events).is_empty()
+}
+
+fn judge_entries(evidence: &Evidence<'_>, tried: &[(&Event, &EntryTried)]) -> Finding {
+    let admitted: Vec<_> = tried.iter().filter(|(_, one)| one.answer == EntryAnswer::Admitted).collect();
+    let told = |(_, one): &(&Event, &EntryTried)| {
+        format!("{}:{}, an attempt {} ({})", one.host, one.port, words(one.way), one.reason)
+    };
+    let summary = match admitted.first() {
+        None => format!("all {} attempts that must fail did, each for the reason that is meant", tried.len()),
+        Some(first) => {
+            format!(
+                "of {} attempts that must fail {} got in, the first at {}",
+                tried.len(),
+                admitted.len(),
+                told(first)
+            )
+        }
+    };
+    let is_meant = |one: &EntryTried| {
+        one.answer == EntryAnswer::Refused && words_of_refusal(one.way).iter().any(|own| one.reason.contains(own))
+    };
+    let otherwise = tried.iter().find(|(_, one)| one.answer != EntryAnswer::Admitted && !is_meant(one));
+    let missing =
+        || missing(evidence, tried).map(|(way, host)| format!("no attempt {} was made at {host}", words(way)));
+    let doubt = otherwise.map(|own| format!("one failed for another reason: {}", told(own))).or_else(missing);
+    let (outcome, summary) = match doubt {
+        _ if !admitted.is_empty() => (Outcome::Fail, summary),
+        Some(why) => (Outcome::Inconclusive, format!("what must fail is not proven to: {why}")),
+        None => (Outcome::Pass, summary),
+    };
+    Finding::new(NAME, outcome, summary)
+        .with_measure(Measure::new(ENTRIES_ADMITTED, admitted.len() as f64))
+        .with_details(vec![Measure::new(ENTRIES_TRIED, tried.len() as f64)])
+        .with_evidence(admitted.iter().map(|(event, _)| event.seq).take(SHOWN_EVENTS))
+}
+
+/// An attempt that belongs to the topology's nodes or members of the DCS, and that nobody made.
+fn missing<'a>(evidence: &Evidence<'a>, tried: &[(&Event, &EntryTried)]) -> Option<(WayIn, &'a str)> {
+    let was = |way: WayIn, host: &str| tried.iter().any(|(_, one)| one.way == way && one.host == host);
+    let of_nodes = [
+        WayIn::PlainSession,
+        WayIn::PlainReplication,
+        WayIn::WrongPassword,
+        WayIn::ForeignAuthority,
+        WayIn::PlainHttp,
+        WayIn::OrderWithoutCertificate,
+    ];
+    let nodes = evidence.plan.nodes_with_agents().map(|(node, _)| node.as_str());
+    let of_nodes = nodes.flat_map(|node| of_nodes.map(|way| (way, node)));
+    let members = evidence.plan.dcs_members().map(|member| (WayIn::DcsWithoutCertificate, member));
+    of_nodes.chain(members).find(|(way, host)| !was(*way, host))
+}
