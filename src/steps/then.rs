@@ -1,6 +1,7 @@
 //! `Then`: expectations. A step states one; the checks judge it when the scenario is closed, so that a missed one
 //! does not keep the others from being judged.
 
+mod databases;
 mod subscribers;
 mod upgrades;
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Every table of this keyword.
-pub(super) const TABLES: &[&[StepDefinition]] = &[ALL, subscribers::ALL, upgrades::ALL];
+pub(super) const TABLES: &[&[StepDefinition]] = &[ALL, databases::ALL, subscribers::ALL, upgrades::ALL];
 
 /// A measure of a check.
 struct Measured {

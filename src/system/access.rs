@@ -7,6 +7,7 @@ use std::{
 
 pub use crate::credentials::{
     CLIENT_ROLE, Credentials, DATABASE, LEDGER_COLUMNS, LEDGER_INDEX, LEDGER_TABLE, NODE_SETTING, SEQUENCE,
+    VECTOR_DIMENSIONS, VECTOR_INDEX, VECTOR_TABLE,
 };
 
 /// Published ports and credentials. Cheap to clone.

@@ -112,7 +112,13 @@ pub(super) struct Opened {
 }
 
 /// Opens a session within the limit, where the entry leads at the moment.
-pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, limit: &Limit) -> Opened {
+pub(super) async fn open(
+    entry: &Entry,
+    database: &str,
+    password: &str,
+    application_name: &str,
+    limit: &Limit,
+) -> Opened {
     let late = || silence("no session came in time".to_owned(), false);
     let way = match limit.within(entry.way()).await {
         Some(Ok(way)) => way,
@@ -123,7 +129,7 @@ pub(super) async fn open(entry: &Entry, password: &str, application_name: &str, 
         }
         None => return Opened { session: Err(late()), led_to: None },
     };
-    let session = match limit.within(Session::open(way.address, password, application_name)).await {
+    let session = match limit.within(Session::open_in(database, way.address, password, application_name)).await {
         Some(Ok(session)) => Ok(session),
         Some(Err(error)) => Err(Refusal {
             sqlstate: error.sqlstate().map(str::to_owned),

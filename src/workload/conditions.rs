@@ -8,7 +8,6 @@ use std::{
 
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
-use super::LoadSpec;
 use crate::{
     history::{
         Event, Occurrence, Recorder,
@@ -36,11 +35,11 @@ trait Condition {
 
 pub(super) async fn steady_state(
     recorder: &Recorder,
-    spec: &LoadSpec,
+    writers: u32,
     endpoints: &[String],
     deadline: Duration,
 ) -> Result<(), NotReady> {
-    wait_for(Steady::new(recorder.now_us(), spec, endpoints), recorder, deadline).await
+    wait_for(Steady::new(recorder.now_us(), writers, endpoints), recorder, deadline).await
 }
 
 pub(super) async fn recovery(
@@ -72,7 +71,11 @@ async fn wait_for<C: Condition>(mut condition: C, recorder: &Recorder, deadline:
                 return Err(NotReady::new(C::AWAITED, deadline, reason));
             }
         };
-        let Occurrence::Attempt(attempt) = &event.what else { continue };
+        let attempt = match &event.what {
+            Occurrence::Attempt(attempt) => attempt,
+            Occurrence::DatabaseWrite(into) => &into.write,
+            _ => continue,
+        };
         if event.scenario != recorder.scenario() {
             continue;
         }
@@ -109,10 +112,10 @@ struct Steady {
 }
 
 impl Steady {
-    fn new(now_us: u64, spec: &LoadSpec, endpoints: &[String]) -> Self {
+    fn new(now_us: u64, writers: u32, endpoints: &[String]) -> Self {
         Self {
             since_us: now_us,
-            writers: spec.writers,
+            writers,
             expects_reads: endpoints.iter().any(|endpoint| endpoint == "read"),
             probes: 0,
             reads: 0,
@@ -284,9 +287,7 @@ mod tests {
     }
 
     fn steady(attempts: &[(Attempt, u64)]) -> bool {
-        let spec =
-            LoadSpec { writers: 1, rate_per_s: 25, more_wal_bytes: 0, endpoint: "write".to_owned(), idle_clients: 0 };
-        let mut steady = Steady::new(0, &spec, &["write".to_owned()]);
+        let mut steady = Steady::new(0, 1, &["write".to_owned()]);
         attempts.iter().any(|(attempt, at_us)| steady.holds_after(attempt, *at_us))
     }
 

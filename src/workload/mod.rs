@@ -7,6 +7,7 @@
 mod attempt;
 mod client;
 mod conditions;
+mod databases;
 mod held;
 mod idle;
 mod ledger;
@@ -34,6 +35,7 @@ use crate::{
     waiting::NotReady,
 };
 use client::{Client, Load, Target};
+use databases::Database;
 use idle::Idle;
 pub use ledger::{RestoredLedger, read_ledgers, read_restored};
 use prober::Schedule;
@@ -41,7 +43,7 @@ use prober::Schedule;
 /// How much load there is, beside probers and held sessions, which are always the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadSpec {
-    /// The number of writers, each with one connection.
+    /// The number of writers, each with one connection. As many more write into each further database.
     pub writers: u32,
     /// Writes a second of each writer.
     pub rate_per_s: u32,
@@ -73,7 +75,8 @@ pub enum WorkloadError {
 pub struct Workload {
     load: Arc<Load>,
     tasks: Tasks,
-    spec: LoadSpec,
+    /// How many writers there are, in all databases.
+    writers: u32,
     targets: Vec<Arc<Target>>,
     /// Names of the endpoints that serve somebody from the beginning.
     served: Vec<String>,
@@ -102,8 +105,12 @@ impl Workload {
             return Err(WorkloadError::NoSuchEndpoint { endpoint: spec.endpoint, known });
         };
         let mut tasks = JoinSet::new();
-        start_writers(&load, &mut tasks, &spec, written);
+        start_writers(&load, &mut tasks, &spec, (written, None));
         start_probes(&load, &mut tasks, &targets);
+        let databases = Database::all(plan);
+        databases.iter().for_each(|database| start_writers(&load, &mut tasks, &spec, (written, Some(database))));
+        let sets = u32::try_from(databases.len() + 1).unwrap_or(u32::MAX);
+        let writers = spec.writers.saturating_mul(sets);
         let idle = Arc::new(Idle::new(spec.idle_clients));
         if spec.idle_clients > 0 {
             let held = idle::run(load.clone(), written.clone(), idle.clone());
@@ -114,7 +121,7 @@ impl Workload {
         }
         let is_served = |endpoint: &&PlannedEndpoint| plan.is_served(endpoint);
         let served = plan.endpoints.iter().filter(is_served).map(|endpoint| endpoint.name.clone()).collect();
-        Ok(Self { load, tasks, spec, targets, served, idle })
+        Ok(Self { load, tasks, writers, targets, served, idle })
     }
 
     /// Measures outages of new connections closely from here on (a fault is about to come), or no longer (writes have
@@ -153,7 +160,7 @@ impl Workload {
     /// get their sessions, at their own pace.
     pub async fn wait_for_steady_state(&self, deadline: Duration) -> Result<(), NotReady> {
         self.idle.wait_until_connected().await?;
-        conditions::steady_state(&self.load.recorder, &self.spec, &self.served, deadline).await
+        conditions::steady_state(&self.load.recorder, self.writers, &self.served, deadline).await
     }
 
     /// Waits until every write on a fresh connection to `write` that was due in the last `settle` has succeeded,
@@ -165,10 +172,20 @@ impl Workload {
 
 type Tasks = JoinSet<Result<(), JoinError>>;
 
-fn start_writers(load: &Arc<Load>, tasks: &mut Tasks, spec: &LoadSpec, target: &Arc<Target>) {
+/// Starts the writers of the endpoint, or those that write into a further database there.
+fn start_writers(
+    load: &Arc<Load>,
+    tasks: &mut Tasks,
+    spec: &LoadSpec,
+    (target, database): (&Arc<Target>, Option<&Arc<Database>>),
+) {
     for index in 0..spec.writers {
         let phase = Duration::from_secs(1) / spec.rate_per_s * index / spec.writers;
         let client = Client::new(load, target, ClientKind::Writer, Operation::Write);
+        let client = match database {
+            Some(database) => client.in_database(database),
+            None => client,
+        };
         let writer = writers::run(client, spec.rate_per_s, phase);
         tasks.spawn(async {
             writer.await;

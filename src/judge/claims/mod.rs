@@ -149,6 +149,8 @@ pub enum Subject {
     Reinitialized,
     /// A failover of a cluster whose DCS is not etcd.
     FailoverOverAnotherDcs,
+    /// A failover of a cluster with further databases, of which one has vectors.
+    DatabasesFailedOver,
     /// Somebody subscribed to a cluster, and another node of it became primary, or a column was added or a sequence used.
     SubscriptionTried,
 }
@@ -186,6 +188,7 @@ impl Subject {
             Subject::StandbysStreamed => "a standby that streamed while clients wrote",
             Subject::Reinitialized => "a node that was rebuilt on order",
             Subject::FailoverOverAnotherDcs => "a failover over a DCS that is not etcd",
+            Subject::DatabasesFailedOver => "a failover of a cluster with further databases and vectors",
             Subject::SubscriptionTried => "a subscription, and a new primary, a new column or a sequence in use",
             Subject::StandbyDiskFull => "a standby whose disk was full",
             Subject::BothDisksFull => "a standby whose disk was full, and a primary whose disk was",

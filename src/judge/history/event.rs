@@ -10,6 +10,7 @@ pub use super::archive::{
 };
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
 pub use super::connections::{ConnectionAnswer, ConnectionTried};
+pub use super::database::{DatabaseContents, DatabaseFound, DatabaseRead, DatabaseWrite, Nearest, Neighbour, Vectors};
 pub use super::lease::{Cell, Worst};
 pub use super::pool::{IdleClients, PoolState};
 pub use super::run::{Rule, RunStarted, ScenarioStarted, Shard, ShardError};
@@ -199,6 +200,8 @@ pub enum Occurrence {
         reason: String,
     },
 
+    DatabaseWrite(DatabaseWrite),
+    DatabaseRead(DatabaseRead),
     SubscriberRead(SubscriberRead),
     /// The ledger of a subscriber could not be read: what it holds stays unknown.
     SubscriberUnread {

@@ -6,6 +6,7 @@
 mod archive;
 mod attempt;
 mod connections;
+mod database;
 pub mod event;
 mod lease;
 mod line;

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod clusters;
+mod databases;
 mod endpoints;
 mod firewall;
 mod links;
@@ -78,6 +79,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     subscriptions::check(topology, &mut problems);
     tags::check(topology, &mut problems);
     versions::check(topology, &mut problems);
+    databases::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
     if let Some(claims) = claims {
