@@ -74,7 +74,10 @@ impl Database {
             exact.push(nearest(session, &question).await?);
         }
         session.simple_query("COMMIT").await?;
-        let (by_index, index_failed) = match answers_of_index(session).await {
+        let answered = answers_of_index(session).await;
+        // What failed has ended the transaction, and nothing is answered in it any more.
+        session.simple_query("ROLLBACK").await?;
+        let (by_index, index_failed) = match answered {
             Ok(answers) => (answers, None),
             Err(LedgerError::NotTheIndex { plan }) => (Vec::new(), Some(format!("it is not used: {plan}"))),
             Err(LedgerError::Query(error)) if error.as_db_error().is_some() => (Vec::new(), Some(explain(&error))),
@@ -108,7 +111,7 @@ async fn table(session: &Session) -> Result<(Vec<crate::history::event::Sequence
     Ok((ranges(&answer)?, changed))
 }
 
-/// The index's answer to every question, in a transaction of its own: a damaged page ends it.
+/// The index's answer to every question, in a transaction of its own, which the caller ends: a damaged page aborts it.
 async fn answers_of_index(session: &Session) -> Result<Vec<Vec<Neighbour>>, LedgerError> {
     session.simple_query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     session.simple_query(ASK_INDEX).await?;
@@ -121,7 +124,6 @@ async fn answers_of_index(session: &Session) -> Result<Vec<Vec<Neighbour>>, Ledg
         }
         answers.push(nearest(session, &question).await?);
     }
-    session.simple_query("COMMIT").await?;
     Ok(answers)
 }
 
