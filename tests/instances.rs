@@ -481,3 +481,21 @@ fn virtual_addresses_that_can_not_be() {
     let most = "advertise_s is 300; VRRP takes at most 255";
     check(SHARED, "advertise_s: 2", "advertise_s: ^300", most, "");
 }
+
+/// etcd's flags: left out where the topology says nothing, so that etcd's own defaults hold.
+#[test]
+fn etcd_compacts_and_writes_snapshots_as_the_topology_says() {
+    let command = |change: fn(&mut pgquake_judge::topology::EtcdSettings)| {
+        let mut topology = load("single-region", &[]).expect("a built-in topology");
+        change(&mut topology.settings.etcd);
+        let plan = Plan::new(topology);
+        (service(ServiceKind::Etcd).render)(&plan.site("node1"), &Credentials::default()).command.join(" ")
+    };
+    let plain = command(|_| {});
+    assert!(!plain.contains("compaction") && !plain.contains("snapshot-count"), "{plain}");
+    let by_age = command(|etcd| (etcd.auto_compaction_s, etcd.snapshot_count) = (Some(300), Some(10_000)));
+    let told = "--snapshot-count=10000 --auto-compaction-mode=periodic --auto-compaction-retention=300s";
+    assert!(by_age.ends_with(told), "{by_age}");
+    let by_number = command(|etcd| etcd.auto_compaction_revisions = Some(1_000));
+    assert!(by_number.ends_with("--auto-compaction-mode=revision --auto-compaction-retention=1000"), "{by_number}");
+}

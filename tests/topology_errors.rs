@@ -540,6 +540,20 @@ fn rules_that_patroni_and_etcd_hold() {
         },
         Case {
             replace: "  patroni:",
+            by: "  etcd: { auto_compaction_revisions: 0 }\n  patroni:",
+            at: (16, 38),
+            message: "auto_compaction_revisions must be at least 1",
+            help: "as etcd has it",
+        },
+        Case {
+            replace: "  patroni:",
+            by: "  etcd: { auto_compaction_s: 60, auto_compaction_revisions: 9 }\n  patroni:",
+            at: (16, 61),
+            message: "etcd compacts by age or by number, and not by both",
+            help: "leave one of them out",
+        },
+        Case {
+            replace: "  patroni:",
             by: "  haproxy: { fall: 0 }\n  patroni:",
             at: (16, 20),
             message: "fall must be at least 1",
@@ -786,7 +800,8 @@ fn a_topology_that_does_not_exist() {
                     pooled-sessions-kept, production, production-repointed, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \
                     single-region-archive-unread, single-region-fast, single-region-sync, stretched, swarm-overlay, \
-                    sync-az-async-dr, sync-manual, three-region-cascade, tls, two-balancers, two-nodes, two-region, two-region-as-written, \
+                    sync-az-async-dr, sync-manual, three-region-cascade, tls, two-balancers, two-databases, \
+                    two-databases-unlogged, two-databases-vector, two-nodes, two-region, two-region-as-written, \
                     two-region-backups, two-region-hybrid, two-region-shipping, two-region-shipping-as-written, two-region-tls or watchdog";
     assert_eq!(help(&error), expected);
 }

@@ -41,6 +41,12 @@ first_start() {
   install -d -m 700 "$data"
   cp -a /var/lib/postgresql/prepared/. "$data"
   postgres --single -j -D "$data" postgres < /etc/patroni/first-start.sql > /dev/null
+  # Each further database gets its tables apart: a single-user server knows one database.
+  for database in /etc/pgquake/databases/*.sql; do
+    [ -r "$database" ] || continue
+    name=${database##*/}
+    postgres --single -j -D "$data" "${name%.sql}" < "$database" > /dev/null
+  done
 }
 
 # With a folder from which Python loads modules first.

@@ -20,6 +20,12 @@ make_primary() {
   install -d -m 700 "$data"
   cp -a /var/lib/postgresql/prepared/. "$data"
   postgres --single -j -D "$data" postgres < /etc/postgresql/first-start.sql > /dev/null
+  # Each further database gets its tables apart: a single-user server knows one database.
+  for database in /etc/pgquake/databases/*.sql; do
+    [ -r "$database" ] || continue
+    name=${database##*/}
+    postgres --single -j -D "$data" "${name%.sql}" < "$database" > /dev/null
+  done
 }
 
 copy_primary() {

@@ -15,6 +15,12 @@ pub const LEDGER_COLUMNS: &str =
     "client int, sequence bigint, content text NOT NULL, payload bytea NOT NULL, PRIMARY KEY (client, sequence)";
 /// The index of its primary key.
 pub const LEDGER_INDEX: &str = "pgquake.ledger_pkey";
+/// A table beside a further database's ledger, where that has vectors: one for each write.
+pub const VECTOR_TABLE: &str = "pgquake.vectors";
+/// Its HNSW index.
+pub const VECTOR_INDEX: &str = "pgquake.vectors_embedding";
+/// How many numbers a vector has.
+pub const VECTOR_DIMENSIONS: usize = 8;
 /// The publication of the ledger, where somebody subscribes to it.
 pub const PUBLICATION: &str = "ledger";
 /// A sequence beside the ledger, where somebody subscribes to it: both ends have one.

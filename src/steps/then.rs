@@ -2,6 +2,7 @@
 //! does not keep the others from being judged.
 
 mod applications;
+mod databases;
 mod encryption;
 mod subscribers;
 mod upgrades;
@@ -21,7 +22,7 @@ use crate::{
 
 /// Every table of this keyword.
 pub(super) const TABLES: &[&[StepDefinition]] =
-    &[ALL, applications::ALL, encryption::ALL, subscribers::ALL, upgrades::ALL];
+    &[ALL, applications::ALL, databases::ALL, encryption::ALL, subscribers::ALL, upgrades::ALL];
 
 /// A measure of a check.
 struct Measured {

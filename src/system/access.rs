@@ -8,6 +8,7 @@ use std::{
 use super::Login;
 pub use crate::credentials::{
     CLIENT_ROLE, Credentials, DATABASE, LEDGER_COLUMNS, LEDGER_INDEX, LEDGER_TABLE, NODE_SETTING, SEQUENCE,
+    VECTOR_DIMENSIONS, VECTOR_INDEX, VECTOR_TABLE,
 };
 use crate::{
     services::{Tls, patroni::REST_PORT},

@@ -23,7 +23,10 @@ use crate::{
         Occurrence,
         event::{ApplicationState, AttemptOutcome, ClientKind, Operation},
     },
-    system::session::{Session, SessionOptions, TcpOptions, explain, rows},
+    system::{
+        access::DATABASE,
+        session::{Session, SessionOptions, TcpOptions, explain, rows},
+    },
     topology::{AfterReadOnly, Application},
 };
 
@@ -235,7 +238,7 @@ async fn open(client: &Client, shared: &Shared) -> Result<Session, Refusal> {
 /// Opens a session at one address.
 async fn open_at(client: &Client, shared: &Shared, address: SocketAddr, limit: &Limit) -> Result<Session, Refusal> {
     let name = format!("pgquake-{}", shared.own.name);
-    let opened = attempt::open_at(address, &client.load.login, &name, &shared.options(), limit).await;
+    let opened = attempt::open_at(address, DATABASE, &client.load.login, &name, &shared.options(), limit).await;
     if let Err(refusal) = &opened {
         client.target.tell_exhaustion(&client.load.recorder, refusal);
     }

@@ -14,7 +14,7 @@ use crate::{
     history::event::{AttemptOutcome, Contact, Operation},
     system::{
         Entry, Login,
-        access::{DATABASE, LEDGER_TABLE, NODE_SETTING},
+        access::{LEDGER_TABLE, NODE_SETTING},
         session::{Session, SessionError, SessionOptions, explain, rows},
     },
 };
@@ -133,7 +133,13 @@ pub(super) struct Opened {
 }
 
 /// Opens a session within the limit, where the entry leads at the moment.
-pub(super) async fn open(entry: &Entry, login: &Login, application_name: &str, limit: &Limit) -> Opened {
+pub(super) async fn open(
+    entry: &Entry,
+    database: &str,
+    login: &Login,
+    application_name: &str,
+    limit: &Limit,
+) -> Opened {
     let late = || silence("no session came in time".to_owned(), false);
     let way = match limit.within(entry.way()).await {
         Some(Ok(way)) => way,
@@ -144,19 +150,20 @@ pub(super) async fn open(entry: &Entry, login: &Login, application_name: &str, l
         }
         None => return Opened { session: Err(late()), led_to: None },
     };
-    let session = open_at(way.address, login, application_name, &SessionOptions::default(), limit).await;
+    let session = open_at(way.address, database, login, application_name, &SessionOptions::default(), limit).await;
     Opened { session, led_to: way.led_to }
 }
 
 /// Opens a session at an address within the limit.
 pub(super) async fn open_at(
     address: SocketAddr,
+    database: &str,
     login: &Login,
     application_name: &str,
     options: &SessionOptions,
     limit: &Limit,
 ) -> Result<Session, Refusal> {
-    match limit.within(Session::open_with(DATABASE, address, login, application_name, options)).await {
+    match limit.within(Session::open_with(database, address, login, application_name, options)).await {
         Some(Ok(session)) => Ok(session),
         Some(Err(error)) => Err(Refusal {
             sqlstate: error.sqlstate().map(str::to_owned),

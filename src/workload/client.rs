@@ -16,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     LoadSpec,
     attempt::{self, Beside, Limit, Opened, Refusal},
+    databases::Database,
 };
 use crate::{
     history::{
         Occurrence, Recorder,
-        event::{Attempt, AttemptOutcome, ClientKind, Contact, Operation},
+        event::{Attempt, AttemptOutcome, ClientKind, Contact, DatabaseWrite, Operation},
     },
-    system::{Entry, Login, Session},
+    system::{Entry, Login, Session, access::DATABASE},
 };
 
 /// What all clients of one load share.
@@ -134,12 +135,19 @@ pub(super) struct Client {
     pub number: u32,
     kind: ClientKind,
     operation: Operation,
+    /// The further database that it writes into; `None`: the one with the ledger of all clients.
+    database: Option<Arc<Database>>,
 }
 
 impl Client {
     pub(super) fn new(load: &Arc<Load>, target: &Arc<Target>, kind: ClientKind, operation: Operation) -> Self {
         let number = load.next_client.fetch_add(1, Ordering::Relaxed);
-        Self { load: load.clone(), target: target.clone(), number, kind, operation }
+        Self { load: load.clone(), target: target.clone(), number, kind, operation, database: None }
+    }
+
+    /// The same in a further database.
+    pub(super) fn in_database(self, database: &Arc<Database>) -> Self {
+        Self { database: Some(database.clone()), ..self }
     }
 
     /// Opens a session, or says why none came.
@@ -172,7 +180,10 @@ impl Client {
         };
         let beside = if self.kind == ClientKind::Writer { self.load.beside } else { Beside::default() };
         let own = (self.number, sequence);
-        let statement = attempt::statement(self.operation, own, self.load.writers, beside);
+        let statement = match &self.database {
+            Some(database) => database.statement(own),
+            None => attempt::statement(self.operation, own, self.load.writers, beside),
+        };
         let sent = attempt::send(session, &statement, &limit).await;
         let outcome = match sent.outcome {
             // A read has no effect to be in doubt about: without its answer it failed.
@@ -192,7 +203,8 @@ impl Client {
             ClientKind::Held => "pgquake-held",
             ClientKind::Application => "pgquake-application",
         };
-        let opened = attempt::open(&self.target.entry(), &self.load.login, name, limit).await;
+        let database = self.database.as_ref().map_or(DATABASE, |database| database.name.as_str());
+        let opened = attempt::open(&self.target.entry(), database, &self.load.login, name, limit).await;
         if let Err(refusal) = &opened.session {
             self.target.tell_exhaustion(&self.load.recorder, refusal);
         }
@@ -201,13 +213,8 @@ impl Client {
 
     pub(super) fn record(&self, made: Made) {
         let Made { sequence, started_us, outcome, saw, led_to } = made;
-        if matches!(outcome, AttemptOutcome::Acknowledged { .. }) {
-            self.target.last_acknowledged_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
-        } else {
-            self.target.last_failed_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
-            self.target.attention.notify_one();
-        }
-        self.load.recorder.record(Occurrence::Attempt(Attempt {
+        let is_acknowledged = matches!(outcome, AttemptOutcome::Acknowledged { .. });
+        let attempt = Attempt {
             client_kind: self.kind,
             endpoint: self.target.name.clone(),
             operation: self.operation,
@@ -217,6 +224,18 @@ impl Client {
             outcome,
             saw,
             led_to,
-        }));
+        };
+        if let Some(database) = &self.database {
+            let write = DatabaseWrite { database: database.name.clone(), write: attempt };
+            self.load.recorder.record(Occurrence::DatabaseWrite(write));
+            return;
+        }
+        if is_acknowledged {
+            self.target.last_acknowledged_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
+        } else {
+            self.target.last_failed_us.store(self.load.recorder.now_us(), Ordering::Relaxed);
+            self.target.attention.notify_one();
+        }
+        self.load.recorder.record(Occurrence::Attempt(attempt));
     }
 }

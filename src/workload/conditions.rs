@@ -72,7 +72,11 @@ async fn wait_for<C: Condition>(mut condition: C, recorder: &Recorder, deadline:
                 return Err(NotReady::new(C::AWAITED, deadline, reason));
             }
         };
-        let Occurrence::Attempt(attempt) = &event.what else { continue };
+        let attempt = match &event.what {
+            Occurrence::Attempt(attempt) => attempt,
+            Occurrence::DatabaseWrite(into) => &into.write,
+            _ => continue,
+        };
         if event.scenario != recorder.scenario() {
             continue;
         }

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     history::{Occurrence, event::IdleClients},
+    system::access::DATABASE,
     waiting::{NotReady, wait_until},
 };
 
@@ -102,7 +103,7 @@ pub(super) async fn run(load: Arc<Load>, target: Arc<Target>, idle: Arc<Idle>) {
 /// Opens one session and holds it until it breaks.
 async fn hold(load: Arc<Load>, target: Arc<Target>, idle: Arc<Idle>) {
     let limit = Limit::new(OPEN_TIMEOUT, &load.stop);
-    match attempt::open(&target.entry(), &load.login, "pgquake-idle", &limit).await.session {
+    match attempt::open(&target.entry(), DATABASE, &load.login, "pgquake-idle", &limit).await.session {
         Ok(session) => {
             idle.connected.fetch_add(1, Ordering::Relaxed);
             session.until_it_ends().await;

@@ -8,6 +8,7 @@ mod applications;
 mod attempt;
 mod client;
 mod conditions;
+mod databases;
 mod entries;
 mod held;
 mod idle;
@@ -39,6 +40,7 @@ use crate::{
 };
 use applications::Hosts;
 use client::{Client, Load, Target};
+use databases::Database;
 pub use entries::{sessions_at, try_entries};
 use idle::Idle;
 pub use ledger::{RestoredLedger, read_ledgers, read_restored};
@@ -47,7 +49,7 @@ use prober::Schedule;
 /// How much load there is, beside probers and held sessions, which are always the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadSpec {
-    /// The number of writers, each with one connection.
+    /// The number of writers, each with one connection. As many more write into each further database.
     pub writers: u32,
     /// Writes a second of each writer.
     pub rate_per_s: u32,
@@ -83,6 +85,7 @@ pub enum WorkloadError {
 pub struct Workload {
     load: Arc<Load>,
     tasks: Tasks,
+    /// How many writers there are, in all databases.
     writers: u32,
     /// How many clients applications have.
     application_clients: u32,
@@ -122,8 +125,12 @@ impl Workload {
             return Err(WorkloadError::NoSuchEndpoint { endpoint: spec.endpoint, known });
         };
         let mut tasks = JoinSet::new();
-        start_writers(&load, &mut tasks, &spec, written);
+        start_writers(&load, &mut tasks, &spec, (written, None));
         start_probes(&load, &mut tasks, &targets);
+        let databases = Database::all(plan);
+        databases.iter().for_each(|database| start_writers(&load, &mut tasks, &spec, (written, Some(database))));
+        let sets = u32::try_from(databases.len() + 1).unwrap_or(u32::MAX);
+        let writers = spec.writers.saturating_mul(sets);
         let idle = Arc::new(Idle::new(spec.idle_clients));
         if spec.idle_clients > 0 {
             let held = idle::run(load.clone(), written.clone(), idle.clone());
@@ -136,7 +143,7 @@ impl Workload {
         let is_served = |endpoint: &&PlannedEndpoint| plan.is_served(endpoint);
         let served = plan.endpoints.iter().filter(is_served).map(|endpoint| endpoint.name.clone()).collect();
         let application_clients = plan.topology.applications.iter().map(|own| own.clients).sum();
-        Ok(Self { load, tasks, writers: spec.writers, application_clients, targets, served, idle })
+        Ok(Self { load, tasks, writers, application_clients, targets, served, idle })
     }
 
     /// Measures outages of new connections closely from here on (a fault is about to come), or no longer (writes have
@@ -188,10 +195,20 @@ impl Workload {
 
 type Tasks = JoinSet<Result<(), JoinError>>;
 
-fn start_writers(load: &Arc<Load>, tasks: &mut Tasks, spec: &LoadSpec, target: &Arc<Target>) {
+/// Starts the writers of the endpoint, or those that write into a further database there.
+fn start_writers(
+    load: &Arc<Load>,
+    tasks: &mut Tasks,
+    spec: &LoadSpec,
+    (target, database): (&Arc<Target>, Option<&Arc<Database>>),
+) {
     for index in 0..spec.writers {
         let phase = Duration::from_secs(1) / spec.rate_per_s * index / spec.writers;
         let client = Client::new(load, target, ClientKind::Writer, Operation::Write);
+        let client = match database {
+            Some(database) => client.in_database(database),
+            None => client,
+        };
         let writer = writers::run(client, spec.rate_per_s, phase);
         tasks.spawn(async {
             writer.await;

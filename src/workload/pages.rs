@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     plan::Plan,
-    system::{Access, Entry, Login},
+    system::{Access, Entry, Login, access::DATABASE},
     waiting::{NotReady, wait_until},
 };
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(super) async fn make(plan: &Plan, access: &Access, endpoint: &str) -> Result
 
 async fn make_at(entry: &Entry, login: &Login) -> Result<(), String> {
     let limit = Limit::new(MADE_WITHIN, &CancellationToken::new());
-    let opened = attempt::open(entry, login, "pgquake-pages", &limit).await;
+    let opened = attempt::open(entry, DATABASE, login, "pgquake-pages", &limit).await;
     let session = opened.session.map_err(|refusal| refusal.message)?;
     let statement = format!(
         "CREATE TABLE IF NOT EXISTS {TABLE} AS \

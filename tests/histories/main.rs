@@ -13,6 +13,7 @@ mod commands;
 mod commits;
 mod cost;
 mod course;
+mod databases;
 mod dcs_failover;
 mod dcs_repair;
 mod edits;

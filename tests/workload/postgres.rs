@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use pgquake::{
     engine::images::{self, ImageKind},
     plan::Plan,
+    services::service,
     system::{Access, Credentials, access::LEDGER_COLUMNS},
     topology::{Endpoint, Endpoints, Host, Region, ServiceKind, Topology},
 };
@@ -28,6 +29,16 @@ pub struct Postgres {
 
 impl Postgres {
     pub async fn start(with_standby: bool) -> Self {
+        Self::start_in(ImageKind::of(ServiceKind::Patroni), with_standby).await
+    }
+
+    /// A primary and a standby that have pgvector.
+    pub async fn with_vector() -> Self {
+        let recipe = service(ServiceKind::Patroni).node().and_then(|node| node.with_vector);
+        Self::start_in(ImageKind::made_by(recipe.expect("an image")), true).await
+    }
+
+    async fn start_in(kind: ImageKind, with_standby: bool) -> Self {
         let alone = ALONE.lock().await;
         let script = format!(
             r"set -e
@@ -52,7 +63,7 @@ SQL
             fi
             exec postgres -D data $options -c pgquake.node=node1"
         );
-        let tag = image().await;
+        let tag = image(kind).await;
         let (name, version) = tag.split_once(':').expect("a tag with a version");
         let image = GenericImage::new(name, version)
             .with_wait_for(WaitFor::message_on_stderr("database system is ready to accept connections"))
@@ -72,14 +83,32 @@ SQL
 
     /// Runs SQL as the superuser on the primary; each row comes back as a line.
     pub async fn sql(&self, sql: &str) -> Vec<String> {
-        self.psql("5432", sql).await
+        self.psql("5432", "postgres", sql).await
     }
 
-    async fn psql(&self, port: &str, sql: &str) -> Vec<String> {
-        let command = ExecCommand::new(["psql", "-p", port, "-Atqc", sql]);
-        let mut ran = self.container.exec(command).await.expect("psql");
-        let output = ran.stdout_to_vec().await.expect("psql's output");
-        String::from_utf8(output).expect("UTF-8").lines().map(str::to_owned).collect()
+    /// The same in another database.
+    pub async fn sql_in(&self, database: &str, sql: &str) -> Vec<String> {
+        self.psql("5432", database, sql).await
+    }
+
+    /// The same on the standby.
+    pub async fn on_standby(&self, database: &str, sql: &str) -> Vec<String> {
+        self.psql("5433", database, sql).await
+    }
+
+    async fn psql(&self, port: &str, database: &str, sql: &str) -> Vec<String> {
+        let output = self.exec(["psql", "-p", port, "-d", database, "-Atqc", sql]).await;
+        output.lines().map(str::to_owned).collect()
+    }
+
+    /// Runs a command of the shell beside the servers.
+    pub async fn run(&self, script: &str) {
+        self.exec(["sh", "-c", script]).await;
+    }
+
+    async fn exec<const N: usize>(&self, command: [&str; N]) -> String {
+        let mut ran = self.container.exec(ExecCommand::new(command)).await.expect("a command");
+        String::from_utf8(ran.stdout_to_vec().await.expect("its output")).expect("UTF-8")
     }
 
     /// Runs SQL on the primary until it returns rows.
@@ -90,7 +119,7 @@ SQL
     async fn until_on(&self, port: &str, awaited: &str, sql: &str) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let rows = self.psql(port, sql).await;
+            let rows = self.psql(port, "postgres", sql).await;
             if !rows.is_empty() {
                 return rows;
             }
@@ -101,10 +130,10 @@ SQL
 }
 
 /// The project's own image, made if it is not there.
-async fn image() -> String {
+async fn image(kind: ImageKind) -> String {
     let docker = bollard::Docker::connect_with_defaults().expect("a Docker engine");
-    let images = images::ensure(&docker, &[ImageKind::of(ServiceKind::Patroni)], &|_| {}).await.expect("the image");
-    images[&ImageKind::of(ServiceKind::Patroni)].tag.clone()
+    let images = images::ensure(&docker, &[kind], &|_| {}).await.expect("the image");
+    images[&kind].tag.clone()
 }
 
 /// A plan with these nodes; the endpoint `write` is port 5000 of a host `proxy`.

@@ -10,6 +10,7 @@ use pgquake::{
         read_history,
     },
     plan::Plan,
+    services::postgresql::databases::DatabaseSettings,
     system::Access,
     workload::{LoadSpec, Workload, read_ledgers},
 };
@@ -25,7 +26,17 @@ pub struct Drill {
 
 impl Drill {
     pub async fn start(with_standby: bool) -> Self {
-        let postgres = Postgres::start(with_standby).await;
+        Self::of(Postgres::start(with_standby).await)
+    }
+
+    /// A PostgreSQL with a standby, whose cluster has a further database: the test makes it.
+    pub async fn with_database(name: &str, own: DatabaseSettings) -> Self {
+        let mut drill = Self::of(Postgres::with_vector().await);
+        drill.plan.topology.settings.postgresql.databases.insert(name.to_owned(), own);
+        drill
+    }
+
+    fn of(postgres: Postgres) -> Self {
         let mut nodes = vec![("node1", postgres.port)];
         nodes.extend(postgres.standby_port.map(|port| ("node2", port)));
         let plan = plan(&nodes.iter().map(|(node, _)| *node).collect::<Vec<_>>());
@@ -50,7 +61,7 @@ impl Drill {
         load
     }
 
-    fn recorded(&self) -> Vec<Occurrence> {
+    pub fn recorded(&self) -> Vec<Occurrence> {
         read_history(self.recorder.path()).unwrap().into_iter().map(|event| event.what).collect()
     }
 

@@ -12,6 +12,7 @@ pub mod commit_wait;
 pub mod cost;
 pub mod course;
 pub mod data_loss;
+pub mod databases;
 pub mod dcs_failover;
 pub mod dcs_isolation;
 pub mod dcs_repair;
@@ -85,6 +86,7 @@ pub const ALL: &[Check] = &[
     recovery_time::CHECK,
     promotion::CHECK,
     data_loss::CHECK,
+    databases::CHECK,
     single_writer::CHECK,
     watchdog::CHECK,
     timelines::CHECK,

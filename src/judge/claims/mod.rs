@@ -151,6 +151,8 @@ pub enum Subject {
     FailoverOverAnotherDcs,
     /// Connections that must fail were tried.
     EntriesTried,
+    /// A failover of a cluster with further databases, of which one has vectors.
+    DatabasesFailedOver,
     /// Somebody subscribed to a cluster, and another node of it became primary, or a column was added or a sequence used.
     SubscriptionTried,
 }
@@ -188,6 +190,7 @@ impl Subject {
             Subject::StandbysStreamed => "a standby that streamed while clients wrote",
             Subject::Reinitialized => "a node that was rebuilt on order",
             Subject::FailoverOverAnotherDcs => "a failover over a DCS that is not etcd",
+            Subject::DatabasesFailedOver => "a failover of a cluster with further databases and vectors",
             Subject::SubscriptionTried => "a subscription, and a new primary, a new column or a sequence in use",
             Subject::EntriesTried => "an attempt that must fail",
             Subject::StandbyDiskFull => "a standby whose disk was full",

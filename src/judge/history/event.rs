@@ -9,6 +9,7 @@ pub use super::archive::{
 };
 pub use super::attempt::{Attempt, AttemptOutcome, ClientKind, Contact, LedgerCounts, Operation, SequenceRange};
 pub use super::connections::{ConnectionAnswer, ConnectionTried};
+pub use super::database::{DatabaseContents, DatabaseFound, DatabaseRead, DatabaseWrite, Nearest, Neighbour, Vectors};
 pub use super::encryption::{EntryAnswer, EntryTried, SessionPurpose, SessionsSeen, WayIn};
 pub use super::expectation::{Bound, Expectation};
 pub use super::lease::{Cell, Worst};
@@ -203,6 +204,8 @@ pub enum Occurrence {
         reason: String,
     },
 
+    DatabaseWrite(DatabaseWrite),
+    DatabaseRead(DatabaseRead),
     SubscriberRead(SubscriberRead),
     /// The ledger of a subscriber could not be read: what it holds stays unknown.
     SubscriberUnread {

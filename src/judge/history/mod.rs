@@ -6,6 +6,7 @@
 mod archive;
 mod attempt;
 mod connections;
+mod database;
 mod encryption;
 pub mod event;
 mod expectation;

@@ -5,7 +5,9 @@ use crate::{
     services::{
         Recipe, ServiceKind,
         archive::{Archive, BucketAt},
-        own, patroni, service,
+        own, patroni,
+        postgresql::databases::Extension,
+        service,
     },
     topology::{Backups, Host},
 };
@@ -104,7 +106,9 @@ impl Plan {
             _ => patroni::is_as_packaged(shared),
         };
         let with_versions = row.with_versions().filter(|_| !is_as_packaged);
-        with_versions.or(with_backups).unwrap_or(&row.image)
+        let with_vector = row.node().and_then(|node| node.with_vector);
+        let with_vector = with_vector.filter(|_| shared.postgresql.has_extension(Extension::Vector));
+        with_versions.or(with_backups).or(with_vector).unwrap_or(&row.image)
     }
 
     /// The version of etcd that the settings of a member name, if they do.

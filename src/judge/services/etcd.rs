@@ -110,6 +110,15 @@ pub struct EtcdSettings {
     /// How large the store of a member may become, in bytes, before etcd raises the alarm NOSPACE; absent: etcd's own 2 GB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota_backend_bytes: Option<u64>,
+    /// Old revisions are compacted once they are older than this; absent: never by etcd itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_compaction_s: Option<u32>,
+    /// Old revisions are compacted but for so many of the newest, in place of `auto_compaction_s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_compaction_revisions: Option<u32>,
+    /// How many changes a member keeps in memory before it writes a snapshot; absent: etcd's own number (100,000 in 3.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_count: Option<u32>,
     /// The version of every member: 3.5 or 3.6. Left out: that of Debian's package, which is of the line 3.5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -125,7 +134,15 @@ pub(super) fn runs_package(settings: &Settings, package: &str) -> bool {
 
 impl Default for EtcdSettings {
     fn default() -> Self {
-        Self { heartbeat_interval_ms: 100, election_timeout_ms: 1000, quota_backend_bytes: None, version: None }
+        Self {
+            heartbeat_interval_ms: 100,
+            election_timeout_ms: 1000,
+            quota_backend_bytes: None,
+            auto_compaction_s: None,
+            auto_compaction_revisions: None,
+            snapshot_count: None,
+            version: None,
+        }
     }
 }
 
@@ -158,6 +175,21 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
         let message =
             format!("quota_backend_bytes is less than {LEAST_QUOTA_BYTES}, in which a cluster's keys have no room");
         broken.push(Broken::new(path("quota_backend_bytes"), message).help("0 would switch etcd's quota off"));
+    }
+    for (field, value) in [
+        ("auto_compaction_s", settings.auto_compaction_s),
+        ("auto_compaction_revisions", settings.auto_compaction_revisions),
+        ("snapshot_count", settings.snapshot_count),
+    ] {
+        if value == Some(0) {
+            let problem = Broken::new(path(field), format!("{field} must be at least 1"));
+            broken.push(problem.help("left out, it is as etcd has it"));
+        }
+    }
+    if settings.auto_compaction_s.is_some() && settings.auto_compaction_revisions.is_some() {
+        let message = "etcd compacts by age or by number, and not by both".to_owned();
+        let paths = ["auto_compaction_revisions", "auto_compaction_s"].map(path);
+        broken.push(Broken::together(&paths, message).help("leave one of them out"));
     }
     broken
 }
@@ -203,6 +235,13 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         format!("--election-timeout={}", settings.election_timeout_ms),
     ];
     command.extend(settings.quota_backend_bytes.map(|bytes| format!("--quota-backend-bytes={bytes}")));
+    command.extend(settings.snapshot_count.map(|changes| format!("--snapshot-count={changes}")));
+    let by_age = settings.auto_compaction_s.map(|seconds| ("periodic", format!("{seconds}s")));
+    let by_number = settings.auto_compaction_revisions.map(|revisions| ("revision", revisions.to_string()));
+    if let Some((mode, retention)) = by_age.or(by_number) {
+        command.push(format!("--auto-compaction-mode={mode}"));
+        command.push(format!("--auto-compaction-retention={retention}"));
+    }
     // The entry point makes it the one that runs.
     let version = settings.version.iter().map(|version| (versions::FILE.to_owned(), format!("etcd {version}\n")));
     let mut files: Vec<(String, String)> = version.collect();

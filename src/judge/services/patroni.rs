@@ -12,7 +12,11 @@ use super::{
     ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
     dynamic::Change,
     etcd, own, pgbouncer,
-    postgresql::{self, MAJOR_VERSION, server},
+    postgresql::{
+        self, MAJOR_VERSION,
+        databases::{DatabaseSettings, Extension},
+        server,
+    },
     tls, versions, watchdog,
 };
 use crate::credentials::{Credentials, DATABASE};
@@ -72,6 +76,16 @@ pub(super) const WITH_BACKUPS: Recipe = Recipe {
     build_rank: 3,
 };
 
+/// The image of a node with pgvector for the PostgreSQL of Debian's package.
+const WITH_VECTOR: Recipe = Recipe {
+    name: "patroni-vector",
+    files: context!("patroni-vector": "Dockerfile"),
+    pulled: None,
+    on: Some(&IMAGE),
+    packages: &["patroni", "postgresql-${POSTGRES_MAJOR}", "postgresql-${POSTGRES_MAJOR}-pgvector"],
+    build_rank: 3,
+};
+
 /// The image of a node whose cluster names the version of Patroni or PostgreSQL.
 const WITH_VERSIONS: Recipe = Recipe {
     name: "patroni-versions",
@@ -109,6 +123,7 @@ pub(super) const SERVICE: Service = Service {
     role: Role::Node(Node {
         with_backups: Some(&WITH_BACKUPS),
         with_versions: Some(&WITH_VERSIONS),
+        with_vector: Some(&WITH_VECTOR),
         agent: Some(Agent { rest_port: REST_PORT }),
     }),
     formats: &[own::PATRONI_YML, own::POSTGRESQL_CONF],
@@ -185,6 +200,9 @@ pub struct PostgresqlSettings {
     // Any scalar of YAML is taken as its text; the schema must not tell an editor that `100` is wrong.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub parameters: BTreeMap<String, String>,
+    /// Further databases, by their names. The load writes into each.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub databases: BTreeMap<String, DatabaseSettings>,
 }
 
 impl Default for PostgresqlSettings {
@@ -194,11 +212,17 @@ impl Default for PostgresqlSettings {
             minor_version: None,
             access: Access::default(),
             parameters: BTreeMap::new(),
+            databases: BTreeMap::new(),
         }
     }
 }
 
 impl PostgresqlSettings {
+    /// Whether some database has this extension.
+    pub fn has_extension(&self, extension: Extension) -> bool {
+        self.databases.values().any(|own| own.has(extension))
+    }
+
     /// Whether a parameter is set, and to a word that PostgreSQL reads as false.
     pub fn is_off(&self, name: &str) -> bool {
         let set = self.parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -256,6 +280,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     // A standby cluster's roles, ledger and slots come with the WAL of the cluster that it follows.
     if first && site.upstream.is_none_or(|upstream| !upstream.is_dynamic) {
         files.push(("/etc/patroni/first-start.sql".to_owned(), server::first_start(site, credentials)));
+        files.extend(server::first_start_of_databases(site));
     }
     files.extend(of_archive);
     if let Some(text) = chosen_versions(&site.settings) {
@@ -289,6 +314,9 @@ pub fn runs_package(settings: &Settings, package: &str) -> bool {
     let postgresql = format!("postgresql-{}", chosen_postgresql(settings));
     // As an image of the team's own calls it.
     let by_major = format!("postgresql-{}", settings.postgresql.major_version);
+    if package.ends_with("-pgvector") {
+        return settings.postgresql.has_extension(Extension::Vector);
+    }
     if package.split('-').next() == Some("etcd") {
         return etcd::runs_package(settings, package);
     }

@@ -229,7 +229,13 @@ fn configuration(site: &Site<'_>, primary: &str) -> String {
     let pool_mode = settings.pool_mode.name();
     let database = match settings.leads_to {
         None => format!("* = host=127.0.0.1 port={POSTGRESQL_PORT}"),
-        Some(of) => format!("{DATABASE} = host={} port={POSTGRESQL_PORT}", of.nodes(site.nodes, primary).join(",")),
+        Some(of) => {
+            let hosts = of.nodes(site.nodes, primary).join(",");
+            let further = site.settings.postgresql.databases.keys().map(String::as_str);
+            let lines = [DATABASE].into_iter().chain(further);
+            let lines = lines.map(|name| format!("{name} = host={hosts} port={POSTGRESQL_PORT}"));
+            lines.collect::<Vec<_>>().join("\n")
+        }
     };
     let optional = [
         ("server_connect_timeout", settings.server_connect_timeout_s),

@@ -4,6 +4,7 @@
 mod addresses;
 mod applications;
 mod clusters;
+mod databases;
 mod endpoints;
 mod firewall;
 mod links;
@@ -82,6 +83,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     tags::check(topology, &mut problems);
     tls::check(topology, &mut problems);
     versions::check(topology, &mut problems);
+    databases::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
     if let Some(claims) = claims {

@@ -11,7 +11,7 @@ use crate::{
             phases::Course,
             record::{FaultRecord, is_down, runbook},
         },
-        dcs_failover, dcs_repair, encryption, logical, name_convergence, promotion,
+        databases, dcs_failover, dcs_repair, encryption, logical, name_convergence, promotion,
         replication_lag::{self, Hop},
         rotation, slot, virtual_address,
     },
@@ -59,6 +59,7 @@ pub(super) fn happened(evidence: &Evidence<'_>, failovers: &[Failover], findings
     let failed_over = took_over.iter().any(|failover| !in_order(&faults, failover));
     when(Subject::Failover, failed_over);
     when(Subject::FailoverOverAnotherDcs, failed_over && evidence.plan.leads_without_etcd());
+    when(Subject::DatabasesFailedOver, failed_over && databases::have_vectors(evidence));
     when(Subject::Promotion, !took_over.is_empty() || was_promoted(findings));
     when(Subject::Rewind, took_over.iter().any(|failover| had_to_rewind(evidence, &faults, failover)));
     when(Subject::CutOff, took_over.iter().any(|failover| was_cut_off(evidence, &faults, failover)));

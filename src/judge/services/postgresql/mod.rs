@@ -7,6 +7,7 @@
 //!
 //! Text is not looked into: whether a time zone or a library is there is the server's to say.
 
+pub mod databases;
 mod rules;
 pub mod server;
 pub(in crate::services) mod service;

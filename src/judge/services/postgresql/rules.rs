@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAX_CONNECTIONS, check, whole_number};
+use super::{MAX_CONNECTIONS, check, databases, whole_number};
 use crate::services::{Broken, PostgresqlSettings, Settings, versions};
 
 /// Patroni sets it where it chooses the synchronous standbys.
@@ -41,6 +41,7 @@ pub(in crate::services) fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
         }
     }
     broken.extend(together(settings, nodes));
+    broken.extend(databases::rules(all));
     broken
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::MAX_CONNECTIONS;
+use super::{MAX_CONNECTIONS, databases};
 use crate::{
     credentials::{CLIENT_ROLE, Credentials, LEDGER_COLUMNS, LEDGER_TABLE},
     services::{Process, RevivedBy, RunsOn, Site, Storage, Volume, tls},
@@ -21,6 +21,9 @@ pub const DATA_DIRECTORY: &str = "/var/lib/postgresql/data";
 pub const WAL_SEGMENT_BYTES: u64 = 16 << 20;
 /// The role by which standbys stream.
 pub const REPLICATION_ROLE: &str = "replicator";
+
+/// Where the entry points find what each further database gets, in a file of its name.
+const DATABASES: &str = "/etc/pgquake/databases";
 
 /// The process that asks for a checkpoint now and then.
 pub const CHECKPOINTER: Process = Process::of_postmaster("the checkpointer", "^postgres: .*checkpointer");
@@ -168,7 +171,13 @@ pub(in crate::services) fn first_start(site: &Site<'_>, credentials: &Credential
         // Writing to a String can't fail.
         let _ = writeln!(sql, "SELECT pg_create_physical_replication_slot('{slot}', true);");
     }
-    sql
+    sql + &databases::made(&site.settings.postgresql.databases)
+}
+
+/// What the first primary runs in each further database, once that is made: files that the entry points look for.
+pub(in crate::services) fn first_start_of_databases(site: &Site<'_>) -> impl Iterator<Item = (String, String)> {
+    let databases = site.settings.postgresql.databases.iter();
+    databases.map(|(name, own)| (format!("{DATABASES}/{name}.sql"), databases::filled(own)))
 }
 
 /// This run's roles and passwords, and the ledger.

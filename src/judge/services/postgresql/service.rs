@@ -45,7 +45,7 @@ pub(in crate::services) const SERVICE: Service = Service {
     starts: Starts::AtOnce,
     stop_rank: 1,
     health: Some(|| ["CMD", "pg_isready", "-q", "-h", "127.0.0.1"].map(str::to_owned).into()),
-    role: Role::Node(Node { with_backups: None, with_versions: None, agent: None }),
+    role: Role::Node(Node { with_backups: None, with_versions: None, with_vector: None, agent: None }),
     // Its settings are those of PostgreSQL under Patroni, which holds them to their rules.
     formats: &[],
     variables: &[],
@@ -65,6 +65,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
     let primary = site.nodes.first().filter(|first| *first != site.host);
     let Some(primary) = primary else {
         files.push(file("first-start.sql", server::first_start(site, credentials)));
+        files.extend(server::first_start_of_databases(site));
         return Rendered { command: Vec::new(), files, ..Rendered::default() };
     };
     Rendered { command: vec![primary.clone(), server::slot_name(site.host)], files, ..Rendered::default() }
