@@ -194,6 +194,65 @@ fn an_index_that_answers_otherwise_or_not_at_all_fails() {
 }
 
 #[test]
+fn an_index_that_finds_nothing_fails_though_every_node_s_does_alike() {
+    let empty = |database: &str, _: &str, contents: &mut DatabaseContents| {
+        if let Some(vectors) = contents.vectors.as_mut().filter(|_| database == "shared") {
+            vectors.answers.iter_mut().for_each(|answer| answer.by_index.clear());
+        }
+    };
+    let found = judged(&with_databases(true), &events(empty));
+    assert_eq!((found.outcome, value(&found, NOT_WHOLE)), (Outcome::Fail, 1.0), "{}", found.summary);
+    assert!(found.summary.contains("on node3 found nothing for 2 questions"), "{}", found.summary);
+    let unasked = |database: &str, _: &str, contents: &mut DatabaseContents| {
+        if let Some(vectors) = contents.vectors.as_mut().filter(|_| database == "shared") {
+            vectors.answers.clear();
+        }
+    };
+    let found = judged(&with_databases(true), &events(unasked));
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{}", found.summary);
+    assert!(found.summary.contains("its index was asked nothing on node1"), "{}", found.summary);
+}
+
+#[test]
+fn what_a_node_acknowledged_before_a_failover_and_back_does_not_count_for_the_end() {
+    let earlier = edited(events(same), |what| match what {
+        Occurrence::DatabaseWrite(mut into) if into.database == "shared" => {
+            if let AttemptOutcome::Acknowledged { node, timeline, .. } = &mut into.write.outcome
+                && node == "node2"
+            {
+                *timeline = 1;
+            }
+            Some(Occurrence::DatabaseWrite(into))
+        }
+        _ => Some(what),
+    });
+    let found = judged(&with_databases(true), &earlier);
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{}", found.summary);
+}
+
+#[test]
+fn a_row_of_a_write_without_an_answer_that_a_standby_alone_has_is_in_doubt() {
+    let ahead = only("project", "node3", |contents| {
+        contents.ledger[0].to += 1;
+        contents.counts.rows += 1;
+    });
+    let unanswered = DatabaseWrite {
+        database: "project".to_owned(),
+        write: write(50, LAST + 1, AttemptOutcome::Unknown { message: "no answer came in time".to_owned() }),
+    };
+    let late = with(events(ahead), 4_100, Occurrence::DatabaseWrite(unanswered.clone()));
+    let found = judged(&with_databases(true), &late);
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{}", found.summary);
+    assert!(found.summary.contains("got no answer, and may have come in between"), "{}", found.summary);
+    // One that lacks a row too differs otherwise.
+    let both = only("project", "node3", |contents| {
+        contents.ledger = vec![SequenceRange { client: 50, from: 2, to: LAST + 1 }];
+    });
+    let late = with(events(both), 4_100, Occurrence::DatabaseWrite(unanswered));
+    assert_eq!(judged(&with_databases(true), &late).outcome, Outcome::Fail);
+}
+
+#[test]
 fn rows_and_vectors_that_are_not_what_was_written_fail() {
     type Change = fn(&mut DatabaseContents);
     let cases: [(&str, Change); 5] = [

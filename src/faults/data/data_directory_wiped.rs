@@ -73,7 +73,8 @@ impl Fault for DataDirectoryWiped {
     }
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
-        if system.plan().nodes.len() < 2 {
+        let plan = system.plan();
+        if plan.cluster_of(&self.node).is_none_or(|cluster| cluster.nodes.len() < 2) {
             return Err(self.aim.refuse(KIND.name, "no other node has the data"));
         }
         self.shell = system.shell_in(&self.node, ServiceKind::Patroni).await?;

@@ -14,7 +14,7 @@
 //! - `index_recall_percent` is the least share of the truly nearest vectors that an index found on a node. It is no promise of
 //!   anybody's, so nothing is held against it unless the scenario does.
 //!
-//! A node that was not read, a standby that differs and had yet to replay, a database into which no write was acknowledged, or none by
+//! A node that was not read, a standby that differs and had yet to replay, or that has rows of writes without an answer beyond the primary's, a database into which no write was acknowledged, or none by
 //! the primary that took over, leave the finding in doubt. What is proven wrong fails all the same.
 
 mod vectors;
@@ -76,8 +76,10 @@ struct Database<'a> {
     acknowledged: Rows,
     refused: Rows,
     sent: Rows,
-    /// The nodes that acknowledged writes here.
-    answered_by: Vec<&'a str>,
+    /// Rows of attempts without an answer: they may come at any time.
+    unanswered: Vec<SequenceRange>,
+    /// The nodes that acknowledged writes here, with their timelines.
+    answered_by: Vec<(&'a str, u32)>,
     looks: BTreeMap<&'a str, Look<'a>>,
 }
 
@@ -173,12 +175,12 @@ impl<'a> Database<'a> {
                     let row = SequenceRange { client, from: sequence, to: sequence };
                     sent.push(row);
                     match &into.write.outcome {
-                        AttemptOutcome::Acknowledged { node, .. } => {
+                        AttemptOutcome::Acknowledged { node, timeline, .. } => {
                             acknowledged.push(row);
-                            database.answered_by.push(node);
+                            database.answered_by.push((node, *timeline));
                         }
                         AttemptOutcome::Refused { .. } => refused.push(row),
-                        AttemptOutcome::Unknown { .. } => {}
+                        AttemptOutcome::Unknown { .. } => database.unanswered.push(row),
                     }
                 }
                 Occurrence::DatabaseRead(read) if read.database == name && event.at_us >= stopped_us => {
@@ -223,13 +225,20 @@ impl<'a> Database<'a> {
             judged.doubts.push("it is not known what the final primary holds of it".to_owned());
             return judged;
         };
-        if took_over && judged.acknowledged > 0 && !self.answered_by.contains(node) {
+        if read.len() == 1 && evidence.plan.nodes.len() > 1 {
+            judged.doubts.push(format!("it was read on {node} alone, so nothing was held against it"));
+        }
+        // What it acknowledged before a failover and back says nothing of the end.
+        if took_over && judged.acknowledged > 0 && !self.answered_by.contains(&(*node, reference.timeline)) {
             judged.doubts.push(format!("{node}, which was primary in the end, acknowledged no write there"));
         }
         judged.lost = self.acknowledged.missing_in(&Rows::new(&reference.ledger));
         for (other, contents) in read.iter().filter(|(other, _)| other != node) {
             let different = differs((other, contents), (node, reference));
-            if had_replayed(contents, reference) {
+            if self.has_unanswered_rows(contents, reference) {
+                let open = "whose writes got no answer, and may have come in between";
+                judged.doubts.extend(different.into_iter().map(|different| format!("{different}, {open}")));
+            } else if had_replayed(contents, reference) {
                 judged.harms.extend(different);
             } else {
                 let lag = format!("which may be what {other} had yet to replay of {node} when it was read");
@@ -245,10 +254,25 @@ impl<'a> Database<'a> {
             .databases
             .get(name)
             .is_some_and(|own| own.has(Extension::Vector));
-        for (node, _) in read.iter().filter(|(_, contents)| wants_vectors && contents.vectors.is_none()) {
-            judged.doubts.push(format!("its vectors were not read on {node}"));
+        for (node, contents) in read.iter().filter(|_| wants_vectors) {
+            match &contents.vectors {
+                None => judged.doubts.push(format!("its vectors were not read on {node}")),
+                Some(vectors) if vectors.index_failed.is_none() && vectors.answers.is_empty() => {
+                    judged.doubts.push(format!("its index was asked nothing on {node}"));
+                }
+                Some(_) => {}
+            }
         }
         judged
+    }
+
+    /// Whether all that a node has beyond the primary, and there is something, are writes without an answer: one may have been
+    /// committed after the primary was read, or waits there for a standby that has it.
+    fn has_unanswered_rows(&self, contents: &DatabaseContents, primary: &DatabaseContents) -> bool {
+        let rows = Rows::new(&contents.ledger);
+        let kept = Rows::new(&primary.ledger);
+        let explained: Vec<SequenceRange> = primary.ledger.iter().chain(&self.unanswered).copied().collect();
+        rows.missing_in(&kept) > 0 && rows.missing_in(&Rows::new(&explained)) == 0 && kept.missing_in(&rows) == 0
     }
 
     /// What is wrong on a node by itself.
@@ -300,7 +324,7 @@ fn differs((node, own): (&str, &DatabaseContents), (primary, reference): (&str, 
     harms
 }
 
-/// So many of something, as a person counts.
+/// A number of something, in words.
 fn counted(count: u64, one: &str) -> String {
     format!("{} {one}{}", number(count as f64), if count == 1 { "" } else { "s" })
 }

@@ -113,7 +113,7 @@ pub struct EtcdSettings {
     /// Old revisions are compacted once they are older than this; absent: never by etcd itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_compaction_s: Option<u32>,
-    /// Old revisions are compacted but for so many of the newest, in place of `auto_compaction_s`.
+    /// How many of the newest revisions are kept when old ones are compacted, in place of `auto_compaction_s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_compaction_revisions: Option<u32>,
     /// How many changes a member keeps in memory before it writes a snapshot; absent: etcd's own number (100,000 in 3.5).

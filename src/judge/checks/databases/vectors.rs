@@ -28,6 +28,14 @@ impl Compared<'_> {
             .filter(|(count, ..)| *count > 0)
             .map(|(count, of, what)| format!("{node} has {} {what}", counted(count, of)))
             .collect();
+        let empty = |answer: &&Nearest| answer.by_index.is_empty() && !answer.exact.is_empty();
+        match (&self.0.index_failed, self.0.answers.iter().filter(empty).count()) {
+            (None, 0) | (Some(_), _) => {}
+            (None, count) => harms.push(format!(
+                "the index over the vectors on {node} found nothing for {}",
+                counted(count as u64, "question")
+            )),
+        }
         if let Some(reason) = &self.0.index_failed {
             harms.push(format!("the index over the vectors on {node} gave no answer: {reason}"));
         }
@@ -36,7 +44,7 @@ impl Compared<'_> {
 
     /// In what the answers differ from those of the final primary.
     pub(super) fn differs(&self, node: &str, primary: &str, reference: &Vectors) -> Option<String> {
-        // An index that gave no answer has been told of already.
+        // That an index gave no answer is a harm by itself.
         if self.0.index_failed.is_some() || reference.index_failed.is_some() {
             return None;
         }
