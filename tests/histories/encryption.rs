@@ -42,6 +42,8 @@ fn standby(name: &str, tls: Option<&str>) -> SessionsSeen {
     session(SessionPurpose::Replication, "replicator", Some(name), tls)
 }
 
+/// After the failover, when every node has rejoined.
+const LATE_MS: u64 = 5_380;
 const TLS: Option<&str> = Some("TLSv1.3");
 
 /// What every node shows: clients, and at node1 its standbys.
@@ -92,10 +94,22 @@ fn judged_by(
             events = with(events, 900, Occurrence::Sessions { node: node.to_owned(), sessions });
         }
     }
+    // In the end node2 is the primary.
+    let streams = NODES.iter().any(|node| shown(node).iter().any(|own| own.purpose == SessionPurpose::Replication));
+    for node in NODES.into_iter().filter(|node| !shown(node).is_empty()) {
+        let standbys =
+            if node == "node2" && streams { vec![standby("node1", TLS), standby("node3", TLS)] } else { vec![] };
+        let sessions = [client(TLS)].into_iter().chain(standbys).collect();
+        events = with(events, LATE_MS, Occurrence::Sessions { node: node.to_owned(), sessions });
+    }
     if !tried.is_empty() {
         events = with(events, 950, Occurrence::EntriesTried { tried });
     }
-    (find(NAME).expect("the check").judge)(&Evidence::new(plan, None, &events))
+    judged_in(plan, &events)
+}
+
+fn judged_in(plan: &Plan, events: &[Event]) -> Vec<Finding> {
+    (find(NAME).expect("the check").judge)(&Evidence::new(plan, None, events))
 }
 
 /// The one finding on a measure.
@@ -151,6 +165,25 @@ fn what_nobody_saw_is_in_doubt() {
     let own = judged(REPLICATION, |_| vec![client(TLS)], refused());
     assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
     assert_eq!(judged(ADMITTED, shown, Vec::new()).outcome, Outcome::Inconclusive);
+}
+
+/// Sessions after a failover are others than before it.
+#[test]
+fn what_was_seen_before_a_failover_alone_is_in_doubt() {
+    let at = |events: Vec<Event>, ms: u64, node: &str, sessions: Vec<SessionsSeen>| {
+        with(events, ms, Occurrence::Sessions { node: node.to_owned(), sessions })
+    };
+    let before = NODES.iter().fold(run(&[Course::default()]), |events, node| at(events, 900, node, shown(node)));
+    let found = judged_in(&secured(), &before);
+    assert_eq!(found[0].outcome, Outcome::Inconclusive, "{found:#?}");
+    assert!(found[0].summary.contains("after the last fault"), "{}", found[0].summary);
+    // Clients at each node, and nobody saw how the standbys of the new primary stream.
+    let clients = NODES.iter().fold(before, |events, node| at(events, LATE_MS, node, vec![client(TLS)]));
+    let found = judged_in(&secured(), &clients);
+    assert_eq!(found[0].outcome, Outcome::Inconclusive, "{found:#?}");
+    assert!(found[0].summary.contains("no standby was seen to stream from node2"), "{}", found[0].summary);
+    let all = at(clients, LATE_MS, "node2", vec![standby("node3", TLS)]);
+    assert_eq!(judged_in(&secured(), &all)[0].outcome, Outcome::Pass);
 }
 
 #[test]

@@ -13,9 +13,12 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS};
-use crate::history::{
-    Event, Occurrence,
-    event::{EntryAnswer, EntryTried, SessionPurpose, SessionsSeen, WayIn},
+use crate::{
+    history::{
+        Event, Occurrence,
+        event::{EntryAnswer, EntryTried, SessionPurpose, SessionsSeen, WayIn},
+    },
+    topology::Cluster,
 };
 
 const NAME: &str = "encryption";
@@ -141,10 +144,26 @@ fn judge_sessions(evidence: &Evidence<'_>, seen: &[Seen<'_>]) -> Finding {
 }
 
 /// What must have been seen for anything to be proven: sessions at each node, and those of the standbys of each cluster that has some.
+/// What was seen before the last fault says nothing of the sessions that followed it.
 fn unseen(evidence: &Evidence<'_>, seen: &[Seen<'_>]) -> Option<String> {
     let shows = |node: &str| seen.iter().any(|look| look.node == node);
     if let Some(node) = evidence.plan.nodes.iter().find(|node| !shows(node)) {
         return Some(format!("no session was seen at {node}"));
+    }
+    let after_us = evidence.faults().iter().filter_map(|fault| fault.effect).map(|effect| effect.to_us).max();
+    let later = |look: &&Seen<'_>| after_us.is_none_or(|after_us| look.event.at_us > after_us);
+    if let Some(node) =
+        evidence.asked().into_iter().find(|node| !seen.iter().filter(later).any(|look| look.node == *node))
+    {
+        return Some(format!("no session was seen at {node} after the last fault"));
+    }
+    if let Some(primary) =
+        evidence.plan.clusters.iter().filter_map(|cluster| last_writer(evidence, cluster)).find(|node| {
+            let is_there = |look: &Seen<'_>| look.node == *node && look.own.purpose == SessionPurpose::Replication;
+            !seen.iter().filter(later).any(is_there)
+        })
+    {
+        return Some(format!("no standby was seen to stream from {primary}, which was primary in the end"));
     }
     let streams = |nodes: &[String]| {
         seen.iter()
@@ -166,6 +185,14 @@ fn unseen(evidence: &Evidence<'_>, seen: &[Seen<'_>]) -> Option<String> {
         (!seen.iter().any(is_across)).then_some((cluster, followed))
     });
     across.map(|(cluster, followed)| format!("no session of {} was seen at {}", cluster.name, followed.name))
+}
+
+/// The node of a cluster with standbys that acknowledged the last write there, if it must be there in the end.
+fn last_writer<'a>(evidence: &Evidence<'a>, cluster: &Cluster) -> Option<&'a str> {
+    let own = evidence.attempts().iter().filter(|tried| tried.is_write());
+    let answered = own.filter_map(|tried| tried.answered_by().map(|(node, _)| (tried.ended_us, node)));
+    let (_, node) = answered.filter(|(_, node)| cluster.nodes.iter().any(|own| own == node)).max()?;
+    (cluster.nodes.len() > 1 && evidence.asked().contains(&node)).then_some(node)
 }
 
 fn entries(events: &[Event]) -> Vec<(&Event, &EntryTried)> {
