@@ -83,14 +83,7 @@ async fn names_of_a_system(engine: Engine, owner: String) {
 
 /// At either endpoint; of the two, who keeps answers follows a change only when its answer has run out.
 async fn clients_write_where_a_name_leads(system: &System, recorder: &Recorder) {
-    let load = LoadSpec {
-        writers: 1,
-        rate_per_s: 20,
-        more_wal_bytes: 0,
-        updated_rows: 0,
-        endpoint: "write".to_owned(),
-        idle_clients: 0,
-    };
+    let load = LoadSpec::of(1, 20);
     let workload = Workload::start(system.plan(), system.access(), recorder, load).unwrap();
     workload.wait_for_steady_state(Duration::from_secs(15)).await.unwrap();
     workload.stop().await.unwrap();

@@ -46,14 +46,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let (writers, rate_per_s) = (DEFAULT_WRITERS, DEFAULT_RATE_PER_S);
-        let load = LoadSpec {
-            writers,
-            rate_per_s,
-            more_wal_bytes: 0,
-            updated_rows: 0,
-            endpoint: "write".to_owned(),
-            idle_clients: 0,
-        };
+        let load = LoadSpec::of(writers, rate_per_s);
         Self { topology: None, load }
     }
 }

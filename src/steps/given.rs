@@ -75,14 +75,7 @@ pub(super) const ALL: &[StepDefinition] = &[
         "the load: this many clients, each with one connection to the write endpoint",
         |words| {
             let (writers, rate_per_s) = (words.number(0)?, words.number(1)?);
-            Ok(Intent::Load(LoadSpec {
-                writers,
-                rate_per_s,
-                more_wal_bytes: 0,
-                updated_rows: 0,
-                endpoint: "write".to_owned(),
-                idle_clients: 0,
-            }))
+            Ok(Intent::Load(LoadSpec::of(writers, rate_per_s)))
         },
     ),
     step(
@@ -92,14 +85,7 @@ pub(super) const ALL: &[StepDefinition] = &[
         |words| {
             let (writers, rate_per_s) = (words.number(0)?, words.number(1)?);
             let more_wal_bytes = words.bytes(2)?;
-            Ok(Intent::Load(LoadSpec {
-                writers,
-                rate_per_s,
-                more_wal_bytes,
-                updated_rows: 0,
-                endpoint: "write".to_owned(),
-                idle_clients: 0,
-            }))
+            Ok(Intent::Load(LoadSpec { more_wal_bytes, ..LoadSpec::of(writers, rate_per_s) }))
         },
     ),
     step(
@@ -108,14 +94,7 @@ pub(super) const ALL: &[StepDefinition] = &[
         "the same load, which changes pages all over a table: so that recovery after a crash and checkpoints have work to do",
         |words| {
             let (writers, rate_per_s, updated_rows) = (words.number(0)?, words.number(1)?, words.number(2)?);
-            Ok(Intent::Load(LoadSpec {
-                writers,
-                rate_per_s,
-                more_wal_bytes: 0,
-                updated_rows,
-                endpoint: "write".to_owned(),
-                idle_clients: 0,
-            }))
+            Ok(Intent::Load(LoadSpec { updated_rows, ..LoadSpec::of(writers, rate_per_s) }))
         },
     ),
     step(

@@ -36,6 +36,7 @@ use crate::{
     plan::{Plan, PlannedEndpoint},
     services::patroni::POSTGRESQL_PORT,
     system::{Access, Entry, EntryError},
+    topology::WRITE,
     waiting::NotReady,
 };
 use applications::Hosts;
@@ -61,6 +62,14 @@ pub struct LoadSpec {
     pub endpoint: String,
     /// How many clients more have a session at that endpoint, and say nothing.
     pub idle_clients: u32,
+}
+
+impl LoadSpec {
+    /// Writers at the endpoint `write`, each with this rate, and nothing beside their rows.
+    pub fn of(writers: u32, rate_per_s: u32) -> Self {
+        let endpoint = WRITE.to_owned();
+        Self { writers, rate_per_s, more_wal_bytes: 0, updated_rows: 0, endpoint, idle_clients: 0 }
+    }
 }
 
 /// The load could not be started, or a part of it failed.

@@ -75,14 +75,7 @@ impl Rig {
         let access = access(gate.port, &[("node1", postgres.port), ("node2", postgres.standby_port.unwrap())]);
         let folder = tempfile::tempdir().unwrap();
         let recorder = Recorder::create(&folder.path().join("history.jsonl")).unwrap().for_scenario(1);
-        let spec = LoadSpec {
-            writers: 4,
-            rate_per_s: 25,
-            more_wal_bytes: 0,
-            updated_rows: 0,
-            endpoint: "write".to_owned(),
-            idle_clients: 0,
-        };
+        let spec = LoadSpec::of(4, 25);
         let load = Workload::start(&plan, &access, &recorder, spec).unwrap();
         load.wait_for_steady_state(Duration::from_secs(20)).await.unwrap();
         // As from a fault on.

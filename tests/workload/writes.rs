@@ -48,14 +48,7 @@ impl Drill {
 
     /// A load in its steady state.
     pub async fn load(&self) -> Workload {
-        let spec = LoadSpec {
-            writers: 2,
-            rate_per_s: 25,
-            more_wal_bytes: 0,
-            updated_rows: 0,
-            endpoint: "write".to_owned(),
-            idle_clients: 0,
-        };
+        let spec = LoadSpec::of(2, 25);
         let load = Workload::start(&self.plan, &self.access, &self.recorder, spec).unwrap();
         load.wait_for_steady_state(Duration::from_secs(30)).await.unwrap();
         load
@@ -239,14 +232,7 @@ async fn a_commit_whose_synchronous_wait_was_cancelled_is_unknown() {
 async fn a_steady_state_that_does_not_come_says_what_is_missing() {
     let drill = Drill::start(false).await;
     drill.postgres.sql("DROP TABLE pgquake.ledger").await;
-    let spec = LoadSpec {
-        writers: 2,
-        rate_per_s: 25,
-        more_wal_bytes: 0,
-        updated_rows: 0,
-        endpoint: "write".to_owned(),
-        idle_clients: 0,
-    };
+    let spec = LoadSpec::of(2, 25);
     let load = Workload::start(&drill.plan, &drill.access, &drill.recorder, spec).unwrap();
     let missed = load.wait_for_steady_state(Duration::from_secs(2)).await.unwrap_err();
     load.stop().await.unwrap();
