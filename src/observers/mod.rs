@@ -13,6 +13,7 @@ mod dcs_leader;
 mod docker_events;
 mod envoy;
 mod haproxy;
+mod kept_session;
 mod leader_key;
 mod names;
 mod node_state;

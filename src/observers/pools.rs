@@ -1,17 +1,15 @@
 //! Poolers: how many clients they have, how many of them wait, and where their sessions with PostgreSQL lead.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use tokio::time::timeout;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
-use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
+use super::{Observer, ObserverError, Pulse, Scene, Watch, every, kept_session::KeptSession};
 use crate::{
     history::{Occurrence, Recorder, event::PoolState},
     plan::PlannedPooler,
     services::pgbouncer::ADMIN_DATABASE,
     system::{
-        Login, Session,
         access::{CLIENT_ROLE, DATABASE},
         rows,
     },
@@ -26,17 +24,14 @@ pub(super) const OBSERVER: Observer = Observer {
 const PERIOD: Duration = Duration::from_millis(200);
 /// What did not change is recorded anew after this time.
 const REPEATED_AFTER: u32 = 5;
-/// How long one look may take.
-const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let watch_one = |pooler: PlannedPooler<'_>| {
+        let address = scene.address(OBSERVER.name, pooler.host, pooler.port)?;
         let eye = Eye {
             pooler: pooler.called.to_owned(),
             is_of_a_role: pooler.leads_to.is_some(),
-            address: scene.address(OBSERVER.name, pooler.host, pooler.port)?,
-            login: scene.access.login(),
-            session: None,
+            session: KeptSession::new(address, scene.access.login()).with_database(ADMIN_DATABASE),
         };
         Ok(Watch::new(pooler.called, eye.watch(scene.recorder.clone())))
     };
@@ -47,9 +42,7 @@ struct Eye {
     pooler: String,
     /// Whether it leads to the nodes of a role.
     is_of_a_role: bool,
-    address: SocketAddr,
-    login: Login,
-    session: Option<Session>,
+    session: KeptSession,
 }
 
 impl Eye {
@@ -73,27 +66,12 @@ impl Eye {
 
     /// What the pooler shows, if it answered.
     async fn look(&mut self) -> Option<PoolState> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => {
-                let opened = Session::open_in(ADMIN_DATABASE, self.address, &self.login, "pgquake-observer");
-                timeout(TIMEOUT, opened).await.ok()?.ok()?
-            }
-        };
-        let asked = async {
-            let pools = session.simple_query("SHOW POOLS").await.ok()?;
-            let servers = session.simple_query("SHOW SERVERS").await.ok()?;
-            let databases = match self.is_of_a_role {
-                true => session.simple_query("SHOW DATABASES").await.ok()?,
-                false => Vec::new(),
-            };
-            Some((pools, servers, databases))
-        };
-        let (pools, servers, databases) = timeout(TIMEOUT, asked).await.ok()??;
-        if session.ended().is_none() {
-            self.session = Some(session);
-        }
-        Some(PoolState { leads_to: leads_to(&databases), ..state(&self.pooler, &pools, &servers) })
+        let statements = ["SHOW POOLS", "SHOW SERVERS", "SHOW DATABASES"];
+        let wanted = if self.is_of_a_role { &statements[..] } else { &statements[..2] };
+        let answers = self.session.ask(wanted).await?;
+        let [pools, servers, databases @ ..] = answers.as_slice() else { return None };
+        let leads_to = databases.iter().flat_map(|own| leads_to(own)).collect();
+        Some(PoolState { leads_to, ..state(&self.pooler, pools, servers) })
     }
 }
 

@@ -1,14 +1,14 @@
 //! Sessions as each node shows them, encrypted or not.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
+use super::{Observer, ObserverError, Pulse, Scene, Watch, every, kept_session::KeptSession};
 use crate::{
     history::{Occurrence, Recorder, event::SessionsSeen},
     services::patroni::POSTGRESQL_PORT,
-    system::{Login, SESSIONS, Session, rows},
+    system::{SESSIONS, rows},
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -18,8 +18,6 @@ pub(super) const OBSERVER: Observer = Observer {
 };
 
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long one look may take.
-const TIMEOUT: Duration = Duration::from_secs(1);
 /// What does not change is recorded this often.
 const TELL_AT_LEAST: Duration = Duration::from_secs(5);
 
@@ -29,7 +27,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     }
     let watch_node = |node: &String| {
         let address = scene.address(OBSERVER.name, node, POSTGRESQL_PORT)?;
-        let eye = Eye { node: node.clone(), address, login: scene.access.login(), session: None };
+        let eye = Eye { node: node.clone(), session: KeptSession::new(address, scene.access.login()) };
         Ok(Watch::new(node, eye.watch(scene.recorder.clone())))
     };
     scene.plan.nodes.iter().map(watch_node).collect()
@@ -37,9 +35,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
 
 struct Eye {
     node: String,
-    address: SocketAddr,
-    login: Login,
-    session: Option<Session>,
+    session: KeptSession,
 }
 
 impl Eye {
@@ -64,16 +60,8 @@ impl Eye {
     }
 
     async fn look(&mut self) -> Option<Vec<SessionsSeen>> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => timeout(TIMEOUT, Session::open(self.address, &self.login, "pgquake-observer")).await.ok()?.ok()?,
-        };
-        let answer = timeout(TIMEOUT, session.simple_query(SESSIONS)).await.ok()?;
-        if session.ended().is_none() {
-            self.session = Some(session);
-        }
-        let answer = answer.ok()?;
-        serde_json::from_str(rows(&answer).next()?.try_get(0).ok()??).ok()
+        let answers = self.session.ask(&[SESSIONS]).await?;
+        serde_json::from_str(rows(answers.first()?).next()?.try_get(0).ok()??).ok()
     }
 }
 

@@ -1,15 +1,14 @@
 //! Replication slots: who uses them, and how much WAL a node keeps for each.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use tokio::time::timeout;
 use tokio_postgres::SimpleQueryRow;
 
-use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
+use super::{Observer, ObserverError, Pulse, Scene, Watch, every, kept_session::KeptSession};
 use crate::{
     history::{Occurrence, Recorder},
     services::patroni::POSTGRESQL_PORT,
-    system::{Login, Session, rows},
+    system::rows,
 };
 
 pub(super) const OBSERVER: Observer = Observer {
@@ -19,8 +18,6 @@ pub(super) const OBSERVER: Observer = Observer {
 };
 
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long one look may take.
-const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a look asks: a row for each slot. A standby keeps permanent slots too; its WAL ends where it has received it.
 const STATEMENT: &str = "SELECT slot_name, active, wal_status, \
@@ -33,9 +30,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
         let eye = Eye {
             node: node.clone(),
             followers: followers_slots(scene, node),
-            address,
-            login: scene.access.login(),
-            session: None,
+            session: KeptSession::new(address, scene.access.login()),
         };
         Ok(Watch::new(node, eye.watch(scene.recorder.clone())))
     };
@@ -53,9 +48,7 @@ struct Eye {
     node: String,
     /// Slots whose absence from the node is recorded, too.
     followers: Vec<String>,
-    address: SocketAddr,
-    login: Login,
-    session: Option<Session>,
+    session: KeptSession,
 }
 
 impl Eye {
@@ -76,15 +69,7 @@ impl Eye {
 
     /// The slots of the node, if it answered.
     async fn look(&mut self) -> Option<Vec<Slot>> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => timeout(TIMEOUT, Session::open(self.address, &self.login, "pgquake-observer")).await.ok()?.ok()?,
-        };
-        let answer = timeout(TIMEOUT, session.simple_query(STATEMENT)).await.ok()?;
-        if session.ended().is_none() {
-            self.session = Some(session);
-        }
-        rows(&answer.ok()?).map(slot).collect()
+        rows(self.session.ask(&[STATEMENT]).await?.first()?).map(slot).collect()
     }
 }
 

@@ -1,15 +1,14 @@
 //! Subscriptions, as their subscribers show them: whether a worker runs, and how far it has received and applied.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use tokio::time::timeout;
 use tokio_postgres::SimpleQueryRow;
 
-use super::{Observer, ObserverError, Pulse, Scene, Watch, every};
+use super::{Observer, ObserverError, Pulse, Scene, Watch, every, kept_session::KeptSession};
 use crate::{
     history::{Occurrence, Recorder, event::SubscriptionState},
     services::subscriber::SUBSCRIBER_PORT,
-    system::{Login, Session, rows},
+    system::rows,
     topology::Subscription,
 };
 
@@ -22,17 +21,12 @@ pub(super) const OBSERVER: Observer = Observer {
 const PERIOD: Duration = Duration::from_millis(200);
 /// What did not change is recorded anew after this time.
 const REPEATED_AFTER: u32 = 5;
-/// How long one look may take.
-const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let watch_one = |own: &Subscription| {
-        let eye = Eye {
-            subscription: own.name.clone(),
-            address: scene.address(OBSERVER.name, &own.host, SUBSCRIBER_PORT)?,
-            login: scene.access.login(),
-            session: None,
-        };
+        let address = scene.address(OBSERVER.name, &own.host, SUBSCRIBER_PORT)?;
+        let eye =
+            Eye { subscription: own.name.clone(), session: KeptSession::new(address, scene.access.login()) };
         Ok(Watch::new(&own.name, eye.watch(scene.recorder.clone())))
     };
     scene.plan.topology.subscriptions.iter().map(watch_one).collect()
@@ -40,9 +34,7 @@ fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
 
 struct Eye {
     subscription: String,
-    address: SocketAddr,
-    login: Login,
-    session: Option<Session>,
+    session: KeptSession,
 }
 
 impl Eye {
@@ -67,16 +59,8 @@ impl Eye {
 
     /// What the subscriber shows, if it answered.
     async fn look(&mut self) -> Option<SubscriptionState> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => timeout(TIMEOUT, Session::open(self.address, &self.login, "pgquake-observer")).await.ok()?.ok()?,
-        };
-        let answer = timeout(TIMEOUT, session.simple_query(&statement(&self.subscription))).await.ok()?;
-        if session.ended().is_none() {
-            self.session = Some(session);
-        }
-        let answer = answer.ok()?;
-        rows(&answer).next().map(|row| state(&self.subscription, row))
+        let answers = self.session.ask(&[&statement(&self.subscription)]).await?;
+        rows(answers.first()?).next().map(|row| state(&self.subscription, row))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     services::{
         ServiceKind, etcd,
         patroni::{POSTGRESQL_PORT, REST_PORT},
+        postgresql::server::REPLICATION_ROLE,
     },
     system::{Access, Login, SESSIONS, Session, access::CLIENT_ROLE, rows},
     trust::{Trust, TrustError, trusting},
@@ -23,8 +24,6 @@ use crate::{
 
 /// How long an attempt waits for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// The role by which standbys stream.
-const REPLICATION_ROLE: &str = "replicator";
 /// The most bytes of an answer that are read.
 const MOST_BYTES: u64 = 2048;
 

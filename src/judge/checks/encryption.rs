@@ -70,25 +70,17 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let sessions = sessions(evidence);
     let entries = entries(evidence.events);
-    let hold = |finding: Finding, measures: &[&str]| -> Vec<Finding> {
-        let own: Vec<_> =
-            evidence.expectations(NAME).filter(|expected| measures.contains(&expected.measure.as_str())).collect();
-        match own.as_slice() {
-            [] => vec![finding],
-            all => all.iter().map(|expected| finding.clone().held_where_known(expected)).collect(),
-        }
-    };
     let asks_for = |measures: &[&str]| evidence.expectations(NAME).any(|own| measures.contains(&own.measure.as_str()));
     let of_sessions = [PLAIN_SESSIONS, PLAIN_REPLICATION_SESSIONS, SESSIONS_SEEN];
     let of_entries = [ENTRIES_ADMITTED, ENTRIES_TRIED];
     let mut findings = Vec::new();
     if evidence.plan.topology.tls.postgresql || asks_for(&of_sessions) {
-        findings.extend(hold(judge_sessions(evidence, &sessions), &of_sessions));
+        findings.push(judge_sessions(evidence, &sessions));
     }
     if !entries.is_empty() || asks_for(&of_entries) {
-        findings.extend(hold(judge_entries(evidence, &entries), &of_entries));
+        findings.push(judge_entries(evidence, &entries));
     }
-    findings
+    evidence.held_by_measure(NAME, findings, "nothing showed")
 }
 
 /// Sessions that a node showed.

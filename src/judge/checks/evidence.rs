@@ -220,6 +220,27 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// The same for findings of several kinds: each is held against what the scenario expects of the measures that it has, and
+    /// one that is in doubt stays so. What is expected of a measure that none of them has is in doubt for this reason.
+    pub fn held_by_measure(&self, check: &str, findings: Vec<Finding>, doubt: &str) -> Vec<Finding> {
+        let has = |finding: &Finding, expected: &Expectation| finding.value_of(&expected.measure).is_some();
+        let mut held = Vec::new();
+        for finding in &findings {
+            let own: Vec<_> = self.expectations(check).filter(|expected| has(finding, expected)).collect();
+            match own.as_slice() {
+                [] => held.push(finding.clone()),
+                own => held.extend(own.iter().map(|expected| finding.clone().held_where_known(expected))),
+            }
+        }
+        for expected in self.expectations(check) {
+            if !findings.iter().any(|finding| has(finding, expected)) {
+                let doubt = format!("{doubt} what `{}` asks for", expected.text);
+                held.push(Finding::new(check, Outcome::Inconclusive, doubt));
+            }
+        }
+        held
+    }
+
     /// The expectations that the scenario states for a check.
     pub fn expectations(&self, check: &str) -> impl Iterator<Item = &'a Expectation> {
         self.events.iter().filter_map(move |event| match &event.what {

@@ -77,33 +77,13 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let findings: Vec<Finding> = own.flat_map(|own| Course::new(evidence, own).findings()).collect();
-    hold(evidence, findings)
+    evidence.held_by_measure(NAME, findings, "no subscription showed")
 }
 
 /// Whether another node became the publisher, or something was tried that is not copied.
 pub fn was_tried(evidence: &Evidence<'_>) -> bool {
     let courses = evidence.plan.topology.subscriptions.iter().map(|own| Course::new(evidence, own));
     courses.into_iter().any(|course| course.publishers(evidence) > 1 || !course.copied().is_empty())
-}
-
-/// Each finding against what the scenario expects of its own measures; what none of them measured is in doubt.
-fn hold(evidence: &Evidence<'_>, findings: Vec<Finding>) -> Vec<Finding> {
-    let measures = |finding: &Finding, measure: &str| finding.value_of(measure).is_some();
-    let mut held = Vec::new();
-    for finding in &findings {
-        let own: Vec<_> = evidence.expectations(NAME).filter(|own| measures(finding, &own.measure)).collect();
-        match own.as_slice() {
-            [] => held.push(finding.clone()),
-            own => held.extend(own.iter().map(|own| finding.clone().held_where_known(own))),
-        }
-    }
-    for expectation in evidence.expectations(NAME) {
-        if !findings.iter().any(|finding| measures(finding, &expectation.measure)) {
-            let doubt = format!("no subscription showed what `{}` asks for", expectation.text);
-            held.push(Finding::new(NAME, Outcome::Inconclusive, doubt));
-        }
-    }
-    held
 }
 
 /// What became of one subscription.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Plan, PlannedEndpoint, PlannedService, PredictedFailover};
 use crate::{
     services::{Front, Serves, ServiceKind, Settings, Site, Tags, Upstream, patroni::POSTGRESQL_PORT, service},
-    topology::{Cluster, NamedEndpoint, SlotKept, Subscription, Topology, WRITE, Written},
+    topology::{Cluster, Host, NamedEndpoint, SlotKept, Subscription, Topology, WRITE, Written},
 };
 
 /// One consensus group.
@@ -257,7 +257,7 @@ impl Plan {
                 .map(Subscription::slot)
                 .collect(),
             balancers: self.balancers_on(host),
-            balanced_from: self.hosts_with_balancers(),
+            balanced_from: self.hosts_with_balancers().map(|host| host.name.as_str()).collect(),
             fronts: Vec::new(),
             repointed: self.pools_repointed(),
             shared_address: self.topology.shared_by(host),
@@ -270,9 +270,8 @@ impl Plan {
     }
 
     /// The hosts of the balancers, each once.
-    fn hosts_with_balancers(&self) -> Vec<&str> {
-        let hosts = self.topology.hosts().filter(|host| host.balancers().next().is_some());
-        hosts.map(|host| host.name.as_str()).collect()
+    pub(super) fn hosts_with_balancers(&self) -> impl Iterator<Item = &Host> {
+        self.topology.hosts().filter(|host| host.balancers().next().is_some())
     }
 
     /// The programs of a host's balancers, each once.

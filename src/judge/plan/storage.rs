@@ -157,9 +157,8 @@ impl Plan {
     /// What clients call a server of PostgreSQL that they are led to: a balancer passes on what it gets, so the certificate that
     /// they see is that of a node.
     fn called_by_clients(&self) -> Vec<&str> {
-        let hosts = self.topology.hosts().filter(|host| host.balancers().next().is_some());
         let shared = self.topology.virtual_addresses.iter().map(|shared| shared.name.as_str());
-        let own = hosts.flat_map(|host| names(host).1).chain(shared);
+        let own = self.hosts_with_balancers().flat_map(|host| names(host).1).chain(shared);
         own.chain(["localhost", "127.0.0.1"]).collect()
     }
 }

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt::Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::MAJOR_VERSION;
+use super::{MAJOR_VERSION, is_plain, server::ledger};
 use crate::{
-    credentials::{CLIENT_ROLE, DATABASE, LEDGER_COLUMNS, LEDGER_TABLE, VECTOR_DIMENSIONS, VECTOR_INDEX, VECTOR_TABLE},
+    credentials::{CLIENT_ROLE, DATABASE, VECTOR_DIMENSIONS, VECTOR_INDEX, VECTOR_TABLE},
     services::{Broken, Settings},
 };
 
@@ -86,11 +86,6 @@ pub(super) fn rules(all: &Settings) -> Vec<Broken> {
     broken
 }
 
-fn is_plain(name: &str) -> bool {
-    let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    name.starts_with(|first: char| first.is_ascii_lowercase()) && name.chars().all(letters) && name.len() <= 63
-}
-
 /// Makes the databases, in single-user mode: each a statement of its own, as none of them can be in a transaction. In that mode
 /// an empty line ends what is sent to the server at once.
 pub(in crate::services) fn made(databases: &BTreeMap<String, DatabaseSettings>) -> String {
@@ -105,11 +100,7 @@ pub(in crate::services) fn made(databases: &BTreeMap<String, DatabaseSettings>) 
 /// What a database gets before the first start of the first primary: its ledger, and the tables of its extensions.
 pub fn filled(own: &DatabaseSettings) -> String {
     let unlogged = if own.unlogged { "UNLOGGED " } else { "" };
-    let mut sql = format!(
-        "CREATE SCHEMA pgquake AUTHORIZATION {CLIENT_ROLE};\n\
-         CREATE {unlogged}TABLE {LEDGER_TABLE} ({LEDGER_COLUMNS});\n\
-         ALTER TABLE {LEDGER_TABLE} OWNER TO {CLIENT_ROLE};\n"
-    );
+    let mut sql = ledger(unlogged);
     if own.has(Extension::Vector) {
         let index = VECTOR_INDEX.rsplit('.').next().unwrap_or(VECTOR_INDEX);
         let _ = write!(

@@ -175,6 +175,13 @@ pub(crate) fn seconds(text: &str) -> Option<f64> {
     whole_number("checkpoint_timeout", text)
 }
 
+/// Whether a name needs no quotes in SQL: lower-case letters, digits and underscores, beginning with a letter, at most 63. Words that SQL
+/// keeps for itself are not looked for.
+pub fn is_plain(name: &str) -> bool {
+    let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    name.starts_with(|first: char| first.is_ascii_lowercase()) && name.chars().all(letters) && name.len() <= 63
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -192,15 +192,21 @@ pub(in crate::services) fn accounts_and_ledger(major: u32, credentials: &Credent
          CREATE ROLE {CLIENT_ROLE} LOGIN PASSWORD '{client}';\n\
          GRANT pg_monitor, pg_checkpoint TO {CLIENT_ROLE};\n\
          ALTER ROLE {CLIENT_ROLE} SET log_min_messages = fatal;\n\
-         GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {CLIENT_ROLE};\n\
-         CREATE SCHEMA pgquake AUTHORIZATION {CLIENT_ROLE};\n\
-         CREATE TABLE {LEDGER_TABLE} ({LEDGER_COLUMNS});\n\
-         ALTER TABLE {LEDGER_TABLE} OWNER TO {CLIENT_ROLE};\n",
+         GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {CLIENT_ROLE};\n",
         superuser = credentials.superuser_password,
         replication = credentials.replication_password,
         client = credentials.client_password,
     );
-    sql
+    sql + &ledger("")
+}
+
+/// The table that clients write into; `kind` stands before the word TABLE, as `UNLOGGED `.
+pub(super) fn ledger(kind: &str) -> String {
+    format!(
+        "CREATE SCHEMA pgquake AUTHORIZATION {CLIENT_ROLE};\n\
+         CREATE {kind}TABLE {LEDGER_TABLE} ({LEDGER_COLUMNS});\n\
+         ALTER TABLE {LEDGER_TABLE} OWNER TO {CLIENT_ROLE};\n"
+    )
 }
 
 /// The name of a node's slot, as Patroni gives it too: slots know no hyphens.

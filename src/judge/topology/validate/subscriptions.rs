@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Path, Problem, Topology, did_you_mean, hosts_with_paths, steps, unknown_host};
 use crate::{
-    services::{PostgresqlSettings, ServiceKind, postgresql::server::slot_name},
+    services::{
+        PostgresqlSettings, ServiceKind,
+        postgresql::{is_plain, server::slot_name},
+    },
     topology::{Cluster, Host, NODES, SlotKept, Subscription},
 };
 
@@ -55,12 +58,6 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
             problems.push(problem.help("name it as the `host` of one of the `subscriptions`"));
         }
     }
-}
-
-fn is_plain(name: &str) -> bool {
-    let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    let starts = name.starts_with(|first: char| first.is_ascii_lowercase());
-    starts && name.chars().all(letters) && name.len() <= 63
 }
 
 fn subscriber(topology: &Topology, own: &Subscription, path: Path, problems: &mut Vec<Problem>) {
