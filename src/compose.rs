@@ -38,6 +38,11 @@ pub enum ComposeError {
         "no Compose file is made of a topology with TLS: its certificates belong to a run; `pgquake up {0}` starts it"
     )]
     Tls(String),
+    /// What asks for passwords is told them by the harness, once it runs.
+    #[error(
+        "no Compose file is made of a topology whose etcd asks for passwords: pgquake has it do so once it runs; `pgquake up {0}` starts it"
+    )]
+    Passwords(String),
 }
 
 /// The first port of 127.0.0.1 for endpoints, so that they are easy to remember: write 15432, read 15433.
@@ -152,6 +157,9 @@ pub fn compose(plan: &Plan) -> Result<String, ComposeError> {
     }
     if !plan.topology.tls.is_off() {
         return Err(ComposeError::Tls(plan.topology.name.clone()));
+    }
+    if plan.dcs.iter().any(|dcs| plan.asks_for_passwords(dcs)) {
+        return Err(ComposeError::Passwords(plan.topology.name.clone()));
     }
     let published = published_ports(plan);
     let mut file = ComposeFile {

@@ -2,8 +2,8 @@
 
 use rand::{Rng, distr::Alphanumeric};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber,
 };
 
 use sha2::{Digest, Sha256};
@@ -66,6 +66,8 @@ pub fn generate(plan: &Plan) -> Result<Credentials, SecretsError> {
         superuser_password: password(),
         replication_password: password(),
         client_password: password(),
+        dcs_password: password(),
+        dcs_agent_password: password(),
         names_api_key: password(),
         bucket_key_id: password(),
         bucket_secret: password(),
@@ -236,8 +238,11 @@ impl Authority {
         let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names.clone()).map_err(failed)?;
+        // Not by a common name, which nobody looks at who knows the others: where etcd asks for passwords, its HTTP gateway refuses
+        // every certificate that has one, and agents come by that gateway.
+        parameters.distinguished_name = DistinguishedName::new();
         if let Some(name) = names.first() {
-            parameters.distinguished_name.push(DnType::CommonName, name.as_str());
+            parameters.distinguished_name.push(DnType::OrganizationName, name.as_str());
         }
         parameters.use_authority_key_identifier_extension = true;
         parameters.serial_number = Some(serial(key, which));

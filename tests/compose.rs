@@ -45,6 +45,13 @@ fn hosts_of_several_regions_meet_in_one_more_network_and_keep_their_other_names(
 }
 
 #[test]
+fn a_topology_whose_etcd_asks_for_passwords_gets_none() {
+    let plan = Plan::new(load("etcd-passwords", &[]).expect("it is built in"));
+    let refused = compose(&plan).expect_err("nobody would have it ask for them").to_string();
+    assert!(refused.contains("asks for passwords") && refused.contains("pgquake up etcd-passwords"), "{refused}");
+}
+
+#[test]
 fn a_topology_with_tls_gets_none_and_says_why() {
     let plan = Plan::new(load("tls", &[]).expect("it is built in"));
     let refused = compose(&plan).expect_err("its certificates belong to a run").to_string();

@@ -482,6 +482,29 @@ fn virtual_addresses_that_can_not_be() {
     check(SHARED, "advertise_s: 2", "advertise_s: ^300", most, "");
 }
 
+/// Agents have a user of their own where etcd asks for passwords; an operator's `etcdctl` is the other one.
+#[test]
+fn where_etcd_asks_for_passwords_agents_and_operators_have_one_each() {
+    let credentials = Credentials {
+        dcs_password: "of the operator".to_owned(),
+        dcs_agent_password: "of the agents".to_owned(),
+        ..Credentials::default()
+    };
+    let rendered = |kind: ServiceKind, name: &str| {
+        let plan = Plan::new(load(name, &[]).expect("a built-in topology"));
+        (service(kind).render)(&plan.site("node1"), &credentials)
+    };
+    let agent = rendered(ServiceKind::Patroni, "etcd-passwords");
+    let configuration = agent.files.iter().find(|(path, _)| path.ends_with("patroni.yml")).expect("a file");
+    assert!(configuration.1.contains("password: of the agents\n  username: patroni"), "{}", configuration.1);
+    assert!(!configuration.1.contains("of the operator"));
+    let member = rendered(ServiceKind::Etcd, "etcd-passwords");
+    assert_eq!(member.environment["ETCDCTL_USER"], "root:of the operator");
+    assert!(rendered(ServiceKind::Etcd, "single-region").environment.is_empty());
+    let secrets = credentials.secrets();
+    assert!(["of the operator", "of the agents"].iter().all(|own| secrets.iter().any(|secret| secret == own)));
+}
+
 /// etcd's flags: left out where the topology says nothing, so that etcd's own defaults hold.
 #[test]
 fn etcd_compacts_and_writes_snapshots_as_the_topology_says() {

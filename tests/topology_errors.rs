@@ -795,7 +795,7 @@ fn a_topology_that_does_not_exist() {
     assert_eq!(error.to_string(), "no topology is called `single-regoin`");
     let expected = "did you mean `single-region`? known: archive-as-written, async-manual, dcs-consul, dcs-consul-sessions-kept, dcs-zookeeper, \
                     documented-ha, \
-                    documented-ha-firewall, documented-ha-firewall-drop, documented-ha-tls, documented-ha-untracked, envoy, envoy-panic, etcd-small-quota, \
+                    documented-ha-firewall, documented-ha-firewall-drop, documented-ha-tls, documented-ha-untracked, envoy, envoy-panic, etcd-passwords, etcd-small-quota, \
                     haproxy-fall-30, haproxy-pgsql-check, haproxy-select-1, hba-as-written, hba-corrected, logical, node-tags, pooled, \
                     pooled-sessions-kept, production, production-repointed, shared-archive, shared-archive-unread, single-region, single-region-archive, \
                     single-region-archive-async, \

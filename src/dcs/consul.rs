@@ -8,8 +8,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Client, DcsError, Leader, MemberAt, MemberId, Seen, Status};
-use crate::trust::Trust;
+use super::{Client, DcsError, DcsLogin, Leader, MemberAt, MemberId, Seen, Status};
 
 /// The time between two attempts to watch again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -19,7 +18,7 @@ const CHANGE_WITHIN: Duration = Duration::from_secs(2);
 const INDEX: &str = "x-consul-index";
 
 /// A topology with TLS has none.
-pub(super) fn client(members: &[MemberAt], _: Option<&Trust>, answer_within: Duration) -> Box<dyn Client> {
+pub(super) fn client(members: &[MemberAt], _: DcsLogin<'_>, answer_within: Duration) -> Box<dyn Client> {
     let http = crate::http::client().build().unwrap_or_default();
     Box::new(ConsulClient { members: members.iter().map(|(_, at)| *at).collect(), answer_within, http })
 }

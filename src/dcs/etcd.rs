@@ -4,14 +4,14 @@ use std::{collections::VecDeque, time::Duration};
 
 use async_trait::async_trait;
 use etcd_client::{
-    Certificate, Client as Connection, ConnectOptions, EventType, GetOptions, Identity, KeyValue, ResponseHeader,
-    TlsOptions, WatchOptions, WatchResponse, WatchStream,
+    Certificate, Client as Connection, ConnectOptions, EventType, GetOptions, Identity, KeyValue, Permission,
+    ResponseHeader, TlsOptions, WatchOptions, WatchResponse, WatchStream,
 };
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Client, DcsError, Leader, MemberAt, MemberId, Seen, Status};
-use crate::trust::Trust;
+use super::{Client, DcsError, DcsLogin, Leader, MemberAt, MemberId, Seen, Status};
+use crate::services::etcd::{AGENT_KEYS, AGENT_ROLE, AGENT_USER, ROOT_USER};
 
 /// The time between two attempts to watch again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -19,12 +19,22 @@ const RETRY: Duration = Duration::from_millis(250);
 const PING_EVERY: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn client(members: &[MemberAt], trust: Option<&Trust>, answer_within: Duration) -> Box<dyn Client> {
-    Box::new(EtcdClient { ways: Ways::to(members, trust), answer_within, connection: None })
+/// What etcd answers where a part of what protects it is there already. The last one comes where it asks for passwords.
+const DONE_BEFORE: [&str; 3] =
+    ["etcdserver: user name already exists", "etcdserver: role name already exists", "etcdserver: user name is empty"];
+/// What it answers to a password that it does not ask for: it was begun anew, perhaps.
+const ASKS_FOR_NONE: &str = "etcdserver: authentication is not enabled";
+
+pub(super) fn client(members: &[MemberAt], login: DcsLogin<'_>, answer_within: Duration) -> Box<dyn Client> {
+    Box::new(EtcdClient { ways: Ways::to(members, login), answer_within, connection: None })
 }
 
-/// How members are reached: the members of one way together.
-struct Ways(VecDeque<Way>);
+/// How members are reached.
+struct Ways {
+    /// The members of one way together.
+    ways: VecDeque<Way>,
+    password: Option<String>,
+}
 
 struct Way {
     addresses: Vec<String>,
@@ -33,10 +43,11 @@ struct Way {
 
 impl Ways {
     /// With TLS each member by itself: a connection to several of them expects one name of all.
-    fn to(members: &[MemberAt], trust: Option<&Trust>) -> Self {
-        let Some(trust) = trust else {
+    fn to(members: &[MemberAt], login: DcsLogin<'_>) -> Self {
+        let password = login.password.map(str::to_owned);
+        let Some(trust) = login.trust else {
             let addresses = members.iter().map(|(_, address)| format!("http://{address}")).collect();
-            return Self(VecDeque::from([Way { addresses, tls: None }]));
+            return Self { ways: VecDeque::from([Way { addresses, tls: None }]), password };
         };
         let way = |(name, address): &MemberAt| {
             let authority = Certificate::from_pem(trust.authority.as_bytes());
@@ -44,18 +55,23 @@ impl Ways {
             let tls = TlsOptions::new().ca_certificate(authority).identity(own).domain_name(name);
             Way { addresses: vec![format!("https://{address}")], tls: Some(tls) }
         };
-        Self(members.iter().map(way).collect())
+        Self { ways: members.iter().map(way).collect(), password }
     }
 
     async fn connect(&self, options: ConnectOptions) -> Result<Connection, etcd_client::Error> {
-        let Some(way) = self.0.front() else { return Connection::connect([""; 0], Some(options)).await };
+        let Some(way) = self.ways.front() else { return Connection::connect([""; 0], Some(options)).await };
         let options = way.tls.iter().fold(options, |options, tls| options.with_tls(tls.clone()));
-        Connection::connect(&way.addresses, Some(options)).await
+        let Some(password) = &self.password else { return Connection::connect(&way.addresses, Some(options)).await };
+        let as_root = options.clone().with_user(ROOT_USER, password);
+        match Connection::connect(&way.addresses, Some(as_root)).await {
+            Err(error) if answers(&error, &[ASKS_FOR_NONE]) => Connection::connect(&way.addresses, Some(options)).await,
+            connected => connected,
+        }
     }
 
     /// Takes the next one from now on.
     fn turn(&mut self) {
-        self.0.rotate_left(1.min(self.0.len()));
+        self.ways.rotate_left(1.min(self.ways.len()));
     }
 }
 
@@ -93,6 +109,18 @@ impl EtcdClient {
     }
 }
 
+fn unless_done<T>(answer: Result<T, etcd_client::Error>) -> Result<(), etcd_client::Error> {
+    match answer {
+        Err(error) if !answers(&error, &DONE_BEFORE) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a request failed with one of these answers.
+fn answers(error: &etcd_client::Error, told: &[&str]) -> bool {
+    matches!(error, etcd_client::Error::GRpcStatus(status) if told.contains(&status.message()))
+}
+
 impl From<etcd_client::Error> for DcsError {
     fn from(error: etcd_client::Error) -> Self {
         DcsError::Failed(Box::new(error))
@@ -127,6 +155,21 @@ impl Client for EtcdClient {
         let id = u64::from_str_radix(&to.0, 16).map_err(|error| DcsError::Failed(Box::new(error)))?;
         self.ask_without_limit(async |connection| connection.move_leader(id).await).await?;
         Ok(())
+    }
+
+    async fn protect(&mut self, password: &str, agent_password: &str) -> Result<(), DcsError> {
+        let keys = Permission::read_write(AGENT_KEYS).with_prefix();
+        self.ask(async |connection| {
+            unless_done(connection.user_add(ROOT_USER, password, None).await)?;
+            unless_done(connection.role_add(ROOT_USER).await)?;
+            unless_done(connection.user_grant_role(ROOT_USER, ROOT_USER).await)?;
+            unless_done(connection.role_add(AGENT_ROLE).await)?;
+            unless_done(connection.role_grant_permission(AGENT_ROLE, keys).await)?;
+            unless_done(connection.user_add(AGENT_USER, agent_password, None).await)?;
+            unless_done(connection.user_grant_role(AGENT_USER, AGENT_ROLE).await)?;
+            unless_done(connection.auth_enable().await)
+        })
+        .await
     }
 
     fn watch(self: Box<Self>, key: &str) -> BoxStream<'static, Seen> {

@@ -32,6 +32,12 @@ pub trait Client: Send {
     /// takes an election: this request has no limit of its own. Refused where an election alone chooses the leader.
     async fn hand_over(&mut self, to: &MemberId) -> Result<(), DcsError>;
 
+    /// Makes users with these passwords, the client's own and the agents', and has members ask for them from now on. What of that is
+    /// done already stays. Refused where this is not known how to be done.
+    async fn protect(&mut self, _password: &str, _agent_password: &str) -> Result<(), DcsError> {
+        Err(DcsError::Refused("pgquake does not know how to have this kind of DCS ask for passwords"))
+    }
+
     /// A key as this member alone sees it, also when it is cut off from the others: first its state, then each change. The
     /// stream never ends. When the connection breaks, it goes on behind the last change that it showed; where that can't
     /// be done, or the member has lost its data, it shows the state again.
@@ -101,8 +107,17 @@ pub enum DcsError {
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What a client of a DCS shows its members, and whom it trusts. Default: nothing, and everybody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DcsLogin<'a> {
+    /// Whose certificates it accepts, and its own; `None`: the members don't speak TLS.
+    pub trust: Option<&'a Trust>,
+    /// The password by which it may do everything; `None`: the members ask for none.
+    pub password: Option<&'a str>,
+}
+
 /// Makes a client of the members at these addresses. Each request may take that long.
-type MakeClient = fn(&[MemberAt], Option<&Trust>, Duration) -> Box<dyn Client>;
+type MakeClient = fn(&[MemberAt], DcsLogin<'_>, Duration) -> Box<dyn Client>;
 
 /// A member: its host, and where that is reached.
 pub type MemberAt = (String, SocketAddr);
@@ -120,11 +135,11 @@ const ALL: &[(ServiceKind, MakeClient)] = &[
 pub fn client(
     kind: ServiceKind,
     members: &[MemberAt],
-    trust: Option<&Trust>,
+    login: DcsLogin<'_>,
     answer_within: Duration,
 ) -> Option<Box<dyn Client>> {
     let (_, make) = ALL.iter().find(|(of, _)| *of == kind)?;
-    Some(make(members, trust, answer_within))
+    Some(make(members, login, answer_within))
 }
 
 #[cfg(test)]
@@ -135,7 +150,7 @@ mod tests {
     #[test]
     fn every_service_that_is_a_dcs_has_a_client() {
         for row in services::ALL {
-            let client = client(row.kind, &[], None, Duration::ZERO);
+            let client = client(row.kind, &[], DcsLogin::default(), Duration::ZERO);
             assert_eq!(client.is_some(), row.dcs().is_some(), "{}", row.kind.name());
         }
     }

@@ -13,8 +13,7 @@ use zookeeper_client::{
     Acls, AddWatchMode, Client as Session, CreateMode, Error, EventType, PersistentWatcher, WatchedEvent,
 };
 
-use super::{Client, DcsError, Leader, MemberAt, MemberId, Seen, Status};
-use crate::trust::Trust;
+use super::{Client, DcsError, DcsLogin, Leader, MemberAt, MemberId, Seen, Status};
 
 /// The time between two attempts to watch again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -23,7 +22,7 @@ const RETRY: Duration = Duration::from_millis(250);
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// A topology with TLS has none.
-pub(super) fn client(members: &[MemberAt], _: Option<&Trust>, answer_within: Duration) -> Box<dyn Client> {
+pub(super) fn client(members: &[MemberAt], _: DcsLogin<'_>, answer_within: Duration) -> Box<dyn Client> {
     Box::new(ZookeeperClient { members: members.iter().map(|(_, at)| *at).collect(), answer_within, session: None })
 }
 

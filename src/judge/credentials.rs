@@ -37,6 +37,10 @@ pub struct Credentials {
     pub replication_password: String,
     /// Of [`CLIENT_ROLE`].
     pub client_password: String,
+    /// Of etcd's user `root`, for the harness and operators, where members ask for passwords.
+    pub dcs_password: String,
+    /// Of etcd's user `patroni`, for the agents.
+    pub dcs_agent_password: String,
     /// The key to PowerDNS's HTTP API.
     pub names_api_key: String,
     /// The name of the key to every bucket of the run's own servers.
@@ -76,7 +80,8 @@ pub struct Certificate {
 impl Credentials {
     /// Every password, for what must keep them out of logs.
     pub fn secrets(&self) -> Vec<String> {
-        let passwords = [&self.superuser_password, &self.replication_password, &self.client_password];
+        let of_postgresql = [&self.superuser_password, &self.replication_password, &self.client_password];
+        let of_dcs = [&self.dcs_password, &self.dcs_agent_password];
         let keys = [&self.names_api_key, &self.bucket_key_id, &self.bucket_secret];
         let certificates = self.certificates.values().chain([&self.authority, &self.client]);
         // A log holds lines: each line of a key is kept out by itself. The last ones hold its public half, and where that
@@ -86,7 +91,7 @@ impl Credentials {
             known.key.lines().filter(is_secret)
         });
         let others = self.other_buckets.values().flat_map(|other| [&other.key_id, &other.secret]);
-        let known = passwords.into_iter().chain(keys).chain(others).map(String::as_str).chain(lines);
+        let known = of_postgresql.into_iter().chain(of_dcs).chain(keys).chain(others).map(String::as_str).chain(lines);
         known.filter(|secret| !secret.is_empty()).map(str::to_owned).collect()
     }
 }

@@ -107,11 +107,12 @@ impl Scene<'_> {
     ) -> Result<Vec<DcsMember>, ObserverError> {
         let kind = dcs.kind;
         let Some(port) = service(kind).dcs().map(|dcs| dcs.client_port) else { return Ok(Vec::new()) };
+        let login = self.access.dcs_login(self.plan.asks_for_passwords(dcs));
         let client = |member: &str| {
             let address = self.address(observer, member, port)?;
             let no_client = || ObserverError::NoClient { observer, reason: format!("{} is no DCS", kind.name()) };
-            let client = dcs::client(kind, &[(member.to_owned(), address)], self.access.trust_in_dcs(), answer_within)
-                .ok_or_else(no_client)?;
+            let client =
+                dcs::client(kind, &[(member.to_owned(), address)], login, answer_within).ok_or_else(no_client)?;
             Ok((member.to_owned(), client))
         };
         dcs.members.iter().map(|member| client(member)).collect()

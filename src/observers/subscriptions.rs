@@ -25,8 +25,7 @@ const REPEATED_AFTER: u32 = 5;
 fn watch(scene: &Scene<'_>) -> Result<Vec<Watch>, ObserverError> {
     let watch_one = |own: &Subscription| {
         let address = scene.address(OBSERVER.name, &own.host, SUBSCRIBER_PORT)?;
-        let eye =
-            Eye { subscription: own.name.clone(), session: KeptSession::new(address, scene.access.login()) };
+        let eye = Eye { subscription: own.name.clone(), session: KeptSession::new(address, scene.access.login()) };
         Ok(Watch::new(&own.name, eye.watch(scene.recorder.clone())))
     };
     scene.plan.topology.subscriptions.iter().map(watch_one).collect()

@@ -11,6 +11,7 @@ pub use crate::credentials::{
     VECTOR_DIMENSIONS, VECTOR_INDEX, VECTOR_TABLE,
 };
 use crate::{
+    dcs::DcsLogin,
     services::{Tls, patroni::REST_PORT},
     trust::{Trust, TrustError},
 };
@@ -62,10 +63,13 @@ impl Access {
         self.ports.iter().map(|((host, _), way)| (way.reached, host.clone())).collect()
     }
 
-    /// Whom clients of the DCS trust, if it speaks TLS.
+    /// What clients of a DCS show its members, and whom they trust; some DCSs ask for passwords.
     #[doc(hidden)]
-    pub fn trust_in_dcs(&self) -> Option<&Trust> {
-        self.trust.as_ref().filter(|_| self.tls.dcs)
+    pub fn dcs_login(&self, asks_for_passwords: bool) -> DcsLogin<'_> {
+        DcsLogin {
+            trust: self.trust.as_ref().filter(|_| self.tls.dcs),
+            password: asks_for_passwords.then_some(self.credentials.dcs_password.as_str()),
+        }
     }
 
     /// What speaks TLS.

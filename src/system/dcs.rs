@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::System;
 use crate::{
-    dcs::{self, Client, DcsError},
+    dcs::{self, Client, DcsError, DcsLogin},
     engine::EngineError,
     plan::PlannedDcs,
     services::{Leadership, ServiceKind, service},
@@ -57,6 +57,18 @@ impl System {
         .await
     }
 
+    /// Has the members of a DCS ask for passwords, if the topology says so. What of that is done already stays.
+    pub(super) async fn protect_dcs(&self, dcs: &PlannedDcs, members: &[&str]) -> Result<(), String> {
+        if !self.plan().asks_for_passwords(dcs) {
+            return Ok(());
+        }
+        let credentials = &self.access().credentials;
+        let login = DcsLogin { password: None, ..self.access().dcs_login(true) };
+        let mut client = self.client_with(dcs, members, login, ANSWER_WITHIN)?;
+        let protected = client.protect(&credentials.dcs_password, &credentials.dcs_agent_password).await;
+        protected.map_err(|error| error.to_string())
+    }
+
     async fn start_again(&self, host: &str, kind: ServiceKind) -> Result<(), EngineError> {
         let Some(service) = self.service(host, kind) else { return Ok(()) };
         self.engine().kill_service(service).await?;
@@ -70,6 +82,17 @@ impl System {
         members: &[&str],
         answer_within: Duration,
     ) -> Result<Box<dyn Client>, String> {
+        let login = self.access().dcs_login(self.plan().asks_for_passwords(dcs));
+        self.client_with(dcs, members, login, answer_within)
+    }
+
+    fn client_with(
+        &self,
+        dcs: &PlannedDcs,
+        members: &[&str],
+        login: DcsLogin<'_>,
+        answer_within: Duration,
+    ) -> Result<Box<dyn Client>, String> {
         let no_dcs = || format!("{} is no DCS", dcs.kind.name());
         let port = service(dcs.kind).dcs().ok_or_else(no_dcs)?.client_port;
         let published = |member: &&str| {
@@ -77,6 +100,6 @@ impl System {
             Ok::<_, String>(((*member).to_owned(), address))
         };
         let members = members.iter().map(published).collect::<Result<Vec<_>, _>>()?;
-        dcs::client(dcs.kind, &members, self.access().trust_in_dcs(), answer_within).ok_or_else(no_dcs)
+        dcs::client(dcs.kind, &members, login, answer_within).ok_or_else(no_dcs)
     }
 }

@@ -159,11 +159,15 @@ impl System {
     }
 
     /// Whether a service waits for nobody. Nodes of a cluster that follows another one wait for that: a standby leader that
-    /// comes too early asks again only in its agent's next loop.
+    /// comes too early asks again only in its agent's next loop. An agent whose password the DCS does not know yet asks again
+    /// after 5 s.
     fn starts_at_once(&self, host: &str, kind: ServiceKind) -> bool {
         let row = services::service(kind);
-        let follows = self.plan().cluster_of(host).is_some_and(|cluster| cluster.follows.is_some());
-        row.starts == Starts::AtOnce && !(row.is_node() && follows)
+        let waits = self.plan().cluster_of(host).is_some_and(|cluster| {
+            let dcs = self.plan().dcs_of(cluster);
+            cluster.follows.is_some() || dcs.is_some_and(|dcs| self.plan().asks_for_passwords(dcs))
+        });
+        row.starts == Starts::AtOnce && !(row.is_node() && waits)
     }
 
     /// Brings a cluster up: its configuration, its nodes once there is somebody to follow, and what waits for its leader. A
@@ -184,12 +188,14 @@ impl System {
                 waited.map_err(|missed| self.with_logs(missed, &self.serving()))?;
                 self.note_reached(format!("{name} finds whom it follows"));
             }
-            let is_own =
-                |planned: &&PlannedService| planned.kind.is_node() && cluster.plan().nodes.contains(&planned.host);
-            let nodes = plan.services.iter().filter(is_own);
-            let nodes = nodes.filter_map(|planned| Some((self.pod(&planned.host)?, planned)));
-            started.extend(try_join_all(nodes.map(|(pod, planned)| starter.service(pod, planned))).await?);
         }
+        let waited = |planned: &&PlannedService| {
+            let is_own = planned.kind.is_node() && cluster.plan().nodes.contains(&planned.host);
+            is_own && !self.starts_at_once(&planned.host, planned.kind)
+        };
+        let nodes = plan.services.iter().filter(waited);
+        let nodes = nodes.filter_map(|planned| Some((self.pod(&planned.host)?, planned)));
+        started.extend(try_join_all(nodes.map(|(pod, planned)| starter.service(pod, planned))).await?);
         let behind_leader = |planned: &&PlannedService| {
             let own = plan.cluster_beside(planned).is_some_and(|own| own.name == cluster.plan().name);
             services::service(planned.kind).starts == Starts::BehindAPrimary && own
@@ -240,6 +246,7 @@ impl System {
         let (key, configuration) = (cluster.plan().key("config"), self.dynamic_configuration(cluster).to_string());
         let deadline = Duration::from_secs(self.plan().deadlines.cluster_ready_s);
         let put = || async {
+            self.protect_dcs(dcs, &members).await?;
             let mut client = self.dcs_client(dcs, &members, DCS_PUT_WITHIN)?;
             client.put(&key, &configuration).await.map_err(|error| error.to_string())
         };

@@ -145,6 +145,12 @@ impl Plan {
         self.dcs.iter().find(|dcs| dcs.members == cluster.dcs)
     }
 
+    /// Whether the members of a DCS ask for passwords.
+    pub fn asks_for_passwords(&self, dcs: &PlannedDcs) -> bool {
+        let settings = self.cluster(&dcs.name).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
+        dcs.kind == ServiceKind::Etcd && settings.etcd.authentication
+    }
+
     /// The clusters whose leader key a DCS holds.
     pub fn clusters_in<'a>(&'a self, dcs: &'a PlannedDcs) -> impl Iterator<Item = &'a Cluster> {
         self.clusters.iter().filter(move |cluster| cluster.dcs == dcs.members)

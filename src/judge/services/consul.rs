@@ -52,7 +52,7 @@ pub(super) const SERVICE: Service = Service {
     role: Role::Dcs(Dcs {
         client_port: CLIENT_PORT,
         peer_port: PEER_PORT,
-        agent_settings: |site| {
+        agent_settings: |site, _| {
             // Patroni knows one address, and is meant to have an agent of Consul on its own host.
             let own = site.dcs_members.iter().find(|member| **member == site.host);
             let asked = own.or(site.dcs_members.first()).copied().unwrap_or_default();

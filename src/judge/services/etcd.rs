@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Broken, Clock, Dcs, Instances, Leadership, Port, Process, Recipe, Rendered, Role, Service, ServiceKind, Settings,
@@ -17,6 +17,13 @@ pub const PEER_PORT: u16 = 2380;
 const VOLUME: &str = "/var/lib/etcd";
 pub const DATA_DIRECTORY: &str = "/var/lib/etcd/pgquake";
 pub const FLAGS_FILE: &str = "/var/lib/etcd/flags";
+
+/// The users where members ask for passwords: that of the harness and of operators, which etcd has to be called so, and the agents'.
+pub const ROOT_USER: &str = "root";
+pub const AGENT_USER: &str = "patroni";
+/// The agents' role, and what the keys begin with that it may read and write.
+pub const AGENT_ROLE: &str = "agents";
+pub const AGENT_KEYS: &str = "/service/";
 
 /// The image of a member.
 const IMAGE: Recipe = Recipe {
@@ -63,17 +70,7 @@ pub(super) const SERVICE: Service = Service {
     role: Role::Dcs(Dcs {
         client_port: CLIENT_PORT,
         peer_port: PEER_PORT,
-        agent_settings: |site| {
-            let members: Vec<String> =
-                site.dcs_members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
-            if site.tls.dcs {
-                let (cacert, cert, key) = (tls::AUTHORITY_FILE, tls::CERTIFICATE_FILE, tls::KEY_FILE);
-                let secured =
-                    json!({ "hosts": members, "protocol": "https", "cacert": cacert, "cert": cert, "key": key });
-                return ("etcd3", secured);
-            }
-            ("etcd3", json!({ "hosts": members }))
-        },
+        agent_settings,
         // The agent refreshes its lease once a loop.
         refreshed_within_ms: |settings| u64::from(settings.patroni.loop_wait_s) * 1000,
         expiry,
@@ -88,6 +85,22 @@ pub(super) const SERVICE: Service = Service {
     rules,
     render,
 };
+
+fn agent_settings(site: &Site<'_>, credentials: &Credentials) -> (&'static str, Value) {
+    let members: Vec<String> = site.dcs_members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
+    let mut settings = json!({ "hosts": members });
+    if site.tls.dcs {
+        settings["protocol"] = "https".into();
+        settings["cacert"] = tls::AUTHORITY_FILE.into();
+        settings["cert"] = tls::CERTIFICATE_FILE.into();
+        settings["key"] = tls::KEY_FILE.into();
+    }
+    if site.settings.etcd.authentication {
+        settings["username"] = AGENT_USER.into();
+        settings["password"] = credentials.dcs_agent_password.as_str().into();
+    }
+    ("etcd3", settings)
+}
 
 /// etcd's lessor revokes expired leases twice a second.
 const EXPIRY_CHECK_MS: u64 = 500;
@@ -119,6 +132,10 @@ pub struct EtcdSettings {
     /// How many changes a member keeps in memory before it writes a snapshot; absent: etcd's own number (100,000 in 3.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_count: Option<u32>,
+    /// Members ask for a name and a password: the agents have a user of their own, who may do with the keys of clusters what they like,
+    /// and with no others. It is switched on before the first agent has a key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub authentication: bool,
     /// The version of every member: 3.5 or 3.6. Left out: that of Debian's package, which is of the line 3.5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -141,6 +158,7 @@ impl Default for EtcdSettings {
             auto_compaction_s: None,
             auto_compaction_revisions: None,
             snapshot_count: None,
+            authentication: false,
             version: None,
         }
     }
@@ -249,7 +267,10 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         command.extend(secured());
         files.extend(tls::files(host, credentials));
     }
-    Rendered { command, files, ..Rendered::default() }
+    // What runs in the container asks as an operator, who knows the password.
+    let asks = settings.authentication;
+    let user = asks.then(|| ("ETCDCTL_USER".to_owned(), format!("{ROOT_USER}:{}", credentials.dcs_password)));
+    Rendered { command, files, environment: user.into_iter().collect() }
 }
 
 /// Document 002's flags: certificates for clients and members, and nobody who shows none. etcd reads the files again for each

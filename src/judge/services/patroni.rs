@@ -350,7 +350,7 @@ fn configuration(site: &Site<'_>, first: bool, credentials: &Credentials) -> Str
     if !site.tags.is_empty() {
         configuration["tags"] = json!(site.tags);
     }
-    if let Some((kind, settings)) = site.dcs_for_agents() {
+    if let Some((kind, settings)) = site.dcs_for_agents(credentials) {
         configuration[kind] = settings;
     }
     if !site.repointed.is_empty() {

@@ -287,7 +287,7 @@ pub struct Dcs {
     /// Where members reach each other.
     pub peer_port: u16,
     /// The section of an agent's configuration that leads it to the members, and its name.
-    pub agent_settings: fn(&Site<'_>) -> (&'static str, Value),
+    pub agent_settings: fn(&Site<'_>, &Credentials) -> (&'static str, Value),
     /// How long ago, at most, the DCS last heard of a holder that lives, in milliseconds: when it dies, its key has at least
     /// its time to live less this.
     pub refreshed_within_ms: fn(&Settings) -> u64,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{PoolOf, ServiceKind, Settings, Tags, Tls, archive::Archive, service};
+use crate::credentials::Credentials;
 
 /// The surroundings of the services of one host.
 pub struct Site<'a> {
@@ -132,8 +133,8 @@ impl Serves {
 
 impl Site<'_> {
     /// What an agent is configured with to reach the DCS: the section's name and content.
-    pub fn dcs_for_agents(&self) -> Option<(&'static str, Value)> {
+    pub fn dcs_for_agents(&self, credentials: &Credentials) -> Option<(&'static str, Value)> {
         let dcs = service(self.dcs?).dcs()?;
-        Some((dcs.agent_settings)(self))
+        Some((dcs.agent_settings)(self, credentials))
     }
 }

@@ -53,7 +53,7 @@ pub(super) const SERVICE: Service = Service {
     role: Role::Dcs(Dcs {
         client_port: CLIENT_PORT,
         peer_port: PEER_PORT,
-        agent_settings: |site| {
+        agent_settings: |site, _| {
             let members: Vec<String> =
                 site.dcs_members.iter().map(|member| format!("{member}:{CLIENT_PORT}")).collect();
             ("zookeeper", json!({ "hosts": members }))

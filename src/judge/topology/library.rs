@@ -27,6 +27,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("documented-ha-untracked", include_str!("../../../topologies/documented-ha-untracked.yaml")),
     ("envoy", include_str!("../../../topologies/envoy.yaml")),
     ("envoy-panic", include_str!("../../../topologies/envoy-panic.yaml")),
+    ("etcd-passwords", include_str!("../../../topologies/etcd-passwords.yaml")),
     ("etcd-small-quota", include_str!("../../../topologies/etcd-small-quota.yaml")),
     ("haproxy-fall-30", include_str!("../../../topologies/haproxy-fall-30.yaml")),
     ("haproxy-pgsql-check", include_str!("../../../topologies/haproxy-pgsql-check.yaml")),
