@@ -1,6 +1,11 @@
 //! What mistakes in buckets and backups get: a message and the place.
 
-use pgquake_judge::{plan::Plan, services::patroni, topology::parse};
+use pgquake_judge::{
+    credentials::Credentials,
+    plan::Plan,
+    services::{ServiceKind, patroni, service},
+    topology::parse,
+};
 
 /// A sound topology, which each case breaks.
 const SOUND: &str = "\
@@ -49,6 +54,22 @@ fn the_unbroken_topology_is_sound_and_its_nodes_know_their_archive() {
     assert_eq!(plan.speak_tls().next(), Some(("store", vec!["store", "s3.main"])));
     let images: Vec<_> = plan.images().map(|image| image.name()).collect();
     assert_eq!(images, ["etcd", "patroni-backups", "minio", "minio", "patroni-backups"]);
+}
+
+/// The machine that restores runs the PostgreSQL of the cluster whose backups it restores.
+#[test]
+fn a_cluster_with_backups_runs_in_the_version_that_it_names() {
+    let text = format!("{SOUND}settings:\n  postgresql: {{ major_version: 16 }}\n");
+    let plan = Plan::new(parse("broken.yaml", &text).unwrap_or_else(|error| panic!("{error}")));
+    let images: Vec<_> = plan.images().map(|image| image.name()).collect();
+    assert_eq!(images, ["etcd", "patroni-versions-backups", "minio", "minio", "patroni-versions-backups"]);
+    assert!(plan.has_other_versions("node1", ServiceKind::Patroni));
+    for (host, kind) in [("node1", ServiceKind::Patroni), ("spare", ServiceKind::Restore)] {
+        let rendered = (service(kind).render)(&plan.site(host), &Credentials::default());
+        let versions =
+            rendered.files.iter().find(|(path, _)| path == "/etc/pgquake/versions").map(|(_, text)| text.as_str());
+        assert_eq!(versions, Some("patroni debian\npostgresql 16.14\n"), "{host}");
+    }
 }
 
 #[test]

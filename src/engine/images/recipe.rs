@@ -43,8 +43,9 @@ impl ImageKind {
         let on_top = |kind: &ServiceKind| {
             let row = service(*kind);
             let with_backups = row.node().and_then(|node| node.with_backups);
+            let with_both = row.node().and_then(|node| node.with_versions_and_backups);
             let with_vector = row.node().and_then(|node| node.with_vector);
-            [with_backups, row.with_versions(), with_vector].into_iter().flatten().map(Self::made_by)
+            [with_backups, row.with_versions(), with_both, with_vector].into_iter().flatten().map(Self::made_by)
         };
         let of_services = ServiceKind::ALL.iter().copied().map(Self::of);
         let all = of_services.chain(ServiceKind::ALL.iter().flat_map(on_top));

@@ -100,11 +100,16 @@ impl Plan {
     fn made_image_of(&self, host: &str, kind: ServiceKind) -> &'static Recipe {
         let row = service(kind);
         let with_backups = row.node().and_then(|node| node.with_backups).filter(|_| self.archive_at(host).is_some());
-        let shared = self.cluster_of(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
+        let cluster = self.cluster_of(host).or_else(|| self.cluster(self.restored_on(host)?));
+        let shared = cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
         let is_as_packaged = match kind {
             ServiceKind::Etcd => self.etcd_version(host).is_none(),
             _ => patroni::is_as_packaged(shared),
         };
+        if !is_as_packaged && (with_backups.is_some() || kind == ServiceKind::Restore) {
+            let of_nodes = service(ServiceKind::Patroni).node();
+            return of_nodes.and_then(|node| node.with_versions_and_backups).unwrap_or(&row.image);
+        }
         let with_versions = row.with_versions().filter(|_| !is_as_packaged);
         let with_vector = row.node().and_then(|node| node.with_vector);
         let with_vector = with_vector.filter(|_| shared.postgresql.has_extension(Extension::Vector));
@@ -120,7 +125,9 @@ impl Plan {
     /// Whether a service of a host runs in an image that has other versions of its program.
     pub fn has_other_versions(&self, host: &str, kind: ServiceKind) -> bool {
         let image = self.image_of(host, kind);
-        image.own.is_none() && service(kind).with_versions() == Some(image.recipe)
+        let row = service(kind);
+        let with_backups = row.node().and_then(|node| node.with_versions_and_backups);
+        image.own.is_none() && [row.with_versions(), with_backups].contains(&Some(image.recipe))
     }
 
     /// Whether a package of an image is one that the plan's nodes run. An image of versions has several of each program.

@@ -96,6 +96,15 @@ const WITH_VERSIONS: Recipe = Recipe {
     build_rank: 2,
 };
 
+/// The image of a node whose cluster has both: what takes backups, on top of that of versions.
+const WITH_VERSIONS_AND_BACKUPS: Recipe = Recipe {
+    name: "patroni-versions-backups",
+    on: Some(&WITH_VERSIONS),
+    packages: &["patroni", "pgbackrest", "postgresql-15", "postgresql-${POSTGRES_MAJOR}", "s3cmd"],
+    build_rank: 1,
+    ..WITH_BACKUPS
+};
+
 pub(super) const SERVICE: Service = Service {
     kind: ServiceKind::Patroni,
     summary: "PostgreSQL under a Patroni agent",
@@ -123,6 +132,7 @@ pub(super) const SERVICE: Service = Service {
     role: Role::Node(Node {
         with_backups: Some(&WITH_BACKUPS),
         with_versions: Some(&WITH_VERSIONS),
+        with_versions_and_backups: Some(&WITH_VERSIONS_AND_BACKUPS),
         with_vector: Some(&WITH_VECTOR),
         agent: Some(Agent { rest_port: REST_PORT }),
     }),
@@ -283,10 +293,7 @@ fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
         files.extend(server::first_start_of_databases(site));
     }
     files.extend(of_archive);
-    if let Some(text) = chosen_versions(&site.settings) {
-        // The entry point makes them those that run.
-        files.push((versions::FILE.to_owned(), text));
-    }
+    files.extend(chosen_versions(&site.settings));
     if !site.repointed.is_empty() {
         files.push((pgbouncer::REPOINTING.to_owned(), pgbouncer::repointing(site, credentials)));
     }
@@ -324,13 +331,14 @@ pub fn runs_package(settings: &Settings, package: &str) -> bool {
     is_chosen || !["patroni", "postgresql"].iter().any(|program| package.split('-').next() == Some(program))
 }
 
-/// The versions that run on a node, each with its program; `None`: those of the packages.
-fn chosen_versions(settings: &Settings) -> Option<String> {
+/// The file by which the entry point makes the versions that are named those that run; `None`: those of the packages do.
+pub(super) fn chosen_versions(settings: &Settings) -> Option<(String, String)> {
     if is_as_packaged(settings) {
         return None;
     }
     let patroni = settings.patroni.version.as_deref().and_then(versions::find_patroni).unwrap_or("debian");
-    Some(format!("patroni {patroni}\npostgresql {}\n", chosen_postgresql(settings)))
+    let chosen = format!("patroni {patroni}\npostgresql {}\n", chosen_postgresql(settings));
+    Some((versions::FILE.to_owned(), chosen))
 }
 
 fn chosen_postgresql(settings: &Settings) -> String {

@@ -35,6 +35,7 @@ pub(super) const SERVICE: Service = Service {
 };
 
 fn render(site: &Site<'_>, credentials: &Credentials) -> Rendered {
-    let files = site.archive.as_ref().map(|archive| (archive.tool.row().files)(archive, credentials, site.host));
-    Rendered { command: vec!["restore".to_owned()], files: files.unwrap_or_default(), ..Rendered::default() }
+    let of_archive = site.archive.iter().flat_map(|own| (own.tool.row().files)(own, credentials, site.host));
+    let files = of_archive.chain(patroni::chosen_versions(&site.settings)).collect();
+    Rendered { command: vec!["restore".to_owned()], files, ..Rendered::default() }
 }

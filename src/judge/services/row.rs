@@ -266,6 +266,8 @@ pub struct Node {
     pub with_backups: Option<&'static Recipe>,
     /// What it runs in where its cluster names a version other than that of Debian's package; `None`: it can't.
     pub with_versions: Option<&'static Recipe>,
+    /// What it runs in where both is so.
+    pub with_versions_and_backups: Option<&'static Recipe>,
     /// What it runs in where a database of its cluster has pgvector, in the version of Debian's package; `None`: it can't have it.
     pub with_vector: Option<&'static Recipe>,
     /// Who keeps it: starts it again, promotes it, and says at a port what it is. `None`: nobody does. Then a node is

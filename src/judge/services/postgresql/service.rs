@@ -45,7 +45,13 @@ pub(in crate::services) const SERVICE: Service = Service {
     starts: Starts::AtOnce,
     stop_rank: 1,
     health: Some(|| ["CMD", "pg_isready", "-q", "-h", "127.0.0.1"].map(str::to_owned).into()),
-    role: Role::Node(Node { with_backups: None, with_versions: None, with_vector: None, agent: None }),
+    role: Role::Node(Node {
+        with_backups: None,
+        with_versions: None,
+        with_versions_and_backups: None,
+        with_vector: None,
+        agent: None,
+    }),
     // Its settings are those of PostgreSQL under Patroni, which holds them to their rules.
     formats: &[],
     variables: &[],

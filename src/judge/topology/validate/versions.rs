@@ -49,9 +49,6 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         } else if let Some(node) = cluster.nodes.iter().find(|node| !can(node)) {
             let message = format!("the node `{node}` has no other version in its image");
             problems.push(Problem::at_all(paths, message).help("nodes with `patroni` can name versions"));
-        } else if topology.backups_of(&cluster.name).is_some() {
-            let message = "a cluster with backups runs in the versions of Debian's packages".to_owned();
-            problems.push(Problem::at_all(paths, message).help("leave the version out, or the backups"));
         }
     }
 }
