@@ -21,7 +21,14 @@ pub(super) struct Flawed {
     host: String,
     services: Vec<Instance>,
     flaw: Flaw,
+    /// How long the host's agent sleeps before it reads its certificate anew.
+    loop_wait: Duration,
 }
+
+/// How long all else may take until a certificate is shown.
+const SHOWN_WITHIN: Duration = Duration::from_secs(20);
+/// How long the services of a host may take to answer again.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Aims a flaw at a host that speaks TLS.
 pub(super) fn flawed(fault: &'static str, plan: &Plan, aim: &Aim, flaw: Flaw) -> Result<Box<dyn Fault>, FaultError> {
@@ -37,7 +44,9 @@ pub(super) fn flawed(fault: &'static str, plan: &Plan, aim: &Aim, flaw: Flaw) ->
         return Err(aim.refuse(fault, format!("{host} shows no certificate: {why} ({})", kinds.join(", "))));
     }
     let services = all.into_iter().filter(|own| tls.concerns(own.kind)).collect();
-    Ok(Box::new(Flawed { host: host.to_owned(), services, flaw }))
+    let settings = plan.cluster_of(host).map_or(&plan.topology.settings, |cluster| plan.settings_of(cluster));
+    let loop_wait = Duration::from_secs(settings.patroni.loop_wait_s.into());
+    Ok(Box::new(Flawed { host: host.to_owned(), services, flaw, loop_wait }))
 }
 
 /// Whether whoever connects to a service of this kind sees the certificate of its host, and looks for this flaw. An agent that asks
@@ -73,7 +82,11 @@ impl Fault for Flawed {
 
     /// Patroni reads its certificate anew in the next run of its loop.
     fn confirmed_within(&self) -> Duration {
-        Duration::from_secs(30)
+        SHOWN_WITHIN + self.loop_wait
+    }
+
+    fn healed_within(&self) -> Duration {
+        ANSWERED_WITHIN + self.loop_wait
     }
 
     async fn inject(&mut self, system: &System) -> Result<(), FaultError> {
@@ -140,6 +153,21 @@ mod tests {
             assert!(revoked.contains("nobody looks whether another certificate is revoked"), "{revoked}");
         }
         assert_eq!(refused("two-region-tls", ALL, "west2", Flaw::Revoked), "");
+    }
+
+    #[test]
+    fn an_agent_that_sleeps_for_long_has_the_time_to_read_its_certificate() {
+        let mut topology = load("tls", &[]).unwrap();
+        topology.settings.patroni.loop_wait_s = 90;
+        let aim = Aim {
+            hosts: vec!["node1".to_owned()],
+            described: "node1".to_owned(),
+            services: Vec::new(),
+            parameters: Parameters::default(),
+        };
+        let fault = flawed("a flaw", &Plan::new(topology), &aim, Flaw::Foreign).unwrap();
+        assert!(fault.confirmed_within() > Duration::from_secs(90));
+        assert!(fault.healed_within() > Duration::from_secs(90));
     }
 
     #[test]
