@@ -45,6 +45,13 @@ pub enum ComposeError {
     Passwords(String),
 }
 
+impl ComposeError {
+    /// Whether it is the topology that allows none.
+    pub fn is_of_topology(&self) -> bool {
+        matches!(self, Self::OwnImage(_) | Self::Buckets(_) | Self::Tls(_))
+    }
+}
+
 /// The first port of 127.0.0.1 for endpoints, so that they are easy to remember: write 15432, read 15433.
 const FIRST_ENDPOINT_PORT: u16 = 15432;
 /// The network that every host is in where there are several regions. No region can have its name: theirs hold no dot.

@@ -109,6 +109,15 @@ fn the_command_line_has_its_usage_code() {
 }
 
 #[test]
+fn a_topology_of_which_no_compose_file_can_be_made_is_wrong_there() {
+    let folder = tempfile::tempdir().unwrap();
+    for topology in ["tls", "single-region-archive"] {
+        let output = pgquake(folder.path()).args(["compose", topology]).assert().code(2).get_output().clone();
+        says(&folded(&output.stderr), &["no Compose file is made", "pgquake up"]);
+    }
+}
+
+#[test]
 fn every_list_has_rows() {
     let folder = tempfile::tempdir().unwrap();
     for table in ["faults", "checks", "services", "observers", "topologies", "steps", "claims"] {

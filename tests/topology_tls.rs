@@ -29,8 +29,12 @@ settings:
 /// Breaks it, and holds the one mistake to its message, a part of its help, and its place: where `by` has a `^`, which does
 /// not stand in the file.
 fn check(replace: &str, by: &str, message: &str, help: &str) {
-    assert!(SOUND.contains(replace), "the sound topology has no {replace:?}");
-    let marked = SOUND.replacen(replace, by, 1);
+    check_in(SOUND, replace, by, message, help);
+}
+
+fn check_in(sound: &str, replace: &str, by: &str, message: &str, help: &str) {
+    assert!(sound.contains(replace), "the sound topology has no {replace:?}");
+    let marked = sound.replacen(replace, by, 1);
     let (before, _) = marked.split_once('^').expect("a place");
     let at = (before.lines().count(), before.lines().last().map_or(0, str::len) + 1);
     let error = parse("broken.yaml", &marked.replacen('^', "", 1)).expect_err(by);
@@ -67,6 +71,74 @@ fn a_postgresql_without_openssl_is_refused_by_name() {
     // What does not concern it does not keep it from running.
     let without = SOUND.replace("postgresql: true, ", "").replace("major_version: 17", "major_version: 16");
     parse("broken.yaml", &without).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Patroni would put the run's own over what is written, without a word.
+#[test]
+fn parameters_that_the_run_sets_are_refused_at_their_names() {
+    for name in ["ssl", "ssl_ca_file", "ssl_cert_file", "SSL_key_file", "ssl_crl_file"] {
+        let by = format!("major_version: 17, parameters: {{ ^{name}: \"off\" }}");
+        let message = format!("`{name}` is the run's own where PostgreSQL speaks TLS");
+        check("major_version: 17", &by, &message, "remove it");
+    }
+    let allowed = SOUND.replace("major_version: 17", "major_version: 17, parameters: { ssl_ciphers: HIGH }");
+    parse("broken.yaml", &allowed).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn ssl_without_certificates_is_refused_as_postgresql_would_not_start() {
+    let plain = SOUND.replace("tls: { postgresql: true, ", "tls: { ");
+    let message = "`ssl` needs a certificate, and the topology has none for PostgreSQL";
+    let by = "major_version: 17, parameters: { ^ssl: \"on\" }";
+    check_in(&plain, "major_version: 17", by, message, "write `tls: { postgresql: true }`");
+    let off = plain.replace("major_version: 17", "major_version: 17, parameters: { ssl: \"off\" }");
+    parse("broken.yaml", &off).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// HAProxy asks PostgreSQL without TLS then, whose rules refuse it.
+#[test]
+fn a_check_of_haproxys_that_nobody_could_pass_is_refused() {
+    let message = "`pgsql_check` asks PostgreSQL without TLS, and is refused: no server would ever be UP";
+    check("settings:\n", "settings:\n  haproxy: { check: ^pgsql_check }\n", message, "`role` asks Patroni");
+    let own = "{ name: spare, services: [haproxy: { settings: { check: ^pgsql_check } }] }";
+    check("{ name: spare, services: [haproxy] }", own, message, "`role` asks Patroni");
+    let plain = SOUND.replace("postgresql: true, ", "");
+    let plain = plain.replace("settings:\n", "settings:\n  haproxy: { check: pgsql_check }\n");
+    parse("broken.yaml", &plain).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Two clusters, of which the second follows the first.
+fn two_clusters() -> String {
+    let hosts = "      - { name: node2, services: [etcd, patroni] }\n      - { name: proxy,";
+    let clusters = "\
+clusters:
+  - { name: east, nodes: [node1], dcs: [node1], settings: { postgresql: { major_version: 17 } } }
+  - name: west
+    nodes: [node2]
+    dcs: [node2]
+    follows: { cluster: east, host: node1 }
+tls: {";
+    let endpoints = "\
+endpoints:
+  - { name: write, serves: primary, of: east, host: proxy, port: 5432 }
+  - { name: read, serves: standbys, of: east, host: proxy, port: 5433 }
+settings:";
+    let sound = SOUND.replace("      - { name: proxy,", hosts).replace("tls: {", clusters);
+    let (before, after) = sound.split_once("endpoints:").expect("endpoints");
+    format!("{before}{endpoints}{}", after.split_once("settings:").expect("settings").1)
+}
+
+#[test]
+fn rules_of_one_cluster_alone_need_tls_too_and_let_in_no_other_cluster() {
+    let sound = two_clusters();
+    parse("broken.yaml", &sound).unwrap_or_else(|error| panic!("{error}"));
+    let own = "settings: { postgresql: { access: ^document_002, major_version: 17 } }";
+    let written = "settings: { postgresql: { major_version: 17 } }";
+    let message = "document 002's rules let the nodes of one cluster replicate, and `west` streams from `east`";
+    check_in(&sound, written, own, message, "leave `access` out");
+    let plain = sound.replace("tls: { postgresql: true, ", "tls: { ");
+    let message = "document 002's rules let in who comes with TLS, and PostgreSQL does not speak it";
+    check_in(&plain, written, own, message, "write `tls: { postgresql: true }`");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Exit, exit::Failure, print};
 use crate::{
+    compose::{self, ComposeError},
     credentials::{CLIENT_ROLE, DATABASE},
     drill::DrillContext,
     engine::{Engine, doctor, images, leftovers::Sweep},
@@ -127,6 +128,9 @@ pub(super) async fn doctor() -> Result<Exit, Failure> {
 /// Prints a topology as a Compose file.
 pub(super) fn compose(name: &str) -> Result<Exit, Failure> {
     let topology = topology::load(name, &super::topology_folders()).map_err(Failure::usage)?;
-    print(&crate::compose::compose(&Plan::new(topology)).map_err(Failure::harness)?);
+    let written = compose::compose(&Plan::new(topology));
+    let refused =
+        |error: ComposeError| if error.is_of_topology() { Failure::wrong(error) } else { Failure::harness(error) };
+    print(&written.map_err(refused)?);
     Ok(Exit::Pass)
 }

@@ -15,6 +15,8 @@ pub enum Place {
     Path(String, String),
     Service(String, Instance),
     Process(String, Process),
+    /// What a host shows to whoever connects over TLS.
+    Certificate(String),
 }
 
 impl Place {
@@ -42,7 +44,8 @@ impl Place {
     /// Whether it is, or touches, this host.
     fn is_on(&self, host: &str) -> bool {
         match self {
-            Place::Host(own) | Place::Network(own) | Place::Service(own, _) | Place::Process(own, _) => own == host,
+            Place::Host(own) | Place::Network(own) | Place::Certificate(own) => own == host,
+            Place::Service(own, _) | Place::Process(own, _) => own == host,
             Place::Path(one, other) => one == host || other == host,
         }
     }
@@ -56,6 +59,7 @@ impl fmt::Display for Place {
             Place::Path(one, other) => write!(formatter, "the path between {one} and {other}"),
             Place::Service(host, service) => write!(formatter, "{service} on {host}"),
             Place::Process(host, process) => write!(formatter, "{} on {host}", process.word()),
+            Place::Certificate(host) => write!(formatter, "the certificate of {host}"),
         }
     }
 }

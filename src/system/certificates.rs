@@ -1,10 +1,10 @@
 //! The certificates of hosts that speak TLS: given anew with something wrong, and what clients say of them.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Session, System};
+use super::{Login, Session, System};
 use crate::{
     credentials::Certificate,
     engine::EngineError,
@@ -51,22 +51,32 @@ pub struct Shown {
 impl System {
     /// Gives a host a certificate with something wrong, and has its services show that.
     pub async fn spoil_certificate(&self, host: &str, flaw: Flaw) -> Result<(), CertificateError> {
+        if flaw == Flaw::Revoked {
+            return self.change_revoked(|revoked| _ = revoked.insert(host.to_owned())).await;
+        }
         let credentials = &self.access().credentials;
         let own = credentials.certificates.get(host).cloned().unwrap_or_default();
-        if flaw == Flaw::Revoked {
-            return self.give_list(&secrets::revoked(&credentials.authority, &[&own])?).await;
-        }
         let names = self.plan().speak_tls().find(|(name, _)| *name == host).map(|(_, names)| names);
         let flawed = secrets::flawed(&credentials.authority, &own, &names.unwrap_or_default(), flaw)?;
         self.give(host, &flawed).await
     }
 
-    /// Gives it back the one that it began with, and takes back every revocation.
-    pub async fn mend_certificate(&self, host: &str) -> Result<(), CertificateError> {
-        let credentials = &self.access().credentials;
-        self.give_list(&credentials.revoked).await?;
-        let own = credentials.certificates.get(host).cloned().unwrap_or_default();
+    /// Gives it back the one that it began with, or takes back that it is revoked.
+    pub async fn mend_certificate(&self, host: &str, flaw: Flaw) -> Result<(), CertificateError> {
+        if flaw == Flaw::Revoked {
+            return self.change_revoked(|revoked| _ = revoked.remove(host)).await;
+        }
+        let own = self.access().credentials.certificates.get(host).cloned().unwrap_or_default();
         self.give(host, &own).await
+    }
+
+    /// Changes whose certificates are revoked, and gives every node the list of them all: one after the other, so that none is lost.
+    async fn change_revoked(&self, change: impl FnOnce(&mut BTreeSet<String>)) -> Result<(), CertificateError> {
+        let mut hosts = self.inner.revoked.lock().await;
+        change(&mut hosts);
+        let credentials = &self.access().credentials;
+        let revoked: Vec<_> = hosts.iter().filter_map(|host| credentials.certificates.get(host)).collect();
+        self.give_list(&secrets::revoked(&credentials.authority, &revoked)?).await
     }
 
     async fn give(&self, host: &str, new: &Certificate) -> Result<(), CertificateError> {
@@ -126,29 +136,26 @@ impl System {
         let (access, tls) = (self.access(), self.access().tls());
         let mut shown = Vec::new();
         if tls.postgresql && self.plan().runs(host, ServiceKind::Patroni) {
-            let credentials = &access.credentials;
             let login = match flaw {
                 Flaw::Revoked => {
                     let list = self.list_at_hand(host).await?;
-                    let trust = Trust::of(credentials).and_then(|trust| trust.looking_at(&list));
+                    let trust = Trust::of(&access.credentials).and_then(|trust| trust.looking_at(&list));
                     access.login_trusting(&trust.map_err(|error| error.to_string())?)
                 }
                 _ => access.login(),
             };
-            let address = access.address(host, POSTGRESQL_PORT).ok_or_else(|| format!("{host} is not published"))?;
-            let opened = timeout(ANSWER_WITHIN, Session::open(address, &login, "pgquake probe")).await;
-            let refused = match opened {
-                Ok(Ok(session)) => {
-                    session.close().await;
-                    None
-                }
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some("no session came in time".to_owned()),
-            };
+            let refused = self.session_refused(host, POSTGRESQL_PORT, &login).await?;
+            let refused = refused.map(|refused| refused.reason);
             shown.push(Shown { what: format!("a new session at {host}"), refused });
         }
         if flaw == Flaw::Revoked {
             return Ok(shown);
+        }
+        for pooler in self.plan().poolers().filter(|pooler| tls.postgresql && pooler.host == host) {
+            let refused = self.session_refused(host, pooler.port, &access.login()).await?;
+            // What it says of the server behind it, it says over TLS.
+            let refused = refused.filter(|refused| !refused.is_over_tls).map(|refused| refused.reason);
+            shown.push(Shown { what: format!("a new session at {host}:{}", pooler.port), refused });
         }
         let member = (tls.dcs && self.plan().runs(host, ServiceKind::Etcd)).then_some((etcd::CLIENT_PORT, "version"));
         let agent = (tls.patroni && self.plan().runs(host, ServiceKind::Patroni)).then_some((REST_PORT, "liveness"));
@@ -163,15 +170,40 @@ impl System {
         Ok(shown)
     }
 
-    /// The list of revoked certificates that the other nodes look at.
-    async fn list_at_hand(&self, host: &str) -> Result<String, String> {
-        let other = self.plan().nodes.iter().find(|node| *node != host).map_or(host, String::as_str);
-        let service = self.service(other, ServiceKind::Patroni).ok_or_else(|| format!("{other} runs no Patroni"))?;
-        let read = format!("cat {}/revoked.crl", crate::services::tls::OF_POSTGRESQL);
-        let done = self.engine().run_in_service(service, &read).await.map_err(|error| error.to_string())?;
-        match done.status {
-            0 => Ok(done.text),
-            _ => Err(done.text),
-        }
+    /// Why a new session is refused; `None`: it is opened.
+    async fn session_refused(&self, host: &str, port: u16, login: &Login) -> Result<Option<Refused>, String> {
+        let address = self.access().address(host, port).ok_or_else(|| format!("{host}:{port} is not published"))?;
+        Ok(match timeout(ANSWER_WITHIN, Session::open(address, login, "pgquake probe")).await {
+            Ok(Ok(session)) => {
+                session.close().await;
+                None
+            }
+            Ok(Err(error)) => Some(Refused { is_over_tls: error.sqlstate().is_some(), reason: error.to_string() }),
+            Err(_) => Some(Refused { is_over_tls: false, reason: "no session came in time".to_owned() }),
+        })
     }
+
+    /// The list of revoked certificates that the other nodes look at: as the first one has it whose container runs.
+    async fn list_at_hand(&self, host: &str) -> Result<String, String> {
+        let nodes = &self.plan().nodes;
+        let others = nodes.iter().filter(|node| *node != host).chain(nodes.iter().filter(|node| *node == host));
+        let mut why = format!("no node has a list in which {host} could stand");
+        for node in others {
+            let Some(service) = self.service(node, ServiceKind::Patroni) else { continue };
+            let read = format!("cat {}/revoked.crl", crate::services::tls::OF_POSTGRESQL);
+            match self.engine().run_in_service(service, &read).await {
+                Ok(done) if done.status == 0 => return Ok(done.text),
+                Ok(done) => why = done.text,
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(why)
+    }
+}
+
+/// Why a session is not opened.
+struct Refused {
+    /// Whether the server says so itself, once its certificate was accepted.
+    is_over_tls: bool,
+    reason: String,
 }

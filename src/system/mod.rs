@@ -83,6 +83,8 @@ struct Inner {
     reached: Mutex<Vec<(String, Duration)>>,
     /// Clusters that nobody waits for any more.
     given_up: Mutex<BTreeSet<String>>,
+    /// The hosts whose certificates are revoked.
+    revoked: tokio::sync::Mutex<BTreeSet<String>>,
 }
 
 impl System {

@@ -130,6 +130,7 @@ impl System {
             begun: begun_at,
             reached: Mutex::default(),
             given_up: Mutex::default(),
+            revoked: tokio::sync::Mutex::default(),
         };
         let begun = Self { inner: Arc::new(inner), services: Arc::new(Services::new()) };
         begun.raise_firewall().await?;

@@ -42,6 +42,23 @@ async fn a_certificate_that_is_no_good_is_refused_for_that_reason_until_it_is_me
     bench.finish(4, false).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes a minute: .ci/nightly runs it"]
+async fn flaws_of_several_hosts_and_of_one_host_do_not_undo_each_other() {
+    let mut bench = bench().await;
+    sql_gives(&bench, "node1", STREAMING, "2").await;
+    // One list has them all, and healing another certificate leaves it as it is.
+    bench.inject("certificate_revoked", "node2 and node3", &[]).await;
+    bench.inject("certificate_expired", "node1", &[]).await;
+    bench.heal().await;
+    // What comes second on a host takes the place of what came first, which is put back or healed with it.
+    bench.inject("certificate_expired", "node3", &[]).await;
+    bench.inject("certificate_foreign", "node3", &[]).await;
+    bench.heal().await;
+    bench.session("node3").await;
+    bench.finish(4, false).await;
+}
+
 /// Neither history nor log shows a password or a line of a key.
 fn no_key_is_left_behind(bench: &Bench) {
     let secrets = bench.system.access().credentials.secrets();

@@ -7,7 +7,7 @@ use pgquake_judge::{
         event::{Bound, EntryAnswer, EntryTried, SessionPurpose, SessionsSeen, WayIn},
     },
     plan::Plan,
-    topology::Tls,
+    topology::{Cluster, Tls, load},
 };
 
 use super::{
@@ -65,6 +65,15 @@ fn refusal(way: WayIn) -> &'static str {
     }
 }
 
+/// Where it is tried.
+fn port(way: WayIn) -> u16 {
+    match way {
+        WayIn::DcsWithoutCertificate => 2379,
+        WayIn::PlainHttp | WayIn::OrderWithoutCertificate => 8008,
+        _ => 5432,
+    }
+}
+
 /// Every attempt at every host of its kind.
 fn refused() -> Vec<EntryTried> {
     let plan = secured();
@@ -72,10 +81,8 @@ fn refused() -> Vec<EntryTried> {
     let of = |way: WayIn| -> Vec<EntryTried> {
         let hosts = if way == WayIn::DcsWithoutCertificate { members.clone() } else { NODES.map(str::to_owned).into() };
         let answer = EntryAnswer::Refused;
-        hosts
-            .into_iter()
-            .map(|host| EntryTried { way, host, port: 1, answer, reason: refusal(way).to_owned() })
-            .collect()
+        let port = port(way);
+        hosts.into_iter().map(|host| EntryTried { way, host, port, answer, reason: refusal(way).to_owned() }).collect()
     };
     WayIn::ALL.into_iter().flat_map(of).collect()
 }
@@ -225,6 +232,93 @@ fn an_attempt_that_nobody_made_is_in_doubt() {
         let own = judged(ADMITTED, shown, tried);
         assert_eq!(own.outcome, Outcome::Inconclusive, "{way:?}: {own:#?}");
     }
+}
+
+/// Nobody streams to a cluster that takes its WAL from an archive alone.
+#[test]
+fn a_cluster_that_is_shipped_to_needs_no_session_at_the_one_that_it_follows() {
+    let of = |name: &str| -> Finding {
+        let mut topology = load(name, &[]).expect("a built-in topology");
+        topology.tls.postgresql = true;
+        let plan = Plan::new(topology);
+        let streams = |events: Vec<Event>, cluster: &Cluster| {
+            let standbys = cluster.nodes.iter().map(|node| standby(node, TLS));
+            let sessions: Vec<_> = [client(TLS)].into_iter().chain(standbys).collect();
+            cluster.nodes.iter().fold(events, |events, node| {
+                with(events, LATE_MS, Occurrence::Sessions { node: node.clone(), sessions: sessions.clone() })
+            })
+        };
+        let events = plan.clusters.iter().fold(run(&[Course::default()]), streams);
+        judged_in(&plan, &events).remove(0)
+    };
+    let shipped = of("two-region-shipping");
+    assert_eq!(shipped.outcome, Outcome::Pass, "{shipped:#?}");
+    let streamed = of("two-region");
+    assert!(streamed.summary.contains("no session of west was seen at east"), "{}", streamed.summary);
+}
+
+/// A pooler on the same host is another server.
+#[test]
+fn an_attempt_at_a_pooler_is_none_at_its_node_and_the_reverse() {
+    let plan = Plan::new(load("documented-ha-tls", &[]).expect("a built-in topology"));
+    let at = |port: u16, way: WayIn, host: &str| EntryTried {
+        way,
+        host: host.to_owned(),
+        port,
+        answer: EntryAnswer::Refused,
+        reason: refusal(way).to_owned(),
+    };
+    let all = |without: (WayIn, u16)| -> Finding {
+        let poolers = [WayIn::PlainSession, WayIn::WrongPassword].map(|way| (way, 6432));
+        let ways = WayIn::ALL.map(|way| (way, port(way))).into_iter().chain(poolers);
+        let of = |(way, port)| NODES.map(|host| at(port, way, host));
+        let tried = ways.filter(|own| *own != without).flat_map(of).collect();
+        judged_by(&plan, &[ADMITTED], shown, tried).pop().expect("a finding")
+    };
+    let whole = all((WayIn::PlainSession, 1));
+    assert_eq!(whole.outcome, Outcome::Pass, "{whole:#?}");
+    for port in [5432, 6432] {
+        let own = all((WayIn::PlainSession, port));
+        assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+        assert!(own.summary.contains(&format!("no attempt without TLS was made at node1:{port}")), "{}", own.summary);
+    }
+}
+
+/// No agent keeps these nodes, and no member of a DCS elects among them: there is nothing that must be tried.
+#[test]
+fn nothing_that_was_tried_proves_nothing() {
+    let plan = Plan::new(load("async-manual", &[]).expect("a built-in topology"));
+    let found = judged_by(&plan, &[ADMITTED], |_| Vec::new(), Vec::new());
+    assert_eq!(found[0].outcome, Outcome::Inconclusive, "{found:#?}");
+    assert!(found[0].summary.contains("nothing was tried"), "{}", found[0].summary);
+}
+
+#[test]
+fn a_session_by_a_broken_tls_counts_as_plain() {
+    for version in ["TLSv1", "TLSv1.1"] {
+        let old = |node: &str| if node == "node3" { vec![client(Some(version))] } else { shown(node) };
+        let own = judged(PLAIN, old, refused());
+        assert_eq!((own.outcome, value(&own, PLAIN)), (Outcome::Fail, 1.0), "{own:#?}");
+        assert!(own.summary.contains("1 kind of session was not encrypted"), "{}", own.summary);
+    }
+    let newer = |node: &str| if node == "node3" { vec![client(Some("TLSv1.2"))] } else { shown(node) };
+    assert_eq!(judged(PLAIN, newer, refused()).outcome, Outcome::Pass);
+}
+
+/// Plain sessions of clients prove nothing of standbys that nobody saw.
+#[test]
+fn replication_that_nobody_saw_is_in_doubt_where_clients_come_plainly() {
+    let found = judged_by(&plan(false), &[REPLICATION], |_| vec![client(None)], Vec::new());
+    assert_eq!(found[0].outcome, Outcome::Inconclusive, "{found:#?}");
+    let found = judged_by(&plan(false), &[PLAIN], |_| vec![client(None)], Vec::new());
+    assert_eq!(found[0].outcome, Outcome::Fail, "{found:#?}");
+}
+
+#[test]
+fn where_no_node_showed_a_session_none_is_called_encrypted() {
+    let own = judged(PLAIN, |_| Vec::new(), refused());
+    assert_eq!(own.outcome, Outcome::Inconclusive);
+    assert!(!own.summary.contains("was encrypted"), "{}", own.summary);
 }
 
 /// The control: nothing speaks TLS, somebody looks, and gets in.

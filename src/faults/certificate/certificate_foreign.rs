@@ -11,7 +11,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "certificate_foreign",
     effect: "PostgreSQL, etcd, PgBouncer and Patroni's REST API of the host show a certificate of an authority that nobody trusts, and the services of the host are refused with it where they connect; connections that are open stay open",
     confirmed_by: "a new connection to each of them ends at a client that trusts the run's authority; healed when each is answered",
-    limits: "the topology's `tls` must have a service of the host speak TLS",
+    limits: "the topology's `tls` must have a service of the host answer over TLS",
     parameters: &[],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Each,

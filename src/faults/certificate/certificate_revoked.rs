@@ -10,8 +10,8 @@ use crate::{
 pub(in crate::faults) const KIND: FaultKind = FaultKind {
     name: "certificate_revoked",
     effect: "every node gets a list of revoked certificates with that of the host in it: standbys and agents refuse its PostgreSQL (`sslcrl`); who does not look at that list, as etcd and HAProxy here, goes on; connections that are open stay open",
-    confirmed_by: "a new connection to PostgreSQL ends at a client that looks at the list; healed when it is answered, and the list is empty",
-    limits: "the topology's `tls` must have a service of the host speak TLS",
+    confirmed_by: "a new connection to PostgreSQL ends at a client that looks at the list; healed when it is answered",
+    limits: "the topology's `tls` must have PostgreSQL of the host speak TLS",
     parameters: &[],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Each,

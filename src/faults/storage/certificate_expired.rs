@@ -17,7 +17,7 @@ pub(in crate::faults) const KIND: FaultKind = FaultKind {
              good to everybody who connects from then on, and are refused with it where they connect; connections that are \
              open stay open",
     confirmed_by: "a new connection to each of them ends with an expired certificate; healed when one is answered",
-    limits: "the host must serve a bucket, or the topology's `tls` must have a service of it speak TLS",
+    limits: "the host must serve a bucket, or the topology's `tls` must have a service of it answer over TLS",
     parameters: &[],
     lasts: Lasts::UntilHealed,
     hosts: Hosts::Each,

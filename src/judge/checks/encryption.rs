@@ -3,7 +3,8 @@
 //! By PostgreSQL's own view: each node shows its sessions from other machines (`pg_stat_activity` joined with `pg_stat_ssl`), once a
 //! second where the topology says that PostgreSQL speaks TLS, and whenever a scenario tries what must fail. `plain_sessions` counts
 //! those kinds of session (node, role, purpose) of which one was not encrypted, `plain_replication_sessions` those of standbys
-//! alone. A session that lives for less than a second may be seen by no look: that none gets in is shown by the attempts.
+//! alone. One by a TLS older than 1.2 counts as not encrypted: nobody may use that any more (RFC 8996). A session that lives for
+//! less than a second may be seen by no look: that none gets in is shown by the attempts.
 //!
 //! By attempts that must fail: `entries_admitted` counts those that got in. One that failed for another reason than the one that
 //! is meant (a server that is down refuses everybody) shows nothing, and is in doubt.
@@ -17,6 +18,10 @@ use crate::{
     history::{
         Event, Occurrence,
         event::{EntryAnswer, EntryTried, SessionPurpose, SessionsSeen, WayIn},
+    },
+    services::{
+        etcd,
+        patroni::{POSTGRESQL_PORT, REST_PORT},
     },
     topology::Cluster,
 };
@@ -98,34 +103,49 @@ fn sessions<'a>(evidence: &Evidence<'a>) -> Vec<Seen<'a>> {
     looks.flatten().collect()
 }
 
+/// Versions of TLS that protect nobody any more (RFC 8996), as PostgreSQL calls them.
+const BROKEN_TLS: [&str; 2] = ["TLSv1", "TLSv1.1"];
+
+fn is_plain(own: &SessionsSeen) -> bool {
+    own.tls.as_deref().is_none_or(|version| BROKEN_TLS.contains(&version))
+}
+
 fn judge_sessions(evidence: &Evidence<'_>, seen: &[Seen<'_>]) -> Finding {
     let kinds = |is_own: &dyn Fn(&SessionsSeen) -> bool| -> BTreeSet<(&str, &str, SessionPurpose)> {
         let own = seen.iter().filter(|look| is_own(look.own));
         own.map(|look| (look.node, look.own.role.as_str(), look.own.purpose)).collect()
     };
-    let plain = kinds(&|own| own.tls.is_none());
+    let plain = kinds(&is_plain);
     let replication = plain.iter().filter(|(_, _, purpose)| *purpose == SessionPurpose::Replication).count();
     let versions: BTreeSet<&str> = seen.iter().filter_map(|look| look.own.tls.as_deref()).collect();
     let summary = match plain.iter().next() {
+        None if seen.is_empty() => "no node showed a session".to_owned(),
         None => format!(
-            "every session that nodes showed was encrypted ({}), those of clients and those of standbys",
+            "every session that nodes showed was encrypted ({})",
             versions.iter().copied().collect::<Vec<_>>().join(", ")
         ),
         Some((node, role, purpose)) => format!(
-            "{} kinds of session were not encrypted, of standbys {replication}; the first is of {role} at {node} ({})",
-            plain.len(),
+            "{} not encrypted, or by a TLS older than 1.2, of standbys {replication}; the first is of {role} at {node} ({})",
+            match plain.len() {
+                1 => "1 kind of session was".to_owned(),
+                several => format!("{several} kinds of session were"),
+            },
             match purpose {
                 SessionPurpose::Client => "a client's",
                 SessionPurpose::Replication => "a standby's",
             }
         ),
     };
+    // A plain session of a client says nothing of standbys.
+    let asks_for = |measure: &str| evidence.expectations(NAME).any(|own| own.measure == measure);
+    let of_standbys_alone = asks_for(PLAIN_REPLICATION_SESSIONS) && !asks_for(PLAIN_SESSIONS);
+    let is_refuted = if of_standbys_alone { replication > 0 } else { !plain.is_empty() };
     let (outcome, summary) = match unseen(evidence, seen) {
         _ if !plain.is_empty() && evidence.plan.topology.tls.postgresql => (Outcome::Fail, summary),
-        Some(why) if plain.is_empty() => (Outcome::Inconclusive, format!("{why}; {summary}")),
+        Some(why) if !is_refuted => (Outcome::Inconclusive, format!("{why}; {summary}")),
         _ => (Outcome::Pass, summary),
     };
-    let shown: Vec<u64> = seen.iter().filter(|look| look.own.tls.is_none()).map(|look| look.event.seq).collect();
+    let shown: Vec<u64> = seen.iter().filter(|look| is_plain(look.own)).map(|look| look.event.seq).collect();
     Finding::new(NAME, outcome, summary)
         .with_measure(Measure::new(PLAIN_SESSIONS, plain.len() as f64))
         .with_details(vec![
@@ -166,8 +186,8 @@ fn unseen(evidence: &Evidence<'_>, seen: &[Seen<'_>]) -> Option<String> {
     if let Some(cluster) = cluster {
         return Some(format!("no standby of {} was seen to stream", cluster.name));
     }
-    // A cluster that follows another one streams from it, by a session that only the other one shows.
-    let across = evidence.plan.clusters.iter().find_map(|cluster| {
+    // A cluster that follows another one streams from it, by a session that only the other one shows; or takes WAL from an archive.
+    let across = evidence.plan.clusters.iter().filter(|cluster| !cluster.is_shipped()).find_map(|cluster| {
         let followed = evidence.plan.cluster(&cluster.follows.as_ref()?.cluster)?;
         let is_across = |look: &Seen<'_>| {
             let standby = look.own.standby.as_ref();
@@ -220,9 +240,13 @@ fn judge_entries(evidence: &Evidence<'_>, tried: &[(&Event, &EntryTried)]) -> Fi
         one.answer == EntryAnswer::Refused && words_of_refusal(one.way).iter().any(|own| one.reason.contains(own))
     };
     let otherwise = tried.iter().find(|(_, one)| one.answer != EntryAnswer::Admitted && !is_meant(one));
-    let missing =
-        || missing(evidence, tried).map(|(way, host)| format!("no attempt {} was made at {host}", words(way)));
-    let doubt = otherwise.map(|own| format!("one failed for another reason: {}", told(own))).or_else(missing);
+    let missing = || {
+        missing(evidence, tried).map(|(way, host, port)| format!("no attempt {} was made at {host}:{port}", words(way)))
+    };
+    let doubt = match tried {
+        [] => Some("nothing was tried".to_owned()),
+        _ => otherwise.map(|own| format!("one failed for another reason: {}", told(own))).or_else(missing),
+    };
     let (outcome, summary) = match doubt {
         _ if !admitted.is_empty() => (Outcome::Fail, summary),
         Some(why) => (Outcome::Inconclusive, format!("what must fail is not proven to: {why}")),
@@ -234,19 +258,26 @@ fn judge_entries(evidence: &Evidence<'_>, tried: &[(&Event, &EntryTried)]) -> Fi
         .with_evidence(admitted.iter().map(|(event, _)| event.seq).take(SHOWN_EVENTS))
 }
 
-/// An attempt that belongs to the topology's nodes or members of the DCS, and that nobody made.
-fn missing<'a>(evidence: &Evidence<'a>, tried: &[(&Event, &EntryTried)]) -> Option<(WayIn, &'a str)> {
-    let was = |way: WayIn, host: &str| tried.iter().any(|(_, one)| one.way == way && one.host == host);
+/// An attempt that belongs to the topology's nodes, poolers or members of the DCS, and that nobody made.
+fn missing<'a>(evidence: &Evidence<'a>, tried: &[(&Event, &EntryTried)]) -> Option<(WayIn, &'a str, u16)> {
+    let was = |way: WayIn, host: &str, port: u16| {
+        tried.iter().any(|(_, one)| (one.way, one.host.as_str(), one.port) == (way, host, port))
+    };
     let of_nodes = [
-        WayIn::PlainSession,
-        WayIn::PlainReplication,
-        WayIn::WrongPassword,
-        WayIn::ForeignAuthority,
-        WayIn::PlainHttp,
-        WayIn::OrderWithoutCertificate,
+        (WayIn::PlainSession, POSTGRESQL_PORT),
+        (WayIn::PlainReplication, POSTGRESQL_PORT),
+        (WayIn::WrongPassword, POSTGRESQL_PORT),
+        (WayIn::ForeignAuthority, POSTGRESQL_PORT),
+        (WayIn::PlainHttp, REST_PORT),
+        (WayIn::OrderWithoutCertificate, REST_PORT),
     ];
     let nodes = evidence.plan.nodes_with_agents().map(|(node, _)| node.as_str());
-    let of_nodes = nodes.flat_map(|node| of_nodes.map(|way| (way, node)));
-    let members = evidence.plan.dcs_members().map(|member| (WayIn::DcsWithoutCertificate, member));
-    of_nodes.chain(members).find(|(way, host)| !was(*way, host))
+    let of_nodes = nodes.flat_map(|node| of_nodes.map(|(way, port)| (way, node, port)));
+    let of_poolers = evidence
+        .plan
+        .poolers()
+        .flat_map(|pooler| [WayIn::PlainSession, WayIn::WrongPassword].map(|way| (way, pooler.host, pooler.port)));
+    let members = evidence.plan.dcs_members();
+    let of_members = members.map(|member| (WayIn::DcsWithoutCertificate, member, etcd::CLIENT_PORT));
+    of_nodes.chain(of_poolers).chain(of_members).find(|(way, host, port)| !was(*way, host, *port))
 }
