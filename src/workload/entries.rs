@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt, join_all};
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -24,6 +25,8 @@ use crate::{
 
 /// How long an attempt waits for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// [`etcd::AGENT_KEYS`], as etcd's HTTP gateway takes a key.
+const KEY_AS_BASE64: &str = "L3NlcnZpY2Uv";
 /// The most bytes of an answer that are read.
 const MOST_BYTES: u64 = 2048;
 
@@ -43,8 +46,11 @@ pub async fn try_entries(plan: &Plan, access: &Access) -> Result<Vec<EntryTried>
     for pooler in plan.poolers() {
         attempts.extend(tried.at_postgresql(pooler.host, pooler.port, &[WayIn::PlainSession, WayIn::WrongPassword]));
     }
-    let members = plan.dcs.iter().filter(|dcs| dcs.kind == ServiceKind::Etcd).flat_map(|dcs| &dcs.members);
-    attempts.extend(members.map(|member| tried.at_etcd(member)));
+    for dcs in plan.dcs.iter().filter(|dcs| dcs.kind == ServiceKind::Etcd) {
+        attempts.extend(dcs.members.iter().map(|member| tried.at_etcd(member)));
+        let asks = plan.asks_for_passwords(dcs);
+        attempts.extend(dcs.members.iter().filter(|_| asks).map(|member| tried.without_password(member)));
+    }
     Ok(join_all(attempts).await)
 }
 
@@ -108,6 +114,24 @@ impl<'a> Entries<'a> {
                     Ok(answer) => (EntryAnswer::Admitted, answer.status().to_string()),
                     Err(error) if error.is_timeout() => unanswered(http::causes(&error)),
                     Err(error) => (EntryAnswer::Refused, http::causes(&error)),
+                }
+            }
+            .boxed()
+        })
+    }
+
+    /// By a certificate, where one is asked for, it asks for the keys of clusters.
+    fn without_password(&'a self, member: &'a str) -> BoxFuture<'a, EntryTried> {
+        let is_secured = self.access.tls().dcs;
+        let url = self.access.url(member, etcd::CLIENT_PORT, is_secured).map(|at| format!("{at}/v3/kv/range"));
+        self.ask(WayIn::DcsWithoutPassword, member, etcd::CLIENT_PORT, move |_| {
+            async move {
+                let client = self.access.http(http::client().timeout(ANSWER_WITHIN)).build().ok();
+                let Some((url, client)) = url.zip(client) else { return unanswered("no client") };
+                match client.post(url).json(&json!({ "key": KEY_AS_BASE64 })).send().await {
+                    Ok(answer) if answer.status().is_success() => (EntryAnswer::Admitted, answer.status().to_string()),
+                    Ok(answer) => (EntryAnswer::Refused, answer.text().await.unwrap_or_default()),
+                    Err(error) => unanswered(http::causes(&error)),
                 }
             }
             .boxed()

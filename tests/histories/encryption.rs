@@ -60,6 +60,7 @@ fn refusal(way: WayIn) -> &'static str {
         WayIn::WrongPassword => "password authentication failed for user \"pgquake\" (28P01)",
         WayIn::ForeignAuthority => "invalid peer certificate: UnknownIssuer",
         WayIn::DcsWithoutCertificate => "received fatal alert: CertificateRequired",
+        WayIn::DcsWithoutPassword => "{\"error\":\"etcdserver: user name is empty\",\"code\":3}",
         WayIn::PlainHttp => "no answer in HTTP, 0 bytes",
         WayIn::OrderWithoutCertificate => "403 Forbidden",
     }
@@ -68,7 +69,7 @@ fn refusal(way: WayIn) -> &'static str {
 /// Where it is tried.
 fn port(way: WayIn) -> u16 {
     match way {
-        WayIn::DcsWithoutCertificate => 2379,
+        WayIn::DcsWithoutCertificate | WayIn::DcsWithoutPassword => 2379,
         WayIn::PlainHttp | WayIn::OrderWithoutCertificate => 8008,
         _ => 5432,
     }
@@ -79,7 +80,7 @@ fn refused() -> Vec<EntryTried> {
     let plan = secured();
     let members: Vec<String> = plan.dcs_members().map(str::to_owned).collect();
     let of = |way: WayIn| -> Vec<EntryTried> {
-        let hosts = if way == WayIn::DcsWithoutCertificate { members.clone() } else { NODES.map(str::to_owned).into() };
+        let hosts = if port(way) == 2379 { members.clone() } else { NODES.map(str::to_owned).into() };
         let answer = EntryAnswer::Refused;
         let port = port(way);
         hosts.into_iter().map(|host| EntryTried { way, host, port, answer, reason: refusal(way).to_owned() }).collect()

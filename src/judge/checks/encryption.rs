@@ -49,6 +49,7 @@ fn words_of_refusal(way: WayIn) -> &'static [&'static str] {
         WayIn::WrongPassword => &["28P01", "password authentication failed"],
         WayIn::ForeignAuthority => &["UnknownIssuer"],
         WayIn::DcsWithoutCertificate => &["CertificateRequired", "BadCertificate"],
+        WayIn::DcsWithoutPassword => &["user name is empty"],
         WayIn::PlainHttp => &["no answer in HTTP"],
         WayIn::OrderWithoutCertificate => &["403"],
     }
@@ -62,6 +63,7 @@ fn words(way: WayIn) -> &'static str {
         WayIn::WrongPassword => "with a wrong password",
         WayIn::ForeignAuthority => "of a client that trusts another authority",
         WayIn::DcsWithoutCertificate => "without a certificate",
+        WayIn::DcsWithoutPassword => "without a password",
         WayIn::PlainHttp => "by plain HTTP",
         WayIn::OrderWithoutCertificate => "to order something without a certificate",
     }
@@ -279,5 +281,13 @@ fn missing<'a>(evidence: &Evidence<'a>, tried: &[(&Event, &EntryTried)]) -> Opti
         .flat_map(|pooler| [WayIn::PlainSession, WayIn::WrongPassword].map(|way| (way, pooler.host, pooler.port)));
     let members = evidence.plan.dcs_members();
     let of_members = members.map(|member| (WayIn::DcsWithoutCertificate, member, etcd::CLIENT_PORT));
-    of_nodes.chain(of_poolers).chain(of_members).find(|(way, host, port)| !was(*way, host, *port))
+    let ask = evidence.plan.dcs.iter().filter(|dcs| evidence.plan.asks_for_passwords(dcs));
+    let of_those_that_ask = ask.flat_map(|dcs| &dcs.members);
+    let of_those_that_ask =
+        of_those_that_ask.map(|member| (WayIn::DcsWithoutPassword, member.as_str(), etcd::CLIENT_PORT));
+    of_nodes
+        .chain(of_poolers)
+        .chain(of_members)
+        .chain(of_those_that_ask)
+        .find(|(way, host, port)| !was(*way, host, *port))
 }

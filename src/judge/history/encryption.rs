@@ -53,6 +53,8 @@ pub enum WayIn {
     ForeignAuthority,
     /// A client of the DCS that shows no certificate.
     DcsWithoutCertificate,
+    /// A client of the DCS that says no name and no password, where members ask for them.
+    DcsWithoutPassword,
     /// A question to Patroni's REST API without TLS.
     PlainHttp,
     /// An order to Patroni's REST API without a certificate.
@@ -61,12 +63,13 @@ pub enum WayIn {
 
 impl WayIn {
     /// Every way.
-    pub const ALL: [WayIn; 7] = [
+    pub const ALL: [WayIn; 8] = [
         WayIn::PlainSession,
         WayIn::PlainReplication,
         WayIn::WrongPassword,
         WayIn::ForeignAuthority,
         WayIn::DcsWithoutCertificate,
+        WayIn::DcsWithoutPassword,
         WayIn::PlainHttp,
         WayIn::OrderWithoutCertificate,
     ];

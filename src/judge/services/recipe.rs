@@ -27,7 +27,8 @@ pub const ON_OWN_IMAGE: &str = "Dockerfile.own";
 /// What one image is built from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recipe {
-    /// Its name: the folder in `images/` and the last part of the repository's name.
+    /// Its name: the folder in `images/` and the last part of the repository's name. One with the files of another recipe has no
+    /// folder of its own.
     pub name: &'static str,
     /// The build context.
     pub files: &'static [ContextFile],
