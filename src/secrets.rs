@@ -165,9 +165,9 @@ pub fn flawed(
     let failed = |source| SecretsError::Certificate { whom: names.join(", "), source };
     let key = KeyPair::from_pem(&own.key).map_err(failed)?;
     let certificate = match flaw {
-        Flaw::Expired => known.certify_key(&key, ANEW, names, Valid::LongAgo)?,
-        Flaw::Foreign => Authority::new(FOREIGN_AUTHORITY)?.certify_key(&key, ANEW, names, Valid::Always)?,
-        Flaw::Misnamed => known.certify_key(&key, ANEW, &[NOBODY], Valid::Always)?,
+        Flaw::Expired => known.certify_key(&key, EXPIRED, names, Valid::LongAgo)?,
+        Flaw::Foreign => Authority::new(FOREIGN_AUTHORITY)?.certify_key(&key, FOREIGN, names, Valid::Always)?,
+        Flaw::Misnamed => known.certify_key(&key, MISNAMED, &[NOBODY], Valid::Always)?,
         Flaw::Revoked => own.certificate.clone(),
     };
     Ok(Certificate { certificate, key: own.key.clone() })
@@ -183,9 +183,12 @@ pub fn revoked(authority: &Certificate, of: &[&Certificate]) -> Result<String, S
     Authority::known(authority)?.revoke(&serials.map_err(of_authority)?)
 }
 
-/// Which certificate of a key it is. Patroni reads a file anew only if the certificate in it has another number.
+/// Which certificate of a key it is. Patroni reads a file anew only if the certificate in it has another number, so that each flaw
+/// has its own: one can take the place of another.
 const FIRST: u8 = 1;
-const ANEW: u8 = 2;
+const EXPIRED: u8 = 2;
+const FOREIGN: u8 = 3;
+const MISNAMED: u8 = 4;
 
 /// The serial number of a certificate of a key: of its digest, so that it is known again.
 fn serial(key: &KeyPair, which: u8) -> SerialNumber {

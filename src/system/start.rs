@@ -182,13 +182,13 @@ impl System {
         self.note_reached(format!("the DCS of {name} takes writes"));
         let concerned: Vec<ServiceKind> =
             plan.dcs_of(cluster.plan()).map(|dcs| dcs.kind).into_iter().chain(plan.node_kinds()).collect();
-        if let Some(follows) = &cluster.plan().follows {
-            if let Some(host) = &follows.host {
-                let what = format!("a server at {host}:{} for {name} to follow", follows.port);
-                let waited = wait_until(&what, deadline, || self.can_be_followed(host, follows.port)).await;
-                waited.map_err(|missed| self.with_logs(missed, &self.serving()))?;
-                self.note_reached(format!("{name} finds whom it follows"));
-            }
+        if let Some(follows) = &cluster.plan().follows
+            && let Some(host) = &follows.host
+        {
+            let what = format!("a server at {host}:{} for {name} to follow", follows.port);
+            let waited = wait_until(&what, deadline, || self.can_be_followed(host, follows.port)).await;
+            waited.map_err(|missed| self.with_logs(missed, &self.serving()))?;
+            self.note_reached(format!("{name} finds whom it follows"));
         }
         let waited = |planned: &&PlannedService| {
             let is_own = planned.kind.is_node() && cluster.plan().nodes.contains(&planned.host);

@@ -96,6 +96,8 @@ impl<'a> Entries<'a> {
                 let Some((url, client)) = url.zip(self.without_certificate()) else { return unanswered("no client") };
                 match client.delete(url).send().await {
                     Ok(answer) if answer.status() == 403 => (EntryAnswer::Refused, answer.status().to_string()),
+                    // A server that fails says nothing of who may come in.
+                    Ok(answer) if answer.status().is_server_error() => unanswered(answer.status().to_string()),
                     Ok(answer) => (EntryAnswer::Admitted, answer.status().to_string()),
                     Err(error) => unanswered(http::causes(&error)),
                 }
@@ -130,6 +132,7 @@ impl<'a> Entries<'a> {
                 let Some((url, client)) = url.zip(client) else { return unanswered("no client") };
                 match client.post(url).json(&json!({ "key": KEY_AS_BASE64 })).send().await {
                     Ok(answer) if answer.status().is_success() => (EntryAnswer::Admitted, answer.status().to_string()),
+                    Ok(answer) if answer.status().is_server_error() => unanswered(answer.status().to_string()),
                     Ok(answer) => (EntryAnswer::Refused, answer.text().await.unwrap_or_default()),
                     Err(error) => unanswered(http::causes(&error)),
                 }

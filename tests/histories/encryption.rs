@@ -26,6 +26,7 @@ const NODES: [&str; 3] = ["node1", "node2", "node3"];
 fn secured() -> Plan {
     let mut topology = plan(false).topology;
     topology.tls = Tls { postgresql: true, dcs: true, patroni: true };
+    topology.settings.etcd.authentication = true;
     Plan::new(topology)
 }
 

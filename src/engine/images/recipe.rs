@@ -304,7 +304,7 @@ mod tests {
         }
         let recipes: Vec<_> = ImageKind::all().into_iter().map(|kind| kind.recipe()).chain([&BASE]).collect();
         // One without a folder has the files of another one, on top of something else.
-        let (recipes, others): (Vec<_>, Vec<_>) =
+        let (recipes, others): (Vec<&Recipe>, Vec<&Recipe>) =
             recipes.into_iter().partition(|recipe| folder.join(recipe.name).is_dir());
         assert!(others.iter().all(|other| recipes.iter().any(|recipe| recipe.files == other.files)));
         let embedded: BTreeSet<(String, String)> = recipes

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{SettingError, Topology, WRITE};
 use crate::suggestion::did_you_mean;
@@ -26,42 +26,42 @@ pub struct Application {
     pub rows_per_s: u32,
     /// The endpoint that they connect to; or `nodes`: each node in turn, until one accepts writes, as libpq does with several
     /// hosts and `target_session_attrs=read-write`.
-    #[serde(default = "write", skip_serializing_if = "is_write")]
+    #[serde(default = "write")]
     pub endpoint: String,
     /// How long a client waits for a connection to one host, in seconds; 0: for as long as the kernel does.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub connect_timeout: u32,
     /// Whether the kernel asks a silent peer whether it is still there: 1 or 0.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "one")]
     pub keepalives: u32,
     /// After how much silence it asks, in seconds; 0: as the machine is set, mostly two hours.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub keepalives_idle: u32,
     /// How long after a question without an answer it asks again, in seconds; 0: as the machine is set.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub keepalives_interval: u32,
     /// After how many questions without an answer the connection is given up; 0: as the machine is set.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub keepalives_count: u32,
     /// For how long what was sent may stay without an acknowledgement until the kernel gives the connection up, in
     /// milliseconds; 0: as the machine is set, about a quarter of an hour.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub tcp_user_timeout: u32,
     /// After how long the server ends a statement (PostgreSQL's parameter), in milliseconds; 0: never.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub statement_timeout: u32,
     /// After how long the client itself gives up an answer, and its session with it, in milliseconds; 0: never.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub answer_timeout_ms: u32,
     /// How long a transaction stays open between its row and its commit, in milliseconds; 0: each row commits by itself.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub transaction_idle_ms: u32,
     /// What becomes of the session when the server refuses a write because it is read-only (SQLSTATE 25006).
-    #[serde(default, skip_serializing_if = "AfterReadOnly::is_default")]
+    #[serde(default)]
     pub after_read_only: AfterReadOnly,
     /// How long a client pauses after an attempt that got no session, in milliseconds. After a session that broke it connects at
     /// once: all that lost theirs together come back together.
-    #[serde(default = "pause", skip_serializing_if = "is_pause")]
+    #[serde(default = "pause")]
     pub reconnect_pause_ms: u32,
 }
 
@@ -76,12 +76,6 @@ pub enum AfterReadOnly {
     Keep,
 }
 
-impl AfterReadOnly {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// The pause of a client that got no session, unless it has one of its own.
 const PAUSE_MS: u32 = 200;
 
@@ -89,50 +83,23 @@ fn one() -> u32 {
     1
 }
 
-fn is_one(number: &u32) -> bool {
-    *number == 1
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
 fn pause() -> u32 {
     PAUSE_MS
-}
-
-fn is_pause(pause_ms: &u32) -> bool {
-    *pause_ms == PAUSE_MS
 }
 
 fn write() -> String {
     WRITE.to_owned()
 }
 
-fn is_write(name: &String) -> bool {
-    name == WRITE
-}
-
 impl Application {
     /// One of this name, with libpq's defaults.
-    fn called(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            clients: 1,
-            rows_per_s: 1,
-            endpoint: write(),
-            connect_timeout: 0,
-            keepalives: 1,
-            keepalives_idle: 0,
-            keepalives_interval: 0,
-            keepalives_count: 0,
-            tcp_user_timeout: 0,
-            statement_timeout: 0,
-            answer_timeout_ms: 0,
-            transaction_idle_ms: 0,
-            after_read_only: AfterReadOnly::Reconnect,
-            reconnect_pause_ms: PAUSE_MS,
-        }
+    ///
+    /// # Errors
+    /// A setting has no default.
+    fn called(name: &str) -> Result<Self, SettingError> {
+        let broken =
+            |error: serde_json::Error| SettingError::Application { name: name.to_owned(), reason: error.to_string() };
+        serde_json::from_value(json!({ "name": name })).map_err(broken)
     }
 
     /// How long a client waits for a connection to one host; `None`: as long as the kernel does.
@@ -168,43 +135,24 @@ impl Application {
     /// There is no such setting, or it does not take that value: the reason.
     fn with(&self, name: &str, text: &str) -> Result<Self, SettingError> {
         let of = format!("application `{}`", self.name);
-        let Ok(Value::Object(mut written)) = serde_json::to_value(every_setting(self)) else {
-            return Err(SettingError::Unknown { of, name: name.to_owned(), hint: String::new() });
+        let wrong = |reason: String| {
+            let (of, name, text) = (of.clone(), name.to_owned(), text.to_owned());
+            SettingError::Value { of, name, text, reason }
         };
-        let known: Vec<&str> = written.keys().map(String::as_str).collect();
+        let mut written = serde_json::to_value(self).map_err(|error| wrong(error.to_string()))?;
+        let known = written.as_object().into_iter().flat_map(|fields| fields.keys().map(String::as_str));
+        let known: Vec<&str> = known.filter(|field| *field != "name").collect();
         if !known.contains(&name) {
             return Err(SettingError::Unknown { of, name: name.to_owned(), hint: did_you_mean(name, &known) });
         }
-        let wrong = |reason: String| SettingError::Value { of, name: name.to_owned(), text: text.to_owned(), reason };
         let value = match text.parse::<u32>() {
             Ok(number) => Value::from(number),
             Err(_) if written[name].is_number() => return Err(wrong("it takes a whole number".to_owned())),
             Err(_) => Value::from(text),
         };
-        written.insert(name.to_owned(), value);
-        written.insert("name".to_owned(), Value::from(self.name.as_str()));
-        serde_json::from_value(Value::Object(written)).map_err(|error| wrong(error.to_string()))
+        written[name] = value;
+        serde_json::from_value(written).map_err(|error| wrong(error.to_string()))
     }
-}
-
-/// Every setting but the name, also those that are as by default.
-fn every_setting(own: &Application) -> BTreeMap<&'static str, Value> {
-    BTreeMap::from([
-        ("clients", own.clients.into()),
-        ("rows_per_s", own.rows_per_s.into()),
-        ("endpoint", own.endpoint.as_str().into()),
-        ("connect_timeout", own.connect_timeout.into()),
-        ("keepalives", own.keepalives.into()),
-        ("keepalives_idle", own.keepalives_idle.into()),
-        ("keepalives_interval", own.keepalives_interval.into()),
-        ("keepalives_count", own.keepalives_count.into()),
-        ("tcp_user_timeout", own.tcp_user_timeout.into()),
-        ("statement_timeout", own.statement_timeout.into()),
-        ("answer_timeout_ms", own.answer_timeout_ms.into()),
-        ("transaction_idle_ms", own.transaction_idle_ms.into()),
-        ("after_read_only", serde_json::to_value(own.after_read_only).unwrap_or_default()),
-        ("reconnect_pause_ms", own.reconnect_pause_ms.into()),
-    ])
 }
 
 impl Topology {
@@ -220,7 +168,7 @@ impl Topology {
     /// A setting is unknown, or can't have its value.
     pub fn set_application(&mut self, name: &str, settings: &BTreeMap<String, String>) -> Result<(), SettingError> {
         let mut changed = self.clone();
-        let mut own = self.application(name).cloned().unwrap_or_else(|| Application::called(name));
+        let mut own = self.application(name).cloned().map_or_else(|| Application::called(name), Ok)?;
         for (setting, text) in settings {
             own = own.with(setting, text)?;
         }
