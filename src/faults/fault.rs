@@ -72,7 +72,8 @@ impl Aim {
         parameters.resolve(kind.parameters, plan, roles, &hosts)?;
         let meant: Vec<&str> = hosts.iter().map(String::as_str).chain(target.note(roles)).collect();
         let (words, meant) = (target.to_string(), meant.join(", "));
-        let described = if words == meant { words } else { format!("{words} ({meant})") };
+        let says_it = words.replace(" and ", ", ") == meant;
+        let described = if says_it { words } else { format!("{words} ({meant})") };
         let aim = Aim { hosts, described, services: target.services(), parameters };
         if aim.hosts.iter().any(|host| host == CLIENTS) && !kind.reaches_clients {
             return Err(aim.refuse(kind.name, "clients are no host of the topology"));

@@ -142,7 +142,34 @@ fn databases_that_are_the_same_on_every_node_pass_with_the_recall_of_the_index()
     // The fourth of four is farther away than the fourth nearest.
     assert_eq!(value(&found, RECALL), 75.0);
     assert!(found.summary.contains("at least 75 % of the truly nearest"), "{}", found.summary);
-    assert_eq!(found.evidence.len(), 6);
+    assert_eq!(found.evidence.len(), 9, "one of each node in each of three");
+}
+
+/// The first database is one of them: what it lost, and what one of its nodes lacks, is not whole.
+#[test]
+fn a_row_that_the_first_database_lost_counts_as_in_the_others() {
+    let without_its_last = |lacking: &'static [&'static str]| {
+        edited(events(same), move |what| match what {
+            Occurrence::LedgerRead { node, timeline, mut found, counts, .. } => {
+                if lacking.contains(&node.as_str()) {
+                    found.iter_mut().for_each(|range| range.to -= 1);
+                }
+                let role = Some(if node == "node2" { Role::Primary } else { Role::Standby });
+                Some(Occurrence::LedgerRead { node, timeline, found, counts, role, lsn: Some(1_000) })
+            }
+            other => Some(other),
+        })
+    };
+    let lost = judged(&with_databases(true), &without_its_last(&["node1", "node2", "node3"]));
+    assert_eq!((lost.outcome, value(&lost, NOT_WHOLE)), (Outcome::Fail, 1.0), "{}", lost.summary);
+    let unlike = judged(&with_databases(false), &without_its_last(&["node3"]));
+    assert_eq!((unlike.outcome, value(&unlike, UNLIKE)), (Outcome::Fail, 1.0), "{}", unlike.summary);
+    assert!(unlike.summary.contains("postgres: node3 lacks"), "{}", unlike.summary);
+    let unread = edited(events(same), |what| match what {
+        Occurrence::LedgerRead { node, .. } if node == "node3" => None,
+        other => Some(other),
+    });
+    assert_eq!(judged(&with_databases(true), &unread).outcome, Outcome::Inconclusive);
 }
 
 /// A row that one node lacks, in the second database alone: also where nothing is asked.

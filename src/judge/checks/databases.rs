@@ -1,7 +1,8 @@
 //! Do further databases fail over with the first one: is each the same on every node in the end, with every write that was
 //! acknowledged there, and does its index over vectors answer alike everywhere?
 //!
-//! One finding for a lineage that has further databases (`settings.postgresql.databases`):
+//! One finding for a lineage that has further databases (`settings.postgresql.databases`), of all its databases. Of the first one it
+//! goes by what was acknowledged and by what nodes differ in; the check `data_loss` says the rest.
 //!
 //! - A database is **unlike** (`databases_unlike`), and the finding fails whatever the scenario expects, where a standby that has
 //!   replayed all that the final primary wrote holds other rows than that one; where a node holds rows that nobody wrote, that
@@ -17,6 +18,7 @@
 //! A node that was not read, a standby that differs and had yet to replay, or that has rows of writes without an answer beyond the primary's, a database into which no write was acknowledged, or none by
 //! the primary that took over, leave the finding in doubt. What is proven wrong fails all the same.
 
+mod first;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ use super::{
     },
 };
 use crate::{
+    credentials::DATABASE,
     history::{
         Occurrence,
         event::{AttemptOutcome, DatabaseContents, DatabaseFound, Milestone, Role, SequenceRange},
@@ -77,7 +80,7 @@ struct Database<'a> {
     refused: Rows,
     sent: Rows,
     /// Rows of attempts without an answer: they may come at any time.
-    unanswered: Vec<SequenceRange>,
+    unanswered: Rows,
     /// The nodes that acknowledged writes here, with their timelines.
     answered_by: Vec<(&'a str, u32)>,
     looks: BTreeMap<&'a str, Look<'a>>,
@@ -104,12 +107,12 @@ fn finding(evidence: &Evidence<'_>) -> Finding {
     let primary = ledgers.primary.filter(|_| ledgers.timeline.is_some());
     let took_over = evidence.signs().iter().any(|sign| Some(sign.node) != primary);
     let names = evidence.plan.topology.settings.postgresql.databases.keys();
-    let judged: Vec<(&str, Judged)> = names
-        .map(|name| {
-            let database = Database::new(evidence, name, stopped_us);
-            (name.as_str(), database.judge(evidence, name, primary, took_over))
-        })
-        .collect();
+    let of_first = (DATABASE, first::judge(&writes, &ledgers, took_over));
+    let further = names.map(|name| {
+        let database = Database::new(evidence, name, stopped_us);
+        (name.as_str(), database.judge(evidence, name, primary, took_over))
+    });
+    let judged: Vec<(&str, Judged)> = std::iter::once(of_first).chain(further).collect();
     let may_lose = evidence.plan.clusters.len() > 1
         || evidence.leading().is_none_or(|cluster| !evidence.plan.is_synchronous(cluster));
     of_all(&judged, may_lose)
@@ -167,7 +170,7 @@ impl Judged {
 impl<'a> Database<'a> {
     fn new(evidence: &Evidence<'a>, name: &str, stopped_us: u64) -> Self {
         let mut database = Self::default();
-        let (mut acknowledged, mut refused, mut sent) = (Vec::new(), Vec::new(), Vec::new());
+        let [mut acknowledged, mut refused, mut sent, mut unanswered] = [const { Vec::new() }; 4];
         for event in evidence.events {
             match &event.what {
                 Occurrence::DatabaseWrite(into) if into.database == name => {
@@ -180,7 +183,7 @@ impl<'a> Database<'a> {
                             database.answered_by.push((node, *timeline));
                         }
                         AttemptOutcome::Refused { .. } => refused.push(row),
-                        AttemptOutcome::Unknown { .. } => database.unanswered.push(row),
+                        AttemptOutcome::Unknown { .. } => unanswered.push(row),
                     }
                 }
                 Occurrence::DatabaseRead(read) if read.database == name && event.at_us >= stopped_us => {
@@ -191,8 +194,9 @@ impl<'a> Database<'a> {
         }
         database.answered_by.sort_unstable();
         database.answered_by.dedup();
-        let [acknowledged, refused, sent] = [acknowledged, refused, sent].map(|rows| Rows::new(&rows));
-        Self { acknowledged, refused, sent, ..database }
+        let all = [acknowledged, refused, sent, unanswered];
+        let [acknowledged, refused, sent, unanswered] = all.map(|rows| Rows::new(&rows));
+        Self { acknowledged, refused, sent, unanswered, ..database }
     }
 
     fn judge(&self, evidence: &Evidence<'_>, name: &str, primary: Option<&str>, took_over: bool) -> Judged {
@@ -269,10 +273,7 @@ impl<'a> Database<'a> {
     /// Whether all that a node has beyond the primary, and there is something, are writes without an answer: one may have been
     /// committed after the primary was read, or waits there for a standby that has it.
     fn has_unanswered_rows(&self, contents: &DatabaseContents, primary: &DatabaseContents) -> bool {
-        let rows = Rows::new(&contents.ledger);
-        let kept = Rows::new(&primary.ledger);
-        let explained: Vec<SequenceRange> = primary.ledger.iter().chain(&self.unanswered).copied().collect();
-        rows.missing_in(&kept) > 0 && rows.missing_in(&Rows::new(&explained)) == 0 && kept.missing_in(&rows) == 0
+        explains(&self.unanswered, &Rows::new(&contents.ledger), &Rows::new(&primary.ledger))
     }
 
     /// What is wrong on a node by itself.
@@ -312,16 +313,23 @@ fn had_replayed(standby: &DatabaseContents, primary: &DatabaseContents) -> bool 
 /// In what a node's database differs from that of the final primary.
 fn differs((node, own): (&str, &DatabaseContents), (primary, reference): (&str, &DatabaseContents)) -> Vec<String> {
     let (rows, kept) = (Rows::new(&own.ledger), Rows::new(&reference.ledger));
-    let wrong = [(kept.missing_in(&rows), "lacks", "of"), (rows.missing_in(&kept), "has", "beyond those of")];
-    let mut harms: Vec<String> = wrong
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
-        .map(|(count, has, of)| format!("{node} {has} {} {of} {primary}", counted(count, "row")))
-        .collect();
+    let mut harms = differing_rows((node, &rows), (primary, &kept));
     if let (Some(own), Some(reference)) = (&own.vectors, &reference.vectors) {
         harms.extend(Compared(own).differs(node, primary, reference));
     }
     harms
+}
+
+/// What a node lacks of the primary's rows, and what it has beyond them.
+fn differing_rows((node, rows): (&str, &Rows), (primary, kept): (&str, &Rows)) -> Vec<String> {
+    let wrong = [(kept.missing_in(rows), "lacks", "of"), (rows.missing_in(kept), "has", "beyond those of")];
+    let told = wrong.into_iter().filter(|(count, ..)| *count > 0);
+    told.map(|(count, has, of)| format!("{node} {has} {} {of} {primary}", counted(count, "row"))).collect()
+}
+
+/// Whether these rows are all that a node has beyond the primary, and there is something, and it lacks none.
+fn explains(unanswered: &Rows, rows: &Rows, kept: &Rows) -> bool {
+    rows.missing_in(kept) > 0 && rows.missing_in(&kept.with(unanswered)) == 0 && kept.missing_in(rows) == 0
 }
 
 /// A number of something, in words.

@@ -31,6 +31,15 @@ impl Rows {
         Self { ranges }
     }
 
+    /// The rows of both sets.
+    pub fn with(&self, other: &Rows) -> Self {
+        let all = [self, other].into_iter().flat_map(|set| &set.ranges);
+        let all = all.flat_map(|(client, own)| {
+            own.iter().map(|(from, to)| SequenceRange { client: *client, from: *from, to: *to })
+        });
+        Self::new(&all.collect::<Vec<_>>())
+    }
+
     pub fn contains(&self, client: u32, sequence: u64) -> bool {
         let Some(own) = self.ranges.get(&client) else { return false };
         let after = own.partition_point(|(from, _)| *from <= sequence);
