@@ -119,6 +119,29 @@ fn a_client_that_waits_on_while_new_connections_are_served_is_left_behind() {
     assert!(!own.evidence.is_empty());
 }
 
+/// A new connection that failed once, long after the others were served, takes nothing back.
+#[test]
+fn one_failed_connection_later_hides_no_client_that_was_left_behind() {
+    let mut events = one_waits(14_000);
+    let late = events.iter_mut().filter(|event| event.at_us > 13_000_000).find_map(|event| match &mut event.what {
+        Occurrence::Attempt(attempt) if attempt.client_kind == ClientKind::Fresh => Some(attempt),
+        _ => None,
+    });
+    late.expect("a new connection").outcome = refused("57P03");
+    let own = one(&planned(&[]), &events);
+    assert_eq!((own.outcome, value(&own, LEFT)), (Outcome::Fail, 1.0), "{own:#?}");
+}
+
+/// Whether a client waits or is gone is not known where it is not seen to try.
+#[test]
+fn a_client_that_was_not_seen_to_try_is_in_doubt() {
+    let events = writes(course(12_000), 0, &[(400, 2000), (3200, 12_000)]);
+    let events = writes(events, 1, &[(450, 1900)]);
+    let own = one(&planned(&[]), &events);
+    assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+    assert!(own.summary.contains("was not seen to try"), "{}", own.summary);
+}
+
 #[test]
 fn a_client_whose_own_timeouts_may_still_help_is_in_doubt() {
     let patient = planned(&[("answer_timeout_ms", "8000")]);

@@ -5,8 +5,9 @@
 //!
 //! - **Wait.** `application_wait_ms` is the longest time between two acknowledged writes of any one client, from the steady state to
 //!   the end of the load. One that still waits then has waited for at least that long: more than a bound fails, less is in doubt.
-//! - **Left behind.** `application_clients_left` had no acknowledged write for longer than [`LEFT_US`] and every timeout of their own,
-//!   though new connections to their endpoint were served all that time. Each is a failure. Where the load ended sooner it is in doubt.
+//! - **Left behind.** `application_clients_left` wait when the load ends, and have had no acknowledged write for longer than
+//!   [`LEFT_US`] and every timeout of their own while new connections to their endpoint were served without a break. Each is a
+//!   failure. Where the load ended sooner it is in doubt, and so is a client that waits and was not seen to try.
 //! - `application_errors` of their attempts failed from the first fault on, `application_read_only_errors` of those because the
 //!   server was a standby (SQLSTATE 25006), and `application_connects_in_densest_s` connections were opened or tried in the densest second.
 
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
     course::{grouping::Watched, phases::milliseconds, record::Tried, watched::is_read_only},
+    harness_was_sound::latest_timer,
     recovery_time::doubted_by_lateness,
 };
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
         Occurrence,
         event::{ApplicationState, ClientKind, Expectation, Operation},
     },
-    topology::{Application, WRITE},
+    topology::{Application, NODES, WRITE},
 };
 
 const NAME: &str = "applications";
@@ -59,11 +61,7 @@ fn judge_one<'a>(evidence: &Evidence<'a>, own: &'a Application) -> Vec<Finding> 
     if asked.is_empty() {
         return vec![finding];
     }
-    let late = evidence.events.iter().filter_map(|event| match event.what {
-        Occurrence::TimerLate { late_us } => Some(late_us),
-        _ => None,
-    });
-    let late_ms = milliseconds(late.max().unwrap_or(0));
+    let late_ms = latest_timer(evidence).map_or(0.0, |(late_us, _)| milliseconds(late_us));
     let held = |asked: &&Expectation| doubted_by_lateness(finding.clone().held_against(asked), late_ms);
     asked.iter().map(held).collect()
 }
@@ -71,22 +69,33 @@ fn judge_one<'a>(evidence: &Evidence<'a>, own: &'a Application) -> Vec<Finding> 
 /// What became of the clients of one application.
 struct Course<'a> {
     own: &'a Application,
+    /// How many hosts a client tries, one after the other.
+    hosts: usize,
     clients: BTreeMap<u32, Client>,
     /// Their attempts that failed from the first fault on.
     failed: Vec<Tried<'a>>,
     connects_in_densest_s: u64,
     from_us: u64,
     until_us: u64,
-    /// Since when new connections to the endpoint were served until the end; `None`: they were not.
-    served_since_us: Option<u64>,
+    /// The spans in which every new connection to the endpoint wrote, the earliest first.
+    served: Vec<Served>,
+}
+
+/// A span in which every new connection wrote.
+#[derive(Debug, Clone, Copy)]
+struct Served {
+    from_us: u64,
+    /// When the last of them began.
+    until_us: u64,
 }
 
 /// The writes of one client, within the watched span.
 #[derive(Default)]
 struct Client {
     acknowledged_us: Vec<u64>,
-    /// Its last attempt.
+    /// Its last attempt, and when that ended.
     last_seq: Option<u64>,
+    ended_us: u64,
 }
 
 impl Client {
@@ -121,7 +130,7 @@ impl<'a> Course<'a> {
         let mut failed = Vec::new();
         for tried in all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Application) {
             let Some(client) = clients.get_mut(&tried.attempt.client) else { continue };
-            client.last_seq = Some(tried.seq);
+            (client.last_seq, client.ended_us) = (Some(tried.seq), tried.ended_us);
             if tried.acknowledged() && (from_us..=until_us).contains(&tried.ended_us) {
                 client.acknowledged_us.push(tried.ended_us);
             } else if !tried.acknowledged() && fault_us.is_some_and(|fault_us| tried.ended_us >= fault_us) {
@@ -136,28 +145,47 @@ impl<'a> Course<'a> {
         }
         Ok(Self {
             own,
+            hosts: if own.endpoint == NODES { evidence.plan.nodes.len() } else { 1 },
             clients,
             failed,
             connects_in_densest_s: connects_in_densest_s(evidence, &own.name, fault_us.unwrap_or(from_us)),
             from_us,
             until_us,
-            served_since_us: served_since_us(evidence, own, until_us).filter(|_| !watched.ground_lost),
+            served: if watched.ground_lost { Vec::new() } else { served(evidence, own, until_us) },
         })
+    }
+
+    /// The longest time between two attempts that end, or two writes, of a client that is well.
+    fn usual_us(&self) -> u64 {
+        1_000_000 / u64::from(self.own.rows_per_s.max(1)) + 2_000_000 + transaction_us(self.own)
     }
 
     /// Clients that had no write for longer than is usual when the load ended.
     fn waiting(&self) -> impl Iterator<Item = (&u32, &Client)> {
-        let usual_us = 1_000_000 / u64::from(self.own.rows_per_s.max(1)) + 2_000_000 + transaction_us(self.own);
-        let waits = move |client: &Client| self.until_us.saturating_sub(client.last_us(self.from_us)) > usual_us;
+        let waits = move |client: &Client| self.until_us.saturating_sub(client.last_us(self.from_us)) > self.usual_us();
         self.clients.iter().filter(move |(_, client)| waits(client))
     }
 
-    /// Those of them that no timeout of their own can help any more.
+    /// Whether a client tried to the end: what it was at when the load ended is recorded then.
+    fn tried_to_the_end(&self, client: &Client) -> bool {
+        let pause_us = u64::from(self.own.reconnect_pause_ms) * 1000;
+        self.until_us.saturating_sub(client.ended_us) <= self.usual_us() + pause_us
+    }
+
+    /// Those that wait and that no timeout of their own can help any more.
     fn left(&self) -> Vec<(&u32, &Client)> {
-        let Some(served_us) = self.served_since_us else { return Vec::new() };
-        let allowed_us = LEFT_US + patience_us(self.own);
-        let unserved_us = |client: &Client| self.until_us.saturating_sub(client.last_us(self.from_us).max(served_us));
-        self.waiting().filter(|(_, client)| unserved_us(client) > allowed_us).collect()
+        let allowed_us = LEFT_US + patience_us(self.own, self.hosts);
+        let is_left = |client: &Client| {
+            let last_us = client.last_us(self.from_us);
+            let within = |served: &Served| served.until_us.saturating_sub(served.from_us.max(last_us)) > allowed_us;
+            self.tried_to_the_end(client) && self.served.iter().any(within)
+        };
+        self.waiting().filter(|(_, client)| is_left(client)).collect()
+    }
+
+    /// Whether new connections were served when the load ended.
+    fn is_served(&self) -> bool {
+        self.served.last().is_some_and(|last| self.until_us.saturating_sub(last.until_us) < UNSERVED_US)
     }
 
     fn finding(&self) -> Finding {
@@ -174,9 +202,10 @@ impl<'a> Course<'a> {
         let (those, end) = match (outcome, waiting) {
             (Outcome::Fail, _) => (left.len().to_string(), "were left behind"),
             (_, 0) => ("all".to_owned(), "write again"),
-            _ if self.served_since_us.is_none() => {
-                (waiting.to_string(), "still waited in the end, and nobody was served")
+            _ if self.waiting().any(|(_, client)| !self.tried_to_the_end(client)) => {
+                (waiting.to_string(), "had no write in the end, and one of them was not seen to try")
             }
+            _ if !self.is_served() => (waiting.to_string(), "still waited in the end, and nobody was served"),
             _ => (waiting.to_string(), "still waited when the load ended, too soon to say for how long"),
         };
         let summary = format!(
@@ -207,31 +236,35 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Since when every new connection to the endpoint of an application wrote, until the end.
-fn served_since_us(evidence: &Evidence<'_>, own: &Application, until_us: u64) -> Option<u64> {
+/// The spans in which every new connection to the endpoint of an application wrote.
+fn served(evidence: &Evidence<'_>, own: &Application, until_us: u64) -> Vec<Served> {
     let endpoint = if evidence.plan.endpoint(&own.endpoint).is_some() { own.endpoint.as_str() } else { WRITE };
     let is_fresh = |tried: &&Tried<'_>| tried.is_fresh(endpoint, Operation::Write) && tried.started_us() < until_us;
-    let mut served = None;
-    let mut last_us = 0;
+    let mut spans: Vec<Served> = Vec::new();
+    let mut is_open = false;
     for tried in evidence.attempts().iter().filter(is_fresh) {
-        served = match tried.acknowledged() && tried.ended_us <= until_us {
-            true => served.or(Some(tried.ended_us)),
+        let is_acknowledged = tried.acknowledged() && tried.ended_us <= until_us;
+        match spans.last_mut().filter(|span| is_open && tried.started_us() < span.until_us + UNSERVED_US) {
+            Some(span) if is_acknowledged => span.until_us = tried.started_us().max(span.until_us),
+            None if is_acknowledged => {
+                spans.push(Served { from_us: tried.ended_us, until_us: tried.ended_us });
+                is_open = true;
+            }
             // What was in flight when the load ended says nothing.
-            false if tried.ended_us >= until_us => served,
-            false => None,
-        };
-        last_us = last_us.max(tried.started_us());
+            _ if tried.ended_us >= until_us => {}
+            _ => is_open = false,
+        }
     }
-    served.filter(|_| until_us.saturating_sub(last_us) < UNSERVED_US)
+    spans
 }
 
-/// How long all of a client's own timeouts take, one after the other.
-fn patience_us(own: &Application) -> u64 {
+/// How long all of a client's own timeouts take, one after the other; it may wait for each of its hosts.
+fn patience_us(own: &Application, hosts: usize) -> u64 {
     let or = |value: u32, default: u64| if value > 0 { u64::from(value) } else { default };
     let asked_s = or(own.keepalives_interval, 75) * or(own.keepalives_count, 9);
     let keepalives_s =
         if own.keepalives_idle > 0 && own.keepalives > 0 { u64::from(own.keepalives_idle) + asked_s } else { 0 };
-    let seconds = u64::from(own.connect_timeout) + keepalives_s;
+    let seconds = u64::from(own.connect_timeout) * hosts as u64 + keepalives_s;
     let milliseconds = [own.answer_timeout_ms, own.statement_timeout, own.tcp_user_timeout, own.reconnect_pause_ms];
     let milliseconds: u64 = milliseconds.into_iter().map(u64::from).sum();
     seconds * 1_000_000 + milliseconds * 1000 + transaction_us(own)

@@ -145,10 +145,10 @@ impl Application {
         if !known.contains(&name) {
             return Err(SettingError::Unknown { of, name: name.to_owned(), hint: did_you_mean(name, &known) });
         }
-        let value = match text.parse::<u32>() {
-            Ok(number) => Value::from(number),
-            Err(_) if written[name].is_number() => return Err(wrong("it takes a whole number".to_owned())),
-            Err(_) => Value::from(text),
+        let value = match (written[name].is_number(), text.parse::<u32>()) {
+            (true, Ok(number)) => Value::from(number),
+            (true, Err(_)) => return Err(wrong(format!("it takes a whole number, at most {}", u32::MAX))),
+            (false, _) => Value::from(text),
         };
         written[name] = value;
         serde_json::from_value(written).map_err(|error| wrong(error.to_string()))
