@@ -132,6 +132,19 @@ fn one_failed_connection_later_hides_no_client_that_was_left_behind() {
     assert_eq!((own.outcome, value(&own, LEFT)), (Outcome::Fail, 1.0), "{own:#?}");
 }
 
+/// It had to wait on while others were served, whatever helped it in the end.
+#[test]
+fn a_client_that_wrote_again_only_when_the_lost_machine_was_back_was_left_behind() {
+    let events = writes(course(20_000), 0, &[(400, 2000), (3200, 20_000)]);
+    let events = writes(events, 1, &[(450, 1900), (15_000, 20_000)]);
+    let own = one(&planned(&[]), &events);
+    assert_eq!((own.outcome, value(&own, LEFT)), (Outcome::Fail, 1.0), "{own:#?}");
+    assert!(own.summary.contains("until something else helped them"), "{}", own.summary);
+    // Its own timeouts explain as much.
+    let own = one(&planned(&[("answer_timeout_ms", "10000")]), &events);
+    assert_eq!(own.outcome, Outcome::Pass, "{own:#?}");
+}
+
 /// Whether a client waits or is gone is not known where it is not seen to try.
 #[test]
 fn a_client_that_was_not_seen_to_try_is_in_doubt() {

@@ -164,7 +164,7 @@ fn a_row_that_the_first_database_lost_counts_as_in_the_others() {
     assert_eq!((lost.outcome, value(&lost, NOT_WHOLE)), (Outcome::Fail, 1.0), "{}", lost.summary);
     let unlike = judged(&with_databases(false), &without_its_last(&["node3"]));
     assert_eq!((unlike.outcome, value(&unlike, UNLIKE)), (Outcome::Fail, 1.0), "{}", unlike.summary);
-    assert!(unlike.summary.contains("postgres: node3 lacks"), "{}", unlike.summary);
+    assert!(unlike.summary.contains("the first database: node3 lacks"), "{}", unlike.summary);
     let unread = edited(events(same), |what| match what {
         Occurrence::LedgerRead { node, .. } if node == "node3" => None,
         other => Some(other),

@@ -5,9 +5,10 @@
 //!
 //! - **Wait.** `application_wait_ms` is the longest time between two acknowledged writes of any one client, from the steady state to
 //!   the end of the load. One that still waits then has waited for at least that long: more than a bound fails, less is in doubt.
-//! - **Left behind.** `application_clients_left` wait when the load ends, and have had no acknowledged write for longer than
-//!   [`LEFT_US`] and every timeout of their own while new connections to their endpoint were served without a break. Each is a
-//!   failure. Where the load ended sooner it is in doubt, and so is a client that waits and was not seen to try.
+//! - **Left behind.** `application_clients_left` had no acknowledged write for longer than [`LEFT_US`] and every timeout of their
+//!   own while new connections to their endpoint were served without a break. Each is a failure, also one that wrote again later:
+//!   then something else helped it, as a lost machine that came back. Where the load ended sooner it is in doubt, and so is a
+//!   client that waits and was not seen to try.
 //! - `application_errors` of their attempts failed from the first fault on, `application_read_only_errors` of those because the
 //!   server was a standby (SQLSTATE 25006), and `application_connects_in_densest_s` connections were opened or tried in the densest second.
 
@@ -99,12 +100,17 @@ struct Client {
 }
 
 impl Client {
-    /// The longest time without an acknowledged write.
-    fn wait_us(&self, from_us: u64, until_us: u64) -> u64 {
+    /// The times without an acknowledged write, each from one to the next.
+    fn gaps(&self, from_us: u64, until_us: u64) -> Vec<(u64, u64)> {
         let mut instants = vec![from_us, until_us];
         instants.extend(&self.acknowledged_us);
         instants.sort_unstable();
-        instants.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+        instants.windows(2).map(|pair| (pair[0], pair[1])).collect()
+    }
+
+    /// The longest of them.
+    fn wait_us(&self, from_us: u64, until_us: u64) -> u64 {
+        self.gaps(from_us, until_us).into_iter().map(|(from_us, to_us)| to_us - from_us).max().unwrap_or(0)
     }
 
     fn last_us(&self, from_us: u64) -> u64 {
@@ -172,15 +178,19 @@ impl<'a> Course<'a> {
         self.until_us.saturating_sub(client.ended_us) <= self.usual_us() + pause_us
     }
 
-    /// Those that wait and that no timeout of their own can help any more.
+    /// Those that waited for longer than their own timeouts explain, while others were served.
     fn left(&self) -> Vec<(&u32, &Client)> {
         let allowed_us = LEFT_US + patience_us(self.own, self.hosts);
-        let is_left = |client: &Client| {
-            let last_us = client.last_us(self.from_us);
-            let within = |served: &Served| served.until_us.saturating_sub(served.from_us.max(last_us)) > allowed_us;
-            self.tried_to_the_end(client) && self.served.iter().any(within)
+        let is_unexplained = |(from_us, to_us): (u64, u64)| {
+            let served_us = |span: &Served| span.until_us.min(to_us).saturating_sub(span.from_us.max(from_us));
+            self.served.iter().any(|span| served_us(span) > allowed_us)
         };
-        self.waiting().filter(|(_, client)| is_left(client)).collect()
+        let is_left = |client: &Client| {
+            // What became of one that was not seen to try is not known.
+            let is_known = |(_, to_us): &(u64, u64)| *to_us < self.until_us || self.tried_to_the_end(client);
+            client.gaps(self.from_us, self.until_us).into_iter().filter(is_known).any(is_unexplained)
+        };
+        self.clients.iter().filter(|(_, client)| is_left(client)).collect()
     }
 
     /// Whether new connections were served when the load ended.
@@ -200,6 +210,7 @@ impl<'a> Course<'a> {
             (true, _) => Outcome::Inconclusive,
         };
         let (those, end) = match (outcome, waiting) {
+            (Outcome::Fail, 0) => (left.len().to_string(), "were left behind until something else helped them"),
             (Outcome::Fail, _) => (left.len().to_string(), "were left behind"),
             (_, 0) => ("all".to_owned(), "write again"),
             _ if self.waiting().any(|(_, client)| !self.tried_to_the_end(client)) => {

@@ -31,7 +31,6 @@ use super::{
     },
 };
 use crate::{
-    credentials::DATABASE,
     history::{
         Occurrence,
         event::{AttemptOutcome, DatabaseContents, DatabaseFound, Milestone, Role, SequenceRange},
@@ -107,7 +106,7 @@ fn finding(evidence: &Evidence<'_>) -> Finding {
     let primary = ledgers.primary.filter(|_| ledgers.timeline.is_some());
     let took_over = evidence.signs().iter().any(|sign| Some(sign.node) != primary);
     let names = evidence.plan.topology.settings.postgresql.databases.keys();
-    let of_first = (DATABASE, first::judge(&writes, &ledgers, took_over));
+    let of_first = ("the first database", first::judge(&writes, &ledgers, took_over));
     let further = names.map(|name| {
         let database = Database::new(evidence, name, stopped_us);
         (name.as_str(), database.judge(evidence, name, primary, took_over))
