@@ -103,14 +103,11 @@ pub(super) async fn tell(load: Arc<Load>, shared: Arc<Shared>) {
 
 /// Takes numbers for the clients of an application, which follow each other, and records them.
 pub(super) fn clients(load: &Arc<Load>, target: &Arc<Target>, own: &Application) -> Vec<Client> {
-    let new = |_| Client::new(load, target, ClientKind::Application, Operation::Write);
-    let clients: Vec<Client> = (0..own.clients).map(new).collect();
-    load.recorder.record(Occurrence::ApplicationStarted {
-        application: own.name.clone(),
-        first_client: clients.first().map_or(0, |first| first.number),
-        clients: own.clients,
-    });
-    clients
+    let first_client = load.take_numbers(own.clients);
+    let (application, clients) = (own.name.clone(), own.clients);
+    load.recorder.record(Occurrence::ApplicationStarted { application, first_client, clients });
+    let new = |number| Client::numbered(number, load, target, ClientKind::Application, Operation::Write);
+    (first_client..first_client.saturating_add(clients)).map(new).collect()
 }
 
 /// Writes until the load ends, on one session after the other.
@@ -152,6 +149,14 @@ async fn write(client: &Client, shared: &Shared, session: Option<Session>, seque
         None => match open(client, shared).await {
             Ok(session) => {
                 shared.opened.fetch_add(1, Ordering::Relaxed);
+                if client.load.stop.is_cancelled() {
+                    // What came with the end of the load would look as if the client had helped itself.
+                    session.close().await;
+                    let (sqlstate, message, contact) = (None, "the load ended first".to_owned(), None);
+                    let outcome = AttemptOutcome::Refused { sqlstate, message, contact };
+                    client.record(Made { sequence, started_us: began_us, outcome, saw: None, led_to: None });
+                    return None;
+                }
                 session
             }
             Err(Refusal { sqlstate, message, contact, .. }) => {
@@ -213,12 +218,16 @@ async fn rolled_back(session: Option<Session>, limit: &Limit) -> Option<Session>
 async fn open(client: &Client, shared: &Shared) -> Result<Session, Refusal> {
     let limit = || Limit::new(shared.own.connect_timeout().unwrap_or(NO_TIMEOUT), &client.load.stop);
     let Hosts::Nodes(nodes) = &shared.hosts else {
-        let way = client.target.entry().way().await;
+        let (entry, limit) = (client.target.entry(), limit());
+        let way = limit.within(entry.way()).await.ok_or_else(|| silence("no name came in time".to_owned(), false))?;
         let way = way.map_err(|error| silence(error.to_string(), error.is_exhaustion_here()))?;
-        return open_at(client, shared, way.address, &limit()).await;
+        return open_at(client, shared, way.address, &limit).await;
     };
     let mut last = silence("no node is known".to_owned(), false);
     for node in nodes {
+        if client.load.stop.is_cancelled() {
+            break;
+        }
         let limit = limit();
         match open_at(client, shared, *node, &limit).await {
             Ok(session) => match accepts_writes(&session, &limit).await {

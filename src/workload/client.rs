@@ -53,6 +53,11 @@ impl Load {
             next_client: AtomicU32::new(1),
         }
     }
+
+    /// Takes numbers for so many clients, which follow each other, and returns the first.
+    pub(super) fn take_numbers(&self, count: u32) -> u32 {
+        self.next_client.fetch_add(count, Ordering::Relaxed)
+    }
 }
 
 /// An endpoint, with the port that this machine reaches it at, and what its clients share.
@@ -141,7 +146,17 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(load: &Arc<Load>, target: &Arc<Target>, kind: ClientKind, operation: Operation) -> Self {
-        let number = load.next_client.fetch_add(1, Ordering::Relaxed);
+        Self::numbered(load.take_numbers(1), load, target, kind, operation)
+    }
+
+    /// The same with a number that was taken before.
+    pub(super) fn numbered(
+        number: u32,
+        load: &Arc<Load>,
+        target: &Arc<Target>,
+        kind: ClientKind,
+        operation: Operation,
+    ) -> Self {
         Self { load: load.clone(), target: target.clone(), number, kind, operation, database: None }
     }
 

@@ -155,6 +155,63 @@ fn a_client_that_was_not_seen_to_try_is_in_doubt() {
     assert!(own.summary.contains("was not seen to try"), "{}", own.summary);
 }
 
+/// What this machine may have done itself is nobody's failure.
+#[test]
+fn who_was_left_behind_is_in_doubt_where_the_harness_was_not_well() {
+    let late = with(one_waits(12_000), 6_000, Occurrence::TimerLate { late_us: 7_000_000 });
+    let exhausted = Occurrence::ObserverLost {
+        observer: "workload".to_owned(),
+        target: "write".to_owned(),
+        reason: "too many open files".to_owned(),
+    };
+    for events in [late, with(one_waits(12_000), 6_000, exhausted)] {
+        let own = one(&planned(&[]), &events);
+        assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+        let own = one(&planned(&[]), &expecting(events, "web", LEFT, Bound::Exactly(0.0)));
+        assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+    }
+}
+
+/// A long transaction makes long pauses usual: a write since the fault is asked for all the same.
+#[test]
+fn a_client_that_has_not_written_since_the_fault_is_in_doubt() {
+    let plan = planned(&[("transaction_idle_ms", "20000")]);
+    assert_eq!(one(&plan, &served(12_000)).outcome, Outcome::Pass);
+    let own = one(&plan, &one_waits(12_000));
+    assert_eq!((own.outcome, value(&own, LEFT)), (Outcome::Inconclusive, 0.0), "{own:#?}");
+}
+
+#[test]
+fn clients_that_the_history_does_not_have_are_in_doubt() {
+    let mut events = served(12_000);
+    for event in &mut events {
+        if let Occurrence::ApplicationStarted { clients, .. } = &mut event.what {
+            *clients = 1;
+        }
+    }
+    let own = one(&planned(&[]), &events);
+    assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
+    assert!(own.summary.contains("started with 1 clients"), "{}", own.summary);
+}
+
+/// Who knows the nodes is served by nodes, and not by the endpoint of others.
+#[test]
+fn a_client_of_the_nodes_is_not_left_behind_where_no_node_serves() {
+    let plan = planned(&[("endpoint", "nodes")]);
+    assert_eq!(one(&plan, &one_waits(12_000)).outcome, Outcome::Fail);
+    let mut events = one_waits(12_000);
+    for event in &mut events {
+        let at_a_node = is_attempt(&event.what, |attempt| attempt.endpoint.starts_with("node"));
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && at_a_node
+            && attempt.started_us > 2_000_000
+        {
+            attempt.outcome = refused("57P03");
+        }
+    }
+    assert_eq!(one(&plan, &events).outcome, Outcome::Inconclusive);
+}
+
 #[test]
 fn a_client_whose_own_timeouts_may_still_help_is_in_doubt() {
     let patient = planned(&[("answer_timeout_ms", "8000")]);

@@ -8,24 +8,28 @@
 //! - **Left behind.** `application_clients_left` had no acknowledged write for longer than [`LEFT_US`] and every timeout of their
 //!   own while new connections to their endpoint were served without a break. Each is a failure, also one that wrote again later:
 //!   then something else helped it, as a lost machine that came back. Where the load ended sooner it is in doubt, and so is a
-//!   client that waits and was not seen to try.
+//!   client that waits and was not seen to try, one that has not written since the last fault, one that waited while new connections
+//!   were served now and then, and whatever fails while the harness's own timers were late or its load failed.
 //! - `application_errors` of their attempts failed from the first fault on, `application_read_only_errors` of those because the
 //!   server was a standby (SQLSTATE 25006), and `application_connects_in_densest_s` connections were opened or tried in the densest second.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
     course::{grouping::Watched, phases::milliseconds, record::Tried, watched::is_read_only},
-    harness_was_sound::latest_timer,
-    recovery_time::doubted_by_lateness,
+    harness_was_sound::{in_doubt_if_starved, latest_timer},
+    recovery_time::{doubted_by_lateness, load_failed},
 };
 use crate::{
     history::{
         Occurrence,
         event::{ApplicationState, ClientKind, Expectation, Operation},
     },
-    topology::{Application, NODES, WRITE},
+    topology::{Application, NODES},
 };
 
 const NAME: &str = "applications";
@@ -60,11 +64,21 @@ fn judge_one<'a>(evidence: &Evidence<'a>, own: &'a Application) -> Vec<Finding> 
     let asked = |asked: &&Expectation| asked.of.as_ref().is_none_or(|of| *of == own.name);
     let asked: Vec<&Expectation> = evidence.expectations(NAME).filter(asked).collect();
     if asked.is_empty() {
-        return vec![finding];
+        return vec![sure(evidence, finding)];
     }
     let late_ms = latest_timer(evidence).map_or(0.0, |(late_us, _)| milliseconds(late_us));
     let held = |asked: &&Expectation| doubted_by_lateness(finding.clone().held_against(asked), late_ms);
-    asked.iter().map(held).collect()
+    asked.iter().map(|asked| sure(evidence, held(asked))).collect()
+}
+
+/// A failure is one only where the harness itself was well.
+fn sure(evidence: &Evidence<'_>, finding: Finding) -> Finding {
+    let finding = in_doubt_if_starved(evidence, finding);
+    if finding.outcome != Outcome::Fail || !load_failed(evidence) {
+        return finding;
+    }
+    let summary = finding.summary + "; the load itself failed, so what failed may be this machine's doing";
+    Finding { outcome: Outcome::Inconclusive, summary, ..finding }
 }
 
 /// What became of the clients of one application.
@@ -78,8 +92,21 @@ struct Course<'a> {
     connects_in_densest_s: u64,
     from_us: u64,
     until_us: u64,
-    /// The spans in which every new connection to the endpoint wrote, the earliest first.
+    /// When the last fault took effect.
+    last_fault_us: Option<u64>,
+    /// The spans in which every new connection to the endpoint wrote, the earliest first; none where the ground was lost.
     served: Vec<Served>,
+    ground_lost: bool,
+}
+
+/// What became of one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Served,
+    /// It waited for longer than its own timeouts explain, while others were served.
+    Left,
+    /// It waited for that long, and whether others were served is not known, or they were now and then.
+    Unknown,
 }
 
 /// A span in which every new connection wrote.
@@ -122,33 +149,30 @@ impl<'a> Course<'a> {
     fn of(evidence: &Evidence<'a>, own: &'a Application) -> Result<Self, String> {
         let watched = Watched::of(evidence.events);
         let from_us = watched.steady_us.ok_or("there was no steady state to compare with")?;
-        let numbers = evidence.events.iter().find_map(|event| match &event.what {
-            Occurrence::ApplicationStarted { application, first_client, clients } if *application == own.name => {
-                Some(*first_client..first_client.saturating_add(*clients))
-            }
-            _ => None,
-        });
-        let numbers = numbers.ok_or("it was not started")?;
-        let all = evidence.attempts();
-        let until_us = all.iter().map(|tried| tried.ended_us).max().unwrap_or(from_us).min(watched.until_us);
-        let fault_us = evidence.faults().iter().filter_map(|fault| fault.effect).map(|effect| effect.from_us).min();
-        let mut clients: BTreeMap<u32, Client> = numbers.map(|number| (number, Client::default())).collect();
+        let until_us = until_us(evidence, from_us).min(watched.until_us);
+        let effects_us = || evidence.faults().iter().filter_map(|fault| fault.effect).map(|effect| effect.from_us);
+        let fault_us = effects_us().min();
+        let mut clients: BTreeMap<u32, Client> =
+            numbers(evidence, own)?.map(|number| (number, Client::default())).collect();
         let mut failed = Vec::new();
-        for tried in all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Application) {
+        let mut wrote_before = BTreeSet::new();
+        for tried in evidence.attempts().iter().filter(|tried| tried.attempt.client_kind == ClientKind::Application) {
             let Some(client) = clients.get_mut(&tried.attempt.client) else { continue };
-            (client.last_seq, client.ended_us) = (Some(tried.seq), tried.ended_us);
+            client.last_seq = Some(tried.seq);
+            client.ended_us = client.ended_us.max(tried.ended_us);
+            if tried.acknowledged() && tried.ended_us <= fault_us.unwrap_or(until_us) {
+                wrote_before.insert(tried.attempt.client);
+            }
             if tried.acknowledged() && (from_us..=until_us).contains(&tried.ended_us) {
                 client.acknowledged_us.push(tried.ended_us);
-            } else if !tried.acknowledged() && fault_us.is_some_and(|fault_us| tried.ended_us >= fault_us) {
+            } else if !tried.acknowledged() && (fault_us.unwrap_or(from_us)..until_us).contains(&tried.ended_us) {
                 failed.push(*tried);
             }
         }
-        let before_us = fault_us.unwrap_or(until_us);
-        if let Some(number) =
-            clients.iter().find(|(_, client)| !client.acknowledged_us.iter().any(|at_us| *at_us <= before_us))
-        {
-            return Err(format!("its client {} had no write acknowledged before the fault", number.0));
+        if let Some(number) = clients.keys().find(|number| !wrote_before.contains(number)) {
+            return Err(format!("its client {number} had no write acknowledged before the fault"));
         }
+        let ground_lost = watched.ground_lost;
         Ok(Self {
             own,
             hosts: if own.endpoint == NODES { evidence.plan.nodes.len() } else { 1 },
@@ -157,7 +181,9 @@ impl<'a> Course<'a> {
             connects_in_densest_s: connects_in_densest_s(evidence, &own.name, fault_us.unwrap_or(from_us)),
             from_us,
             until_us,
-            served: if watched.ground_lost { Vec::new() } else { served(evidence, own, until_us) },
+            last_fault_us: effects_us().max(),
+            served: if ground_lost { Vec::new() } else { served(evidence, own, until_us) },
+            ground_lost,
         })
     }
 
@@ -166,9 +192,13 @@ impl<'a> Course<'a> {
         1_000_000 / u64::from(self.own.rows_per_s.max(1)) + 2_000_000 + transaction_us(self.own)
     }
 
-    /// Clients that had no write for longer than is usual when the load ended.
+    /// Clients that had no write for longer than is usual when the load ended, or none since the last fault.
     fn waiting(&self) -> impl Iterator<Item = (&u32, &Client)> {
-        let waits = move |client: &Client| self.until_us.saturating_sub(client.last_us(self.from_us)) > self.usual_us();
+        let waits = move |client: &Client| {
+            let last_us = client.last_us(self.from_us);
+            let is_since = self.last_fault_us.is_none_or(|fault_us| last_us > fault_us);
+            !is_since || self.until_us.saturating_sub(last_us) > self.usual_us()
+        };
         self.clients.iter().filter(move |(_, client)| waits(client))
     }
 
@@ -178,33 +208,43 @@ impl<'a> Course<'a> {
         self.until_us.saturating_sub(client.ended_us) <= self.usual_us() + pause_us
     }
 
-    /// Those that waited for longer than their own timeouts explain, while others were served.
-    fn left(&self) -> Vec<(&u32, &Client)> {
+    fn fate(&self, client: &Client) -> Fate {
         let allowed_us = LEFT_US + patience_us(self.own, self.hosts);
-        let is_unexplained = |(from_us, to_us): (u64, u64)| {
+        let of_gap = |(from_us, to_us): (u64, u64)| {
             let served_us = |span: &Served| span.until_us.min(to_us).saturating_sub(span.from_us.max(from_us));
-            self.served.iter().any(|span| served_us(span) > allowed_us)
-        };
-        let is_left = |client: &Client| {
+            let longest_us = self.served.iter().map(served_us).max().unwrap_or(0);
+            let all_us: u64 = self.served.iter().map(served_us).sum();
             // What became of one that was not seen to try is not known.
-            let is_known = |(_, to_us): &(u64, u64)| *to_us < self.until_us || self.tried_to_the_end(client);
-            client.gaps(self.from_us, self.until_us).into_iter().filter(is_known).any(is_unexplained)
+            let is_known = to_us < self.until_us || self.tried_to_the_end(client);
+            match (to_us - from_us > allowed_us, is_known) {
+                (true, true) if longest_us > allowed_us => Fate::Left,
+                (true, _) if self.ground_lost || all_us > allowed_us => Fate::Unknown,
+                _ => Fate::Served,
+            }
         };
-        self.clients.iter().filter(|(_, client)| is_left(client)).collect()
+        let gaps: Vec<Fate> = client.gaps(self.from_us, self.until_us).into_iter().map(of_gap).collect();
+        let worst = [Fate::Left, Fate::Unknown].into_iter().find(|fate| gaps.contains(fate));
+        worst.unwrap_or(Fate::Served)
+    }
+
+    /// The clients of one fate.
+    fn of_fate(&self, fate: Fate) -> Vec<(&u32, &Client)> {
+        self.clients.iter().filter(|(_, client)| self.fate(client) == fate).collect()
     }
 
     /// Whether new connections were served when the load ended.
     fn is_served(&self) -> bool {
-        self.served.last().is_some_and(|last| self.until_us.saturating_sub(last.until_us) < UNSERVED_US)
+        self.served.iter().any(|span| self.until_us.saturating_sub(span.until_us) < UNSERVED_US)
     }
 
     fn finding(&self) -> Finding {
         let longest = self.clients.iter().max_by_key(|(_, client)| client.wait_us(self.from_us, self.until_us));
         let wait_ms = longest.map_or(0.0, |(_, client)| milliseconds(client.wait_us(self.from_us, self.until_us)));
-        let (waiting, left) = (self.waiting().count(), self.left());
+        let (waiting, left) = (self.waiting().count(), self.of_fate(Fate::Left));
+        let unknown = self.of_fate(Fate::Unknown).len();
         let read_only: Vec<&Tried<'_>> =
             self.failed.iter().filter(|tried| is_read_only(&tried.attempt.outcome)).collect();
-        let outcome = match (left.is_empty(), waiting) {
+        let outcome = match (left.is_empty(), waiting + unknown) {
             (false, _) => Outcome::Fail,
             (true, 0) => Outcome::Pass,
             (true, _) => Outcome::Inconclusive,
@@ -212,6 +252,9 @@ impl<'a> Course<'a> {
         let (those, end) = match (outcome, waiting) {
             (Outcome::Fail, 0) => (left.len().to_string(), "were left behind until something else helped them"),
             (Outcome::Fail, _) => (left.len().to_string(), "were left behind"),
+            (_, 0) if unknown > 0 => {
+                (unknown.to_string(), "waited while it is not known whether new connections were served throughout")
+            }
             (_, 0) => ("all".to_owned(), "write again"),
             _ if self.waiting().any(|(_, client)| !self.tried_to_the_end(client)) => {
                 (waiting.to_string(), "had no write in the end, and one of them was not seen to try")
@@ -247,17 +290,54 @@ impl<'a> Course<'a> {
     }
 }
 
-/// The spans in which every new connection to the endpoint of an application wrote.
+/// The numbers of an application's clients.
+fn numbers(evidence: &Evidence<'_>, own: &Application) -> Result<Range<u32>, String> {
+    let started = evidence.events.iter().find_map(|event| match &event.what {
+        Occurrence::ApplicationStarted { application, first_client, clients } if *application == own.name => {
+            Some((*first_client, *clients))
+        }
+        _ => None,
+    });
+    match started {
+        None => Err("it was not started".to_owned()),
+        Some((first, clients)) if clients == own.clients => Ok(first..first.saturating_add(clients)),
+        Some((_, clients)) => {
+            Err(format!("it was started with {clients} clients, and the topology gives it {}", own.clients))
+        }
+    }
+}
+
+/// Until when clients are looked at: the end of the load, without what was under way then. The probers end at once.
+fn until_us(evidence: &Evidence<'_>, from_us: u64) -> u64 {
+    let all = evidence.attempts();
+    let ended_us = all.iter().map(|tried| tried.ended_us).max().unwrap_or(from_us);
+    let fresh = all.iter().filter(|tried| tried.attempt.client_kind == ClientKind::Fresh);
+    fresh.map(Tried::started_us).max().map_or(ended_us, |last_us| ended_us.min(last_us.saturating_add(1_000_000)))
+}
+
+/// The spans in which every new connection to the endpoint of an application wrote; to a node, where it knows the nodes.
 fn served(evidence: &Evidence<'_>, own: &Application, until_us: u64) -> Vec<Served> {
-    let endpoint = if evidence.plan.endpoint(&own.endpoint).is_some() { own.endpoint.as_str() } else { WRITE };
+    let of_nodes = || evidence.plan.nodes.iter().flat_map(|node| served_at(evidence, node, until_us)).collect();
+    let spans: Vec<Served> = if own.endpoint == NODES { of_nodes() } else { Vec::new() };
+    if !spans.is_empty() {
+        return spans;
+    }
+    let is_known = evidence.plan.endpoint(&own.endpoint).is_some();
+    served_at(evidence, if is_known { &own.endpoint } else { evidence.write_endpoint() }, until_us)
+}
+
+fn served_at(evidence: &Evidence<'_>, endpoint: &str, until_us: u64) -> Vec<Served> {
     let is_fresh = |tried: &&Tried<'_>| tried.is_fresh(endpoint, Operation::Write) && tried.started_us() < until_us;
     let mut spans: Vec<Served> = Vec::new();
     let mut is_open = false;
     for tried in evidence.attempts().iter().filter(is_fresh) {
-        let is_acknowledged = tried.acknowledged() && tried.ended_us <= until_us;
-        match spans.last_mut().filter(|span| is_open && tried.started_us() < span.until_us + UNSERVED_US) {
-            Some(span) if is_acknowledged => span.until_us = tried.started_us().max(span.until_us),
-            None if is_acknowledged => {
+        // One that took long shows nobody who was served meanwhile: the harness may have stood still.
+        let is_quick = tried.ended_us.saturating_sub(tried.started_us()) < UNSERVED_US;
+        let is_served = tried.acknowledged() && tried.ended_us <= until_us && is_quick;
+        let goes_on = |span: &&mut Served| is_open && tried.started_us() < span.until_us.saturating_add(UNSERVED_US);
+        match spans.last_mut().filter(goes_on) {
+            Some(span) if is_served => span.until_us = tried.started_us().max(span.until_us),
+            None if is_served => {
                 spans.push(Served { from_us: tried.ended_us, until_us: tried.ended_us });
                 is_open = true;
             }
@@ -275,9 +355,12 @@ fn patience_us(own: &Application, hosts: usize) -> u64 {
     let asked_s = or(own.keepalives_interval, 75) * or(own.keepalives_count, 9);
     let keepalives_s =
         if own.keepalives_idle > 0 && own.keepalives > 0 { u64::from(own.keepalives_idle) + asked_s } else { 0 };
-    let seconds = u64::from(own.connect_timeout) * hosts as u64 + keepalives_s;
+    let hosts = u64::try_from(hosts).unwrap_or(1);
+    let seconds = u64::from(own.connect_timeout) * hosts + keepalives_s;
+    // The kernel gives up a connection that is not answered after that time, too.
+    let connecting_ms = if own.connect_timeout == 0 { u64::from(own.tcp_user_timeout) * hosts } else { 0 };
     let milliseconds = [own.answer_timeout_ms, own.statement_timeout, own.tcp_user_timeout, own.reconnect_pause_ms];
-    let milliseconds: u64 = milliseconds.into_iter().map(u64::from).sum();
+    let milliseconds = milliseconds.into_iter().map(u64::from).sum::<u64>() + connecting_ms;
     seconds * 1_000_000 + milliseconds * 1000 + transaction_us(own)
 }
 
@@ -287,7 +370,7 @@ fn transaction_us(own: &Application) -> u64 {
 
 /// The most connections that were opened or tried between two looks, which are a second apart.
 fn connects_in_densest_s(evidence: &Evidence<'_>, name: &str, from_us: u64) -> u64 {
-    let tried = |state: &ApplicationState| state.opened + state.refused;
+    let tried = |state: &ApplicationState| state.opened.saturating_add(state.refused);
     let mut last = 0;
     let mut most = 0;
     for event in evidence.events {

@@ -82,7 +82,8 @@ impl<'a> Evidence<'a> {
         self.plan.clusters.len() < self.whole.clusters.len()
     }
 
-    /// Every attempt at an endpoint of this part, or answered by a node of it, in the order in which they started.
+    /// Every attempt at an endpoint of this part, or answered by a node of it, in the order in which they started. What was tried at no
+    /// endpoint, as by an application that knows the nodes, and that nobody answered may belong to any part.
     pub fn attempts(&self) -> &[Tried<'a>] {
         let all = self.parsed.attempts.get_or_init(|| record::attempts(self.events));
         if !self.is_part() {
@@ -90,7 +91,10 @@ impl<'a> Evidence<'a> {
         }
         let own = |tried: &&Tried<'a>| {
             self.plan.endpoint(&tried.attempt.endpoint).is_some()
-                || tried.answered_by().is_some_and(|(node, _)| self.plan.cluster_of(node).is_some())
+                || match tried.answered_by() {
+                    Some((node, _)) => self.plan.cluster_of(node).is_some(),
+                    None => self.whole.endpoint(&tried.attempt.endpoint).is_none(),
+                }
         };
         self.attempts.get_or_init(|| all.iter().filter(own).copied().collect())
     }

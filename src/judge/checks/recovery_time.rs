@@ -42,8 +42,8 @@ use crate::{
 };
 pub use clients::is_unserved_writer;
 use clients::{UNSERVED_WRITER_MS, longest_client_gap_ms, old_primary_writes_ms, unserved_writer};
-pub(super) use doubt::doubted_by_lateness;
 use doubt::{HarnessError, doubted, edges, stood_still_ms, untried_ms};
+pub(super) use doubt::{doubted_by_lateness, load_failed};
 use reads::Reads;
 use words::{against, cause, story};
 

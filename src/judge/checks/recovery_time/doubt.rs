@@ -32,13 +32,9 @@ pub(super) struct HarnessError {
 
 impl HarnessError {
     pub(super) fn of(evidence: &Evidence<'_>) -> Self {
-        let load_failed = evidence
-            .events
-            .iter()
-            .any(|event| matches!(&event.what, Occurrence::ObserverLost { observer, .. } if observer == "workload"));
         Self {
             late_ms: latest_timer(evidence).map_or(0.0, |(late_us, _)| milliseconds(late_us)),
-            load_failed,
+            load_failed: load_failed(evidence),
             fault_in_doubt: evidence.faults().iter().any(|fault| fault.unconfirmed.is_some()),
         }
     }
@@ -73,6 +69,13 @@ impl HarnessError {
         }
         is_within(finding, self.late_ms)
     }
+}
+
+/// Whether this machine had nothing left for the load to connect with.
+pub(in crate::checks) fn load_failed(evidence: &Evidence<'_>) -> bool {
+    let is_lost =
+        |what: &Occurrence| matches!(what, Occurrence::ObserverLost { observer, .. } if observer == "workload");
+    evidence.events.iter().any(|event| is_lost(&event.what))
 }
 
 /// That a time lies no further from its bound than the timers were late, in words.
