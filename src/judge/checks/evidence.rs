@@ -22,7 +22,7 @@ use crate::{
         event::{Expectation, Occurrence, RunStarted, RunbookStep, ScenarioStarted},
     },
     plan::Plan,
-    topology::{Cluster, Settings, WRITE},
+    topology::{Cluster, NODES, Settings, WRITE},
 };
 
 /// What a check may look at: the plan and the events of one scenario, in the order of the clock.
@@ -82,15 +82,19 @@ impl<'a> Evidence<'a> {
         self.plan.clusters.len() < self.whole.clusters.len()
     }
 
-    /// Every attempt at an endpoint of this part, or answered by a node of it, in the order in which they started.
+    /// Every attempt at an endpoint of this part, or that a node of it answered or may have met, in the order in which they started.
     pub fn attempts(&self) -> &[Tried<'a>] {
         let all = self.parsed.attempts.get_or_init(|| record::attempts(self.events));
         if !self.is_part() {
             return all;
         }
+        // Who knows the nodes themselves and got no answer may have met any of them.
         let own = |tried: &&Tried<'a>| {
             self.plan.endpoint(&tried.attempt.endpoint).is_some()
-                || tried.answered_by().is_some_and(|(node, _)| self.plan.cluster_of(node).is_some())
+                || match tried.answered_by() {
+                    Some((node, _)) => self.plan.cluster_of(node).is_some(),
+                    None => tried.attempt.endpoint == NODES,
+                }
         };
         self.attempts.get_or_init(|| all.iter().filter(own).copied().collect())
     }
