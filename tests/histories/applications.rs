@@ -181,19 +181,6 @@ fn a_client_that_has_not_written_since_the_fault_is_in_doubt() {
     assert_eq!((own.outcome, value(&own, LEFT)), (Outcome::Inconclusive, 0.0), "{own:#?}");
 }
 
-#[test]
-fn clients_that_the_history_does_not_have_are_in_doubt() {
-    let mut events = served(12_000);
-    for event in &mut events {
-        if let Occurrence::ApplicationStarted { clients, .. } = &mut event.what {
-            *clients = 1;
-        }
-    }
-    let own = one(&planned(&[]), &events);
-    assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
-    assert!(own.summary.contains("started with 1 clients"), "{}", own.summary);
-}
-
 /// Who knows the nodes is served by nodes, and not by the endpoint of others.
 #[test]
 fn a_client_of_the_nodes_is_not_left_behind_where_no_node_serves() {
@@ -300,4 +287,50 @@ fn writes_at_a_standby_and_a_storm_of_connections_are_counted() {
     assert_eq!(value(&own, CONNECTS), 38.0);
     let asked = expecting(events, "web", CONNECTS, Bound::AtMost(30.0));
     assert_eq!(one(&planned(&[]), &asked).outcome, Outcome::Fail);
+}
+
+#[test]
+fn an_application_of_which_other_clients_were_started_than_planned_is_in_doubt() {
+    for count in [0, 1, u32::MAX] {
+        let mut events = served(12_000);
+        for event in &mut events {
+            if let Occurrence::ApplicationStarted { clients, .. } = &mut event.what {
+                *clients = count;
+            }
+        }
+        let own = one(&planned(&[]), &events);
+        assert_eq!(own.outcome, Outcome::Inconclusive, "{count}: {own:#?}");
+        assert!(own.summary.contains("and the plan has 2"), "{}", own.summary);
+    }
+}
+
+#[test]
+fn a_storm_that_no_single_look_shows_is_in_doubt() {
+    let asked = |looks: &[(u64, u64)]| {
+        let mut events = expecting(served(12_000), "web", CONNECTS, Bound::AtMost(30.0));
+        for (ms, opened) in looks {
+            let state = ApplicationState { application: "web".to_owned(), opened: *opened, refused: 0 };
+            events = with(events, *ms, Occurrence::ApplicationState(state));
+        }
+        one(&planned(&[]), &events).outcome
+    };
+    // Forty in a row, of which one look saw the first half and the next look the others.
+    assert_eq!(asked(&[(300, 2), (2_300, 22), (3_300, 42)]), Outcome::Inconclusive);
+    // Two that lie apart are two.
+    assert_eq!(asked(&[(300, 2), (2_300, 22), (5_300, 42)]), Outcome::Pass);
+    assert_eq!(asked(&[(300, 2), (2_300, 42)]), Outcome::Fail);
+    // Nobody looked, or only when it was over.
+    assert_eq!(asked(&[]), Outcome::Inconclusive);
+    assert_eq!(asked(&[(3_300, 42)]), Outcome::Inconclusive);
+}
+
+#[test]
+fn a_wait_to_the_loss_of_the_ground_may_be_for_that_reason() {
+    let lost = |at_ms| with(one_waits(30_000), at_ms, Occurrence::GroundLost { reason: "no engine".to_owned() });
+    let asked = |events| one(&planned(&[]), &expecting(events, "web", WAIT, Bound::AtMost(6_000.0)));
+    let doubted = asked(lost(9_000));
+    assert_eq!(doubted.outcome, Outcome::Inconclusive, "{doubted:#?}");
+    // The loss is noticed within ten seconds: what was before was no reason of the harness's.
+    let proven = asked(lost(25_000));
+    assert_eq!(proven.outcome, Outcome::Fail, "{proven:#?}");
 }

@@ -6,8 +6,10 @@ use pgquake_judge::{
     checks::{Finding, Outcome, course::phases::Course},
     history::{
         Event, Occurrence,
-        event::{AttemptOutcome, RunbookStep},
+        event::{AttemptOutcome, ClientKind, RunbookStep, SequenceRange},
     },
+    plan::Plan,
+    topology::Topology,
     verdict::{RunVerdict, judge},
 };
 
@@ -313,4 +315,30 @@ fn writes_are_compared_with_the_key_of_their_own_cluster() {
         if matches!(&own.outcome, AttemptOutcome::Acknowledged { node, .. } if WEST.contains(&node.as_str())))
     };
     assert!(stolen.events().iter().any(by_west));
+}
+
+/// An application that knows the nodes themselves may have met any of them when it got no answer.
+#[test]
+fn a_row_of_an_application_without_an_answer_may_be_in_either_of_two_clusters() {
+    let course = Regions::independent();
+    let web =
+        serde_json::from_value(serde_json::json!({ "name": "web", "endpoint": "nodes" })).expect("an application");
+    let topology = Topology { applications: vec![web], ..course.plan().topology };
+    let plan = Plan { schema: 1, ..Plan::new(topology) };
+    let mut events = with(course.events(), 1990, write("east1", 1, 1950));
+    for event in &mut events {
+        match &mut event.what {
+            Occurrence::Attempt(attempt) if attempt.client == 99 => {
+                (attempt.client_kind, attempt.endpoint) = (ClientKind::Application, "nodes".to_owned());
+                attempt.outcome = AttemptOutcome::Unknown { message: "no answer came in time".to_owned() };
+            }
+            Occurrence::LedgerRead { node, found, .. } if node.starts_with("east") => {
+                found.push(SequenceRange { client: 99, from: 1950, to: 1950 });
+            }
+            _ => {}
+        }
+    }
+    let own = judge(&BTreeMap::from([(1, plan)]), &events);
+    let of_loss = findings(&own, "data_loss");
+    assert!(of_loss.iter().all(|loss| loss.outcome == Outcome::Pass), "{of_loss:#?}");
 }

@@ -11,7 +11,8 @@
 //!   client that waits and was not seen to try, one that has not written since the last fault, one that waited while new connections
 //!   were served now and then, and whatever fails while the harness's own timers were late or its load failed.
 //! - `application_errors` of their attempts failed from the first fault on, `application_read_only_errors` of those because the
-//!   server was a standby (SQLSTATE 25006), and `application_connects_in_densest_s` connections were opened or tried in the densest second.
+//!   server was a standby (SQLSTATE 25006), and `application_connects_in_densest_s` connections were opened or tried in the densest second
+//!   at least. Somebody looks once in a second; a bound that two looks together miss is in doubt.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,14 +21,20 @@ use std::{
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
-    course::{grouping::Watched, phases::milliseconds, record::Tried, watched::is_read_only},
-    harness_was_sound::{in_doubt_if_starved, latest_timer},
+    course::{
+        bracket::{self, Bracketed},
+        grouping::Watched,
+        phases::milliseconds,
+        record::{GROUND_NOTICED_WITHIN_US, Tried, watched_span},
+        watched::is_read_only,
+    },
+    harness_was_sound::{in_doubt_if_late, latest_timer_within},
     recovery_time::{doubted_by_lateness, load_failed},
 };
 use crate::{
     history::{
         Occurrence,
-        event::{ApplicationState, ClientKind, Expectation, Operation},
+        event::{ClientKind, Expectation, Operation},
     },
     topology::{Application, NODES},
 };
@@ -49,6 +56,8 @@ pub const CHECK: Check = Check {
 
 /// How long a client may be without a write although new connections are served, beside its own timeouts.
 const LEFT_US: u64 = 5_000_000;
+/// How often it is recorded how many connections an application opened, where there are more.
+const LOOK_EVERY_US: u64 = 1_000_000;
 /// The longest time between two connections that are tried in turn, while they are served.
 const UNSERVED_US: u64 = 2_000_000;
 
@@ -57,23 +66,30 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn judge_one<'a>(evidence: &Evidence<'a>, own: &'a Application) -> Vec<Finding> {
-    let finding = match Course::of(evidence, own) {
-        Ok(course) => course.finding(),
-        Err(doubt) => Finding::new(NAME, Outcome::Inconclusive, format!("the application {}: {doubt}", own.name)),
+    let (finding, connects) = match Course::of(evidence, own) {
+        Ok(course) => (course.finding(), course.connects),
+        Err(doubt) => {
+            let summary = format!("the application {}: {doubt}", own.name);
+            (Finding::new(NAME, Outcome::Inconclusive, summary), None)
+        }
     };
+    let connects: Vec<Bracketed> = connects.into_iter().collect();
+    // Clients are looked at to the end of the load, and not only until new connections write again.
+    let (from_us, until_us) = watched_span(evidence.events);
+    let late_us = latest_timer_within(evidence, from_us..=until_us).map_or(0, |(late_us, _)| late_us);
     let asked = |asked: &&Expectation| asked.of.as_ref().is_none_or(|of| *of == own.name);
     let asked: Vec<&Expectation> = evidence.expectations(NAME).filter(asked).collect();
     if asked.is_empty() {
-        return vec![sure(evidence, finding)];
+        return vec![sure(evidence, finding, late_us)];
     }
-    let late_ms = latest_timer(evidence).map_or(0.0, |(late_us, _)| milliseconds(late_us));
-    let held = |asked: &&Expectation| doubted_by_lateness(finding.clone().held_against(asked), late_ms);
-    asked.iter().map(|asked| sure(evidence, held(asked))).collect()
+    let late_ms = milliseconds(late_us);
+    let held = |asked: &&Expectation| doubted_by_lateness(bracket::held(finding.clone(), &connects, asked), late_ms);
+    asked.iter().map(|asked| sure(evidence, held(asked), late_us)).collect()
 }
 
 /// A failure is one only where the harness itself was well.
-fn sure(evidence: &Evidence<'_>, finding: Finding) -> Finding {
-    let finding = in_doubt_if_starved(evidence, finding);
+fn sure(evidence: &Evidence<'_>, finding: Finding, late_us: u64) -> Finding {
+    let finding = in_doubt_if_late(finding, late_us);
     if finding.outcome != Outcome::Fail || !load_failed(evidence) {
         return finding;
     }
@@ -89,9 +105,12 @@ struct Course<'a> {
     clients: BTreeMap<u32, Client>,
     /// Their attempts that failed from the first fault on.
     failed: Vec<Tried<'a>>,
-    connects_in_densest_s: u64,
+    /// The connections in the densest second; `None`: nobody looked before the fault.
+    connects: Option<Bracketed>,
     from_us: u64,
     until_us: u64,
+    /// Until when a wait is none of the harness's own making.
+    sure_until_us: u64,
     /// When the last fault took effect.
     last_fault_us: Option<u64>,
     /// The spans in which every new connection to the endpoint wrote, the earliest first; none where the ground was lost.
@@ -178,9 +197,10 @@ impl<'a> Course<'a> {
             hosts: if own.endpoint == NODES { evidence.plan.nodes.len() } else { 1 },
             clients,
             failed,
-            connects_in_densest_s: connects_in_densest_s(evidence, &own.name, fault_us.unwrap_or(from_us)),
+            connects: connects_in_densest_s(evidence, &own.name, fault_us.unwrap_or(from_us)),
             from_us,
             until_us,
+            sure_until_us: until_us.saturating_sub(if ground_lost { GROUND_NOTICED_WITHIN_US } else { 0 }),
             last_fault_us: effects_us().max(),
             served: if ground_lost { Vec::new() } else { served(evidence, own, until_us) },
             ground_lost,
@@ -232,14 +252,19 @@ impl<'a> Course<'a> {
         self.clients.iter().filter(|(_, client)| self.fate(client) == fate).collect()
     }
 
+    /// The longest time for which a client had no write, as far as that is proven.
+    fn wait_us(&self, client: &Client) -> u64 {
+        client.wait_us(self.from_us, self.sure_until_us.max(client.last_us(self.from_us)))
+    }
+
     /// Whether new connections were served when the load ended.
     fn is_served(&self) -> bool {
         self.served.iter().any(|span| self.until_us.saturating_sub(span.until_us) < UNSERVED_US)
     }
 
     fn finding(&self) -> Finding {
-        let longest = self.clients.iter().max_by_key(|(_, client)| client.wait_us(self.from_us, self.until_us));
-        let wait_ms = longest.map_or(0.0, |(_, client)| milliseconds(client.wait_us(self.from_us, self.until_us)));
+        let longest = self.clients.iter().max_by_key(|(_, client)| self.wait_us(client));
+        let wait_ms = longest.map_or(0.0, |(_, client)| milliseconds(self.wait_us(client)));
         let (waiting, left) = (self.waiting().count(), self.of_fate(Fate::Left));
         let unknown = self.of_fate(Fate::Unknown).len();
         let read_only: Vec<&Tried<'_>> =
@@ -278,14 +303,13 @@ impl<'a> Course<'a> {
         let last = |client: &Client| client.last_seq;
         let shown = left.iter().filter_map(|(_, client)| last(client)).chain(longest.and_then(|(_, own)| last(own)));
         let shown = shown.chain(read_only.iter().map(|tried| tried.seq)).take(SHOWN_EVENTS);
+        let mut details = vec![Measure::new(CLIENTS_LEFT, left.len() as f64)];
+        details.extend(self.connects.map(Bracketed::measure));
+        details.push(Measure::new(ERRORS, self.failed.len() as f64));
+        details.push(Measure::new(READ_ONLY_ERRORS, read_only.len() as f64));
         Finding::new(NAME, outcome, summary)
             .with_measure(Measure::new(WAIT_MS, wait_ms))
-            .with_details(vec![
-                Measure::new(CLIENTS_LEFT, left.len() as f64),
-                Measure::new(CONNECTS_IN_DENSEST_S, self.connects_in_densest_s as f64),
-                Measure::new(ERRORS, self.failed.len() as f64),
-                Measure::new(READ_ONLY_ERRORS, read_only.len() as f64),
-            ])
+            .with_details(details)
             .with_evidence(shown)
     }
 }
@@ -301,9 +325,7 @@ fn numbers(evidence: &Evidence<'_>, own: &Application) -> Result<Range<u32>, Str
     match started {
         None => Err("it was not started".to_owned()),
         Some((first, clients)) if clients == own.clients => Ok(first..first.saturating_add(clients)),
-        Some((_, clients)) => {
-            Err(format!("it was started with {clients} clients, and the topology gives it {}", own.clients))
-        }
+        Some((_, clients)) => Err(format!("{clients} of its clients were started, and the plan has {}", own.clients)),
     }
 }
 
@@ -368,20 +390,21 @@ fn transaction_us(own: &Application) -> u64 {
     u64::from(own.transaction_idle_ms) * 1000
 }
 
-/// The most connections that were opened or tried between two looks, which are a second apart.
-fn connects_in_densest_s(evidence: &Evidence<'_>, name: &str, from_us: u64) -> u64 {
-    let tried = |state: &ApplicationState| state.opened.saturating_add(state.refused);
-    let mut last = 0;
-    let mut most = 0;
-    for event in evidence.events {
-        let Occurrence::ApplicationState(state) = &event.what else { continue };
-        if state.application != name {
-            continue;
+/// The most connections that were opened or tried in a second. A look is told where there were some in the second before it:
+/// a second that lies across two of them may have had those of both. `None`: nobody looked before this instant.
+fn connects_in_densest_s(evidence: &Evidence<'_>, name: &str, from_us: u64) -> Option<Bracketed> {
+    let looks = evidence.events.iter().filter_map(|event| match &event.what {
+        Occurrence::ApplicationState(state) if state.application == name => {
+            Some((event.at_us, state.opened.saturating_add(state.refused)))
         }
-        if event.at_us >= from_us {
-            most = most.max(tried(state).saturating_sub(last));
-        }
-        last = tried(state);
-    }
-    most
+        _ => None,
+    });
+    let looks: Vec<(u64, u64)> = looks.collect();
+    looks.first().filter(|(at_us, _)| *at_us <= from_us)?;
+    let new = looks.windows(2).map(|pair| (pair[1].0, pair[1].1.saturating_sub(pair[0].1)));
+    let new: Vec<(u64, u64)> = new.filter(|(at_us, _)| *at_us >= from_us).collect();
+    let across = new.windows(2).filter(|pair| pair[1].0 - pair[0].0 < 2 * LOOK_EVERY_US);
+    let across = across.map(|pair| pair[0].1 + pair[1].1).max().unwrap_or(0);
+    let least = new.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    Some(Bracketed { name: CONNECTS_IN_DENSEST_S, least: least as f64, most: least.max(across) as f64 })
 }

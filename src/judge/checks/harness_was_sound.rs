@@ -5,7 +5,10 @@
 //! own timers must have fired in time: on a starved machine a slow harness looks like a slow database.
 //! An observer whose target is dead is still alive and says so; silence means that the observer itself is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
@@ -132,7 +135,11 @@ fn is_recovery(event: &Event) -> bool {
 /// A bound on a time that was missed is in doubt where the harness's timers fired later than [`TIMER_LATE_US`]: what is late on
 /// a starved machine is not the system's lateness alone.
 pub fn in_doubt_if_starved(evidence: &Evidence<'_>, held: Finding) -> Finding {
-    let late_us = latest_timer(evidence).map_or(0, |(late_us, _)| late_us);
+    in_doubt_if_late(held, latest_timer(evidence).map_or(0, |(late_us, _)| late_us))
+}
+
+/// The same where a timer fired this late at worst.
+pub fn in_doubt_if_late(held: Finding, late_us: u64) -> Finding {
     if held.outcome != Outcome::Fail || late_us <= TIMER_LATE_US {
         return held;
     }
@@ -148,7 +155,12 @@ pub fn latest_timer(evidence: &Evidence<'_>) -> Option<(u64, u64)> {
     let recovered = evidence.events.iter().filter(|event| is_recovery(event)).map(|event| event.at_us).max();
     let outages_us = evidence.failovers().iter().map(|failover| failover.recovered_us.unwrap_or(load_ended_us)).max();
     let until_us = recovered.map_or(load_ended_us, |at_us| at_us.max(outages_us.unwrap_or(0)));
-    let late = evidence.events.iter().filter(|event| (from_us..=until_us).contains(&event.at_us));
+    latest_timer_within(evidence, from_us..=until_us)
+}
+
+/// The same within a span of the run's clock.
+pub fn latest_timer_within(evidence: &Evidence<'_>, span_us: RangeInclusive<u64>) -> Option<(u64, u64)> {
+    let late = evidence.events.iter().filter(|event| span_us.contains(&event.at_us));
     late.filter_map(|event| match event.what {
         Occurrence::TimerLate { late_us } => Some((late_us, event.seq)),
         _ => None,
