@@ -112,6 +112,21 @@ fn few_writes_and_a_starved_machine_are_in_doubt() {
     assert_eq!(judged(ANY, &number(events)).outcome, Outcome::Inconclusive);
 }
 
+/// It waits for its session, too, for as long as it is set to.
+#[test]
+fn a_slow_write_of_an_application_shows_no_rule() {
+    let mut events = slowed("node2", |sequence| if sequence == 12 { 2_000 } else { 4 });
+    assert_eq!(judged(ANY, &events).outcome, Outcome::Fail);
+    for event in &mut events {
+        if let Occurrence::Attempt(attempt) = &mut event.what
+            && attempt.sequence == 12
+        {
+            attempt.client_kind = ClientKind::Application;
+        }
+    }
+    assert_eq!(judged(ANY, &events).outcome, Outcome::Pass);
+}
+
 #[test]
 fn what_slows_both_or_nobody_shows_no_rule() {
     let plan = plan(FIRST);

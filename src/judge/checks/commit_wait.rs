@@ -22,7 +22,7 @@ use super::{
     harness_was_sound::latest_timer,
 };
 use crate::{
-    history::{Event, Occurrence},
+    history::{Event, Occurrence, event::ClientKind},
     plan::Plan,
     quantity::{duration, ports, share, written::value},
     topology::Cluster,
@@ -133,7 +133,9 @@ fn slowed_in<'a>(evidence: &Evidence<'a>, cluster: &Cluster) -> Option<Slowed<'a
     let effect = fault.effect.filter(|_| fault.injecting.name == SLOW_LINK)?;
     let until_us = lasted_until_us(evidence.events, fault);
     let is_within = |tried: &&Tried<'_>| tried.started_us() >= effect.confirmed_us && tried.ended_us < until_us;
-    let writes = evidence.attempts().iter().filter(|tried| tried.is_write() && tried.acknowledged());
+    // A write of an application takes as long as it waits for its session, too.
+    let is_timed = |tried: &&Tried<'_>| tried.attempt.client_kind != ClientKind::Application;
+    let writes = evidence.attempts().iter().filter(|tried| tried.is_write() && tried.acknowledged()).filter(is_timed);
     let writes: Vec<Tried<'a>> = writes.filter(is_within).copied().collect();
     let wrote = writes.iter().find_map(Tried::answered_by).map(|(node, _)| node);
     let primary = wrote.or(fault.injecting.primary_before.as_deref())?;
