@@ -21,7 +21,7 @@ use super::{
 use crate::{
     history::{
         Occurrence,
-        event::{ApplicationState, AttemptOutcome, ClientKind, Operation},
+        event::{ApplicationState, AttemptOutcome, ClientKind, Contact, Operation},
     },
     system::{
         access::DATABASE,
@@ -206,7 +206,17 @@ async fn send(client: &Client, shared: &Shared, session: Session, sequence: u64,
         () = sleep(Duration::from_millis(shared.own.transaction_idle_ms.into())) => {}
     }
     let commit_us = client.load.recorder.now_us();
-    (commit_us, attempt::send(session, &attempt::commit(), &limit()).await)
+    let sent = attempt::send(session, &attempt::commit(), &limit()).await;
+    (commit_us, Sent { outcome: of_commit(sent.outcome), ..sent })
+}
+
+/// What the end of a commit proves. It is asked behind it where the primary stands: an error may be the answer to that question
+/// alone, when the row is there already.
+fn of_commit(outcome: AttemptOutcome) -> AttemptOutcome {
+    match outcome {
+        AttemptOutcome::Refused { contact: Some(Contact::Answer), message, .. } => AttemptOutcome::Unknown { message },
+        outcome => outcome,
+    }
 }
 
 /// The session after a transaction that failed; `None`: it can't be used any more.
@@ -259,4 +269,24 @@ async fn accepts_writes(session: &Session, limit: &Limit) -> Result<bool, String
     let asked = limit.within(session.simple_query("SHOW transaction_read_only")).await;
     let answer = asked.ok_or("no answer came in time")?.map_err(|error| explain(&error))?;
     Ok(rows(&answer).next().and_then(|row| row.get(0)) == Some("off"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PostgreSQL ends each statement of a message by its own timeout: the commit may be done when the question behind it is ended.
+    #[test]
+    fn an_error_behind_a_commit_is_no_proof_that_the_row_is_not_there() {
+        let refused = |sqlstate: Option<&str>, contact| AttemptOutcome::Refused {
+            sqlstate: sqlstate.map(str::to_owned),
+            message: "canceling statement due to statement timeout".to_owned(),
+            contact: Some(contact),
+        };
+        let ended = of_commit(refused(Some("57014"), Contact::Answer));
+        assert!(matches!(ended, AttemptOutcome::Unknown { .. }), "{ended:?}");
+        // A session that had ended before took no commit.
+        let unsent = refused(None, Contact::Silence);
+        assert_eq!(of_commit(unsent.clone()), unsent);
+    }
 }
