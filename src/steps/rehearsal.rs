@@ -119,6 +119,8 @@ struct Walk<'a> {
     /// Whether the topology is unknown, because a mistake in it has been reported already.
     lost: bool,
     faulted: bool,
+    /// Steps that could not be taken as they are, which may have named an application.
+    refused: Vec<String>,
     /// Faults that are on, with the words that they were ordered in.
     on: Vec<(&'static FaultKind, FaultOrder)>,
     wrong: Vec<Wrong>,
@@ -140,6 +142,7 @@ impl<'a> Walk<'a> {
             bad_change: false,
             lost: false,
             faulted: false,
+            refused: Vec::new(),
             on: Vec::new(),
             wrong: Vec::new(),
             expectations: Vec::new(),
@@ -165,6 +168,7 @@ impl<'a> Walk<'a> {
             WordError::NeedlessTable => At::Cell { row: 0, column: 0 },
             _ => At::Step,
         };
+        self.refused.push(step.value.clone());
         self.add(at, error.to_string(), None);
     }
 
@@ -327,17 +331,6 @@ impl<'a> Walk<'a> {
             _ => self.settings_go_together(),
         }
         self.clients_get_in();
-    }
-
-    /// Each client has a session of its own, and PostgreSQL keeps three for superusers.
-    fn clients_get_in(&mut self) {
-        let Some((step, writers)) = self.load else { return };
-        let most = self.setup.topology().ok().map(|topology| topology.max_connections().saturating_sub(3));
-        if let Some(most) = most.filter(|most| writers > *most && !self.own_steps) {
-            let message = format!("PostgreSQL takes {most} clients, and not {writers}");
-            let help = "take fewer clients with more rows each, or raise max_connections".to_owned();
-            self.wrong.push(Wrong { step, at: At::Step, message, help: Some(help), topology: None });
-        }
     }
 
     /// A scenario in which nothing is done or waited for starts no system, and so proves nothing.

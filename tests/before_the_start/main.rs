@@ -1,6 +1,7 @@
 //! What can be known of a scenario before anything starts is told before anything starts, with file, line and column: by
 //! `run --list`, and by `run` without an engine.
 
+mod applications;
 mod services;
 mod versions;
 mod worst;

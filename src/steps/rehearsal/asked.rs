@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use cucumber::gherkin::Step;
 
-use super::{At, Walk};
+use super::{At, Walk, Wrong};
 use crate::{
     history::event::{Bound, Expectation},
     suggestion::did_you_mean,
+    topology::Application,
     workload::LoadSpec,
 };
 
@@ -39,6 +40,9 @@ impl Walk<'_> {
     pub(super) fn application(&mut self, step: &Step, name: &str, settings: BTreeMap<String, String>) {
         let before = self.wrong.len();
         self.set(|setup| setup.set_application(name, &settings));
+        if self.wrong.len() > before {
+            self.refused.push(step.value.clone());
+        }
         let rows = step.table.iter().flat_map(|table| table.rows.iter().enumerate());
         let rows: Vec<(usize, &Vec<String>)> = rows.collect();
         for wrong in &mut self.wrong[before..] {
@@ -47,6 +51,25 @@ impl Walk<'_> {
             if let Some((row, column)) = found {
                 wrong.at = At::Cell { row, column };
             }
+        }
+    }
+
+    /// Each client has a session of its own, and PostgreSQL keeps three for superusers. A pooler takes more clients.
+    pub(super) fn clients_get_in(&mut self) {
+        // Without a step that chooses it, the load is as the run says.
+        let (step, writers) = self.load.unwrap_or((self.last_setting, 0));
+        let Some(topology) = self.setup.topology().ok().filter(|_| !self.own_steps) else { return };
+        let most = topology.max_connections().saturating_sub(3);
+        let is_pooled = |own: &&Application| topology.endpoints.find(&own.endpoint).is_some_and(|place| place.pooled);
+        let direct = topology.applications.iter().filter(|own| !is_pooled(own));
+        let of_applications = direct.fold(0, |sum: u32, own| sum.saturating_add(own.clients));
+        let clients = writers.saturating_add(of_applications);
+        if clients > most {
+            let whose =
+                if of_applications > 0 { format!(" ({of_applications} of applications)") } else { String::new() };
+            let message = format!("PostgreSQL takes {most} clients, and not {clients}{whose}");
+            let help = "take fewer clients with more rows each, or raise max_connections".to_owned();
+            self.wrong.push(Wrong { step, at: At::Step, message, help: Some(help), topology: None });
         }
     }
 
@@ -59,7 +82,9 @@ impl Walk<'_> {
         {
             let known: Vec<String> = topology.applications.iter().map(|own| own.name.clone()).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            if !known.contains(&of) {
+            // What was wrong with it is said already.
+            let is_refused = self.refused.iter().any(|text| text.contains(&format!("application \"{of}\" with")));
+            if !known.contains(&of) && !is_refused {
                 let at = At::Quoted { text: of.to_owned(), last: false };
                 self.add(at, format!("no application is called `{of}`"), Some(did_you_mean(of, &known)));
             }
