@@ -137,6 +137,13 @@ fn one_failed_connection_later_hides_no_client_that_was_left_behind() {
 fn a_client_that_wrote_again_only_when_the_lost_machine_was_back_was_left_behind() {
     let events = writes(course(20_000), 0, &[(400, 2000), (3200, 20_000)]);
     let events = writes(events, 1, &[(450, 1900), (15_000, 20_000)]);
+    // Where it was not seen to try, it may have been the harness that did not let it.
+    let unseen = one(&planned(&[]), &events);
+    assert_eq!((unseen.outcome, value(&unseen, LEFT)), (Outcome::Inconclusive, 0.0), "{unseen:#?}");
+    assert!(unseen.summary.contains("whether they tried"), "{}", unseen.summary);
+    let asked = one(&planned(&[]), &expecting(events.clone(), "web", WAIT, Bound::AtMost(6_000.0)));
+    assert_eq!(asked.outcome, Outcome::Inconclusive, "{asked:#?}");
+    let events = attempt(events, 1, (1_950, 14_990), AttemptOutcome::Unknown { message: "reset".to_owned() });
     let own = one(&planned(&[]), &events);
     assert_eq!((own.outcome, value(&own, LEFT)), (Outcome::Fail, 1.0), "{own:#?}");
     assert!(own.summary.contains("until something else helped them"), "{}", own.summary);
@@ -153,6 +160,9 @@ fn a_client_that_was_not_seen_to_try_is_in_doubt() {
     let own = one(&planned(&[]), &events);
     assert_eq!(own.outcome, Outcome::Inconclusive, "{own:#?}");
     assert!(own.summary.contains("was not seen to try"), "{}", own.summary);
+    // Nor for how long it waits.
+    let asked = one(&planned(&[]), &expecting(events, "web", WAIT, Bound::AtMost(6_000.0)));
+    assert_eq!(asked.outcome, Outcome::Inconclusive, "{asked:#?}");
 }
 
 /// What this machine may have done itself is nobody's failure.

@@ -8,7 +8,7 @@
 //! - **Left behind.** `application_clients_left` had no acknowledged write for longer than [`LEFT_US`] and every timeout of their
 //!   own while new connections to their endpoint were served without a break. Each is a failure, also one that wrote again later:
 //!   then something else helped it, as a lost machine that came back. Where the load ended sooner it is in doubt, and so is a
-//!   client that waits and was not seen to try, one that has not written since the last fault, one that waited while new connections
+//!   client that waited and was not seen to try all the time, one that has not written since the last fault, one that waited while new connections
 //!   were served now and then, and whatever fails while the harness's own timers were late or its load failed.
 //! - `application_errors` of their attempts failed from the first fault on, `application_read_only_errors` of those because the
 //!   server was a standby (SQLSTATE 25006), and `application_connects_in_densest_s` connections were opened or tried in the densest second
@@ -22,7 +22,7 @@ use std::{
 use super::{
     Check, Evidence, Finding, Measure, Outcome, Over, SHOWN_EVENTS,
     course::{
-        bracket::{self, Bracketed},
+        bracket::{self, Bracket, Bracketed},
         grouping::Watched,
         phases::milliseconds,
         record::{GROUND_NOTICED_WITHIN_US, Tried, watched_span},
@@ -66,14 +66,13 @@ fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn judge_one<'a>(evidence: &Evidence<'a>, own: &'a Application) -> Vec<Finding> {
-    let (finding, connects) = match Course::of(evidence, own) {
-        Ok(course) => (course.finding(), course.connects),
+    let (finding, measures) = match Course::of(evidence, own) {
+        Ok(course) => (course.finding(), course.bracketed()),
         Err(doubt) => {
             let summary = format!("the application {}: {doubt}", own.name);
-            (Finding::new(NAME, Outcome::Inconclusive, summary), None)
+            (Finding::new(NAME, Outcome::Inconclusive, summary), Vec::new())
         }
     };
-    let connects: Vec<Bracketed> = connects.into_iter().collect();
     // Clients are looked at to the end of the load, and not only until new connections write again.
     let (from_us, until_us) = watched_span(evidence.events);
     let late_us = latest_timer_within(evidence, from_us..=until_us).map_or(0, |(late_us, _)| late_us);
@@ -83,7 +82,7 @@ fn judge_one<'a>(evidence: &Evidence<'a>, own: &'a Application) -> Vec<Finding> 
         return vec![sure(evidence, finding, late_us)];
     }
     let late_ms = milliseconds(late_us);
-    let held = |asked: &&Expectation| doubted_by_lateness(bracket::held(finding.clone(), &connects, asked), late_ms);
+    let held = |asked: &&Expectation| doubted_by_lateness(bracket::held(finding.clone(), &measures, asked), late_ms);
     asked.iter().map(|asked| sure(evidence, held(asked), late_us)).collect()
 }
 
@@ -140,9 +139,9 @@ struct Served {
 #[derive(Default)]
 struct Client {
     acknowledged_us: Vec<u64>,
-    /// Its last attempt, and when that ended.
+    /// From when to when each of its attempts lasted, in the order of their start.
+    attempts: Vec<(u64, u64)>,
     last_seq: Option<u64>,
-    ended_us: u64,
 }
 
 impl Client {
@@ -154,9 +153,14 @@ impl Client {
         instants.windows(2).map(|pair| (pair[0], pair[1])).collect()
     }
 
-    /// The longest of them.
-    fn wait_us(&self, from_us: u64, until_us: u64) -> u64 {
-        self.gaps(from_us, until_us).into_iter().map(|(from_us, to_us)| to_us - from_us).max().unwrap_or(0)
+    /// The longest part of a time in which it had no attempt under way.
+    fn idle_us(&self, from_us: u64, to_us: u64) -> u64 {
+        let (mut longest_us, mut seen_us) = (0, from_us);
+        for (began_us, ended_us) in self.attempts.iter().filter(|(_, ended_us)| *ended_us >= from_us) {
+            longest_us = longest_us.max((*began_us).min(to_us).saturating_sub(seen_us));
+            seen_us = seen_us.max(*ended_us);
+        }
+        longest_us.max(to_us.saturating_sub(seen_us))
     }
 
     fn last_us(&self, from_us: u64) -> u64 {
@@ -178,7 +182,7 @@ impl<'a> Course<'a> {
         for tried in evidence.attempts().iter().filter(|tried| tried.attempt.client_kind == ClientKind::Application) {
             let Some(client) = clients.get_mut(&tried.attempt.client) else { continue };
             client.last_seq = Some(tried.seq);
-            client.ended_us = client.ended_us.max(tried.ended_us);
+            client.attempts.push((tried.started_us(), tried.ended_us));
             if tried.acknowledged() && tried.ended_us <= fault_us.unwrap_or(until_us) {
                 wrote_before.insert(tried.attempt.client);
             }
@@ -222,10 +226,14 @@ impl<'a> Course<'a> {
         self.clients.iter().filter(move |(_, client)| waits(client))
     }
 
-    /// Whether a client tried to the end: what it was at when the load ended is recorded then.
-    fn tried_to_the_end(&self, client: &Client) -> bool {
-        let pause_us = u64::from(self.own.reconnect_pause_ms) * 1000;
-        self.until_us.saturating_sub(client.ended_us) <= self.usual_us() + pause_us
+    /// Whether a client was seen to try all through a time, but for its pauses: what it was at when the load ended is recorded then.
+    fn is_seen(&self, client: &Client, (from_us, to_us): (u64, u64)) -> bool {
+        let pauses_us = self.usual_us() + u64::from(self.own.reconnect_pause_ms) * 1000;
+        to_us - from_us <= pauses_us || client.idle_us(from_us, to_us) <= pauses_us
+    }
+
+    fn is_seen_to_the_end(&self, client: &Client) -> bool {
+        self.is_seen(client, (client.last_us(self.from_us), self.until_us))
     }
 
     fn fate(&self, client: &Client) -> Fate {
@@ -235,10 +243,9 @@ impl<'a> Course<'a> {
             let longest_us = self.served.iter().map(served_us).max().unwrap_or(0);
             let all_us: u64 = self.served.iter().map(served_us).sum();
             // What became of one that was not seen to try is not known.
-            let is_known = to_us < self.until_us || self.tried_to_the_end(client);
-            match (to_us - from_us > allowed_us, is_known) {
-                (true, true) if longest_us > allowed_us => Fate::Left,
-                (true, _) if self.ground_lost || all_us > allowed_us => Fate::Unknown,
+            match to_us - from_us > allowed_us {
+                true if longest_us > allowed_us && self.is_seen(client, (from_us, to_us)) => Fate::Left,
+                true if self.ground_lost || all_us > allowed_us => Fate::Unknown,
                 _ => Fate::Served,
             }
         };
@@ -252,9 +259,27 @@ impl<'a> Course<'a> {
         self.clients.iter().filter(|(_, client)| self.fate(client) == fate).collect()
     }
 
-    /// The longest time for which a client had no write, as far as that is proven.
-    fn wait_us(&self, client: &Client) -> u64 {
-        client.wait_us(self.from_us, self.sure_until_us.max(client.last_us(self.from_us)))
+    /// The longest time without a write: at least that of a client that was seen to try, and at most that of any; and the client
+    /// that had it.
+    fn wait(&self) -> (Bracket, Option<&Client>) {
+        let (mut known, mut longest) = (Bracket { least: 0, most: 0 }, None);
+        for client in self.clients.values() {
+            for gap in client.gaps(self.from_us, self.sure_until_us.max(client.last_us(self.from_us))) {
+                let length_us = gap.1 - gap.0;
+                if length_us > known.most {
+                    (known.most, longest) = (length_us, Some(client));
+                }
+                if length_us > known.least && self.is_seen(client, gap) {
+                    known.least = length_us;
+                }
+            }
+        }
+        (known, longest)
+    }
+
+    /// What is known between two figures.
+    fn bracketed(&self) -> Vec<Bracketed> {
+        self.connects.into_iter().chain([Bracketed::of_time(WAIT_MS, self.wait().0)]).collect()
     }
 
     /// Whether new connections were served when the load ended.
@@ -263,8 +288,8 @@ impl<'a> Course<'a> {
     }
 
     fn finding(&self) -> Finding {
-        let longest = self.clients.iter().max_by_key(|(_, client)| self.wait_us(client));
-        let wait_ms = longest.map_or(0.0, |(_, client)| milliseconds(self.wait_us(client)));
+        let (wait, longest) = self.wait();
+        let wait_ms = milliseconds(wait.least);
         let (waiting, left) = (self.waiting().count(), self.of_fate(Fate::Left));
         let unknown = self.of_fate(Fate::Unknown).len();
         let read_only: Vec<&Tried<'_>> =
@@ -277,11 +302,12 @@ impl<'a> Course<'a> {
         let (those, end) = match (outcome, waiting) {
             (Outcome::Fail, 0) => (left.len().to_string(), "were left behind until something else helped them"),
             (Outcome::Fail, _) => (left.len().to_string(), "were left behind"),
-            (_, 0) if unknown > 0 => {
-                (unknown.to_string(), "waited while it is not known whether new connections were served throughout")
-            }
+            (_, 0) if unknown > 0 => (
+                unknown.to_string(),
+                "waited for long, and whether they tried and others were served throughout is not known",
+            ),
             (_, 0) => ("all".to_owned(), "write again"),
-            _ if self.waiting().any(|(_, client)| !self.tried_to_the_end(client)) => {
+            _ if self.waiting().any(|(_, client)| !self.is_seen_to_the_end(client)) => {
                 (waiting.to_string(), "had no write in the end, and one of them was not seen to try")
             }
             _ if !self.is_served() => (waiting.to_string(), "still waited in the end, and nobody was served"),
@@ -292,7 +318,7 @@ impl<'a> Course<'a> {
             self.clients.len(),
             self.own.name,
             self.own.patience(),
-            if waiting > 0 { "at least " } else { "" },
+            if waiting > 0 || wait.width() > 0 { "at least " } else { "" },
             wait_ms / 1000.0,
             self.failed.len(),
             match read_only.len() {
@@ -301,7 +327,7 @@ impl<'a> Course<'a> {
             }
         );
         let last = |client: &Client| client.last_seq;
-        let shown = left.iter().filter_map(|(_, client)| last(client)).chain(longest.and_then(|(_, own)| last(own)));
+        let shown = left.iter().filter_map(|(_, client)| last(client)).chain(longest.and_then(last));
         let shown = shown.chain(read_only.iter().map(|tried| tried.seq)).take(SHOWN_EVENTS);
         let mut details = vec![Measure::new(CLIENTS_LEFT, left.len() as f64)];
         details.extend(self.connects.map(Bracketed::measure));
