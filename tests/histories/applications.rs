@@ -13,7 +13,7 @@ use pgquake_judge::{
 use super::{
     course::{Course, plan, run},
     edits::{is_attempt, with},
-    value,
+    finding, value, verdict_of,
 };
 
 const WAIT: &str = "application_wait_ms";
@@ -207,6 +207,16 @@ fn a_client_of_the_nodes_is_not_left_behind_where_no_node_serves() {
         }
     }
     assert_eq!(one(&plan, &events).outcome, Outcome::Inconclusive);
+}
+
+/// The acknowledgement of a write from before the fault, which came when the network was healed, shows no old primary that wrote on.
+#[test]
+fn an_acknowledgement_that_waited_in_the_network_is_no_write_of_that_time() {
+    let old_primary = AttemptOutcome::Acknowledged { node: "node1".to_owned(), timeline: 1, lsn: 1 };
+    let events = attempt(served(12_000), 0, (1_950, 9_000), old_primary);
+    let verdict = verdict_of(&events);
+    let writes_ms = finding(&verdict, "recovery_time").value_of("old_primary_writes_ms").expect("a failover");
+    assert!(writes_ms < 100.0, "{writes_ms}");
 }
 
 #[test]

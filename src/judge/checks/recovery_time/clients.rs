@@ -24,7 +24,8 @@ pub fn is_unserved_writer(finding: &Finding) -> bool {
 }
 
 /// How long after the fault the old primary still acknowledged writes, over whatever connection, on the timeline that it
-/// had before; `None` if no other node took over.
+/// had before; `None` if no other node took over. An application may wait for an acknowledgement until a network is healed: when
+/// its write began the old primary surely was one, and no later instant is known.
 pub(super) fn old_primary_writes_ms(failover: &Failover, until_us: u64, all: &[Tried<'_>]) -> Option<f64> {
     let old = failover.old_primary.as_deref().filter(|old| failover.new_primary.as_deref() != Some(old))?;
     if !matches!(failover.course, Course::Failover | Course::ClusterPromoted | Course::NotRecovered) {
@@ -35,7 +36,11 @@ pub(super) fn old_primary_writes_ms(failover: &Failover, until_us: u64, all: &[T
     let before = own().filter(|tried| tried.ended_us <= failover.effect_from_us);
     let timeline = before.filter_map(|tried| tried.answered_by()).map(|(_, timeline)| timeline).max()?;
     let same = |tried: &&Tried<'_>| tried.answered_by().is_some_and(|(_, on)| on == timeline);
-    let last_us = own().filter(|tried| tried.started_us() < until_us).filter(same).map(|tried| tried.ended_us).max()?;
+    let known_us = |tried: &Tried<'_>| match tried.attempt.client_kind {
+        ClientKind::Application => tried.started_us(),
+        _ => tried.ended_us,
+    };
+    let last_us = own().filter(|tried| tried.started_us() < until_us).filter(same).map(known_us).max()?;
     Some(milliseconds(last_us.saturating_sub(failover.effect_us())))
 }
 
