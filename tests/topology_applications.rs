@@ -65,6 +65,10 @@ fn numbers_are_those_that_a_kernel_and_this_machine_take() {
     check("rows_per_s: 2", "keepalives: ^2", &can_not("keepalives: 2"), "between 0 and 1");
     check("rows_per_s: 2", "keepalives_count: ^128", &can_not("keepalives_count: 128"), "127");
     check("rows_per_s: 2", "keepalives_idle: ^40000", &can_not("keepalives_idle: 40000"), "32767");
+    let message = "`applications[0].rows_per_s` must be a whole number, not `99999999999`";
+    check("rows_per_s: 2", "rows_per_s: ^99999999999", message, "");
+    let message = "`applications[0].clients` must be a whole number, not `-1`";
+    check("clients: 100", "clients: ^-1", message, "");
     let message = "100 clients that try again after 50 ms are more than 500 attempts to connect in a second";
     check("rows_per_s: 2", "reconnect_pause_ms: ^50", message, "at least 200 ms");
     let message = "unknown field `conect_timeout`";

@@ -219,7 +219,8 @@ fn wanted(rust_type: &str, path: &[Step]) -> &'static str {
         "boolean" | "bool" => "true or false",
         "u16" => "a port, a whole number from 1 to 65535",
         _ if name.ends_with("_ms") => "a whole number of milliseconds",
-        _ if name.ends_with("_s") => "a whole number of seconds",
+        // What comes in a second is counted.
+        _ if name.ends_with("_s") && !name.ends_with("_per_s") => "a whole number of seconds",
         _ if name.ends_with("_bytes") => "a whole number of bytes",
         "f32" | "f64" => "a number",
         _ => "a whole number",
