@@ -38,7 +38,7 @@ pub enum ComposeError {
         "no Compose file is made of a topology with TLS: its certificates belong to a run; `pgquake up {0}` starts it"
     )]
     Tls(String),
-    /// What asks for passwords is told them by the harness, once it runs.
+    /// The harness has etcd ask for passwords once that runs.
     #[error(
         "no Compose file is made of a topology whose etcd asks for passwords: pgquake has it do so once it runs; `pgquake up {0}` starts it"
     )]
@@ -48,7 +48,7 @@ pub enum ComposeError {
 impl ComposeError {
     /// Whether it is the topology that allows none.
     pub fn is_of_topology(&self) -> bool {
-        matches!(self, Self::OwnImage(_) | Self::Buckets(_) | Self::Tls(_))
+        matches!(self, Self::OwnImage(_) | Self::Buckets(_) | Self::Tls(_) | Self::Passwords(_))
     }
 }
 

@@ -416,8 +416,8 @@ fn transaction_us(own: &Application) -> u64 {
     u64::from(own.transaction_idle_ms) * 1000
 }
 
-/// The most connections that were opened or tried in a second. A look is told where there were some in the second before it:
-/// a second that lies across two of them may have had those of both. `None`: nobody looked before this instant.
+/// The most connections that were opened or tried in a second. A look is recorded only where some were opened or tried since the
+/// look a second before it. A second that lies across two looks may have had those of both. `None`: nobody looked before this instant.
 fn connects_in_densest_s(evidence: &Evidence<'_>, name: &str, from_us: u64) -> Option<Bracketed> {
     let looks = evidence.events.iter().filter_map(|event| match &event.what {
         Occurrence::ApplicationState(state) if state.application == name => {
@@ -429,8 +429,8 @@ fn connects_in_densest_s(evidence: &Evidence<'_>, name: &str, from_us: u64) -> O
     looks.first().filter(|(at_us, _)| *at_us <= from_us)?;
     let new = looks.windows(2).map(|pair| (pair[1].0, pair[1].1.saturating_sub(pair[0].1)));
     let new: Vec<(u64, u64)> = new.filter(|(at_us, _)| *at_us >= from_us).collect();
-    let across = new.windows(2).filter(|pair| pair[1].0 - pair[0].0 < 2 * LOOK_EVERY_US);
-    let across = across.map(|pair| pair[0].1 + pair[1].1).max().unwrap_or(0);
+    let across = new.windows(2).filter(|pair| pair[1].0.saturating_sub(pair[0].0) < 2 * LOOK_EVERY_US);
+    let across = across.map(|pair| pair[0].1.saturating_add(pair[1].1)).max().unwrap_or(0);
     let least = new.iter().map(|(_, count)| *count).max().unwrap_or(0);
     Some(Bracketed { name: CONNECTS_IN_DENSEST_S, least: least as f64, most: least.max(across) as f64 })
 }

@@ -9,7 +9,7 @@ use crate::{
         postgresql::databases::Extension,
         service,
     },
-    topology::{Backups, Host},
+    topology::{Backups, Cluster, Host},
 };
 
 /// What a service runs in.
@@ -54,8 +54,12 @@ impl Plan {
 
     /// The archive that the services of a host know: that of its own cluster, or the one that is restored there.
     pub(super) fn archive_at(&self, host: &str) -> Option<Archive<'_>> {
-        let own = self.cluster_of(host).map(|cluster| cluster.name.as_str());
-        self.archive_of(own.or_else(|| self.restored_on(host))?)
+        self.archive_of(&self.known_at(host)?.name)
+    }
+
+    /// The cluster that a host is a node of, or whose backups are restored there.
+    pub(super) fn known_at(&self, host: &str) -> Option<&Cluster> {
+        self.cluster_of(host).or_else(|| self.cluster(self.restored_on(host)?))
     }
 
     fn archive<'a>(&'a self, backups: &'a Backups) -> Option<Archive<'a>> {
@@ -100,8 +104,7 @@ impl Plan {
     fn made_image_of(&self, host: &str, kind: ServiceKind) -> &'static Recipe {
         let row = service(kind);
         let with_backups = row.node().and_then(|node| node.with_backups).filter(|_| self.archive_at(host).is_some());
-        let cluster = self.cluster_of(host).or_else(|| self.cluster(self.restored_on(host)?));
-        let shared = cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
+        let shared = self.known_at(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
         let is_as_packaged = match kind {
             ServiceKind::Etcd => self.etcd_version(host).is_none(),
             _ => patroni::is_as_packaged(shared),
