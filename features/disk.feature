@@ -87,3 +87,21 @@ Feature: Disks
     Then clients can't write for at most 1 s
     And no acknowledged write is lost
     And never do two nodes accept writes
+
+  # A member that leads etcd has to write before it waits for its disk: until then it leads on, and nobody looks for another leader. The database
+  # notices nothing: an agent that gets no answer within a third of retry_timeout asks another member.
+  @nightly @disk
+  @claim:NO-SPLIT-BRAIN
+  Scenario: The disk of the etcd leader stalls
+    Given the topology "single-region"
+    And the disks can fail
+    And 4 clients writing 25 rows per second each
+    When the DCS volume of the etcd leader stalls
+    And 30 s to 40 s have passed
+    And the fault is healed
+    And every node has rejoined
+    Then the DCS has a leader again within 15 s
+    And clients can't write for at most 1 s
+    And the primary stays
+    And no acknowledged write is lost
+    And never do two nodes accept writes
