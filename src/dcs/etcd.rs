@@ -8,16 +8,17 @@ use etcd_client::{
     ResponseHeader, TlsOptions, WatchOptions, WatchResponse, WatchStream,
 };
 use futures::stream::{self, BoxStream, StreamExt};
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Client, DcsError, DcsLogin, Leader, MemberAt, MemberId, Seen, Status};
 use crate::services::etcd::{AGENT_KEYS, AGENT_ROLE, AGENT_USER, ROOT_USER};
 
 /// The time between two attempts to watch again.
 const RETRY: Duration = Duration::from_millis(250);
-/// A connection on which nothing answers for this long (a host that died silently) is given up.
-const PING_EVERY: Duration = Duration::from_secs(1);
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// A member that is watched is asked for the key this often, and its watch is given up when it leaves a question unanswered (a host
+/// that died silently). Pings of HTTP/2 would not do: etcd ends a connection that sends them more often than every 5 s, its watches too.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What etcd answers where a part of what protects it is there already. The last one comes where it asks for passwords.
 const DONE_BEFORE: [&str; 3] =
@@ -251,7 +252,11 @@ impl Watch {
     /// Takes the next step: it connects and reads the state, then watches, then waits for changes.
     async fn go_on(&mut self) -> Result<(), Ended> {
         if let Some(changes) = &mut self.changes {
-            let response = changes.message().await?.ok_or(Ended::Broken)?;
+            let Some(connection) = &mut self.connection else { return Err(Ended::Broken) };
+            let response = tokio::select! {
+                response = changes.message() => response?.ok_or(Ended::Broken)?,
+                ended = silence(connection, &self.key) => return Err(ended),
+            };
             return self.take_changes(&response);
         }
         let Some(connection) = &mut self.connection else {
@@ -265,15 +270,10 @@ impl Watch {
     }
 
     async fn connect(&mut self) -> Result<(), Ended> {
-        let options = ConnectOptions::new()
-            .with_connect_timeout(self.answer_within)
-            .with_keep_alive(PING_EVERY, PING_TIMEOUT)
-            .with_keep_alive_while_idle(true);
+        let options = ConnectOptions::new().with_connect_timeout(self.answer_within);
         let connected = self.ways.connect(options);
         let connection = self.connection.insert(timeout(self.answer_within, connected).await??);
-        // Serializable: what this member itself knows, also when it is cut off from the others.
-        let here = GetOptions::new().with_serializable();
-        let read = timeout(self.answer_within, connection.get(self.key.as_str(), Some(here))).await??;
+        let read = timeout(self.answer_within, connection.get(self.key.as_str(), Some(from_itself()))).await??;
         let revision = read.header().map_or(0, ResponseHeader::revision);
         let now_in = read.header().map_or((0, 0), |header| (header.cluster_id(), header.raft_term()));
         // A member whose revision or term went back, or that belongs to another etcd now, has lost its data: nothing of what
@@ -302,6 +302,23 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Comes back once the member does not answer any more.
+async fn silence(connection: &mut Connection, key: &str) -> Ended {
+    loop {
+        sleep(LOOK_EVERY).await;
+        match timeout(LOOK_TIMEOUT, connection.get(key, Some(from_itself()))).await {
+            Ok(Ok(_)) => (),
+            Ok(Err(failed)) => return failed.into(),
+            Err(elapsed) => return elapsed.into(),
+        }
+    }
+}
+
+/// What the member itself knows, also when it is cut off from the others.
+fn from_itself() -> GetOptions {
+    GetOptions::new().with_serializable()
 }
 
 /// A key as it was found, at a revision.

@@ -23,6 +23,16 @@ fn a_quick_handover_is_no_overlap() {
     assert_eq!(finding(&verdict, "single_writer").outcome, Outcome::Pass, "{:#?}", finding(&verdict, "single_writer"));
 }
 
+/// The watch tells of the key's end and of its new holder together, when that was promoted already and its WAL has grown.
+#[test]
+fn a_key_that_is_told_late_leaves_no_doubt_of_its_new_holder() {
+    let course = Course { key: Some((2600, 2601)), direct_ms: 2003, up_ms: 2010, ..Course::default() };
+    let seen = [(2100, 90), (2300, 91), (2500, 92)];
+    let events = seen.into_iter().fold(run(&[course]), |all, (ms, at)| with(all, ms, primary("node2", 2, at)));
+    let verdict = verdict_of(&events);
+    assert_eq!(finding(&verdict, "single_writer").outcome, Outcome::Pass, "{:#?}", finding(&verdict, "single_writer"));
+}
+
 #[test]
 fn a_node_that_nobody_probed_may_have_been_a_hidden_writer() {
     let away = |from_us: u64, to_us: u64| {

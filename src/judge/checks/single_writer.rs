@@ -303,7 +303,7 @@ fn without_its_key<'e>(signs: &[Sign<'e>], keys: &[KeyChange<'e>]) -> Vec<(Sign<
     let mut found = Vec::new();
     for (index, change) in keys.iter().enumerate() {
         let Some(holder) = change.holder else { continue };
-        let until_us = keys.get(index + 1).map_or(u64::MAX, |next| next.at_us);
+        let until_us = keys.get(index + 1).map_or(u64::MAX, |next| next.at_us.saturating_sub(KEY_SLACK_US));
         let surely =
             |sign: &&Sign<'e>| sign.from_us >= change.at_us.saturating_add(KEY_SLACK_US) && sign.to_us <= until_us;
         let mut spans: BTreeMap<(&str, u32), (Sign<'e>, Sign<'e>)> = BTreeMap::new();
