@@ -57,6 +57,11 @@ impl ImageKind {
         self.recipe().on.map(Self)
     }
 
+    /// The kinds below it, the nearest first.
+    pub fn all_below(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(self.below(), |kind| kind.below())
+    }
+
     /// What this kind is built from.
     pub const fn recipe(self) -> &'static Recipe {
         self.0
