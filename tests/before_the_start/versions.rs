@@ -129,3 +129,29 @@ fn a_matrix_has_each_scenario_once_for_every_combination() {
     refused(&feature, &["--list", "--matrix", "patroni=4.0", "features"], "name features before `--matrix`");
     refused(&feature, &["features", "--list", "--matrix", "postgresql=14"], "PostgreSQL 14 can't be had");
 }
+
+/// Gherkin takes a text in either kind of quotes.
+#[test]
+fn a_matrix_finds_the_topology_and_the_versions_in_single_quotes() {
+    let list = |axis: &'static str| ["features", "--list", "--matrix", axis];
+    let quoted = scenario("").replace("\"single-region\"", "'single-region'");
+    told(&quoted, &list("postgresql=16,18"), 0);
+    refused(&quoted, &list("postgresql=14"), "PostgreSQL 14 can't be had");
+    let own = scenario("And the version of 'patroni' is '4.1'");
+    refused(&own, &list("patroni=4.0"), "own.feature:4:5: this scenario names its own version of `patroni`");
+    let none =
+        scenario("").replace("Given the topology \"single-region\"", "Given 4 clients writing 25 rows per second each");
+    refused(&none, &list("patroni=4.0"), "own.feature:2:3: this scenario chooses no topology");
+}
+
+/// What follows the topology, in a background too, is held to the version of the combination.
+#[test]
+fn a_matrix_sets_versions_before_all_that_is_set_for_them() {
+    let feature = "Feature: Ours\n  Background:\n    Given the topology \"single-region\"\n    \
+         And the PostgreSQL parameter \"io_method\" is \"sync\"\n  Scenario Outline: Versions <n>\n    \
+         When the host of the primary dies\n    Examples:\n      | n |\n      | 1 |\n";
+    told(feature, &["features", "--list", "--matrix", "postgresql=18"], 0);
+    let (_folder, said) = told(feature, &["features", "--list", "--matrix", "postgresql=16,18"], 2);
+    assert!(said.contains("own.feature:4:34: PostgreSQL 16 has no parameter `io_method`"), "{said}");
+    assert!(!said.contains("with the examples"), "a background has no examples: {said}");
+}
