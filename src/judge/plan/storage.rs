@@ -125,6 +125,17 @@ impl Plan {
         self.settings_for(member).etcd.version.clone()
     }
 
+    /// The version of a program that the topology names for a host, or a line of them; `None`: it names none.
+    pub fn version_named(&self, host: &str, program: &str) -> Option<String> {
+        let settings = || self.cluster_of(host).map(|cluster| self.settings_of(cluster));
+        match program {
+            "etcd" => self.etcd_version(host),
+            "patroni" => settings()?.patroni.version.clone(),
+            "postgresql" => settings().map(|own| own.postgresql.version()),
+            _ => None,
+        }
+    }
+
     /// Whether a service of a host runs in an image that has other versions of its program.
     pub fn has_other_versions(&self, host: &str, kind: ServiceKind) -> bool {
         let image = self.image_of(host, kind);

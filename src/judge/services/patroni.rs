@@ -228,6 +228,12 @@ impl Default for PostgresqlSettings {
 }
 
 impl PostgresqlSettings {
+    /// The version that is named: `16.11`, or `16` for any minor one.
+    pub fn version(&self) -> String {
+        let minor = self.minor_version.map(|minor| format!(".{minor}")).unwrap_or_default();
+        format!("{}{minor}", self.major_version)
+    }
+
     /// Whether some database has this extension.
     pub fn has_extension(&self, extension: Extension) -> bool {
         self.databases.values().any(|own| own.has(extension))
