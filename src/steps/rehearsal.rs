@@ -6,17 +6,18 @@ mod asked;
 mod runbook;
 mod worst;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cucumber::gherkin::Step;
 
 use super::{Intent, WordError, intent::FaultOrder};
 use crate::{
+    checks::course::versions::upgraded_by,
     drill::{Condition, DrillError, Setup, ShapedLinks, TopologySources},
     faults::{self, FaultError, FaultKind, ParameterError},
     history::event::Expectation,
     plan::Plan,
-    services::patroni,
+    services::{patroni, versions},
     suggestion::did_you_mean,
     topology::{SettingError, Topology, TopologyError, dynamic},
 };
@@ -59,6 +60,8 @@ pub(crate) struct Rehearsed {
     pub topology: Option<Topology>,
     /// The name or path by which the scenario, or the command line, chose it.
     pub topology_named: Option<String>,
+    /// The packages that an operator upgrades to.
+    pub upgrades: BTreeSet<String>,
 }
 
 /// Walks through a scenario's steps, those of its background first.
@@ -79,7 +82,8 @@ pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &Topo
     let topology = walk.setup.topology().ok().cloned();
     let named = walk.named.clone();
     let topology_named = sources.for_every_scenario.clone().or(named).filter(|_| topology.is_some());
-    Rehearsed { wrong: walk.wrong, expectations: walk.expectations, topology, topology_named }
+    let Walk { wrong, expectations, upgrades, .. } = walk;
+    Rehearsed { wrong, expectations, topology, topology_named, upgrades }
 }
 
 /// Each takes a port of this machine, of which there are some 28,000 to one address.
@@ -125,6 +129,7 @@ struct Walk<'a> {
     on: Vec<(&'static FaultKind, FaultOrder)>,
     wrong: Vec<Wrong>,
     expectations: Vec<Expectation>,
+    upgrades: BTreeSet<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -146,6 +151,7 @@ impl<'a> Walk<'a> {
             on: Vec::new(),
             wrong: Vec::new(),
             expectations: Vec::new(),
+            upgrades: BTreeSet::new(),
         }
     }
 
@@ -385,6 +391,8 @@ impl<'a> Walk<'a> {
         self.faulted = true;
         let kind = self.known_fault(&order.fault)?;
         self.reconfigured |= kind.name == CONFIGURATION_CHANGE;
+        let upgraded = upgraded_by(kind.name).zip(order.parameters.get("to"));
+        self.upgrades.extend(upgraded.and_then(|(program, to)| versions::package(program, to)));
         let refused = match self.plan().filter(|_| !self.lost) {
             Some(plan) => faults::foresee(kind, &plan, &order.target, &order.parameters).err(),
             None => faults::Parameters::read(kind.parameters, &order.parameters).err().map(FaultError::from),

@@ -48,6 +48,8 @@ pub struct PlannedScenario {
     pub feature: Arc<Feature>,
     /// Its topology, as the scenario changes it.
     pub topology: Option<Arc<Topology>>,
+    /// The packages that an operator upgrades to in it.
+    pub upgrades: BTreeSet<String>,
 }
 
 /// What to run.
@@ -165,6 +167,7 @@ impl Selection {
                 expectations: rehearsed.expectations.clone(),
                 feature: alone.clone(),
                 topology: topology.clone(),
+                upgrades: rehearsed.upgrades.clone(),
             });
         }
     }
