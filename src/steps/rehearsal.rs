@@ -4,6 +4,7 @@
 
 mod asked;
 mod runbook;
+mod upgrades;
 mod worst;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,12 +13,11 @@ use cucumber::gherkin::Step;
 
 use super::{Intent, WordError, intent::FaultOrder};
 use crate::{
-    checks::course::versions::upgraded_by,
     drill::{Condition, DrillError, Setup, ShapedLinks, TopologySources},
     faults::{self, FaultError, FaultKind, ParameterError},
     history::event::Expectation,
     plan::Plan,
-    services::{patroni, versions},
+    services::patroni,
     suggestion::did_you_mean,
     topology::{SettingError, Topology, TopologyError, dynamic},
 };
@@ -83,6 +83,7 @@ pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &Topo
     let named = walk.named.clone();
     let topology_named = sources.for_every_scenario.clone().or(named).filter(|_| topology.is_some());
     let Walk { wrong, expectations, upgrades, .. } = walk;
+    let upgrades = upgrades.into_iter().map(|(_, package)| package).collect();
     Rehearsed { wrong, expectations, topology, topology_named, upgrades }
 }
 
@@ -129,7 +130,8 @@ struct Walk<'a> {
     on: Vec<(&'static FaultKind, FaultOrder)>,
     wrong: Vec<Wrong>,
     expectations: Vec<Expectation>,
-    upgrades: BTreeSet<String>,
+    /// What operators upgrade to: the program and its package.
+    upgrades: BTreeSet<(&'static str, String)>,
 }
 
 impl<'a> Walk<'a> {
@@ -391,8 +393,6 @@ impl<'a> Walk<'a> {
         self.faulted = true;
         let kind = self.known_fault(&order.fault)?;
         self.reconfigured |= kind.name == CONFIGURATION_CHANGE;
-        let upgraded = upgraded_by(kind.name).zip(order.parameters.get("to"));
-        self.upgrades.extend(upgraded.and_then(|(program, to)| versions::package(program, to)));
         let refused = match self.plan().filter(|_| !self.lost) {
             Some(plan) => faults::foresee(kind, &plan, &order.target, &order.parameters).err(),
             None => faults::Parameters::read(kind.parameters, &order.parameters).err().map(FaultError::from),
@@ -400,7 +400,7 @@ impl<'a> Walk<'a> {
         match refused {
             Some(error) => self.refused(step, kind, error),
             None if kind.name == CONFIGURATION_CHANGE => self.reconfigure(step, order),
-            None => {}
+            None => self.upgrade(kind, order),
         }
         Some(kind)
     }
@@ -416,7 +416,8 @@ impl<'a> Walk<'a> {
         let before = self.on.iter().filter(|(on, _)| on.name == CONFIGURATION_CHANGE);
         before.filter_map(|(_, order)| change_of(order)).for_each(|change| change.make(&mut configuration));
         let (key, value) = (change.key(), change.value());
-        if let Err(problem) = change.fits(plan.topology.settings.postgresql.major_version) {
+        let settings = plan.cluster_of(node).map_or(&plan.topology.settings, |cluster| plan.settings_of(cluster));
+        if let Err(problem) = change.fits(settings.postgresql.major_version) {
             return self.add(At::Step, problem.to_string(), Some(problem.help()));
         }
         let said = order.parameters.get("value").cloned().unwrap_or_default();

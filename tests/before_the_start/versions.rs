@@ -83,6 +83,18 @@ fn an_upgrade_needs_the_image_of_versions_and_a_version_that_it_has() {
     refused(&upgrade(from_4_0, etcd), list, "write `Given the version of \"etcd\" is \"3.5\"`");
     let newer = etcd.replace("3.6", "3.7");
     refused(&upgrade("And the version of \"etcd\" is \"3.5\"", &newer), list, "etcd 3.7 can't be had");
+    // The version that runs already can't be upgraded to, before another one has been.
+    let again =
+        upgrade("And the version of \"patroni\" is \"4.1.5\"", "When an operator upgrades Patroni on node2 to \"4.1\"");
+    refused(&again, list, "own.feature:5:51: patroni 4.1 runs there already");
+    let back = "When an operator upgrades Patroni on node2 to \"4.1\"\n    And an operator upgrades Patroni on node2 to \"4.0\"";
+    told(&upgrade(from_4_0, back), list, 0);
+    let newest = "When an operator upgrades PostgreSQL on node2 to \"16.14\"";
+    refused(
+        &upgrade("And the version of \"postgresql\" is \"16\"", newest),
+        list,
+        "postgresql 16.14 runs there already",
+    );
     // What waits for a restart is known to an agent.
     let waits = scenario("").replace("When the host of the primary dies", "When every node waits for a restart");
     refused(&waits.replace("single-region", "sync-manual"), list, "no agent runs there");
