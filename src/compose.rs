@@ -43,12 +43,17 @@ pub enum ComposeError {
         "no Compose file is made of a topology whose etcd asks for passwords: pgquake has it do so once it runs; `pgquake up {0}` starts it"
     )]
     Passwords(String),
+    /// Compose builds no image on top of another one of its file's.
+    #[error(
+        "no Compose file is made of a topology with versions or extensions: the image {image} is built on top of another one; `pgquake up {topology}` starts it"
+    )]
+    Layered { image: &'static str, topology: String },
 }
 
 impl ComposeError {
     /// Whether it is the topology that allows none.
     pub fn is_of_topology(&self) -> bool {
-        matches!(self, Self::OwnImage(_) | Self::Buckets(_) | Self::Tls(_) | Self::Passwords(_))
+        matches!(self, Self::OwnImage(_) | Self::Buckets(_) | Self::Tls(_) | Self::Passwords(_) | Self::Layered { .. })
     }
 }
 
@@ -167,6 +172,10 @@ pub fn compose(plan: &Plan) -> Result<String, ComposeError> {
     }
     if plan.dcs.iter().any(|dcs| plan.asks_for_passwords(dcs)) {
         return Err(ComposeError::Passwords(plan.topology.name.clone()));
+    }
+    if let Some(image) = plan.images().find(|image| image.own.is_none() && image.recipe.on.is_some()) {
+        let (image, topology) = (image.recipe.name, plan.topology.name.clone());
+        return Err(ComposeError::Layered { image, topology });
     }
     let published = published_ports(plan);
     let mut file = ComposeFile {

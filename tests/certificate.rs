@@ -416,6 +416,27 @@ fn it_expires_and_is_void_when_what_it_stands_on_changes() {
 }
 
 #[test]
+fn it_is_void_when_a_package_of_any_of_its_runs_is_another_version() {
+    let bench = Bench::new();
+    let run = |id: &str, versions: &str| {
+        let history = saved("outage_too_long.jsonl").replace("\"run\":\"saved\"", &format!("\"run\":\"{id}\""));
+        let history = history.replacen("\"versions\":{}", &format!("\"versions\":{{{versions}}}"), 1);
+        bench.made_run(id, &history, &saved("asynchronous.plan.json"));
+    };
+    run("one", r#""patroni-4.1.4":"4.1.4","postgresql-17":"17.6""#);
+    run("two", r#""patroni-4.1.4":"4.1.4","postgresql-17":"17.7""#);
+    run("newer", r#""patroni-4.1.5":"4.1.5","postgresql-17":"17.7""#);
+    let certify = ["certify", "--drill", "drill.yaml", "--out", "certificate", "--without", "*=another day"];
+    bench.pgquake(&[&certify[..], &["reports/one", "reports/two"]].concat()).gets(1, &["refuted"]);
+    let statement = fs::read_to_string(bench.path("certificate/certificate.json")).unwrap();
+    assert!(statement.contains("\"17.6\"") && statement.contains("\"17.7\""));
+    let against = |run: &str| bench.pgquake(&["verify", "certificate", "--at", SOON, "--against", run]);
+    against("reports/two").gets(1, &["void: postgresql-17 was 17.6 and is 17.7"]);
+    // The topology names a line, whose newest release is another one by now.
+    against("reports/newer").gets(1, &["void: patroni-4.1.4 was 4.1.4 and is 4.1.5"]);
+}
+
+#[test]
 fn runs_of_the_same_plan_are_listed_and_left_out_only_with_a_reason() {
     let bench = Bench::new();
     bench

@@ -111,7 +111,7 @@ fn the_command_line_has_its_usage_code() {
 #[test]
 fn a_topology_of_which_no_compose_file_can_be_made_is_wrong_there() {
     let folder = tempfile::tempdir().unwrap();
-    for topology in ["tls", "single-region-archive", "etcd-passwords"] {
+    for topology in ["tls", "single-region-archive", "etcd-passwords", "two-databases-vector"] {
         let output = pgquake(folder.path()).args(["compose", topology]).assert().code(2).get_output().clone();
         says(&folded(&output.stderr), &["no Compose file is made", "pgquake up"]);
     }

@@ -51,6 +51,20 @@ fn a_topology_whose_etcd_asks_for_passwords_gets_none() {
     assert!(refused.contains("asks for passwords") && refused.contains("pgquake up etcd-passwords"), "{refused}");
 }
 
+/// Its image would be built on Debian's alone, which has no PostgreSQL.
+#[test]
+fn a_topology_with_versions_gets_none() {
+    for (program, version) in [("postgresql", "16"), ("patroni", "4.1"), ("etcd", "3.6")] {
+        let mut topology = load("single-region", &[]).expect("it is built in");
+        topology.set_version(program, version).expect("a version");
+        let refused = compose(&Plan::new(topology)).expect_err(program).to_string();
+        assert!(
+            refused.contains("built on top of another") && refused.contains("pgquake up single-region"),
+            "{refused}"
+        );
+    }
+}
+
 #[test]
 fn a_topology_with_tls_gets_none_and_says_why() {
     let plan = Plan::new(load("tls", &[]).expect("it is built in"));

@@ -32,7 +32,7 @@ async fn an_image_is_built_once_and_then_found() {
 #[tokio::test]
 async fn every_kind_that_debian_has_builds_and_tells_its_versions() {
     let elsewhere = [ServiceKind::Minio, ServiceKind::Envoy, ServiceKind::Consul].map(ImageKind::of);
-    let is_here = |kind: &ImageKind| !elsewhere.contains(kind) && *kind != versions() && *kind != etcd_versions();
+    let is_here = |kind: &ImageKind| !elsewhere.contains(kind) && !kind.has_versions();
     build(&ImageKind::all().into_iter().filter(is_here).collect::<Vec<_>>()).await;
 }
 
@@ -40,15 +40,17 @@ fn etcd_versions() -> ImageKind {
     ImageKind::made_by(service(ServiceKind::Etcd).with_versions().expect("an image of versions"))
 }
 
-fn versions() -> ImageKind {
+/// Those of nodes, in the order of their builds: the second stands on the first.
+fn versions() -> [ImageKind; 2] {
     let node = service(ServiceKind::Patroni).node().expect("a node");
-    ImageKind::made_by(node.with_versions.expect("an image of versions"))
+    [node.with_versions, node.with_versions_and_backups]
+        .map(|recipe| ImageKind::made_by(recipe.expect("an image of versions")))
 }
 
 #[tokio::test]
 #[ignore = "Patroni and two of PostgreSQL's versions come from PyPI, which not every machine reaches; .ci/nightly runs this"]
-async fn the_image_of_versions_builds_and_tells_them() {
-    build(&[versions()]).await;
+async fn the_images_of_versions_build_and_tell_them() {
+    build(&versions()).await;
 }
 
 #[tokio::test]

@@ -114,8 +114,6 @@ fn only_vectors_need_another_image() {
     let node = service(ServiceKind::Patroni).node().expect("a node");
     let below = node.with_vector.and_then(|recipe| recipe.on).map(|recipe| recipe.name);
     assert_eq!(below, Some("patroni"));
-    let plan = with("project", "project");
-    assert!(plan.runs_package("postgresql-17-pgvector") && plan.runs_package("postgresql-17"));
 }
 
 #[test]

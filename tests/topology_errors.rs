@@ -439,6 +439,24 @@ fn nodes_without_an_agent() {
 }
 
 #[test]
+fn clusters_that_follow_each_other_run_one_major_version() {
+    let built_in = include_str!("../topologies/two-region.yaml");
+    let west = "scope: postgres-cluster\n    follows:";
+    assert!(built_in.contains(west));
+    let with = |settings: &str| {
+        built_in.replace(
+            west,
+            &format!("scope: postgres-cluster\n    settings: {{ postgresql: {settings} }}\n    follows:"),
+        )
+    };
+    parse("two-region.yaml", &with("{ parameters: { work_mem: 8MB } }")).expect("one major version");
+    let error = parse("two-region.yaml", &with("{ major_version: 16 }")).expect_err("two of them");
+    let [mistake] = error.mistakes() else { panic!("{error:?}") };
+    assert_eq!(mistake.message, "`west` runs PostgreSQL 16, and can't replay the WAL of `east`, which runs 17");
+    assert_eq!((mistake.line, mistake.column), (52, 46));
+}
+
+#[test]
 fn endpoints_and_links_to_nowhere() {
     check(&[
         Case {

@@ -72,6 +72,56 @@ fn a_cluster_with_backups_runs_in_the_version_that_it_names() {
     }
 }
 
+/// A machine that restores the backups of one cluster on a host of another one, which runs another PostgreSQL.
+const ELSEWHERE: &str = "\
+name: broken
+description: a topology to break
+follows: nothing
+regions:
+  - name: main
+    hosts:
+      - { name: node1, services: [etcd, patroni] }
+      - { name: node2, services: [etcd, patroni, restore] }
+      - { name: store, services: [minio] }
+clusters:
+  - { name: one, nodes: [node1], dcs: [node1], settings: { postgresql: { major_version: 16 } } }
+  - { name: two, nodes: [node2], dcs: [node2], settings: { patroni: { version: '4.1' } } }
+endpoints:
+  - { name: write, serves: primary, of: one, host: node1, port: 5432 }
+buckets:
+  - { name: wal-of-one, host: store }
+backups:
+  - { of: one, tool: pgbackrest, bucket: wal-of-one, stanza: main, restore_on: node2 }
+";
+
+#[test]
+fn a_machine_restores_in_the_version_of_the_backups_whatever_else_is_on_its_host() {
+    let plan = Plan::new(parse("broken.yaml", ELSEWHERE).unwrap_or_else(|error| panic!("{error}")));
+    let of = |kind: ServiceKind| {
+        let planned = plan.services.iter().find(|own| own.host == "node2" && own.kind == kind).expect("the service");
+        let site = plan.site_of(planned);
+        let rendered = (service(kind).render)(&site, &Credentials::default());
+        let versions = rendered.files.into_iter().find(|(path, _)| path == "/etc/pgquake/versions");
+        (
+            plan.image_of("node2", kind).name(),
+            site.archive.is_some(),
+            versions.map(|(_, text)| text).unwrap_or_default(),
+        )
+    };
+    let restores = ("patroni-versions-backups".to_owned(), true, "patroni debian\npostgresql 16.14\n".to_owned());
+    assert_eq!(of(ServiceKind::Restore), restores);
+    assert_eq!(
+        of(ServiceKind::Patroni),
+        ("patroni-versions".to_owned(), false, "patroni 4.1.5\npostgresql 17\n".to_owned())
+    );
+    let both =
+        format!("{ELSEWHERE}  - {{ of: two, tool: pgbackrest, bucket: wal-of-one, stanza: two, restore_on: node2 }}\n");
+    let error = parse("broken.yaml", &both).expect_err("two clusters on one machine");
+    let [mistake] = error.mistakes() else { panic!("{error:?}") };
+    assert_eq!(mistake.message, "the backups of two clusters are restored on `node2`");
+    assert_eq!((mistake.line, mistake.column), (19, 79));
+}
+
 #[test]
 fn without_backups_nodes_are_built_on_nothing_more() {
     let text = SOUND.replace("bucket: wal-of-main, stanza: main, archive_async: true, restore_on: spare", "");

@@ -1,7 +1,7 @@
 //! What all drills of a run share.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -96,6 +96,8 @@ pub struct DrillContext {
     pub folder: PathBuf,
     pub seed: u64,
     pub topologies: TopologySources,
+    /// The packages that scenarios upgrade to, beside those that their topologies name.
+    pub upgrades: BTreeSet<String>,
     pub image_progress: ImageWatcher,
     pub plans: Mutex<BTreeMap<u32, Plan>>,
     pub versions: Mutex<BTreeMap<String, String>>,
@@ -113,6 +115,7 @@ impl DrillContext {
             folder: folder.to_owned(),
             seed: 0,
             topologies: TopologySources::default(),
+            upgrades: BTreeSet::new(),
             image_progress: Box::new(|_| {}),
             plans: Mutex::default(),
             versions: Mutex::default(),
@@ -179,7 +182,10 @@ impl DrillContext {
         let ensured = images::ensure(self.engine.docker(), &kinds, &*self.image_progress).await?;
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         for image in ensured.values() {
-            let run = image.versions.iter().filter(|(package, _)| plan.runs_package(package));
+            // All that is in the others runs: that of a subscriber too, which is no node.
+            let is_chosen = |package: &str| plan.runs_package(package) || self.upgrades.contains(package);
+            let runs = |package: &str| !image.kind.has_versions() || is_chosen(package);
+            let run = image.versions.iter().filter(|(package, _)| runs(package));
             versions.extend(run.map(|(package, version)| (package.clone(), version.clone())));
         }
         let mut tags: ImageTags =

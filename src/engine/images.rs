@@ -99,6 +99,8 @@ pub async fn ensure(
         let (found, missing) = look_up(docker, &missing).await?;
         images.extend(found);
         images.extend(build_all(docker, missing, progress).await?);
+        // What they are built on runs nothing.
+        images.retain(|kind, _| wanted.contains(kind));
     }
     Ok(images)
 }
@@ -165,14 +167,26 @@ async fn build_all(
         return Ok(BTreeMap::new());
     }
     let base = base::ensure(docker, progress).await?;
-    // What others are built on comes first, also where nothing runs in it.
-    let (layers, mut plain): (BTreeSet<ImageKind>, BTreeSet<ImageKind>) =
-        kinds.into_iter().partition(|kind| kind.below().is_some());
-    let below = layers.iter().filter_map(|kind| kind.below()).collect();
-    plain.extend(look_up(docker, &below).await?.1);
-    let mut images = build_side_by_side(docker, plain, &base, progress).await?;
-    images.extend(build_side_by_side(docker, layers, &base, progress).await?);
+    let below = kinds.iter().flat_map(|kind| kind.all_below()).collect();
+    let (_, missing) = look_up(docker, &below).await?;
+    let mut images = BTreeMap::new();
+    for turn in in_turns(kinds, &missing) {
+        images.extend(build_side_by_side(docker, turn, &base, progress).await?);
+    }
     Ok(images)
+}
+
+/// What is built side by side, one turn after the other. What others are built on comes before them, also where nothing runs in
+/// it, if it is missing.
+fn in_turns(kinds: BTreeSet<ImageKind>, missing_below: &BTreeSet<ImageKind>) -> Vec<BTreeSet<ImageKind>> {
+    let mut turns: BTreeMap<usize, BTreeSet<ImageKind>> = BTreeMap::new();
+    for kind in kinds {
+        let below = kind.all_below().take_while(|below| missing_below.contains(below));
+        for kind in std::iter::once(kind).chain(below) {
+            turns.entry(kind.all_below().count()).or_default().insert(kind);
+        }
+    }
+    turns.into_values().collect()
 }
 
 async fn build_side_by_side(
@@ -321,6 +335,23 @@ async fn inspect(docker: &Docker, tag: &str) -> Result<Option<HashMap<String, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_on_top_of_others_is_built_after_all_of_them_that_are_missing() {
+        let kind = |name: &str| ImageKind::all().into_iter().find(|kind| kind.name() == name).expect("a kind");
+        let kinds = |names: &[&str]| names.iter().map(|name| kind(name)).collect::<BTreeSet<_>>();
+        let turns = |wanted: &[&str], missing: &[&str]| {
+            let turns = in_turns(kinds(wanted), &kinds(missing));
+            turns.iter().map(|turn| turn.iter().map(|kind| kind.name()).collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        let top = "patroni-versions-backups";
+        assert_eq!(turns(&[top], &["patroni", "patroni-versions"]), [["patroni"], ["patroni-versions"], [top]]);
+        assert_eq!(turns(&[top, "patroni-versions"], &["patroni-versions"]), [["patroni-versions"], [top]]);
+        assert_eq!(turns(&[top], &[]), [[top]]);
+        // One that is missing below one that is there is not needed.
+        assert_eq!(turns(&[top], &["patroni"]), [[top]]);
+        assert_eq!(turns(&["etcd", "etcd-versions"], &[]), [["etcd"], ["etcd-versions"]]);
+    }
 
     #[test]
     fn versions_are_read_from_marked_lines_only() {

@@ -214,7 +214,10 @@ impl Plan {
 
     /// What a service runs with: its own settings, else those of its cluster, else the topology's.
     pub fn settings_for<'a>(&'a self, service: &PlannedService) -> Cow<'a, Settings> {
-        let cluster = self.cluster_beside(service).or_else(|| self.known_at(&service.host));
+        let cluster = match service.kind {
+            ServiceKind::Restore => self.cluster_for(&service.host, service.kind),
+            _ => self.cluster_beside(service),
+        };
         let shared = cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
         let host = self.topology.hosts().find(|host| host.name == service.host);
         let placed = host.and_then(|host| host.services.iter().find(|own| own.instance() == service.instance()));

@@ -355,6 +355,7 @@ fn run_checks(views: &Views<'_>, table: &[Check]) -> Vec<Finding> {
     let unjudged = unjudged_expectations(evidence, &findings);
     findings.extend(unjudged);
     findings.extend(doubts::contradictions(evidence));
+    findings.extend(doubts::unnamed_versions(evidence));
     doubts::without_ground(evidence, &mut findings);
     findings
 }

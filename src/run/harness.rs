@@ -351,7 +351,7 @@ impl Harness {
             let runs: Vec<String> = abandoned.runs.into_iter().collect();
             progress.say(&format!("removed what an earlier run left behind ({})", runs.join(", ")));
         }
-        let context = self.context(&engine, &folder, &ownership, &recorder, &progress, (seed, &chosen.topologies));
+        let context = self.context(&engine, &folder, &ownership, &recorder, &progress, (seed, &chosen));
         let failures = Failures::default();
         let mut begun = Ok(());
         let ended = tokio::select! {
@@ -388,12 +388,13 @@ impl Harness {
         ownership: &Ownership,
         recorder: &Recorder,
         progress: &Progress,
-        (seed, topologies): (u64, &TopologySources),
+        (seed, chosen): (u64, &Chosen),
     ) -> Arc<DrillContext> {
         let image_progress = progress.clone();
         Arc::new(DrillContext {
             seed,
-            topologies: topologies.clone(),
+            topologies: chosen.topologies.clone(),
+            upgrades: chosen.scenarios.iter().flat_map(|scenario| scenario.upgrades.clone()).collect(),
             image_progress: Box::new(move |progress| image_progress.image(&progress)),
             ..DrillContext::new(engine.clone(), recorder.clone(), &folder.run, ownership.label(), &folder.path)
         })

@@ -4,9 +4,10 @@
 
 mod asked;
 mod runbook;
+mod upgrades;
 mod worst;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cucumber::gherkin::Step;
 
@@ -59,6 +60,8 @@ pub(crate) struct Rehearsed {
     pub topology: Option<Topology>,
     /// The name or path by which the scenario, or the command line, chose it.
     pub topology_named: Option<String>,
+    /// The packages that an operator upgrades to.
+    pub upgrades: BTreeSet<String>,
 }
 
 /// Walks through a scenario's steps, those of its background first.
@@ -79,7 +82,9 @@ pub(crate) fn rehearse<'a>(steps: impl Iterator<Item = &'a Step>, sources: &Topo
     let topology = walk.setup.topology().ok().cloned();
     let named = walk.named.clone();
     let topology_named = sources.for_every_scenario.clone().or(named).filter(|_| topology.is_some());
-    Rehearsed { wrong: walk.wrong, expectations: walk.expectations, topology, topology_named }
+    let Walk { wrong, expectations, upgrades, .. } = walk;
+    let upgrades = upgrades.into_iter().map(|(_, package)| package).collect();
+    Rehearsed { wrong, expectations, topology, topology_named, upgrades }
 }
 
 /// Each takes a port of this machine, of which there are some 28,000 to one address.
@@ -125,6 +130,8 @@ struct Walk<'a> {
     on: Vec<(&'static FaultKind, FaultOrder)>,
     wrong: Vec<Wrong>,
     expectations: Vec<Expectation>,
+    /// What operators upgrade to: the program and its package.
+    upgrades: BTreeSet<(&'static str, String)>,
 }
 
 impl<'a> Walk<'a> {
@@ -146,6 +153,7 @@ impl<'a> Walk<'a> {
             on: Vec::new(),
             wrong: Vec::new(),
             expectations: Vec::new(),
+            upgrades: BTreeSet::new(),
         }
     }
 
@@ -392,7 +400,7 @@ impl<'a> Walk<'a> {
         match refused {
             Some(error) => self.refused(step, kind, error),
             None if kind.name == CONFIGURATION_CHANGE => self.reconfigure(step, order),
-            None => {}
+            None => self.upgrade(kind, order),
         }
         Some(kind)
     }
@@ -408,7 +416,8 @@ impl<'a> Walk<'a> {
         let before = self.on.iter().filter(|(on, _)| on.name == CONFIGURATION_CHANGE);
         before.filter_map(|(_, order)| change_of(order)).for_each(|change| change.make(&mut configuration));
         let (key, value) = (change.key(), change.value());
-        if let Err(problem) = change.fits(plan.topology.settings.postgresql.major_version) {
+        let settings = plan.cluster_of(node).map_or(&plan.topology.settings, |cluster| plan.settings_of(cluster));
+        if let Err(problem) = change.fits(settings.postgresql.major_version) {
             return self.add(At::Step, problem.to_string(), Some(problem.help()));
         }
         let said = order.parameters.get("value").cloned().unwrap_or_default();

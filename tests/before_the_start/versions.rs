@@ -83,6 +83,18 @@ fn an_upgrade_needs_the_image_of_versions_and_a_version_that_it_has() {
     refused(&upgrade(from_4_0, etcd), list, "write `Given the version of \"etcd\" is \"3.5\"`");
     let newer = etcd.replace("3.6", "3.7");
     refused(&upgrade("And the version of \"etcd\" is \"3.5\"", &newer), list, "etcd 3.7 can't be had");
+    // The version that runs already can't be upgraded to, before another one has been.
+    let again =
+        upgrade("And the version of \"patroni\" is \"4.1.5\"", "When an operator upgrades Patroni on node2 to \"4.1\"");
+    refused(&again, list, "own.feature:5:51: patroni 4.1 runs there already");
+    let back = "When an operator upgrades Patroni on node2 to \"4.1\"\n    And an operator upgrades Patroni on node2 to \"4.0\"";
+    told(&upgrade(from_4_0, back), list, 0);
+    let newest = "When an operator upgrades PostgreSQL on node2 to \"16.14\"";
+    refused(
+        &upgrade("And the version of \"postgresql\" is \"16\"", newest),
+        list,
+        "postgresql 16.14 runs there already",
+    );
     // What waits for a restart is known to an agent.
     let waits = scenario("").replace("When the host of the primary dies", "When every node waits for a restart");
     refused(&waits.replace("single-region", "sync-manual"), list, "no agent runs there");
@@ -128,4 +140,30 @@ fn a_matrix_has_each_scenario_once_for_every_combination() {
     refused(&feature, &["features", "--list", "--matrix", "patroni=4.0", "patroni=4.1"], "names `patroni` twice");
     refused(&feature, &["--list", "--matrix", "patroni=4.0", "features"], "name features before `--matrix`");
     refused(&feature, &["features", "--list", "--matrix", "postgresql=14"], "PostgreSQL 14 can't be had");
+}
+
+/// Gherkin takes a text in either kind of quotes.
+#[test]
+fn a_matrix_finds_the_topology_and_the_versions_in_single_quotes() {
+    let list = |axis: &'static str| ["features", "--list", "--matrix", axis];
+    let quoted = scenario("").replace("\"single-region\"", "'single-region'");
+    told(&quoted, &list("postgresql=16,18"), 0);
+    refused(&quoted, &list("postgresql=14"), "PostgreSQL 14 can't be had");
+    let own = scenario("And the version of 'patroni' is '4.1'");
+    refused(&own, &list("patroni=4.0"), "own.feature:4:5: this scenario names its own version of `patroni`");
+    let none =
+        scenario("").replace("Given the topology \"single-region\"", "Given 4 clients writing 25 rows per second each");
+    refused(&none, &list("patroni=4.0"), "own.feature:2:3: this scenario chooses no topology");
+}
+
+/// What follows the topology, in a background too, is held to the version of the combination.
+#[test]
+fn a_matrix_sets_versions_before_all_that_is_set_for_them() {
+    let feature = "Feature: Ours\n  Background:\n    Given the topology \"single-region\"\n    \
+         And the PostgreSQL parameter \"io_method\" is \"sync\"\n  Scenario Outline: Versions <n>\n    \
+         When the host of the primary dies\n    Examples:\n      | n |\n      | 1 |\n";
+    told(feature, &["features", "--list", "--matrix", "postgresql=18"], 0);
+    let (_folder, said) = told(feature, &["features", "--list", "--matrix", "postgresql=16,18"], 2);
+    assert!(said.contains("own.feature:4:34: PostgreSQL 16 has no parameter `io_method`"), "{said}");
+    assert!(!said.contains("with the examples"), "a background has no examples: {said}");
 }

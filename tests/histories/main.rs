@@ -56,6 +56,7 @@ mod standby_region;
 mod subjects;
 mod suspension;
 mod timelines;
+mod versions;
 mod virtual_addresses;
 mod watchdogs;
 mod watchers;

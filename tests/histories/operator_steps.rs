@@ -115,6 +115,16 @@ fn an_upgrade_whose_version_nobody_saw_is_in_doubt() {
     let other = one(&told(unseen, 5_200, "node1", "4.10.0"));
     assert_eq!(other.outcome, Outcome::Inconclusive, "4.10 is not of the line 4.1");
     assert!(other.summary.ends_with("nobody saw the version that was asked for run on node1"), "{}", other.summary);
+    // What ran before is of the line that was asked for, and nobody saw another release of it.
+    let mut of_its_line = begun(Course::default());
+    for event in &mut of_its_line {
+        if let Occurrence::FaultInjecting(injecting) = &mut event.what {
+            injecting.parameters = [("to".to_owned(), "4.0".to_owned())].into();
+        }
+    }
+    let found = one(&of_its_line);
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{found:#?}");
+    assert!(found.summary.contains("(patroni 4.0.11 to unknown)"), "{}", found.summary);
     let nobody = without(upgraded(&[(OUTAGE, Bound::AtMost(5_000.0))]), |what| matches!(what, Occurrence::Attempt(_)));
     assert_eq!(one(&nobody).outcome, Outcome::Inconclusive, "nobody tried to write");
 }

@@ -206,6 +206,27 @@ fn other_versions_are_named_and_other_machines_are_not() {
     assert_eq!(together(&[shard(&whole, 1, 2), elsewhere]).outcome, Outcome::Pass);
 }
 
+/// A combination of a matrix may have all its trials in one shard.
+#[test]
+fn packages_of_scenarios_that_one_shard_has_alone_are_none_that_differ() {
+    let whole = whole(2, &[]);
+    let with = |index: u32, package: &str, version: &str| {
+        let own = (package.to_owned(), version.to_owned());
+        begins(shard(&whole, index, 2), |started| started.versions = [own.clone()].into())
+    };
+    let shards = [with(1, "postgresql-16.14", "16.14"), with(2, "postgresql-18", "18.1")];
+    assert_eq!(together(&shards).outcome, Outcome::Pass);
+    let folder = tempfile::tempdir().unwrap();
+    let folders = [1, 2].map(|index| folder.path().join(format!("run-{index}")));
+    shards.iter().zip(&folders).for_each(|(own, place)| saved(place, own));
+    let merged = SavedRun::read_all(&folders).unwrap();
+    let out = folder.path().join("merged");
+    std::fs::create_dir(&out).unwrap();
+    merged.write_report_to(&out).unwrap();
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("postgresql-16.14 16.14, postgresql-18 18.1"), "the versions of both");
+}
+
 /// A run's folder.
 fn saved(folder: &std::path::Path, events: &[Event]) {
     std::fs::create_dir_all(folder).unwrap();

@@ -52,9 +52,20 @@ impl ImageKind {
         all.chain([Self::HOLDER, Self::DISK, Self::WATCHDOG]).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// Whether it has several versions of a program, of which those run that a topology names.
+    pub fn has_versions(self) -> bool {
+        let mut with_versions = ServiceKind::ALL.iter().filter_map(|kind| service(*kind).with_versions());
+        with_versions.any(|recipe| std::iter::once(self).chain(self.all_below()).any(|kind| kind == Self(recipe)))
+    }
+
     /// The kind that it is built on; `None`: the base.
     pub fn below(self) -> Option<Self> {
         self.recipe().on.map(Self)
+    }
+
+    /// The kinds below it, the nearest first.
+    pub fn all_below(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(self.below(), |kind| kind.below())
     }
 
     /// What this kind is built from.
@@ -282,6 +293,13 @@ mod tests {
         let with_backups = ImageKind::all().into_iter().find(|kind| kind.below().is_some()).expect("one");
         assert_eq!(with_backups.below(), Some(ImageKind::of(ServiceKind::Patroni)));
         assert_ne!(with_backups.tag(), tag_of(with_backups.recipe(), &base_tag()));
+    }
+
+    #[test]
+    fn images_of_versions_and_what_is_on_top_of_them_have_several() {
+        let all = ImageKind::all().into_iter().filter(|kind| kind.has_versions());
+        let names: BTreeSet<&str> = all.map(ImageKind::name).collect();
+        assert_eq!(names, ["etcd-versions", "patroni-versions", "patroni-versions-backups"].into());
     }
 
     #[test]

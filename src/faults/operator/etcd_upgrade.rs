@@ -63,11 +63,6 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     Ok(Box::new(EtcdUpgrade { aim: aim.clone(), member, to, version_before: String::new(), ended: String::new() }))
 }
 
-/// Whether a version is one of a line: `3.5.16` of `3.5`.
-fn is_of(version: &str, line: &str) -> bool {
-    version.strip_prefix(line).is_some_and(|rest| rest.starts_with('.'))
-}
-
 impl EtcdUpgrade {
     /// Has the entry point start this line the next time.
     async fn choose(&self, system: &System, line: &str) -> Result<(), FaultError> {
@@ -110,7 +105,7 @@ impl Fault for EtcdUpgrade {
 
     async fn prepare(&mut self, system: &System) -> Result<(), FaultError> {
         let told = system.etcd_versions(&self.member).await.map_err(|reason| self.aim.refuse(KIND.name, reason))?;
-        if is_of(&told.server, &self.to) {
+        if versions::is_meant(&self.to, &told.server) {
             return Err(self.aim.refuse(KIND.name, format!("etcd there is {} already", told.server)));
         }
         self.version_before = told.server;
@@ -126,7 +121,7 @@ impl Fault for EtcdUpgrade {
     async fn bites(&self, system: &System) -> Result<String, String> {
         let (member, before) = (&self.member, &self.version_before);
         let told = system.etcd_versions(member).await?;
-        if !is_of(&told.server, &self.to) {
+        if !versions::is_meant(&self.to, &told.server) {
             return Err(format!("etcd on {member} is {}", told.server));
         }
         etcdctl::look(system, member, "ETCDCTL_COMMAND_TIMEOUT=2s etcdctl get pgquake").await?;
@@ -142,7 +137,7 @@ impl Fault for EtcdUpgrade {
         process::start_again(system, &self.member, &ETCD.into()).await?;
         let what = format!("etcd on {} to tell its version", self.member);
         if wait_until(&what, TELLS_WITHIN, || system.etcd_versions(&self.member)).await.is_err()
-            && let Some(line) = versions::ETCD.iter().find(|line| is_of(&self.version_before, line))
+            && let Some(line) = versions::ETCD.iter().find(|line| versions::is_meant(line, &self.version_before))
         {
             self.choose(system, line).await?;
             process::start_again(system, &self.member, &ETCD.into()).await?;

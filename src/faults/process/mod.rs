@@ -423,4 +423,15 @@ mod tests {
             assert!(pattern.is_match(process.word()));
         }
     }
+
+    /// Where there are several minor versions, `pg_ctl` starts the program of one by its own path.
+    #[test]
+    fn a_restored_server_is_known_by_its_process_in_every_version() {
+        let restored = Process::parse("the restored PostgreSQL").unwrap();
+        let pattern = regex::Regex::new(restored.row.pattern).unwrap();
+        for folder in ["/usr/lib/postgresql/18", "/usr/lib/postgresql-minors/16.14"] {
+            let command = format!("{folder}/bin/postgres -D /var/lib/postgresql/data -p 5439 -c cluster_name=restored");
+            assert!(pattern.is_match(&command), "{command}");
+        }
+    }
 }

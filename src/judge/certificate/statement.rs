@@ -264,8 +264,8 @@ pub(super) fn digest_of_claim(claim: &claims::Claim) -> String {
     evidence::digest_of(canonical::text(&value).as_bytes())
 }
 
-/// The version of each package; of runs with several, the last.
-pub(super) fn versions(certified: &Certified) -> BTreeMap<String, String> {
+/// The packages that ran, each with its version. One that was another version in another run is there in each.
+pub(super) fn versions(certified: &Certified) -> BTreeSet<(String, String)> {
     certified.runs.iter().flat_map(|saved| &saved.runs).flat_map(|run| run.versions.clone()).collect()
 }
 

@@ -300,6 +300,18 @@ pub struct Present {
     pub claims: Vec<Claim>,
 }
 
+impl Present {
+    /// The version of a package that has the place of one that is not there any more: `patroni-4.1.5` that of `patroni-4.1.4`, where a
+    /// topology names the line.
+    fn in_place_of(&self, package: &str, tried: &BTreeSet<(String, String)>) -> Option<&String> {
+        let line = |name: &str| name.rsplit_once('.').map(|(line, _)| line.to_owned());
+        let own = line(package)?;
+        let is_new = |name: &str| tried.iter().all(|(known, _)| known != name);
+        let mut of_line = self.versions.iter().filter(|(name, _)| line(name).as_ref() == Some(&own) && is_new(name));
+        of_line.next().map(|(_, version)| version)
+    }
+}
+
 /// Whether what the certificate stands on has changed since: topologies, versions of packages, targets of claims.
 pub fn void(certified: &Certified, present: &Present) -> Vec<Doubt> {
     let mut reasons = Vec::new();
@@ -313,9 +325,10 @@ pub fn void(certified: &Certified, present: &Present) -> Vec<Doubt> {
             false => reasons.push(format!("the topology {name} is not the one that was tried")),
         }
     }
-    for (package, tried) in statement::versions(certified) {
-        match present.versions.get(&package) {
-            Some(version) if *version != tried => reasons.push(format!("{package} was {tried} and is {version}")),
+    let packages = statement::versions(certified);
+    for (package, tried) in &packages {
+        match present.versions.get(package).or_else(|| present.in_place_of(package, &packages)) {
+            Some(version) if version != tried => reasons.push(format!("{package} was {tried} and is {version}")),
             _ => {}
         }
     }

@@ -25,6 +25,7 @@ use super::{
         ledgers::Ledgers,
         outage::{Outage, Window, outages},
         record::{FaultRecord, Tried, reached_us},
+        versions::{UPGRADES, upgraded_by},
     },
 };
 use crate::{
@@ -33,6 +34,7 @@ use crate::{
         event::{Expectation, Milestone, NodeState, Operation, Role},
     },
     quantity::written::value,
+    services::versions::is_meant,
 };
 
 const NAME: &str = "operator_steps";
@@ -49,14 +51,6 @@ pub const CHECK: Check = Check {
     over: Over::Cluster,
     judge,
 };
-
-/// Faults that are steps of an upgrade, each with the program whose version it changes, if it changes one.
-const UPGRADES: &[(&str, Option<&str>)] = &[
-    ("etcd_upgrade", Some("etcd")),
-    ("patroni_upgrade", Some("patroni")),
-    ("postgresql_restart", None),
-    ("postgresql_upgrade", Some("postgresql")),
-];
 
 /// What a node told counts for this long. It is recorded once a second at least, and a look takes up to a second.
 const HEARD_WITHIN_US: u64 = 2_500_000;
@@ -243,7 +237,7 @@ impl<'a> Versions<'a> {
     /// What an upgrade changed, of which the later steps are these; `None`: the step is none.
     fn after(&mut self, fault: &FaultRecord<'a>, later: &[&FaultRecord<'_>]) -> Option<Upgrade> {
         let name = fault.injecting.name.as_str();
-        let program = UPGRADES.iter().find(|(own, _)| *own == name).and_then(|(_, program)| *program)?;
+        let program = upgraded_by(name)?;
         let wanted = fault.injecting.parameters.get("to").map_or("", String::as_str);
         let mut upgrade = Upgrade { told: String::new(), unseen: Vec::new(), beside: String::new(), shown: Vec::new() };
         let mut changes: BTreeSet<String> = BTreeSet::new();
@@ -259,7 +253,8 @@ impl<'a> Versions<'a> {
                 self.now.insert((program, host), version);
                 upgrade.shown.push(seq);
             }
-            let after = last.map(|(.., version)| version).or(before);
+            // What ran before may be of the line that was asked for, too.
+            let after = last.map(|(.., version)| version);
             if !after.is_some_and(|after| is_meant(wanted, after)) {
                 upgrade.unseen.push(host.clone());
             }
@@ -279,11 +274,6 @@ impl<'a> Versions<'a> {
         let one = |(version, hosts): (&str, Vec<&str>)| format!("{version} on {}", hosts.join(", "));
         hosts.into_iter().map(one).collect::<Vec<_>>().join(" and ")
     }
-}
-
-/// Whether a version is the one that was asked for, or one of the line: `4.1.5` of `4.1`.
-fn is_meant(wanted: &str, version: &str) -> bool {
-    version.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 impl Step<'_, '_> {

@@ -227,7 +227,11 @@ impl Plan {
     /// What a service may know of its surroundings.
     pub fn site_of<'a>(&'a self, service: &'a PlannedService) -> Site<'a> {
         let of_cluster = self.surroundings(&service.host, self.cluster_beside(service));
-        Site { fronts: self.fronts(service), settings: self.settings_for(service), ..of_cluster }
+        let archive = match service.kind {
+            ServiceKind::Restore => self.restored_on(&service.host).and_then(|cluster| self.archive_of(cluster)),
+            _ => of_cluster.archive,
+        };
+        Site { fronts: self.fronts(service), settings: self.settings_for(service), archive, ..of_cluster }
     }
 
     /// What a service of a node may know of its surroundings.

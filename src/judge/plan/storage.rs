@@ -54,12 +54,17 @@ impl Plan {
 
     /// The archive that the services of a host know: that of its own cluster, or the one that is restored there.
     pub(super) fn archive_at(&self, host: &str) -> Option<Archive<'_>> {
-        self.archive_of(&self.known_at(host)?.name)
+        let cluster = self.cluster_of(host).or_else(|| self.cluster_for(host, ServiceKind::Restore));
+        self.archive_of(&cluster?.name)
     }
 
-    /// The cluster that a host is a node of, or whose backups are restored there.
-    pub(super) fn known_at(&self, host: &str) -> Option<&Cluster> {
-        self.cluster_of(host).or_else(|| self.cluster(self.restored_on(host)?))
+    /// The cluster that a service of a host is there for: that whose backups it restores, whatever else is on the host, or that
+    /// of the host's node.
+    pub(super) fn cluster_for(&self, host: &str, kind: ServiceKind) -> Option<&Cluster> {
+        match kind {
+            ServiceKind::Restore => self.cluster(self.restored_on(host)?),
+            _ => self.cluster_of(host),
+        }
     }
 
     fn archive<'a>(&'a self, backups: &'a Backups) -> Option<Archive<'a>> {
@@ -103,8 +108,10 @@ impl Plan {
     /// What a service of a host runs in that pgquake makes itself.
     fn made_image_of(&self, host: &str, kind: ServiceKind) -> &'static Recipe {
         let row = service(kind);
-        let with_backups = row.node().and_then(|node| node.with_backups).filter(|_| self.archive_at(host).is_some());
-        let shared = self.known_at(host).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
+        let cluster = self.cluster_for(host, kind);
+        let is_archived = cluster.is_some_and(|cluster| self.archive_of(&cluster.name).is_some());
+        let with_backups = row.node().and_then(|node| node.with_backups).filter(|_| is_archived);
+        let shared = cluster.map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
         let is_as_packaged = match kind {
             ServiceKind::Etcd => self.etcd_version(host).is_none(),
             _ => patroni::is_as_packaged(shared),
@@ -123,6 +130,17 @@ impl Plan {
     pub fn etcd_version(&self, host: &str) -> Option<String> {
         let member = self.services.iter().find(|own| own.host == host && own.kind == ServiceKind::Etcd)?;
         self.settings_for(member).etcd.version.clone()
+    }
+
+    /// The version of a program that the topology names for a host, or a line of them; `None`: it names none.
+    pub fn version_named(&self, host: &str, program: &str) -> Option<String> {
+        let settings = || self.cluster_of(host).map(|cluster| self.settings_of(cluster));
+        match program {
+            "etcd" => self.etcd_version(host),
+            "patroni" => settings()?.patroni.version.clone(),
+            "postgresql" => settings().map(|own| own.postgresql.version()),
+            _ => None,
+        }
     }
 
     /// Whether a service of a host runs in an image that has other versions of its program.

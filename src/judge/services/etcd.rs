@@ -143,10 +143,8 @@ pub struct EtcdSettings {
 
 /// Whether a package of a member's image is the one that runs with these settings.
 pub(super) fn runs_package(settings: &Settings, package: &str) -> bool {
-    match settings.etcd.version.as_deref() {
-        Some(version) if version != versions::ETCD[0] => package == format!("etcd-{version}"),
-        _ => package == "etcd-server",
-    }
+    let named = settings.etcd.version.as_deref().unwrap_or(versions::ETCD[0]);
+    versions::package("etcd", named).as_deref() == Some(package)
 }
 
 impl Default for EtcdSettings {

@@ -228,6 +228,12 @@ impl Default for PostgresqlSettings {
 }
 
 impl PostgresqlSettings {
+    /// The version that is named: `16.11`, or `16` for any minor one.
+    pub fn version(&self) -> String {
+        let minor = self.minor_version.map(|minor| format!(".{minor}")).unwrap_or_default();
+        format!("{}{minor}", self.major_version)
+    }
+
     /// Whether some database has this extension.
     pub fn has_extension(&self, extension: Extension) -> bool {
         self.databases.values().any(|own| own.has(extension))
@@ -314,16 +320,11 @@ pub fn is_as_packaged(settings: &Settings) -> bool {
 
 /// Whether a node with these settings runs a package of its image: an image of versions has several of each program.
 pub fn runs_package(settings: &Settings, package: &str) -> bool {
-    let patroni = match settings.patroni.version.as_deref().and_then(versions::find_patroni) {
-        Some(version) => format!("patroni-{version}"),
-        None => "patroni".to_owned(),
-    };
+    let named = settings.patroni.version.as_deref();
+    let patroni = named.and_then(|named| versions::package("patroni", named)).unwrap_or_else(|| "patroni".to_owned());
     let postgresql = format!("postgresql-{}", chosen_postgresql(settings));
     // As an image of the team's own calls it.
     let by_major = format!("postgresql-{}", settings.postgresql.major_version);
-    if package.ends_with("-pgvector") {
-        return settings.postgresql.has_extension(Extension::Vector);
-    }
     if package.split('-').next() == Some("etcd") {
         return etcd::runs_package(settings, package);
     }

@@ -16,7 +16,8 @@ pub(super) const SERVICE: Service = Service {
     ports: &[Port::watched(RESTORED_PORT, "the restored PostgreSQL")],
     processes: &[Process {
         word: "the restored PostgreSQL",
-        pattern: "^/usr/lib/postgresql/[0-9]+/bin/postgres .*-p 5439",
+        // `pg_ctl` starts it by the path that links lead to: that of a minor version, where there are several.
+        pattern: "^/usr/lib/postgresql(-minors)?/[0-9.]+/bin/postgres .*-p 5439",
         revived_by: RevivedBy::Engine,
         runs_on: RunsOn::Every,
     }],

@@ -24,9 +24,20 @@ pub fn minors_of(major: u32) -> &'static [u32] {
 /// Reads a version of PostgreSQL, as `16` or `16.11`: the major and the minor one, whether they can be had or not.
 pub fn read_postgresql(text: &str) -> Option<(u32, Option<u32>)> {
     match text.split_once('.') {
-        Some((major, minor)) => Some((major.parse().ok()?, Some(minor.parse().ok()?))),
-        None => Some((text.parse().ok()?, None)),
+        Some((major, minor)) => Some((number(major)?, Some(number(minor)?))),
+        None => Some((number(text)?, None)),
     }
+}
+
+/// A number as a version writes it: without a sign, and without zeros before it.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number: &u32| number.to_string() == text)
+}
+
+/// Whether a version is the one that is named, or one of a line that is named: `4.1.5` of `4.1`.
+pub fn is_meant(named: &str, version: &str) -> bool {
+    let rest = version.strip_prefix(named);
+    !named.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// How the entry point's file names a version of PostgreSQL: with the minor one where the image has several.
@@ -54,11 +65,21 @@ pub fn patroni() -> impl Iterator<Item = &'static str> {
 
 /// The version that is meant: that one, or the newest of a line such as `4.1`.
 pub fn find_patroni(named: &str) -> Option<&'static str> {
-    let is_meant = |known: &&str| {
-        let rest = known.strip_prefix(named);
-        !named.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    patroni().filter(is_meant).last()
+    patroni().filter(|known| is_meant(named, known)).last()
+}
+
+/// What the version that is meant is called among the packages of an image, if it can be had.
+pub fn package(program: &str, named: &str) -> Option<String> {
+    match program {
+        "patroni" => find_patroni(named).map(|version| format!("patroni-{version}")),
+        "postgresql" => {
+            read_postgresql(named).map(|(major, minor)| format!("postgresql-{}", of_postgresql(major, minor)))
+        }
+        // The first is that of Debian's package.
+        "etcd" if ETCD.first() == Some(&named) => Some("etcd-server".to_owned()),
+        "etcd" if ETCD.contains(&named) => Some(format!("etcd-{named}")),
+        _ => None,
+    }
 }
 
 /// What the user may name, in words.
@@ -84,7 +105,7 @@ mod tests {
     fn a_version_of_postgresql_is_its_newest_minor_where_several_can_be_had() {
         assert_eq!(read_postgresql("16.11"), Some((16, Some(11))));
         assert_eq!(read_postgresql("18"), Some((18, None)));
-        for none in ["", "16.", "16.11.2", "new"] {
+        for none in ["", "16.", "16.11.2", "new", "+16", "016", "16.011"] {
             assert_eq!(read_postgresql(none), None, "{none}");
         }
         assert_eq!(of_postgresql(16, None), "16.14");
@@ -92,6 +113,21 @@ mod tests {
         assert_eq!(of_postgresql(17, None), "17");
         assert_eq!(known_of_postgresql(), "15, 16 (16.11, 16.14), 17, 18");
         assert!(MINORS.iter().all(|(major, minors)| POSTGRESQL.contains(major) && minors.is_sorted()));
+    }
+
+    #[test]
+    fn a_package_is_called_as_the_images_say() {
+        for (program, named, package) in [
+            ("patroni", "4.1", Some("patroni-4.1.5")),
+            ("postgresql", "16", Some("postgresql-16.14")),
+            ("postgresql", "18", Some("postgresql-18")),
+            ("etcd", "3.5", Some("etcd-server")),
+            ("etcd", "3.6", Some("etcd-3.6")),
+            ("etcd", "3.7", None),
+            ("haproxy", "3.0", None),
+        ] {
+            assert_eq!(super::package(program, named).as_deref(), package, "{program} {named}");
+        }
     }
 
     /// So that the newest of a line is the last one.

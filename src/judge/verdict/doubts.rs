@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::VERDICT;
 use crate::{
-    checks::{Evidence, Finding, Outcome, course::record::reached_us},
+    checks::{
+        Evidence, Finding, Outcome,
+        course::{record::reached_us, versions::unnamed},
+    },
     history::{
         BrokenLine, Event, Occurrence,
         event::{ApplicationState, AttemptOutcome, ClientKind, Milestone},
@@ -148,6 +151,12 @@ pub(super) fn contradictions(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     findings.extend(older_than_its_plan(evidence));
     findings
+}
+
+/// Versions that ran and that neither the topology nor an operator named: what reports and certificates show is then of others.
+pub(super) fn unnamed_versions(evidence: &Evidence<'_>) -> impl Iterator<Item = Finding> {
+    let finding = |(seq, why)| Finding::new(VERDICT, Outcome::Inconclusive, why).with_evidence([seq]);
+    unnamed(evidence).into_iter().map(finding)
 }
 
 /// A history that names an older schema than its plan: one version writes both, and an older history is held to less.

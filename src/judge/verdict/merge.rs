@@ -92,13 +92,13 @@ fn foreign(first: &RunStarted, run: &RunStarted) -> Option<String> {
     }
 }
 
-/// Packages of which another version ran.
+/// Packages of which another version ran. One that only one of them has is of a scenario whose trials are all there, as of one
+/// combination of a matrix.
 fn other_versions(first: &RunStarted, run: &RunStarted) -> Option<String> {
-    let names: BTreeSet<&String> = first.versions.keys().chain(run.versions.keys()).collect();
-    let of = |run: &RunStarted, name: &str| run.versions.get(name).cloned().unwrap_or_else(|| "none".to_owned());
-    let differ: Vec<String> = names
-        .into_iter()
-        .map(|name| (name, of(first, name), of(run, name)))
+    let differ: Vec<String> = first
+        .versions
+        .iter()
+        .filter_map(|(name, version)| Some((name, version, run.versions.get(name)?)))
         .filter(|(_, first, own)| first != own)
         .map(|(name, first, own)| format!("{name} {own} instead of {first}"))
         .collect();

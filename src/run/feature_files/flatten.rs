@@ -1,5 +1,5 @@
-//! What cucumber is given: scenarios alone. Rules are taken apart (their tags and the steps of their backgrounds go into
-//! their scenarios), and each row of an outline's examples becomes a scenario with the row's own line.
+//! What cucumber is given: scenarios alone. Backgrounds go into their scenarios, as do the tags of rules, and each row of an
+//! outline's examples becomes a scenario with the row's own line.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::mistake::{Mistake, Source};
 /// A scenario of a file, ready to run.
 #[derive(Debug, Clone)]
 pub(super) struct Flat {
-    /// With the steps of its rule's background before its own, and every tag that counts for it but the feature's.
+    /// With the steps of both backgrounds before its own, and every tag that counts for it but the feature's.
     pub scenario: Scenario,
     /// The lines of the scenario as it was written, its tags and examples among them.
     pub lines: std::ops::Range<usize>,
@@ -25,9 +25,10 @@ pub(super) struct Flat {
     pub versions: BTreeMap<String, String>,
 }
 
-/// Every scenario of a feature, in the order of the file. `feature` keeps none.
+/// Every scenario of a feature, in the order of the file. `feature` keeps none, and no background.
 pub(super) fn flatten(feature: &mut Feature, source: &Source, mistakes: &mut Vec<Mistake>) -> Vec<Flat> {
     let rules = std::mem::take(&mut feature.rules);
+    let background = feature.background.take().map(|background| background.steps).unwrap_or_default();
     let own = std::mem::take(&mut feature.scenarios);
     let starts = starts(&own, &rules, source);
     let end_of = |first: usize| starts.iter().copied().find(|start| *start > first).unwrap_or(usize::MAX);
@@ -41,6 +42,7 @@ pub(super) fn flatten(feature: &mut Feature, source: &Source, mistakes: &mut Vec
                 expanded.steps.splice(0..0, background);
                 expanded.tags.splice(0..0, rule.tags.clone());
             }
+            expanded.steps.splice(0..0, background.clone());
             let rule_line = rule.map(|rule| rule.position.line);
             let (lines, versions) = (first..end_of(first), BTreeMap::new());
             flat.push(Flat { scenario: expanded, lines, is_row, rule_line, versions });

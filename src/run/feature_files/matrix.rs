@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use cucumber::gherkin::{Feature, Scenario, Step, StepType};
+use cucumber::gherkin::{Scenario, Step, StepType};
 
 use super::{
     flatten::Flat,
     mistake::{Mistake, Source},
 };
-use crate::{services::versions, suggestion::did_you_mean};
+use crate::{
+    services::versions,
+    steps::{self, Intent},
+    suggestion::did_you_mean,
+};
 
 /// Several versions of one program, as `postgresql=16,17,18`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +82,6 @@ fn combinations(axes: &[Axis]) -> Vec<Vec<(&str, &str)>> {
 /// numbers, so that those of the others don't depend on it. One that names the version of a program of the matrix itself is a mistake.
 pub(super) fn expand(
     axes: &[Axis],
-    feature: &Feature,
     scenarios: Vec<(bool, Flat)>,
     source: &Source,
     mistakes: &mut Vec<Mistake>,
@@ -86,46 +89,46 @@ pub(super) fn expand(
     if axes.is_empty() {
         return scenarios;
     }
-    let background: &[Step] = feature.background.as_ref().map_or(&[], |background| &background.steps);
-    let topology = background.iter().find(|step| chooses_topology(step));
     let mut expanded = Vec::new();
     for (is_wanted, flat) in scenarios {
         if !is_wanted {
             expanded.extend(combinations(axes).iter().map(|_| (false, flat.clone())));
             continue;
         }
-        let mut steps = background.iter().chain(&flat.scenario.steps);
-        if let Some((step, program)) = steps.find_map(|step| Some((step, names_version(step, axes)?))) {
+        if let Some((step, program)) =
+            flat.scenario.steps.iter().find_map(|step| Some((step, names_version(step, axes)?)))
+        {
             let help = "leave the program out of the matrix, or choose scenarios that don't name it".to_owned();
             let message = format!("this scenario names its own version of `{program}`");
             mistakes.push(source.mistake(source.from(step.position), message, Some(help)));
         }
-        let own = flat.scenario.steps.iter().position(chooses_topology);
-        let after = own.and_then(|at| flat.scenario.steps.get(at)).or(topology);
-        for combination in combinations(axes) {
-            expanded.push((true, in_versions(&flat, &combination, own.map_or(0, |at| at + 1), after)));
-        }
+        let Some(chosen) = flat.scenario.steps.iter().position(chooses_topology) else {
+            let help =
+                "begin it with `Given the topology \"single-region\"`: versions are set in what that chose".to_owned();
+            let message = "this scenario chooses no topology, so no matrix can set its versions".to_owned();
+            mistakes.push(source.mistake(source.from(flat.scenario.position), message, Some(help)));
+            continue;
+        };
+        expanded.extend(combinations(axes).iter().map(|combination| (true, in_versions(&flat, combination, chosen))));
     }
     expanded
 }
 
-/// One scenario in one combination: a step for each version, where the topology is chosen, and the versions in its name.
-fn in_versions(flat: &Flat, combination: &[(&str, &str)], at: usize, after: Option<&Step>) -> Flat {
+/// One scenario in one combination: a step for each version behind the one that chooses the topology, and the versions in its name.
+fn in_versions(flat: &Flat, combination: &[(&str, &str)], chosen: usize) -> Flat {
     let mut scenario: Scenario = flat.scenario.clone();
-    if let Some(after) = after {
-        let steps = combination.iter().map(|(program, version)| {
-            let value = format!("the version of \"{program}\" is \"{version}\"");
-            Step {
-                keyword: "And ".to_owned(),
-                ty: StepType::Given,
-                value,
-                docstring: None,
-                table: None,
-                ..after.clone()
-            }
-        });
-        scenario.steps.splice(at..at, steps);
-    }
+    let steps: Vec<Step> = combination
+        .iter()
+        .map(|(program, version)| Step {
+            keyword: "And ".to_owned(),
+            ty: StepType::Given,
+            value: format!("the version of \"{program}\" is \"{version}\""),
+            docstring: None,
+            table: None,
+            ..flat.scenario.steps[chosen].clone()
+        })
+        .collect();
+    scenario.steps.splice(chosen + 1..chosen + 1, steps);
     let named: Vec<String> = combination.iter().map(|(program, version)| format!("{program} {version}")).collect();
     scenario.name = format!("{} [{}]", scenario.name, named.join(", "));
     let owned = |(program, version): &(&str, &str)| ((*program).to_owned(), (*version).to_owned());
@@ -134,11 +137,11 @@ fn in_versions(flat: &Flat, combination: &[(&str, &str)], at: usize, after: Opti
 }
 
 fn chooses_topology(step: &Step) -> bool {
-    step.ty == StepType::Given && step.value.starts_with("the topology \"")
+    matches!(steps::read(step), Some(Ok(Intent::Topology(_))))
 }
 
 fn names_version<'a>(step: &Step, axes: &'a [Axis]) -> Option<&'a str> {
-    let named = step.value.strip_prefix("the version of \"")?.split('"').next()?;
+    let Some(Ok(Intent::Version { program: named, .. })) = steps::read(step) else { return None };
     axes.iter().map(|axis| axis.program.as_str()).find(|program| *program == named)
 }
 

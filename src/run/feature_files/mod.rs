@@ -48,6 +48,8 @@ pub struct PlannedScenario {
     pub feature: Arc<Feature>,
     /// Its topology, as the scenario changes it.
     pub topology: Option<Arc<Topology>>,
+    /// The packages that an operator upgrades to in it.
+    pub upgrades: BTreeSet<String>,
 }
 
 /// What to run.
@@ -117,10 +119,10 @@ pub fn select(
             *by_line && by_tag && (narrow.names.is_empty() || narrow.names.iter().any(named))
         };
         let scenarios = scenarios.into_iter().zip(by_line).map(|own| (is_wanted(&own), own.0)).collect();
-        let scenarios = matrix::expand(&narrow.matrix, &feature, scenarios, &source, &mut mistakes);
+        let scenarios = matrix::expand(&narrow.matrix, scenarios, &source, &mut mistakes);
         let mut rehearsed = Vec::new();
         for (_, flat) in &scenarios {
-            rehearsed.push(check(&feature, flat, &source, collection, topologies, &mut mistakes));
+            rehearsed.push(check(flat, &source, collection, topologies, &mut mistakes));
         }
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         all_mistakes.extend(mistakes);
@@ -165,6 +167,7 @@ impl Selection {
                 expectations: rehearsed.expectations.clone(),
                 feature: alone.clone(),
                 topology: topology.clone(),
+                upgrades: rehearsed.upgrades.clone(),
             });
         }
     }
@@ -251,16 +254,14 @@ fn position(message: &str) -> Option<(usize, usize)> {
 
 /// Checks the steps of a scenario: that each is known, and that each can be carried out after those before it.
 fn check(
-    feature: &Feature,
     flat: &Flat,
     source: &Source,
     collection: &Collection<World>,
     topologies: &TopologySources,
     mistakes: &mut Vec<Mistake>,
 ) -> steps::Rehearsed {
-    let background = feature.background.iter().flat_map(|background| &background.steps);
-    let all: Vec<&Step> = background.chain(&flat.scenario.steps).collect();
-    for step in &all {
+    let all = &flat.scenario.steps;
+    for step in all {
         match collection.find(step) {
             Ok(Some(_)) => {}
             Ok(None) => mistakes.push(unknown_step(step, source, collection)),
@@ -272,10 +273,10 @@ fn check(
             }
         }
     }
-    let mut rehearsed = steps::rehearse(all.iter().copied(), topologies);
+    let mut rehearsed = steps::rehearse(all.iter(), topologies);
     for wrong in rehearsed.wrong.drain(..) {
         let Some(step) = all.get(wrong.step) else { continue };
-        let row = flat.is_row && flat.scenario.steps.iter().any(|own| own.position == step.position);
+        let row = flat.is_row && flat.lines.contains(&step.position.line);
         let line = row.then_some(flat.scenario.position.line);
         mistakes.push(misstep(step, wrong, line, source));
     }

@@ -5,7 +5,7 @@ mod overview;
 mod prose;
 mod scenario;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 pub use matrix::{Cell, MatrixTable};
 pub use overview::OverviewLine;
@@ -257,8 +257,9 @@ fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
         let topology = &plan.topology;
         format!("{}: {} (follows {})", topology.name, topology.description.trim_end_matches('.'), topology.follows)
     });
-    let pairs = |map: &BTreeMap<String, String>| {
-        map.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    let pairs = |pairs: &mut dyn Iterator<Item = (&String, &String)>| {
+        let told: BTreeSet<String> = pairs.map(|(name, value)| format!("{name} {value}")).collect();
+        told.into_iter().collect::<Vec<_>>().join(", ")
     };
     let mut facts = vec![
         Fact { wide: true, ..plain("topology", topologies.collect::<Vec<_>>().join("; ")) },
@@ -268,8 +269,8 @@ fn facts(input: &ReportInput<'_>) -> Vec<Fact> {
         Fact { wide: true, ..plain("rule", rule(run)) },
         Fact { wide: true, ..plain("begun again", begun_again(input.verdict)) },
         Fact { wide: true, ..plain("earlier runs of the same recipe, not counted here", run.earlier.join(", ")) },
-        plain("machine", pairs(&run.machine)),
-        plain("versions", pairs(&run.versions)),
+        plain("machine", pairs(&mut run.machine.iter())),
+        plain("versions", pairs(&mut input.runs.iter().flat_map(|run| &run.versions))),
         plain("system ready after", startup(input)),
         Fact { code: true, wide: true, ..plain("to repeat it", command(run)) },
     ];

@@ -145,6 +145,7 @@ fn followed(topology: &Topology, index: usize, cluster: &Cluster, follows: &Foll
         problems.push(Problem::at(path("cluster"), message).help("one of them must have a primary"));
     } else {
         upstream(topology, cluster, follows, &path, problems);
+        same_major(topology, index, cluster, follows, problems);
     }
     let is_slot = |name: &String| {
         let letters =
@@ -202,6 +203,25 @@ fn upstream(
         let help = "name the host and port of an endpoint that serves the primary of that cluster, or one of its nodes";
         problems.push(Problem::at_all(vec![path("host"), path("port")], message).help(help));
     }
+}
+
+/// WAL is replayed by the major version that wrote it, and by no other.
+fn same_major(topology: &Topology, index: usize, cluster: &Cluster, follows: &Follows, problems: &mut Vec<Problem>) {
+    let Some(followed) = topology.clusters.iter().find(|other| other.name == follows.cluster) else { return };
+    let major = |cluster: &Cluster| topology.settings_of(cluster).postgresql.major_version;
+    let (own, upstream) = (major(cluster), major(followed));
+    if own == upstream {
+        return;
+    }
+    let version = |index: usize| steps!["clusters", index, "settings", "postgresql", "major_version"];
+    let of_followed = topology.clusters.iter().position(|other| other.name == followed.name);
+    let paths = [Some(version(index)), of_followed.map(version), Some(steps!["clusters", index, "follows"])];
+    let message = format!(
+        "`{}` runs PostgreSQL {own}, and can't replay the WAL of `{}`, which runs {upstream}",
+        cluster.name, followed.name
+    );
+    let problem = Problem::at_all(paths.into_iter().flatten().collect(), message);
+    problems.push(problem.help("clusters that follow each other run one major version"));
 }
 
 /// The names of clusters that lead from this one back to itself, if they do.

@@ -15,6 +15,7 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
     }
     buckets(topology, problems);
     let mut seen = BTreeSet::new();
+    let mut restored = BTreeSet::new();
     for (index, backups) in topology.backups.iter().enumerate() {
         let path = |field: &str| steps!["backups", index, field];
         if topology.bucket(&backups.bucket).is_none() {
@@ -28,6 +29,11 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
         }
         of_pgbackrest(backups, &path, problems);
         restored_on(topology, backups, path("restore_on"), problems);
+        if let Some(host) = backups.restore_on.as_ref().filter(|host| !restored.insert(*host)) {
+            let message = format!("the backups of two clusters are restored on `{host}`");
+            let help = "it has the PostgreSQL, the archive and the data directory of one: add a host for the other";
+            problems.push(Problem::at(path("restore_on"), message).help(help));
+        }
     }
     no_server_for_nobody(topology, problems);
 }
