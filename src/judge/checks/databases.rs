@@ -172,7 +172,7 @@ impl<'a> Database<'a> {
         let [mut acknowledged, mut refused, mut sent, mut unanswered] = [const { Vec::new() }; 4];
         for event in evidence.events {
             match &event.what {
-                Occurrence::DatabaseWrite(into) if into.database == name => {
+                Occurrence::DatabaseWrite(into) if into.database == name && evidence.is_own(&into.write) => {
                     let (client, sequence) = (into.write.client, into.write.sequence);
                     let row = SequenceRange { client, from: sequence, to: sequence };
                     sent.push(row);
