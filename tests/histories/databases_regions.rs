@@ -7,8 +7,7 @@ use pgquake_judge::{
     history::{
         Event, Occurrence,
         event::{
-            Attempt, AttemptOutcome, DatabaseContents, DatabaseFound, DatabaseRead, DatabaseWrite, LedgerCounts, Role,
-            SequenceRange,
+            Attempt, DatabaseContents, DatabaseFound, DatabaseRead, DatabaseWrite, LedgerCounts, Role, SequenceRange,
         },
     },
     plan::Plan,

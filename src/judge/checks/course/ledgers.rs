@@ -97,10 +97,14 @@ impl<'a> Ledgers<'a> {
         Self { read, primary, timeline, doubts, lost }
     }
 
-    /// Every node that was read beside the primary and must hold what that does: a cluster that was given up may answer, too.
+    /// Every node that was read and that somebody waits for: a cluster that was given up may answer, too.
+    pub fn waited_for(&self) -> impl Iterator<Item = (&'a str, &Ledger)> {
+        self.read.iter().map(|(node, ledger)| (*node, ledger)).filter(|(node, _)| !self.lost.contains(node))
+    }
+
+    /// The same beside the primary: they must hold what that does.
     pub fn others(&self) -> impl Iterator<Item = (&'a str, &Ledger)> {
-        let is_other = |node: &&str| Some(*node) != self.primary && !self.lost.contains(node);
-        self.read.iter().map(|(node, ledger)| (*node, ledger)).filter(move |(node, _)| is_other(node))
+        self.waited_for().filter(|(node, _)| Some(*node) != self.primary)
     }
 
     /// The `seq` of the events that tell what the nodes hold.
