@@ -5,6 +5,7 @@ mod addresses;
 mod applications;
 mod clusters;
 mod databases;
+mod dcs;
 mod endpoints;
 mod firewall;
 mod links;
@@ -72,6 +73,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     services::check(topology, &mut problems);
     needs(topology, &mut problems);
     clusters::check(topology, &mut problems);
+    dcs::check(topology, &mut problems);
     endpoints::check(topology, &mut problems);
     services::ports_taken_twice(topology, &mut problems);
     names::check(topology, &mut problems);
