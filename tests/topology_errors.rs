@@ -540,6 +540,13 @@ fn rules_that_patroni_and_etcd_hold() {
         },
         Case {
             replace: "  patroni:",
+            by: "  etcd: { quota_backend_bytes: 18446744073709551615 }\n  patroni:",
+            at: (16, 32),
+            message: "quota_backend_bytes is more than 70368744177664, for which no process has room among its addresses",
+            help: "etcd refuses to start with that",
+        },
+        Case {
+            replace: "  patroni:",
             by: "  etcd: { auto_compaction_revisions: 0 }\n  patroni:",
             at: (16, 38),
             message: "auto_compaction_revisions must be at least 1",
@@ -586,6 +593,7 @@ fn tags_and_keys_of_the_dynamic_configuration() {
         (tags("nofailovr: true"), "did you mean `nofailover`?"),
         (tags("replicatefrom: node9"), "no other node of the cluster is called `node9`"),
         (tags("nofailover: false, failover_priority: 0"), "say that it may lead and that it may not"),
+        (tags("nofailover: true, failover_priority: 2"), "say that it may lead and that it may not"),
         (
             tags("replicatefrom: node1").replacen("name: node1,", "name: node1, tags: { replicatefrom: node2 },", 1),
             "would stream from itself",
