@@ -6,6 +6,7 @@ mod applications;
 mod clusters;
 mod databases;
 mod dcs;
+mod dynamic;
 mod endpoints;
 mod firewall;
 mod links;
@@ -86,6 +87,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     tls::check(topology, &mut problems);
     versions::check(topology, &mut problems);
     databases::check(topology, &mut problems);
+    dynamic::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
     if let Some(claims) = claims {
