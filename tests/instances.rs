@@ -522,3 +522,42 @@ fn etcd_compacts_and_writes_snapshots_as_the_topology_says() {
     let by_number = command(|etcd| etcd.auto_compaction_revisions = Some(1_000));
     assert!(by_number.ends_with("--auto-compaction-mode=revision --auto-compaction-retention=1000"), "{by_number}");
 }
+
+/// Clusters that share an etcd have one set of its settings, and a member has those of the clusters whose keys it holds, whatever else
+/// its host has.
+#[test]
+fn a_member_of_a_dcs_has_the_settings_of_those_whose_keys_it_holds() {
+    let cluster = |name: &str, dcs: &str, asks: bool| {
+        format!(
+            "  - {{ name: {name}, nodes: [{name}1], dcs: [{dcs}], scope: {name}, settings: {{ etcd: {{ authentication: {asks} }} }} }}\n"
+        )
+    };
+    let (hosts, rest) = TWO_REGIONS.split_once("clusters:\n").expect("clusters");
+    let (_, rest) = rest.split_once("endpoints:").expect("endpoints");
+    let with = |hosts: &str, east: String, west: String| format!("{hosts}clusters:\n{east}{west}endpoints:{rest}");
+    let one_member = hosts.replace("west1, services: [etcd, patroni]", "west1, services: [patroni]");
+    for (of_east, of_west) in [(true, false), (false, true)] {
+        let text = with(&one_member, cluster("east", "east1", of_east), cluster("west", "east1", of_west));
+        let error = parse("broken.yaml", &text).expect_err("two sets of settings");
+        let told: Vec<&str> = error.mistakes().iter().map(|own| own.message.as_str()).collect();
+        let message = "the clusters `east` and `west` share the members of their DCS, and not their settings of `etcd`";
+        assert_eq!(told, [message]);
+    }
+    // Each has its member on the host of the other's node.
+    let crossed = with(hosts, cluster("east", "west1", true), cluster("west", "east1", false));
+    let plan = Plan::new(parse("broken.yaml", &crossed).expect("sound"));
+    for (host, asks) in [("west1", true), ("east1", false)] {
+        let is_member = |own: &&PlannedService| own.host == host && own.kind == ServiceKind::Etcd;
+        let member = plan.services.iter().find(is_member).expect("a member");
+        assert_eq!(plan.settings_for(member).etcd.authentication, asks, "{host}");
+        assert_eq!(plan.dcs_at(host).map(|dcs| plan.asks_for_passwords(dcs)), Some(asks), "{host}");
+    }
+}
+
+#[test]
+fn passwords_that_no_etcd_asks_for_are_a_mistake() {
+    let asks = "settings:\n  etcd: { authentication: true }\n";
+    let consul = TWO_REGIONS.replace("etcd, patroni", "consul, patroni").replace("settings:\n", asks);
+    let error = parse("broken.yaml", &consul).expect_err("no etcd");
+    assert_eq!(error.mistakes()[0].message, "no agent's keys are in etcd, which would ask for passwords");
+}

@@ -558,6 +558,13 @@ fn rules_that_patroni_and_etcd_hold() {
         },
         Case {
             replace: "  patroni:",
+            by: "  etcd: { quota_backend_bytes: 18446744073709551615 }\n  patroni:",
+            at: (16, 32),
+            message: "quota_backend_bytes is more than 70368744177664, for which no process has room among its addresses",
+            help: "etcd refuses to start with that",
+        },
+        Case {
+            replace: "  patroni:",
             by: "  etcd: { auto_compaction_revisions: 0 }\n  patroni:",
             at: (16, 38),
             message: "auto_compaction_revisions must be at least 1",
@@ -596,6 +603,10 @@ fn tags_and_keys_of_the_dynamic_configuration() {
         ("postgresql.listen: 127.0.0.1", "`postgresql.listen` would change nothing"),
         ("postgresql: { parameters: { work_mem: 8MB } }", "a topology says it by `settings.postgresql.parameters`"),
         ("slots:", "leave out what is not to be there"),
+        ("slots: { mine: 5 }", "`5` can't be the value of `slots.mine`"),
+        ("permanent_slots: { mine: {} }", "a topology says it by `slots`"),
+        ("postgresql.recovery_conf: { restore_comand: cp }", "has no key `postgresql.recovery_conf.restore_comand`"),
+        ("postgresql: { use_slots: false }\n      postgresql.use_slots: true", "`postgresql.use_slots` is said twice"),
     ] {
         let said = told(&SOUND.replace("    ttl_s: 30", &dynamic(line)));
         assert!(said.contains(part), "no `{part}` in: {said}");
@@ -604,6 +615,7 @@ fn tags_and_keys_of_the_dynamic_configuration() {
         (tags("nofailovr: true"), "did you mean `nofailover`?"),
         (tags("replicatefrom: node9"), "no other node of the cluster is called `node9`"),
         (tags("nofailover: false, failover_priority: 0"), "say that it may lead and that it may not"),
+        (tags("nofailover: true, failover_priority: 2"), "say that it may lead and that it may not"),
         (
             tags("replicatefrom: node1").replacen("name: node1,", "name: node1, tags: { replicatefrom: node2 },", 1),
             "would stream from itself",
@@ -616,6 +628,24 @@ fn tags_and_keys_of_the_dynamic_configuration() {
         assert!(said.contains(part), "no `{part}` in: {said}");
     }
     parse("broken.yaml", &tags("nofailover: true, replicatefrom: node1")).expect("sound tags");
+}
+
+/// What Patroni would take from another place, or what something else of the topology would lose.
+#[test]
+fn keys_that_other_parts_of_a_topology_need() {
+    for (name, key, part) in [
+        ("single-region-archive", "postgresql.recovery_conf.restore_command: cp", "take WAL from the archive"),
+        ("production-repointed", "postgresql.callbacks.on_stop: /bin/true", "points pools at the primary"),
+        ("logical", "slots: { reports: { type: physical } }", "the slot `reports` is that of the subscription"),
+        ("two-region", "slots.standby_cluster: {}", "is that of the cluster `west`, which follows by it"),
+    ] {
+        let text = BUILT_IN.iter().find(|(known, _)| *known == name).expect("it is built in").1;
+        let with = text.replace("slot_kept: failover", "slot_kept: permanent");
+        let with = with.replacen("  patroni: {", &format!("  patroni: {{ dynamic: {{ {key} }},"), 1);
+        let with = with.replacen("  patroni:\n", &format!("  patroni:\n    dynamic: {{ {key} }}\n"), 1);
+        let error = parse(&format!("{name}.yaml"), &with).expect_err(name);
+        assert!(error.to_string().contains(part), "{name}: {error}");
+    }
 }
 
 #[test]

@@ -20,14 +20,16 @@ const RETRY: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What etcd answers where a part of what protects it is there already. The last one comes where it asks for passwords.
+/// What etcd answers to who comes without a name, where it asks for passwords.
+const ASKS_FOR_NAME: &str = "etcdserver: user name is empty";
+/// What it answers where a part of what protects it is there already.
 const DONE_BEFORE: [&str; 3] =
-    ["etcdserver: user name already exists", "etcdserver: role name already exists", "etcdserver: user name is empty"];
+    ["etcdserver: user name already exists", "etcdserver: role name already exists", ASKS_FOR_NAME];
 /// What it answers to a password that it does not ask for: it was begun anew, perhaps.
 const ASKS_FOR_NONE: &str = "etcdserver: authentication is not enabled";
 
 pub(super) fn client(members: &[MemberAt], login: DcsLogin<'_>, answer_within: Duration) -> Box<dyn Client> {
-    Box::new(EtcdClient { ways: Ways::to(members, login), answer_within, connection: None })
+    Box::new(EtcdClient { ways: Ways::to(members, login), answer_within, connection: None, is_named: false })
 }
 
 /// How members are reached.
@@ -59,10 +61,13 @@ impl Ways {
         Self { ways: members.iter().map(way).collect(), password }
     }
 
-    async fn connect(&self, options: ConnectOptions) -> Result<Connection, etcd_client::Error> {
+    /// `named`: by the password, where there is one. A member checks it with the others: one that is cut off from them checks none.
+    async fn connect(&self, options: ConnectOptions, named: bool) -> Result<Connection, etcd_client::Error> {
         let Some(way) = self.ways.front() else { return Connection::connect([""; 0], Some(options)).await };
         let options = way.tls.iter().fold(options, |options, tls| options.with_tls(tls.clone()));
-        let Some(password) = &self.password else { return Connection::connect(&way.addresses, Some(options)).await };
+        let Some(password) = self.password.as_ref().filter(|_| named) else {
+            return Connection::connect(&way.addresses, Some(options)).await;
+        };
         let as_root = options.clone().with_user(ROOT_USER, password);
         match Connection::connect(&way.addresses, Some(as_root)).await {
             Err(error) if answers(&error, &[ASKS_FOR_NONE]) => Connection::connect(&way.addresses, Some(options)).await,
@@ -81,16 +86,26 @@ struct EtcdClient {
     answer_within: Duration,
     /// `None` before the first request and after one that failed.
     connection: Option<Connection>,
+    /// Whether that came by the password, if there is one.
+    is_named: bool,
 }
 
 impl EtcdClient {
-    /// Sends one request, and forgets the connection on which it failed.
+    /// Sends one request, by the password where there is one, and forgets the connection on which it failed.
     async fn ask<T>(
         &mut self,
         request: impl AsyncFnOnce(&mut Connection) -> Result<T, etcd_client::Error>,
     ) -> Result<T, DcsError> {
+        self.ask_as(true, request).await
+    }
+
+    async fn ask_as<T>(
+        &mut self,
+        named: bool,
+        request: impl AsyncFnOnce(&mut Connection) -> Result<T, etcd_client::Error>,
+    ) -> Result<T, DcsError> {
         let within = self.answer_within;
-        let answer = timeout(within, self.ask_without_limit(request)).await.unwrap_or(Err(DcsError::NoAnswer));
+        let answer = timeout(within, self.ask_without_limit(named, request)).await.unwrap_or(Err(DcsError::NoAnswer));
         if answer.is_err() {
             self.connection = None;
             self.ways.turn();
@@ -100,11 +115,16 @@ impl EtcdClient {
 
     async fn ask_without_limit<T>(
         &mut self,
+        named: bool,
         request: impl AsyncFnOnce(&mut Connection) -> Result<T, etcd_client::Error>,
     ) -> Result<T, DcsError> {
         let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(self.ways.connect(ConnectOptions::new()).await?),
+            Some(connection) if self.is_named || !named => connection,
+            other => {
+                let connected = self.ways.connect(ConnectOptions::new(), named).await?;
+                self.is_named = named || self.ways.password.is_none();
+                other.insert(connected)
+            }
         };
         Ok(request(connection).await?)
     }
@@ -115,6 +135,12 @@ fn unless_done<T>(answer: Result<T, etcd_client::Error>) -> Result<(), etcd_clie
         Err(error) if !answers(&error, &DONE_BEFORE) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Whether a member answered that it asks for passwords.
+fn asks_for_name(error: &DcsError) -> bool {
+    let DcsError::Failed(cause) = error else { return false };
+    cause.downcast_ref().is_some_and(|error| answers(error, &[ASKS_FOR_NAME]))
 }
 
 /// Whether a request failed with one of these answers.
@@ -141,7 +167,11 @@ impl Client for EtcdClient {
     }
 
     async fn status(&mut self) -> Result<Status, DcsError> {
-        let status = self.ask(async |connection| connection.status().await).await?;
+        // etcd 3.5 tells it to everybody, also while it is cut off and can check no password; 3.6 asks for one.
+        let status = match self.ask_as(false, async |connection| connection.status().await).await {
+            Err(error) if asks_for_name(&error) => self.ask(async |connection| connection.status().await).await?,
+            told => told?,
+        };
         let own_id = status.header().ok_or(DcsError::Incomplete("header"))?.member_id();
         // 0: it knows no leader.
         let leader = match status.leader() {
@@ -154,7 +184,7 @@ impl Client for EtcdClient {
 
     async fn hand_over(&mut self, to: &MemberId) -> Result<(), DcsError> {
         let id = u64::from_str_radix(&to.0, 16).map_err(|error| DcsError::Failed(Box::new(error)))?;
-        self.ask_without_limit(async |connection| connection.move_leader(id).await).await?;
+        self.ask_without_limit(true, async |connection| connection.move_leader(id).await).await?;
         Ok(())
     }
 
@@ -271,7 +301,7 @@ impl Watch {
 
     async fn connect(&mut self) -> Result<(), Ended> {
         let options = ConnectOptions::new().with_connect_timeout(self.answer_within);
-        let connected = self.ways.connect(options);
+        let connected = self.ways.connect(options, true);
         let connection = self.connection.insert(timeout(self.answer_within, connected).await??);
         let read = timeout(self.answer_within, connection.get(self.key.as_str(), Some(from_itself()))).await??;
         let revision = read.header().map_or(0, ResponseHeader::revision);

@@ -25,7 +25,8 @@ pub trait Client: Send {
     /// does not answer it.
     async fn read(&mut self, key: &str) -> Result<Option<String>, DcsError>;
 
-    /// What this member knows of itself and of the leader. It answers also when it is cut off from the others.
+    /// What this member knows of itself and of the leader. It answers also when it is cut off from the others, but for etcd 3.6 where
+    /// that asks for passwords: it checks none alone.
     async fn status(&mut self) -> Result<Status, DcsError>;
 
     /// Asks this member, which must lead, to hand the leadership over to another one. It answers when that is done, which
@@ -39,7 +40,7 @@ pub trait Client: Send {
     }
 
     /// A key as this member alone sees it, also when it is cut off from the others: first its state, then each change. The
-    /// stream never ends. When the connection breaks, it goes on behind the last change that it showed; where that can't
+    /// stream never ends. Where passwords are asked for, it begins only at a member that is not cut off. When the connection breaks, it goes on behind the last change that it showed; where that can't
     /// be done, or the member has lost its data, it shows the state again.
     fn watch(self: Box<Self>, key: &str) -> BoxStream<'static, Seen>;
 }

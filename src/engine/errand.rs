@@ -1,7 +1,9 @@
 //! Commands beside a service that is stopped: nothing can be run in its own container then.
 
+use std::collections::HashMap;
+
 use bollard::{
-    models::{ContainerCreateBody, HostConfig},
+    models::{ContainerCreateBody, ContainerInspectResponse, HostConfig},
     query_parameters::{
         CreateContainerOptions, DownloadFromContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
         StartContainerOptions, UploadToContainerOptionsBuilder, WaitContainerOptions,
@@ -23,19 +25,7 @@ impl Engine {
     ) -> Result<ShellOutput, EngineError> {
         let doing = || EngineError::doing(format!("run a command beside {} on {}", service.name, service.host));
         let inspected = self.docker.inspect_container(&service.id, None).await.map_err(doing())?;
-        let body = ContainerCreateBody {
-            image: inspected.image,
-            entrypoint: Some(vec!["/bin/sh".to_owned()]),
-            cmd: Some(vec!["-c".to_owned(), script.to_owned()]),
-            user: Some("0".to_owned()),
-            labels: Some(labels.of_errand()),
-            host_config: Some(HostConfig {
-                network_mode: Some(format!("container:{}", pod.container)),
-                volumes_from: Some(vec![service.id.clone()]),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
+        let body = errand(inspected, labels.of_errand(), &pod.container, script);
         let created = self.docker.create_container(None::<CreateContainerOptions>, body).await.map_err(doing())?;
         let ended = self.to_its_end(&created.id).await;
         let options = RemoveContainerOptionsBuilder::new().force(true).build();
@@ -78,5 +68,46 @@ impl Engine {
         let text: String =
             printed.into_iter().map(|part| String::from_utf8_lossy(&part.into_bytes()).into_owned()).collect();
         Ok(ShellOutput { status: i32::try_from(status).unwrap_or(-1), text: text.trim_end().to_owned() })
+    }
+}
+
+/// A container beside that of a service, with its image, its volumes and its environment: where etcd asks for a password, an operator's
+/// `etcdctl` finds it there, whether the member runs or not.
+fn errand(
+    service: ContainerInspectResponse,
+    labels: HashMap<String, String>,
+    pod: &str,
+    script: &str,
+) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: service.image,
+        env: service.config.and_then(|config| config.env),
+        entrypoint: Some(vec!["/bin/sh".to_owned()]),
+        cmd: Some(vec!["-c".to_owned(), script.to_owned()]),
+        user: Some("0".to_owned()),
+        labels: Some(labels),
+        host_config: Some(HostConfig {
+            network_mode: Some(format!("container:{pod}")),
+            volumes_from: service.id.map(|id| vec![id]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::ContainerConfig;
+
+    use super::*;
+
+    #[test]
+    fn a_command_beside_a_stopped_service_finds_what_one_in_it_finds() {
+        let env = Some(vec!["ETCDCTL_USER=root:secret".to_owned()]);
+        let config = Some(ContainerConfig { env: env.clone(), ..Default::default() });
+        let service = ContainerInspectResponse { id: Some("member".to_owned()), config, ..Default::default() };
+        let body = errand(service, HashMap::new(), "pod", "etcdctl get leader");
+        assert_eq!(body.env, env);
+        assert_eq!(body.host_config.and_then(|host| host.volumes_from), Some(vec!["member".to_owned()]));
     }
 }

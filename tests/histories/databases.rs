@@ -172,6 +172,48 @@ fn a_row_that_the_first_database_lost_counts_as_in_the_others() {
     assert_eq!(judged(&with_databases(true), &unread).outcome, Outcome::Inconclusive);
 }
 
+/// Rows that are not what was written make a database not whole, the first one too: else the claim would be kept.
+#[test]
+fn a_damaged_row_of_the_first_database_counts_as_in_the_others() {
+    type Change = fn(&mut LedgerCounts);
+    let cases: [(&str, Change); 3] = [
+        ("node3 has 1 row other than written", |counts| counts.changed_rows = 1),
+        ("node3 has 2 rows more than once", |counts| counts.rows += 2),
+        ("node3 has 3 rows in the table or in its index alone", |counts| counts.missing_in_index = 3),
+    ];
+    for (words, change) in cases {
+        let damaged = edited(events(same), move |what| match what {
+            Occurrence::LedgerRead { node, timeline, found, role, lsn, .. } if node == "node3" => {
+                let rows = found.iter().map(|range| range.to - range.from + 1).sum();
+                let mut counts = LedgerCounts { rows, ..LedgerCounts::default() };
+                change(&mut counts);
+                Some(Occurrence::LedgerRead { node, timeline, found, counts: Some(counts), role, lsn })
+            }
+            other => Some(other),
+        });
+        let found = judged(&with_databases(false), &damaged);
+        assert_eq!((found.outcome, value(&found, NOT_WHOLE)), (Outcome::Fail, 1.0), "{}", found.summary);
+        assert!(found.summary.contains(&format!("the first database: {words}")), "{}", found.summary);
+    }
+}
+
+/// A client of the load that broke may have written what it did not record.
+#[test]
+fn a_row_that_nobody_recorded_is_in_doubt_where_a_client_of_the_load_broke() {
+    let more = |database: &str, _: &str, contents: &mut DatabaseContents| {
+        if database == "project" {
+            contents.ledger[0].to += 1;
+            contents.counts.rows += 1;
+        }
+    };
+    assert_eq!(judged(&with_databases(true), &events(more)).outcome, Outcome::Fail);
+    let broke =
+        Occurrence::StepFailed { text: "(the load)".to_owned(), line: 0, message: "a client panicked".to_owned() };
+    let found = judged(&with_databases(true), &with(events(more), 5_450, broke));
+    assert_eq!(found.outcome, Outcome::Inconclusive, "{}", found.summary);
+    assert!(found.summary.contains("node1 has 1 row that nobody wrote"), "{}", found.summary);
+}
+
 /// A row that one node lacks, in the second database alone: also where nothing is asked.
 #[test]
 fn a_row_that_is_missing_on_one_node_fails() {

@@ -14,6 +14,7 @@ mod commits;
 mod cost;
 mod course;
 mod databases;
+mod databases_regions;
 mod dcs_failover;
 mod dcs_repair;
 mod edits;

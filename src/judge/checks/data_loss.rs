@@ -42,7 +42,7 @@ use super::{
         ancestry::Ancestry,
         ledgers::{Ledger, Ledgers},
         phases::{Failover, milliseconds},
-        record::{Tried, reached_us, sent_rows},
+        record::{Tried, load_broke, reached_us, sent_rows},
     },
     harness_was_sound::latest_timer,
     recovery_time::doubted_by_lateness,
@@ -389,10 +389,7 @@ fn judge_unrecorded(evidence: &Evidence<'_>, writes: &[Tried<'_>], ledgers: &Led
     let (node, ledger) = ledgers.read.iter().max_by_key(|(_, ledger)| unrecorded(ledger))?;
     let (client, sequence) = ledger.rows.first_missing_in(&recorded)?;
     let rows = unrecorded(ledger);
-    let broke = evidence
-        .events
-        .iter()
-        .find(|event| matches!(&event.what, Occurrence::StepFailed { text, .. } if text == LOAD_BROKE));
+    let broke = load_broke(evidence.events);
     let tail = if broke.is_some() { "; a client of the load broke, which may have written them" } else { "" };
     let summary = format!(
         "{node} holds {rows} rows that nobody wrote, the first of them row {sequence} of client {client}{tail}"
@@ -403,9 +400,6 @@ fn judge_unrecorded(evidence: &Evidence<'_>, writes: &[Tried<'_>], ledgers: &Led
         .held_to("unrecorded_rows", Bound::Exactly(0.0));
     Some(if broke.is_some() { Finding { outcome: Outcome::Inconclusive, ..finding } } else { finding })
 }
-
-/// What the drill notes when a client of the load has failed by an error of pgquake's own.
-const LOAD_BROKE: &str = "(the load)";
 
 /// What is wrong within a ledger, whoever wrote its rows.
 fn judge_damage(ledgers: &Ledgers<'_>) -> Vec<Finding> {

@@ -1,8 +1,8 @@
 //! Do further databases fail over with the first one: is each the same on every node in the end, with every write that was
 //! acknowledged there, and does its index over vectors answer alike everywhere?
 //!
-//! One finding for a lineage that has further databases (`settings.postgresql.databases`), of all its databases. Of the first one it
-//! goes by what was acknowledged and by what nodes differ in; the check `data_loss` says the rest.
+//! One finding for a lineage that has further databases (`settings.postgresql.databases`), of all its databases. Of rows of the first
+//! one that nobody wrote, the check `data_loss` says what they mean.
 //!
 //! - A database is **unlike** (`databases_unlike`), and the finding fails whatever the scenario expects, where a standby that has
 //!   replayed all that the final primary wrote holds other rows than that one; where a node holds rows that nobody wrote, that
@@ -27,13 +27,13 @@ use super::{
     Check, Evidence, Finding, Measure, Outcome, Over,
     course::{
         ledgers::Ledgers,
-        record::{Tried, reached_us},
+        record::{Tried, load_broke, reached_us},
     },
 };
 use crate::{
     history::{
         Occurrence,
-        event::{AttemptOutcome, DatabaseContents, DatabaseFound, Milestone, Role, SequenceRange},
+        event::{AttemptOutcome, DatabaseContents, DatabaseFound, LedgerCounts, Milestone, Role, SequenceRange},
         rows::Rows,
     },
     quantity::written::number,
@@ -172,7 +172,7 @@ impl<'a> Database<'a> {
         let [mut acknowledged, mut refused, mut sent, mut unanswered] = [const { Vec::new() }; 4];
         for event in evidence.events {
             match &event.what {
-                Occurrence::DatabaseWrite(into) if into.database == name => {
+                Occurrence::DatabaseWrite(into) if into.database == name && evidence.is_own(&into.write) => {
                     let (client, sequence) = (into.write.client, into.write.sequence);
                     let row = SequenceRange { client, from: sequence, to: sequence };
                     sent.push(row);
@@ -219,6 +219,14 @@ impl<'a> Database<'a> {
             }
         }
         judged.harms.extend(read.iter().flat_map(|(node, contents)| self.harms_within(node, contents)));
+        let unrecorded = read.iter().filter_map(|(node, contents)| self.unrecorded(node, contents));
+        match load_broke(evidence.events) {
+            None => judged.harms.extend(unrecorded),
+            Some(_) => {
+                let broke = "and a client of the load broke, which may have";
+                judged.doubts.extend(unrecorded.map(|own| format!("{own}, {broke}")));
+            }
+        }
         if self.acknowledged.count() == 0 {
             judged.doubts.push("no write was acknowledged there, so none could be lost".to_owned());
         }
@@ -278,23 +286,29 @@ impl<'a> Database<'a> {
     /// What is wrong on a node by itself.
     fn harms_within(&self, node: &str, contents: &DatabaseContents) -> Vec<String> {
         let rows = Rows::new(&contents.ledger);
-        let counts = contents.counts;
-        let refused = self.refused.count() - self.refused.missing_in(&rows);
-        let wrong = [
-            (rows.missing_in(&self.sent), "that nobody wrote"),
-            (refused, "of writes that were refused"),
-            (counts.rows.saturating_sub(rows.count()), "more than once"),
-            (counts.changed_rows, "other than written"),
-            (counts.missing_in_index.saturating_add(counts.missing_in_table), "in the table or in its index alone"),
-        ];
-        let mut harms: Vec<String> = wrong
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{node} has {} {what}", counted(count, "row")))
-            .collect();
+        let repeated = contents.counts.rows.saturating_sub(rows.count());
+        let mut harms = damage((node, &rows), &self.refused, repeated, contents.counts);
         harms.extend(contents.vectors.iter().flat_map(|vectors| Compared(vectors).harms_within(node, &rows)));
         harms
     }
+
+    /// Rows on a node of which no write is known. One that broke may have written what it did not record.
+    fn unrecorded(&self, node: &str, contents: &DatabaseContents) -> Option<String> {
+        let rows = Rows::new(&contents.ledger).missing_in(&self.sent);
+        (rows > 0).then(|| format!("{node} has {} that nobody wrote", counted(rows, "row")))
+    }
+}
+
+/// What is wrong with the rows of a node, whatever other nodes hold.
+fn damage((node, rows): (&str, &Rows), refused: &Rows, repeated: u64, counts: LedgerCounts) -> Vec<String> {
+    let wrong = [
+        (refused.count() - refused.missing_in(rows), "of writes that were refused"),
+        (repeated, "more than once"),
+        (counts.changed_rows, "other than written"),
+        (counts.missing_in_index.saturating_add(counts.missing_in_table), "in the table or in its index alone"),
+    ];
+    let told = wrong.into_iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, what)| format!("{node} has {} {what}", counted(count, "row"))).collect()
 }
 
 /// Why an event can't be what a node held.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     history::{
         Event,
-        event::{Expectation, Occurrence, RunStarted, RunbookStep, ScenarioStarted},
+        event::{Attempt, AttemptOutcome, Expectation, Occurrence, RunStarted, RunbookStep, ScenarioStarted},
     },
     plan::Plan,
     topology::{Cluster, Settings, WRITE},
@@ -82,21 +82,25 @@ impl<'a> Evidence<'a> {
         self.plan.clusters.len() < self.whole.clusters.len()
     }
 
-    /// Every attempt at an endpoint of this part, or answered by a node of it, in the order in which they started. What was tried at no
-    /// endpoint, as by an application that knows the nodes, and that nobody answered may belong to any part.
+    /// Every attempt of this part ([`Evidence::is_own`]), in the order in which they started.
     pub fn attempts(&self) -> &[Tried<'a>] {
         let all = self.parsed.attempts.get_or_init(|| record::attempts(self.events));
         if !self.is_part() {
             return all;
         }
-        let own = |tried: &&Tried<'a>| {
-            self.plan.endpoint(&tried.attempt.endpoint).is_some()
-                || match tried.answered_by() {
-                    Some((node, _)) => self.plan.cluster_of(node).is_some(),
-                    None => self.whole.endpoint(&tried.attempt.endpoint).is_none(),
-                }
+        self.attempts.get_or_init(|| all.iter().filter(|tried| self.is_own(tried.attempt)).copied().collect())
+    }
+
+    /// Whether an attempt was made at an endpoint of this part, or answered by a node of it. What was tried at no endpoint, as by an
+    /// application that knows the nodes, and that nobody answered may belong to any part.
+    pub fn is_own(&self, attempt: &Attempt) -> bool {
+        let of_answer = || match &attempt.outcome {
+            AttemptOutcome::Acknowledged { node, .. } => self.plan.cluster_of(node).is_some(),
+            AttemptOutcome::Refused { .. } | AttemptOutcome::Unknown { .. } => {
+                self.whole.endpoint(&attempt.endpoint).is_none()
+            }
         };
-        self.attempts.get_or_init(|| all.iter().filter(own).copied().collect())
+        !self.is_part() || self.plan.endpoint(&attempt.endpoint).is_some() || of_answer()
     }
 
     /// Every fault of the scenario, in the order of injection.

@@ -147,8 +147,8 @@ impl Plan {
 
     /// Whether the members of a DCS ask for passwords.
     pub fn asks_for_passwords(&self, dcs: &PlannedDcs) -> bool {
-        let settings = self.cluster(&dcs.name).map_or(&self.topology.settings, |cluster| self.settings_of(cluster));
-        dcs.kind == ServiceKind::Etcd && settings.etcd.authentication
+        let mut settings = self.clusters_in(dcs).map(|cluster| self.settings_of(cluster));
+        dcs.kind == ServiceKind::Etcd && settings.any(|settings| settings.etcd.authentication)
     }
 
     /// The clusters whose leader key a DCS holds.

@@ -2,10 +2,15 @@
 //! and what several must keep together. As Patroni 4.0 reads them (`global_config.py`, `config.py`, `validator.py`): it
 //! passes over what it does not know, and takes its default in the place of what it can't read.
 
+mod start;
+
 use serde_json::{Map, Value, json};
 
 use super::postgresql::{self, ParameterProblem};
 use crate::suggestion::nearest;
+
+pub(super) use start::broken;
+pub(crate) use start::leaves;
 
 /// Why Patroni's dynamic configuration can't be changed so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +67,7 @@ enum Takes {
     SynchronousMode,
     Text,
     Texts,
+    Blocks,
     Anything,
 }
 
@@ -79,6 +85,7 @@ impl Takes {
             Takes::SynchronousMode => "true, false or quorum",
             Takes::Text => "text",
             Takes::Texts => "a list of texts, as [\"one\", \"two\"]",
+            Takes::Blocks => "a list of blocks, as [{\"type\": \"logical\"}]",
             Takes::Anything => "anything",
         }
     }
@@ -104,6 +111,7 @@ impl Takes {
             Takes::SynchronousMode => is_flag() || text.to_lowercase() == "quorum",
             Takes::Text => scalar(value).is_some(),
             Takes::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+            Takes::Blocks => value.as_array().is_some_and(|items| items.iter().all(Value::is_object)),
             Takes::Anything => true,
         }
     }
@@ -113,7 +121,7 @@ impl Takes {
 const KEYS: &[(&str, Takes)] = &[
     ("check_timeline", Takes::Flag),
     ("failsafe_mode", Takes::Flag),
-    ("ignore_slots", Takes::Anything),
+    ("ignore_slots", Takes::Blocks),
     ("loop_wait", Takes::AtLeast(1)),
     ("max_timelines_history", Takes::AtLeast(0)),
     ("maximum_lag_on_failover", Takes::AtLeast(0)),
@@ -130,6 +138,10 @@ const KEYS: &[(&str, Takes)] = &[
     ("postgresql.pg_ctl_timeout", Takes::AtLeast(0)),
     ("postgresql.pg_ident", Takes::Texts),
     ("postgresql.pre_promote", Takes::Text),
+    ("postgresql.recovery_conf.archive_cleanup_command", Takes::Text),
+    ("postgresql.recovery_conf.recovery_end_command", Takes::Text),
+    ("postgresql.recovery_conf.recovery_min_apply_delay", Takes::Text),
+    ("postgresql.recovery_conf.restore_command", Takes::Text),
     ("postgresql.remove_data_directory_on_diverged_timelines", Takes::Truth),
     ("postgresql.remove_data_directory_on_rewind_failure", Takes::Truth),
     ("postgresql.use_pg_rewind", Takes::Truth),
@@ -152,23 +164,10 @@ const KEYS: &[(&str, Takes)] = &[
     ("ttl", Takes::AtLeast(20)),
 ];
 
-/// What other parts of a topology say, and plans and predictions read there.
-const OWNERS: &[(&str, &str)] = &[
-    ("failsafe_mode", "`settings.patroni.failsafe_mode`"),
-    ("loop_wait", "`settings.patroni.loop_wait_s`"),
-    ("maximum_lag_on_failover", "`settings.patroni.maximum_lag_on_failover_bytes`"),
-    ("pause", "a step of a scenario"),
-    ("postgresql.parameters", "`settings.postgresql.parameters`"),
-    ("primary_start_timeout", "`settings.patroni.primary_start_timeout_s`"),
-    ("retry_timeout", "`settings.patroni.retry_timeout_s`"),
-    ("standby_cluster", "`follows` of a cluster"),
-    ("synchronous_mode", "`settings.patroni.synchronous_mode`"),
-    ("synchronous_mode_strict", "`settings.patroni.synchronous_mode_strict`"),
-    ("ttl", "`settings.patroni.ttl_s`"),
-];
-
-/// Keys that hold others by names of the user's own.
-const NAMED: &[&str] = &["permanent_replication_slots", "permanent_slots", "postgresql.recovery_conf", "slots"];
+/// Keys that hold slots by names of the user's own.
+const SLOTS: &[&str] = &["permanent_replication_slots", "permanent_slots", "slots"];
+const A_SLOT: &str = "a block, as {\"type\": \"physical\"}, or with `type: logical`, `database` and `plugin`";
+const A_SLOT_NAME: &str = "slots by names of lower-case letters, digits and underscores, at most 63";
 
 /// What Patroni takes from a node's own configuration alone, and what the harness says there.
 const OF_NODES: &[&str] = &[
@@ -214,17 +213,6 @@ impl Change {
         };
         check(&path, &value)?;
         Ok(Self { path, value })
-    }
-
-    /// A change that a topology states from the start, under the same key, with the value that its file has.
-    ///
-    /// # Errors
-    /// Why Patroni would not do what it says, or which other part of a topology says it.
-    pub(super) fn from_the_start(key: &str, value: &Value) -> Result<Self, DynamicProblem> {
-        free(key, value)?;
-        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-        check(&path, value)?;
-        Ok(Self { path, value: value.clone() })
     }
 
     pub fn key(&self) -> String {
@@ -308,23 +296,6 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether no other part of a topology says what is stated under a key from the start, or in a block below it.
-fn free(key: &str, value: &Value) -> Result<(), DynamicProblem> {
-    let is_in = |owned: &str| key.strip_prefix(owned).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    if let Some((_, owner)) = OWNERS.iter().find(|(owned, _)| is_in(owned)) {
-        return Err(DynamicProblem::Owned { key: key.to_owned(), owner });
-    }
-    match value {
-        // It would take away what the harness itself has there.
-        Value::Null => {
-            let (key, text) = (key.to_owned(), "null".to_owned());
-            Err(DynamicProblem::Value { key, text, takes: "a value: leave out what is not to be there" })
-        }
-        Value::Object(parts) => parts.iter().try_for_each(|(name, value)| free(&format!("{key}.{name}"), value)),
-        _ => Ok(()),
-    }
-}
-
 /// Checks what is to stand at a path; of a block, each part of it. Null takes away what was there.
 fn check(path: &[String], value: &Value) -> Result<(), DynamicProblem> {
     let key = path.join(".");
@@ -341,14 +312,23 @@ fn check(path: &[String], value: &Value) -> Result<(), DynamicProblem> {
     if OF_NODES.iter().any(|known| *known == key || is_below(known)) {
         return Err(DynamicProblem::OfNode { key });
     }
-    if NAMED.iter().any(|known| is_below(known)) && path.iter().all(|part| !part.is_empty()) {
-        return Ok(());
+    if let [above, name, below @ ..] = path
+        && SLOTS.contains(&above.as_str())
+        && path.iter().all(|part| !part.is_empty())
+    {
+        return match below {
+            _ if !is_slot_name(name) => {
+                Err(DynamicProblem::Value { key: above.clone(), text: name.clone(), takes: A_SLOT_NAME })
+            }
+            [] if !value.is_null() && !is_slot(value) => Err(wrong(A_SLOT)),
+            _ => Ok(()),
+        };
     }
     if let Some((_, takes)) = KEYS.iter().find(|(known, _)| *known == key) {
         return if value.is_null() || takes.takes(value) { Ok(()) } else { Err(wrong(takes.words())) };
     }
     let above = format!("{key}.");
-    let holds_others = key == PARAMETERS || NAMED.contains(&key.as_str());
+    let holds_others = key == PARAMETERS || SLOTS.contains(&key.as_str());
     if !holds_others && !KEYS.iter().any(|(known, _)| known.starts_with(&above)) {
         return Err(DynamicProblem::Key { meant: meant(&key), key });
     }
@@ -359,6 +339,23 @@ fn check(path: &[String], value: &Value) -> Result<(), DynamicProblem> {
             check(&path, value)
         }),
         _ => Err(wrong("a block, as {\"key\": \"value\"}")),
+    }
+}
+
+/// Whether PostgreSQL takes it for the name of a replication slot.
+pub fn is_slot_name(name: &str) -> bool {
+    let letters = name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+    letters && (1..=63).contains(&name.len())
+}
+
+/// Whether Patroni takes it for a permanent slot; it passes over any other.
+fn is_slot(value: &Value) -> bool {
+    let Some(block) = value.as_object() else { return false };
+    let has = |field: &str| block.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    match block.get("type").map(Value::as_str) {
+        None | Some(Some("physical")) => true,
+        Some(Some("logical")) => has("database") && has("plugin"),
+        Some(_) => false,
     }
 }
 
@@ -409,6 +406,9 @@ mod tests {
             ("postgresql", "{\"use_slots\": true}"),
             ("slots", "{\"mine\": {\"type\": \"physical\"}}"),
             ("slots.mine.type", "physical"),
+            ("slots.mine", "{}"),
+            ("slots", "{\"mine\": {\"type\": \"logical\", \"database\": \"postgres\", \"plugin\": \"pgoutput\"}}"),
+            ("postgresql.recovery_conf", "{\"recovery_min_apply_delay\": \"5min\"}"),
             ("standby_cluster.port", "5432"),
             ("standby_cluster", "null"),
         ] {
@@ -430,6 +430,7 @@ mod tests {
             ("ttl.", "has no key `ttl.`"),
             ("ttl.more", "has no key"),
             ("slots.", "has no key"),
+            ("postgresql.recovery_conf.restore_comand", "did you mean `postgresql.recovery_conf.restore_command`?"),
             ("watchdog.mode", "has no key"),
             ("postgresql.pg_hba", "`postgresql.pg_hba` would change nothing"),
             ("postgresql.authentication.superuser.password", "would change nothing"),
@@ -461,6 +462,11 @@ mod tests {
             ("postgresql.parameters.work_mem", "8mb", "a size from 64kB"),
             ("postgresql.parameters", "{\"work_mem\": \"8mb\"}", "a size from 64kB"),
             ("standby_cluster.port", "65536", "a port"),
+            ("slots", "{\"mine\": 5}", "a block, as"),
+            ("slots.mine", "physical", "a block, as"),
+            ("slots.mine", "{\"type\": \"logical\"}", "`database` and `plugin`"),
+            ("slots.My-Slot", "{}", "lower-case letters"),
+            ("ignore_slots", "5", "a list of blocks"),
             ("ttl", "{\"a\": 1}", "at least 20"),
         ] {
             let said = refused(key, text);

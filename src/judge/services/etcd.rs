@@ -164,6 +164,8 @@ impl Default for EtcdSettings {
 
 /// A store begins with some pages of bbolt's, and has every revision of a cluster's keys until they are compacted.
 const LEAST_QUOTA_BYTES: u64 = 1 << 20;
+/// etcd maps the store into its memory, with a tenth more than its quota, when it starts: a process has 128 TiB of addresses.
+const MOST_QUOTA_BYTES: u64 = 1 << 46;
 
 /// etcd refuses to start otherwise, or to take anything.
 fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
@@ -191,6 +193,12 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
         let message =
             format!("quota_backend_bytes is less than {LEAST_QUOTA_BYTES}, in which a cluster's keys have no room");
         broken.push(Broken::new(path("quota_backend_bytes"), message).help("0 would switch etcd's quota off"));
+    }
+    if settings.quota_backend_bytes.is_some_and(|bytes| bytes > MOST_QUOTA_BYTES) {
+        let message = format!(
+            "quota_backend_bytes is more than {MOST_QUOTA_BYTES}, for which no process has room among its addresses"
+        );
+        broken.push(Broken::new(path("quota_backend_bytes"), message).help("etcd refuses to start with that"));
     }
     for (field, value) in [
         ("auto_compaction_s", settings.auto_compaction_s),

@@ -10,7 +10,7 @@ pub use super::postgresql::server::{Access, DATA_DIRECTORY, HARNESS_ACCESS, POST
 use super::{
     Agent, Broken, Clock, Instances, Node, Port, Process, Recipe, Rendered, RevivedBy, Role, RunsOn, Service,
     ServiceKind, Settings, Site, Starts, Upstream, WatchdogMode, WatchdogSettings, context,
-    dynamic::Change,
+    dynamic::{self, Change},
     etcd, own, pgbouncer,
     postgresql::{
         self, MAJOR_VERSION,
@@ -265,12 +265,7 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
             broken.push(Broken::new(path(field), format!("{field} is {value}; Patroni wants at least {least}")));
         }
     }
-    for (key, value) in &settings.dynamic {
-        if let Err(problem) = Change::from_the_start(key, value) {
-            let place = if problem.is_of_value() { Broken::new } else { Broken::of_name };
-            broken.push(place(["patroni", "dynamic", key], problem.to_string()).help(problem.help()));
-        }
-    }
+    broken.extend(dynamic::broken(&settings.dynamic));
     let (ttl, loop_wait, retry) =
         (u64::from(settings.ttl_s), u64::from(settings.loop_wait_s), u64::from(settings.retry_timeout_s));
     let sum = loop_wait + 2 * retry;

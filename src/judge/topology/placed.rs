@@ -85,8 +85,8 @@ impl Topology {
         placed.settings_over(cluster.map_or(&self.settings, |cluster| self.settings_of(cluster)))
     }
 
-    /// Which of these clusters a service of a host belongs to: that of the endpoints that go through it, or else that of
-    /// its host: with a node, with a member of its DCS, or with an endpoint that leads to it.
+    /// Which of these clusters a service of a host belongs to: that of the endpoints that go through it, the first whose DCS it is a
+    /// member of, or else that of its host: with a node, with a member of its DCS, or with an endpoint that leads to it.
     pub(crate) fn cluster_beside<'a>(
         &self,
         clusters: &'a [Cluster],
@@ -97,8 +97,10 @@ impl Topology {
         let is_through =
             |through: &Option<String>| instance.own_name.is_some() && through.as_deref() == Some(instance.name());
         let through = self.endpoints.iter().find(|endpoint| is_through(&endpoint.through) && endpoint.of.is_some());
+        let is_member = |cluster: &&Cluster| cluster.dcs.iter().any(|member| member == host);
+        let by_dcs = || service(instance.kind).dcs().and_then(|_| clusters.iter().find(is_member));
         let by_host = || self.cluster_at(clusters, host);
-        through.and_then(|endpoint| called(endpoint.of.as_deref()?)).or_else(by_host)
+        through.and_then(|endpoint| called(endpoint.of.as_deref()?)).or_else(by_dcs).or_else(by_host)
     }
 
     /// Which of these clusters a host belongs to.

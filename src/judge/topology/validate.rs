@@ -5,6 +5,8 @@ mod addresses;
 mod applications;
 mod clusters;
 mod databases;
+mod dcs;
+mod dynamic;
 mod endpoints;
 mod firewall;
 mod links;
@@ -72,6 +74,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     services::check(topology, &mut problems);
     needs(topology, &mut problems);
     clusters::check(topology, &mut problems);
+    dcs::check(topology, &mut problems);
     endpoints::check(topology, &mut problems);
     services::ports_taken_twice(topology, &mut problems);
     names::check(topology, &mut problems);
@@ -84,6 +87,7 @@ pub(super) fn problems(topology: &Topology, file_stem: Option<&str>, claims: Opt
     tls::check(topology, &mut problems);
     versions::check(topology, &mut problems);
     databases::check(topology, &mut problems);
+    dynamic::check(topology, &mut problems);
     links::check(topology, &mut problems);
     settings(topology, &mut problems);
     if let Some(claims) = claims {

@@ -1,6 +1,6 @@
 //! What the ledger of each node held in the end, whose rows count, and what speaks against the ledgers themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::Tried;
 use crate::{
@@ -44,6 +44,8 @@ pub struct Ledgers<'a> {
     /// Why the ledgers don't prove everything: one was not read, or events contradict each other. A loss on the primary is
     /// one all the same, but no loss is no proof.
     pub doubts: Vec<String>,
+    /// Nodes that nobody waits for any more ([`Evidence::is_lost`]).
+    lost: BTreeSet<&'a str>,
 }
 
 impl<'a> Ledgers<'a> {
@@ -91,12 +93,18 @@ impl<'a> Ledgers<'a> {
         let contradiction = primary.and_then(|node| contradiction(evidence.events, writes, node, &read[node]));
         let timeline = primary.filter(|_| contradiction.is_none()).map(|node| read[node].timeline);
         doubts.extend(contradiction);
-        Self { read, primary, timeline, doubts }
+        let lost = read.keys().copied().filter(|node| evidence.is_lost(node)).collect();
+        Self { read, primary, timeline, doubts, lost }
     }
 
-    /// Every node that was read beside the primary.
+    /// Every node that was read and that somebody waits for: a cluster that was given up may answer, too.
+    pub fn waited_for(&self) -> impl Iterator<Item = (&'a str, &Ledger)> {
+        self.read.iter().map(|(node, ledger)| (*node, ledger)).filter(|(node, _)| !self.lost.contains(node))
+    }
+
+    /// The same beside the primary: they must hold what that does.
     pub fn others(&self) -> impl Iterator<Item = (&'a str, &Ledger)> {
-        self.read.iter().filter(|(node, _)| Some(**node) != self.primary).map(|(node, ledger)| (*node, ledger))
+        self.waited_for().filter(|(node, _)| Some(*node) != self.primary)
     }
 
     /// The `seq` of the events that tell what the nodes hold.

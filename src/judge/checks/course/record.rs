@@ -67,6 +67,14 @@ pub fn attempts(events: &[Event]) -> Vec<Tried<'_>> {
     tried
 }
 
+/// What the drill notes when a client of the load has failed by an error of pgquake's own.
+const LOAD_BROKE: &str = "(the load)";
+
+/// The word of the drill that a client of the load broke: it may have written what it did not record.
+pub fn load_broke(events: &[Event]) -> Option<&Event> {
+    events.iter().find(|event| matches!(&event.what, Occurrence::StepFailed { text, .. } if text == LOAD_BROKE))
+}
+
 /// The rows that these writes were to make, whatever became of them.
 pub fn sent_rows<'t, 'a: 't>(writes: impl IntoIterator<Item = &'t Tried<'a>>) -> Rows {
     let row = |tried: &Tried<'_>| {

@@ -1,6 +1,6 @@
-//! The first database among those that must fail over together. What is wrong with its rows by themselves, the check `data_loss` says.
+//! The first database among those that must fail over together. Of its rows that nobody wrote, the check `data_loss` tells.
 
-use super::{Judged, differing_rows, explains};
+use super::{Judged, damage, differing_rows, explains};
 use crate::{
     checks::course::{ledgers::Ledgers, record::Tried},
     history::{
@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// What it lost, and in what nodes differ.
+/// What it lost, what is wrong with its rows, and in what nodes differ.
 pub fn judge(writes: &[Tried<'_>], ledgers: &Ledgers<'_>, took_over: bool) -> Judged {
     let acknowledged = rows_of(writes, |tried| tried.acknowledged());
     let mut judged = Judged {
@@ -20,6 +20,10 @@ pub fn judge(writes: &[Tried<'_>], ledgers: &Ledgers<'_>, took_over: bool) -> Ju
     };
     if acknowledged.count() == 0 {
         judged.doubts.push("no write was acknowledged there, so none could be lost".to_owned());
+    }
+    let refused = rows_of(writes, |tried| matches!(tried.attempt.outcome, AttemptOutcome::Refused { .. }));
+    for (node, ledger) in ledgers.waited_for() {
+        judged.harms.extend(damage((node, &ledger.rows), &refused, ledger.repeated_rows, ledger.counts));
     }
     let Some((primary, kept)) = ledgers.primary.and_then(|primary| Some((primary, ledgers.read.get(primary)?))) else {
         return judged;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Problem, RESERVED_HOST_NAMES, check_name, kinds_of_dcs, unknown_host};
 use crate::{
-    services::service,
+    services::{dynamic::is_slot_name, service},
     suggestion::did_you_mean,
     topology::{Cluster, Follows, Host, Serves, Topology, position::steps},
 };
@@ -147,12 +147,7 @@ fn followed(topology: &Topology, index: usize, cluster: &Cluster, follows: &Foll
         upstream(topology, cluster, follows, &path, problems);
         same_major(topology, index, cluster, follows, problems);
     }
-    let is_slot = |name: &String| {
-        let letters =
-            name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
-        letters && (1..=63).contains(&name.len())
-    };
-    if let Some(slot) = follows.slot.as_ref().filter(|slot| !is_slot(slot)) {
+    if let Some(slot) = follows.slot.as_ref().filter(|slot| !is_slot_name(slot)) {
         let problem = Problem::at(path("slot"), format!("`{slot}` can't be the name of a replication slot"));
         problems.push(problem.help("lower-case letters, digits and underscores, at most 63"));
     }

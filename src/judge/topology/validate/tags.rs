@@ -19,10 +19,16 @@ pub(super) fn check(topology: &Topology, problems: &mut Vec<Problem>) {
                 Problem::at(path.clone(), message).help("the first node of a cluster leads first: bar another one"),
             );
         }
-        if host.tags.nofailover == Some(false) && host.tags.failover_priority == Some(0) {
+        if host
+            .tags
+            .nofailover
+            .zip(host.tags.failover_priority)
+            .is_some_and(|(never, priority)| never != (priority == 0))
+        {
             let message = format!("the tags of `{}` say that it may lead and that it may not", host.name);
-            problems
-                .push(Problem::at(path.clone(), message).help("Patroni's releases differ in which of the two counts"));
+            problems.push(Problem::at(path.clone(), message).help(
+                "leave out `nofailover` or `failover_priority`: Patroni's releases differ in which of the two counts",
+            ));
         }
         if let Some(source) = &host.tags.replicatefrom {
             let others: Vec<&str> =
