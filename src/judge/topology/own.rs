@@ -16,9 +16,10 @@ use super::{
     position::{Path, Place, Positions, Step, steps},
 };
 use crate::{
+    credentials::DATABASE,
     services::{
         Own, Rendered, Site,
-        own::{self, Flaw, Overridden, Spot, Stated, Surroundings},
+        own::{self, Flaw, Overridden, Served, Spot, Stated, Surroundings},
         patroni::HARNESS_ACCESS,
         service,
     },
@@ -101,7 +102,7 @@ impl Topology {
                     continue;
                 };
                 let file = Brought { name: beside(folder, from).display().to_string(), text: Arc::from(text) };
-                match (format.read)(text, &self.around(*kind)) {
+                match (format.read)(text, &self.around(*kind, own)) {
                     Ok(read) => self.take_settings(read.settings, &file, positions, &mut origins, &mut wrong),
                     Err(flaws) => wrong.extend(flaws.into_iter().map(|flaw| file.flawed(flaw))),
                 }
@@ -112,7 +113,7 @@ impl Topology {
     }
 
     /// What a file of a kind of service may name.
-    fn around(&self, kind: ServiceKind) -> Surroundings<'_> {
+    fn around<'a>(&'a self, kind: ServiceKind, own: &'a Own) -> Surroundings<'a> {
         let names = self.hosts().flat_map(|host| {
             let ports = self.ports_of(host);
             std::iter::once(&host.name).chain(&host.aliases).map(move |name| (name.as_str(), ports.clone()))
@@ -120,11 +121,18 @@ impl Topology {
         let runs = |host: &&str| self.host_called(host).is_some_and(|host| host.runs(kind));
         let is_here = |endpoint: &&super::NamedEndpoint| self.hosts_behind(&endpoint.host).iter().any(runs);
         let dcs = self.hosts().flat_map(super::Host::kinds).find(|kind| service(*kind).dcs().is_some());
+        let served = |one: &'a super::NamedEndpoint| Served { name: &one.name, port: one.port, serves: one.serves };
+        let of_clusters = self.clusters.iter().filter_map(|cluster| cluster.settings.as_ref());
+        let further =
+            std::iter::once(&self.settings).chain(of_clusters).flat_map(|all| all.postgresql.databases.keys());
         Surroundings {
             hosts: names.collect(),
             statistics_port: self.settings.haproxy.stats_port,
             dcs,
-            endpoints: self.endpoints.iter().filter(is_here).map(|one| (one.name.as_str(), one.port)).collect(),
+            endpoints: self.endpoints.iter().filter(is_here).map(served).collect(),
+            databases: std::iter::once(DATABASE).chain(further.map(String::as_str)).collect(),
+            formats: own.configuration.keys().map(String::as_str).collect(),
+            pools_are_repointed: self.repoints_pools(|_| true),
         }
     }
 
@@ -185,16 +193,19 @@ impl Topology {
             let message = format!("`{}` runs two of {}, and one file can't say what both do", host.name, kind.name());
             wrong.push(here(path(), message, Some("give each a host of its own, or leave the file out".to_owned())));
         }
-        let repointed = self.hosts().flat_map(|host| host.services.iter().map(move |placed| (host, placed))).any(
-            |(host, placed)| {
-                let pooler = service(placed.kind).pooler().filter(|_| placed.kind == kind);
-                pooler.is_some_and(|pooler| (pooler.is_repointed)(&self.settings_on(host, placed)))
-            },
-        );
-        if repointed {
+        if self.repoints_pools(|pooler| pooler == kind) {
             let message = "pools that an agent points elsewhere have a file for each primary".to_owned();
             wrong.push(here(path(), message, Some("leave the file out, or `repointed` of the pools".to_owned())));
         }
+    }
+
+    /// Whether agents point pools of these kinds to the node that becomes primary.
+    fn repoints_pools(&self, is_meant: impl Fn(ServiceKind) -> bool) -> bool {
+        let placed = self.hosts().flat_map(|host| host.services.iter().map(move |placed| (host, placed)));
+        placed.filter(|(_, placed)| is_meant(placed.kind)).any(|(host, placed)| {
+            let pooler = service(placed.kind).pooler();
+            pooler.is_some_and(|pooler| (pooler.is_repointed)(&self.settings_on(host, placed)))
+        })
     }
 
     /// Takes what a file states into the settings. What the topology states too is a contradiction waiting to happen.
@@ -260,7 +271,7 @@ impl Topology {
                 let (Some(from), Some(text)) = (own.configuration.get(format.name), own.text_of(format.name)) else {
                     continue;
                 };
-                let reading = (format.read)(text, &self.around(*kind)).unwrap_or_default();
+                let reading = (format.read)(text, &self.around(*kind, own)).unwrap_or_default();
                 let key = |Overridden { key, line, why }| OverriddenKey { place: format!("{from}:{line}"), key, why };
                 told.extend(reading.overridden.into_iter().map(key));
             }
