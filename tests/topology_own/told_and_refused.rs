@@ -31,6 +31,62 @@ fn a_line_of_postgresql_conf_that_is_told_not_to_count_does_not() {
     assert!(!runs.contains("recovery_target") && !runs.contains("Max_") && runs.contains("log_checkpoints"), "{runs}");
 }
 
+/// The keys of the example's `patroni.yml` that are told to be set, after a change of it and of the topology.
+fn told_of_patroni(replace: &str, by: &str, configuration: &str) -> Vec<String> {
+    let stack = Stack::new();
+    stack.change("patroni.yml", replace, by);
+    stack.change("topologies/own-stack.yaml", "      postgresql.conf: ../postgresql.conf\n", configuration);
+    let topology = stack.load().unwrap_or_else(|error| panic!("{by:?}: {error:?}"));
+    topology.overridden().into_iter().map(|own| own.key).collect()
+}
+
+#[test]
+fn nothing_of_patronis_file_is_left_out_or_added_to_without_a_word() {
+    let named = "      postgresql.conf: ../postgresql.conf\n";
+    let custom = "custom_conf: /etc/shop.conf\n  pgpass:";
+    assert!(told_of_patroni("pgpass:", custom, named).contains(&"postgresql.custom_conf".to_owned()));
+    // Where the topology names no file, that of `files` or of the image runs.
+    assert!(!told_of_patroni("pgpass:", custom, "").contains(&"postgresql.custom_conf".to_owned()));
+    for key in ["create_replica_methods", "create_replica_method"] {
+        let told = told_of_patroni("pgpass:", &format!("{key}: [walg, basebackup]\n  pgpass:"), named);
+        assert!(told.contains(&format!("postgresql.{key}")), "{told:?}");
+        let stack = Stack::new();
+        stack.change("patroni.yml", "pgpass:", &format!("{key}: [walg, basebackup]\n  pgpass:"));
+        let node = rendered(&stack.load().unwrap(), "db2", ServiceKind::Patroni);
+        let runs: Value = serde_saphyr::from_str(file(&node, "/etc/patroni/patroni.yml")).unwrap();
+        assert_eq!(runs["postgresql"]["create_replica_methods"], json!(["prepared", "walg", "basebackup"]));
+    }
+    let bootstrap = "  method: walg\n  walg: { command: /restore }\n  post_init: /x\n  users: { app: {} }\n  initdb:";
+    let told = told_of_patroni("  initdb:", bootstrap, named);
+    let of_bootstrap: Vec<&str> = told.iter().filter_map(|key| key.strip_prefix("bootstrap.")).collect();
+    assert_eq!(of_bootstrap[1..], ["method", "walg", "post_init", "users", "initdb"], "{told:?}");
+    // Pools that agents point elsewhere take the place of the callbacks.
+    let stack = Stack::new();
+    stack.change("patroni.yml", "pgpass:", "callbacks: { on_stop: /x }\n  pgpass:");
+    let pools =
+        "services: [{ pgbouncer: { name: pool, settings: { leads_to: primary, port: 6433, repointed: true } } }]";
+    let t = "topologies/own-stack.yaml";
+    stack.change(t, "      - { name: lb,", &format!("      - {{ name: pools, {pools} }}\n      - {{ name: lb,"));
+    stack.change(t, "    configuration: { pgbouncer.ini: ../pgbouncer.ini }", "    environment: { TZ: UTC }");
+    let told = stack.load().unwrap_or_else(|error| panic!("{error:?}")).overridden();
+    assert!(told.iter().any(|own| own.key == "postgresql.callbacks"), "{told:?}");
+}
+
+#[test]
+fn a_section_of_another_form_is_no_section_that_is_passed_over() {
+    let p = "patroni.yml";
+    check(p, "dcs:\n", "dcs: shop\n  other:\n", 13, "`bootstrap.dcs` takes a block of keys", "");
+    check(p, "pg_hba:\n    - ", "pg_hba: |\n    - ", 42, "`postgresql.pg_hba` takes a list", "");
+    check(p, "restapi:\n", "restapi: 0.0.0.0\nother:\n", 5, "`restapi` takes a block of keys", "");
+    let section = "PgBouncer has no section `pgbouncr`, in which this stands";
+    let stack = Stack::new();
+    stack.change("pgbouncer.ini", "[pgbouncer]", "[pgbouncr]");
+    let error = stack.load().unwrap_err();
+    let first = &error.mistakes()[0];
+    assert_eq!((first.message.as_str(), first.line), (section, 5), "{first}");
+    check("pgbouncer.ini", "[databases]", "x = y\n[databases]", 1, "`x` stands in no section", "databases");
+}
+
 #[test]
 fn where_haproxy_listens_and_leads_is_in_its_file() {
     let h = "haproxy.cfg";
