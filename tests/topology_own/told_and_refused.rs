@@ -117,3 +117,29 @@ fn where_haproxy_listens_and_leads_is_in_its_file() {
     stack.change(h, "bind *:5001", "bind ipv4@0.0.0.0:5001,lb:5002,[::1]:5003,unix@/run/x.sock");
     stack.load().unwrap_or_else(|error| panic!("{error:?}"));
 }
+
+#[test]
+fn pgbouncer_reaches_every_database_of_the_run() {
+    let (g, all) = ("pgbouncer.ini", "* = host=127.0.0.1 port=5432");
+    let socket = "it leads to a socket, and PostgreSQL's is not in the container of PgBouncer";
+    for line in ["* =", "* = port=5432", "* = host=/var/run/postgresql port=5432"] {
+        check(g, all, line, 2, socket, "host=127.0.0.1");
+    }
+    check(g, all, "* = host=127.0.0.1 port=abc", 2, "`abc` is no port", "");
+    let other = "by `user` clients of the run would log in as somebody else";
+    check(g, all, "* = host=127.0.0.1 connect_query='SELECT ''a'' b' user=app", 2, other, "leave it out");
+    let t = "topologies/own-stack.yaml";
+    let load = |lines: &str, databases: &str| {
+        let stack = Stack::new();
+        stack.change(g, all, lines);
+        stack.change(t, "claims:", &format!("settings: {{ postgresql: {{ databases: {{ {databases} }} }} }}\nclaims:"));
+        stack.load()
+    };
+    // What comes to no database of the run may come as anybody.
+    let named = "\"postgres\" = host=127.0.0.1\n* = host=127.0.0.1 auth_user=app";
+    load(named, "").unwrap_or_else(|error| panic!("{error:?}"));
+    let error = load(named, "shop: {}").unwrap_err();
+    assert_eq!((error.mistakes().len(), error.mistakes()[0].line), (1, 3), "{error:?}");
+    let error = load("postgres = host=127.0.0.1", "shop: {}").unwrap_err();
+    assert!(error.mistakes()[0].message.starts_with("it leads to no database `shop`"), "{error:?}");
+}
