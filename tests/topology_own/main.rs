@@ -279,7 +279,7 @@ fn a_file_that_would_not_do_what_it_says_is_refused() {
     check(pooler, "pool_mode = transaction", "%include more.ini", 9, line, "includes");
     let t = "topologies/own-stack.yaml";
     let configuration =
-        "`/etc/patroni/patroni.yml` is configuration: name the file under `configuration`";
+        "`/etc/patroni/patroni.yml` is written by pgquake: configuration of yours comes under `configuration`";
     check(t, "/etc/motd:", "/etc/patroni/patroni.yml:", 27, configuration, "");
     check(t, "/etc/motd:", "/etc/./pgquake/x:", 27, "`/etc/./pgquake/x` is no absolute path of a file", "");
     check(t, "/etc/motd:", "/var/lib/postgresql/x:", 27, "`/var/lib/postgresql/x` is a place of pgquake's own", "");

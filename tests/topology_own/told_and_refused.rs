@@ -143,3 +143,33 @@ fn pgbouncer_reaches_every_database_of_the_run() {
     let error = load("postgres = host=127.0.0.1", "shop: {}").unwrap_err();
     assert!(error.mistakes()[0].message.starts_with("it leads to no database `shop`"), "{error:?}");
 }
+
+#[test]
+fn no_file_takes_the_place_of_another() {
+    let t = "topologies/own-stack.yaml";
+    for folder in ["/etc", "/etc/patroni", "/usr/local"] {
+        let message = format!("`{folder}` is a folder, and no place for a file");
+        check(t, "/etc/motd:", &format!("{folder}:"), 27, &message, "");
+    }
+    let engines = "`/etc/hosts` is written by the engine whenever the container starts";
+    check(t, "/etc/motd:", "/etc/hosts:", 27, engines, "");
+    let message = "`/etc/motd` is a folder of another file";
+    check(t, "/etc/motd:", "/etc/motd/x: ../motd, /etc/motd:", 27, message, "");
+    // Whatever pgquake renders for any service of any topology.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../topologies");
+    let topologies = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths = BTreeSet::new();
+    for path in topologies.filter(|path| path.extension().is_some_and(|ending| ending == "yaml")) {
+        let plan = Plan::new(load(&path.display().to_string(), &[]).unwrap_or_else(|error| panic!("{error:?}")));
+        for planned in &plan.services {
+            let made = (service(planned.kind).render)(&plan.site_of(planned), &Credentials::default());
+            paths.extend(made.files.into_iter().map(|(path, _)| path));
+        }
+    }
+    paths.retain(|path| {
+        let stack = Stack::new();
+        stack.change(t, "/etc/motd:", &format!("{path}:"));
+        stack.load().is_ok()
+    });
+    assert_eq!(paths, BTreeSet::new(), "files of the team's would take their places");
+}

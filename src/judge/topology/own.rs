@@ -174,7 +174,9 @@ impl Topology {
             self.check_instances(kind, wrong);
         }
         for path in own.files.keys() {
-            if let Some(reason) = refused_path(path) {
+            let holds_another = || own.files.keys().any(|other| is_below(other, path) && other != path);
+            let reason = refused_path(path).or_else(|| holds_another().then_some("is a folder of another file"));
+            if let Some(reason) = reason {
                 wrong.push(here(at("files", path), format!("`{path}` {reason}"), None));
             }
         }
@@ -393,15 +395,27 @@ fn is_reference(image: &str) -> bool {
 
 /// Files that are rendered: a team's own come as `configuration`, of which what the harness has to set is known.
 const RENDERED: &[&str] = &[
+    "/etc/consul/consul.json",
     "/etc/envoy/envoy.yaml",
     "/etc/haproxy/haproxy.cfg",
+    "/etc/keepalived/template.conf",
+    "/etc/minio/certificates",
+    "/etc/minio/environment",
     "/etc/patroni/clock",
     "/etc/patroni/first-start.sql",
     "/etc/patroni/patroni.yml",
     "/etc/patroni/postgresql.conf",
     "/etc/patroni/repoint-pools.sh",
     "/etc/pgbouncer/pgbouncer.ini",
+    "/etc/pgbackrest/pgbackrest.conf",
     "/etc/pgbouncer/userlist.txt",
+    "/etc/postgresql/first-start.sql",
+    "/etc/postgresql/pg_hba.conf",
+    "/etc/postgresql/pgpass",
+    "/etc/postgresql/postgresql.conf",
+    "/etc/postgresql/start.conf",
+    "/etc/powerdns/pdns.conf",
+    "/etc/zookeeper/zoo.cfg",
 ];
 
 /// Places of pgquake's own, and of data.
@@ -415,15 +429,29 @@ const KEPT: &[&str] = &[
     "/var/lib/postgresql",
 ];
 
+/// Files that the engine lays over those of an image: another content would not be seen.
+const OF_THE_ENGINE: &[&str] = &["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+
+/// Whether a path is this place, or lies below it.
+fn is_below(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Why no file of the team's can be put there.
 fn refused_path(path: &str) -> Option<&'static str> {
     let parts = path.strip_prefix('/').unwrap_or_default().split('/');
     if !path.starts_with('/') || parts.into_iter().any(|part| matches!(part, "" | "." | "..")) {
         return Some("is no absolute path of a file");
     }
-    let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if RENDERED.contains(&path) {
-        return Some("is configuration: name the file under `configuration`");
+    let below = |place: &&str| is_below(path, place);
+    if RENDERED.iter().chain(KEPT).any(|place| is_below(place, path) && *place != path) {
+        return Some("is a folder, and no place for a file");
+    }
+    if OF_THE_ENGINE.contains(&path) {
+        return Some("is written by the engine whenever the container starts");
+    }
+    if RENDERED.iter().any(below) || path.starts_with("/etc/pgbouncer/primary-") {
+        return Some("is written by pgquake: configuration of yours comes under `configuration`");
     }
     if KEPT.iter().any(below) || path.starts_with("/usr/local/bin/pgquake-") {
         return Some("is a place of pgquake's own");
