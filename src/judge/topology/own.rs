@@ -16,7 +16,6 @@ use super::{
     position::{Path, Place, Positions, Step, steps},
 };
 use crate::{
-    credentials::DATABASE,
     services::{
         Own, Rendered, Site,
         own::{self, Flaw, Overridden, Served, Spot, Stated, Surroundings},
@@ -130,7 +129,7 @@ impl Topology {
             statistics_port: self.settings.haproxy.stats_port,
             dcs,
             endpoints: self.endpoints.iter().filter(is_here).map(served).collect(),
-            databases: std::iter::once(DATABASE).chain(further.map(String::as_str)).collect(),
+            further_databases: further.map(String::as_str).collect(),
             formats: own.configuration.keys().map(String::as_str).collect(),
             pools_are_repointed: self.repoints_pools(|_| true),
         }

@@ -75,8 +75,8 @@ pub struct Surroundings<'a> {
     pub dcs: Option<ServiceKind>,
     /// The endpoints that hosts with this kind of service have.
     pub endpoints: Vec<Served<'a>>,
-    /// The databases into which clients of the run write.
-    pub databases: Vec<&'a str>,
+    /// The databases into which clients of the run write, beside the first one.
+    pub further_databases: Vec<&'a str>,
     /// Every format that the team brings for the same services.
     pub formats: Vec<&'a str>,
     /// Whether agents point pools to the node that becomes primary.

@@ -8,6 +8,7 @@ use super::{
     rendered_file, without_lines,
 };
 use crate::{
+    credentials::DATABASE,
     services::{Rendered, Site, patroni::POSTGRESQL_PORT, pgbouncer::CONFIGURATION},
     suggestion::did_you_mean,
 };
@@ -86,7 +87,7 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
             unknown => flaws.push(unknown_section(entry, unknown)),
         }
     }
-    for database in &around.databases {
+    for database in std::iter::once(&DATABASE).chain(&around.further_databases) {
         match serving(&entries, database) {
             Some(entry) => flaws.extend(leads_as_meant(entry, database)),
             None => {
