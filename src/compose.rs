@@ -126,6 +126,9 @@ struct Build {
 struct ConfigMount {
     source: String,
     target: String,
+    /// Where it can be executed; Compose has it readable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -247,9 +250,13 @@ fn service(
     let mut mounts = Vec::new();
     for (target, content) in files {
         let file_name = target.rsplit('/').next().unwrap_or(&target);
-        let source = format!("{}.{file_name}", service_name(planned));
+        let by_name = format!("{}.{file_name}", service_name(planned));
+        // Two files may have one name.
+        let by_place = || format!("{}{}", service_name(planned), target.replace('/', "."));
+        let source = if configs.contains_key(&by_name) { by_place() } else { by_name };
+        let mode = content.starts_with("#!").then_some(0o755);
         configs.insert(source.clone(), Config { content: LitString(from_environment(&content)) });
-        mounts.push(ConfigMount { source, target });
+        mounts.push(ConfigMount { source, target, mode });
     }
     let holder = format!("service:{}", planned.host);
     Ok(ComposeService {
@@ -257,7 +264,7 @@ fn service(
         pid: Some(holder),
         cap_add: row.capabilities.to_vec(),
         command: command.iter().map(|argument| from_environment(argument)).collect(),
-        environment,
+        environment: environment.into_iter().map(|(name, value)| (name, from_environment(&value))).collect(),
         configs: mounts,
         healthcheck: healthcheck(planned.kind),
         depends_on: waits_for(plan, planned),

@@ -71,3 +71,31 @@ fn a_topology_with_tls_gets_none_and_says_why() {
     let refused = compose(&plan).expect_err("its certificates belong to a run").to_string();
     assert!(refused.contains("with TLS") && refused.contains("pgquake up tls"), "{refused}");
 }
+
+#[test]
+fn files_of_the_teams_own_keep_their_names_apart_and_their_dollars() {
+    let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/own-stack");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    for name in ["patroni.yml", "postgresql.conf", "haproxy.cfg", "pgbouncer.ini", "motd"] {
+        fs::copy(stack.join(name), folder.path().join(name)).expect("the file can be copied");
+    }
+    fs::write(folder.path().join("hook"), "#!/bin/sh\nexit 0\n").expect("the file can be written");
+    let text = fs::read_to_string(stack.join("topologies/own-stack.yaml")).expect("it is there");
+    let text = text.replace("    image: registry.example.com/team/our-patroni:1.2\n", "").replace("../", "");
+    let text = text.replace("/etc/motd: motd", "/etc/motd: motd, /opt/motd: hook").replace("Europe/Berlin", "a$b");
+    let path = folder.path().join("own-stack.yaml");
+    fs::write(&path, text).expect("the file can be written");
+    let plan = Plan::new(load(&path.display().to_string(), &[]).unwrap_or_else(|error| panic!("{error:?}")));
+    let written = compose(&plan).expect("it can be written");
+    let file: serde_json::Value = serde_saphyr::from_str(&written).expect("it is YAML");
+    let service = &file["services"]["db1.patroni"];
+    let mounts = service["configs"].as_array().expect("it has files");
+    let mount_at = |target: &str| mounts.iter().find(|mount| mount["target"] == target).expect("it is there");
+    let source_of = |target: &str| mount_at(target)["source"].as_str().expect("it has a source");
+    let content_of = |target: &str| &file["configs"][source_of(target)]["content"];
+    assert_eq!(content_of("/etc/motd"), "This host is the shop's.\n");
+    assert_eq!(content_of("/opt/motd"), "#!/bin/sh\nexit 0\n");
+    assert_eq!((mount_at("/opt/motd")["mode"].as_u64(), mount_at("/etc/motd")["mode"].as_u64()), (Some(0o755), None));
+    // Compose would take a lone dollar for a variable of its own.
+    assert_eq!(service["environment"]["TZ"], "a$$b");
+}

@@ -128,6 +128,9 @@ pub(super) async fn doctor() -> Result<Exit, Failure> {
 /// Prints a topology as a Compose file.
 pub(super) fn compose(name: &str) -> Result<Exit, Failure> {
     let topology = topology::load(name, &super::topology_folders()).map_err(Failure::usage)?;
+    for line in topology.overridden() {
+        eprintln!("{line}");
+    }
     let written = compose::compose(&Plan::new(topology));
     let refused =
         |error: ComposeError| if error.is_of_topology() { Failure::wrong(error) } else { Failure::harness(error) };

@@ -27,21 +27,16 @@ impl Inputs {
     pub(super) fn new(selection: &Selection, folders: &[PathBuf], claims: &Claims) -> Self {
         let mut files = BTreeMap::from([(CLAIMS_FILE.to_owned(), claims.text().to_owned())]);
         for (path, text) in &selection.texts {
-            let mut name = format!("features/{}", inside(path));
-            // Two paths from the root may end alike.
-            while files.contains_key(&name) {
-                name = name.replacen("features/", "features/other/", 1);
-            }
-            files.insert(name, text.clone());
+            keep(&mut files, "features", &inside(path), text.clone());
         }
         for named in &selection.topologies {
             // It was read a moment ago. A file that is gone since is no input that anybody could look at.
             if let Ok((source_name, text)) = topology::text(named, folders) {
-                files.insert(format!("topologies/{}", file_name(&source_name)), text);
+                keep(&mut files, "topologies", &file_name(&source_name), text);
             }
             let brought = topology::load_with(named, folders, claims).map(|topology| topology.own).unwrap_or_default();
             for (from, text) in brought.into_values().flat_map(|own| own.texts) {
-                files.insert(format!("topologies/{}", inside(Path::new(&from))), text);
+                keep(&mut files, "topologies", &inside(Path::new(&from)), text);
             }
         }
         Self { files }
@@ -61,6 +56,15 @@ impl Inputs {
     pub(super) fn digests(&self) -> BTreeMap<String, String> {
         self.files.iter().map(|(name, text)| (name.clone(), digest_of(text.as_bytes()))).collect()
     }
+}
+
+/// Keeps a file below a folder. Two that are different may come from paths that end alike.
+fn keep(files: &mut BTreeMap<String, String>, folder: &str, name: &str, text: String) {
+    let mut path = format!("{folder}/{name}");
+    while files.get(&path).is_some_and(|kept| *kept != text) {
+        path = path.replacen('/', "/other/", 1);
+    }
+    files.insert(path, text);
 }
 
 /// A path without what leads out of the folder that it is put into.
@@ -126,6 +130,21 @@ pub(super) fn binary() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_files_of_one_name_are_both_kept() {
+        let mut files = BTreeMap::new();
+        for text in ["east", "west", "east", "north"] {
+            keep(&mut files, "topologies", "patroni.yml", text.to_owned());
+        }
+        let kept: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let wanted = [
+            ("topologies/other/other/patroni.yml", "north"),
+            ("topologies/other/patroni.yml", "west"),
+            ("topologies/patroni.yml", "east"),
+        ];
+        assert_eq!(kept, wanted);
+    }
 
     #[test]
     fn a_path_never_leads_out_of_the_folder_of_inputs() {

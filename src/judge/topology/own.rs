@@ -18,7 +18,7 @@ use super::{
 use crate::{
     services::{
         Own, Rendered, Site,
-        own::{self, Flaw, Overridden, Spot, Stated, Surroundings},
+        own::{self, Flaw, Overridden, Served, Spot, Stated, Surroundings},
         patroni::HARNESS_ACCESS,
         service,
     },
@@ -101,7 +101,7 @@ impl Topology {
                     continue;
                 };
                 let file = Brought { name: beside(folder, from).display().to_string(), text: Arc::from(text) };
-                match (format.read)(text, &self.around(*kind)) {
+                match (format.read)(text, &self.around(*kind, own)) {
                     Ok(read) => self.take_settings(read.settings, &file, positions, &mut origins, &mut wrong),
                     Err(flaws) => wrong.extend(flaws.into_iter().map(|flaw| file.flawed(flaw))),
                 }
@@ -112,7 +112,7 @@ impl Topology {
     }
 
     /// What a file of a kind of service may name.
-    fn around(&self, kind: ServiceKind) -> Surroundings<'_> {
+    fn around<'a>(&'a self, kind: ServiceKind, own: &'a Own) -> Surroundings<'a> {
         let names = self.hosts().flat_map(|host| {
             let ports = self.ports_of(host);
             std::iter::once(&host.name).chain(&host.aliases).map(move |name| (name.as_str(), ports.clone()))
@@ -120,11 +120,18 @@ impl Topology {
         let runs = |host: &&str| self.host_called(host).is_some_and(|host| host.runs(kind));
         let is_here = |endpoint: &&super::NamedEndpoint| self.hosts_behind(&endpoint.host).iter().any(runs);
         let dcs = self.hosts().flat_map(super::Host::kinds).find(|kind| service(*kind).dcs().is_some());
+        let served = |one: &'a super::NamedEndpoint| Served { name: &one.name, port: one.port, serves: one.serves };
+        let of_clusters = self.clusters.iter().filter_map(|cluster| cluster.settings.as_ref());
+        let further =
+            std::iter::once(&self.settings).chain(of_clusters).flat_map(|all| all.postgresql.databases.keys());
         Surroundings {
             hosts: names.collect(),
             statistics_port: self.settings.haproxy.stats_port,
             dcs,
-            endpoints: self.endpoints.iter().filter(is_here).map(|one| (one.name.as_str(), one.port)).collect(),
+            endpoints: self.endpoints.iter().filter(is_here).map(served).collect(),
+            further_databases: further.map(String::as_str).collect(),
+            formats: own.configuration.keys().map(String::as_str).collect(),
+            pools_are_repointed: self.repoints_pools(|_| true),
         }
     }
 
@@ -166,7 +173,9 @@ impl Topology {
             self.check_instances(kind, wrong);
         }
         for path in own.files.keys() {
-            if let Some(reason) = refused_path(path) {
+            let holds_another = || own.files.keys().any(|other| is_below(other, path) && other != path);
+            let reason = refused_path(path).or_else(|| holds_another().then_some("is a folder of another file"));
+            if let Some(reason) = reason {
                 wrong.push(here(at("files", path), format!("`{path}` {reason}"), None));
             }
         }
@@ -185,16 +194,19 @@ impl Topology {
             let message = format!("`{}` runs two of {}, and one file can't say what both do", host.name, kind.name());
             wrong.push(here(path(), message, Some("give each a host of its own, or leave the file out".to_owned())));
         }
-        let repointed = self.hosts().flat_map(|host| host.services.iter().map(move |placed| (host, placed))).any(
-            |(host, placed)| {
-                let pooler = service(placed.kind).pooler().filter(|_| placed.kind == kind);
-                pooler.is_some_and(|pooler| (pooler.is_repointed)(&self.settings_on(host, placed)))
-            },
-        );
-        if repointed {
+        if self.repoints_pools(|pooler| pooler == kind) {
             let message = "pools that an agent points elsewhere have a file for each primary".to_owned();
             wrong.push(here(path(), message, Some("leave the file out, or `repointed` of the pools".to_owned())));
         }
+    }
+
+    /// Whether agents point pools of these kinds to the node that becomes primary.
+    fn repoints_pools(&self, is_meant: impl Fn(ServiceKind) -> bool) -> bool {
+        let placed = self.hosts().flat_map(|host| host.services.iter().map(move |placed| (host, placed)));
+        placed.filter(|(_, placed)| is_meant(placed.kind)).any(|(host, placed)| {
+            let pooler = service(placed.kind).pooler();
+            pooler.is_some_and(|pooler| (pooler.is_repointed)(&self.settings_on(host, placed)))
+        })
     }
 
     /// Takes what a file states into the settings. What the topology states too is a contradiction waiting to happen.
@@ -260,7 +272,7 @@ impl Topology {
                 let (Some(from), Some(text)) = (own.configuration.get(format.name), own.text_of(format.name)) else {
                     continue;
                 };
-                let reading = (format.read)(text, &self.around(*kind)).unwrap_or_default();
+                let reading = (format.read)(text, &self.around(*kind, own)).unwrap_or_default();
                 let key = |Overridden { key, line, why }| OverriddenKey { place: format!("{from}:{line}"), key, why };
                 told.extend(reading.overridden.into_iter().map(key));
             }
@@ -382,15 +394,27 @@ fn is_reference(image: &str) -> bool {
 
 /// Files that are rendered: a team's own come as `configuration`, of which what the harness has to set is known.
 const RENDERED: &[&str] = &[
+    "/etc/consul/consul.json",
     "/etc/envoy/envoy.yaml",
     "/etc/haproxy/haproxy.cfg",
+    "/etc/keepalived/template.conf",
+    "/etc/minio/certificates",
+    "/etc/minio/environment",
     "/etc/patroni/clock",
     "/etc/patroni/first-start.sql",
     "/etc/patroni/patroni.yml",
     "/etc/patroni/postgresql.conf",
     "/etc/patroni/repoint-pools.sh",
     "/etc/pgbouncer/pgbouncer.ini",
+    "/etc/pgbackrest/pgbackrest.conf",
     "/etc/pgbouncer/userlist.txt",
+    "/etc/postgresql/first-start.sql",
+    "/etc/postgresql/pg_hba.conf",
+    "/etc/postgresql/pgpass",
+    "/etc/postgresql/postgresql.conf",
+    "/etc/postgresql/start.conf",
+    "/etc/powerdns/pdns.conf",
+    "/etc/zookeeper/zoo.cfg",
 ];
 
 /// Places of pgquake's own, and of data.
@@ -404,15 +428,29 @@ const KEPT: &[&str] = &[
     "/var/lib/postgresql",
 ];
 
+/// Files that the engine lays over those of an image: another content would not be seen.
+const OF_THE_ENGINE: &[&str] = &["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+
+/// Whether a path is this place, or lies below it.
+fn is_below(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Why no file of the team's can be put there.
 fn refused_path(path: &str) -> Option<&'static str> {
     let parts = path.strip_prefix('/').unwrap_or_default().split('/');
     if !path.starts_with('/') || parts.into_iter().any(|part| matches!(part, "" | "." | "..")) {
         return Some("is no absolute path of a file");
     }
-    let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if RENDERED.contains(&path) {
-        return Some("is configuration: name the file under `configuration`");
+    let below = |place: &&str| is_below(path, place);
+    if RENDERED.iter().chain(KEPT).any(|place| is_below(place, path) && *place != path) {
+        return Some("is a folder, and no place for a file");
+    }
+    if OF_THE_ENGINE.contains(&path) {
+        return Some("is written by the engine whenever the container starts");
+    }
+    if RENDERED.iter().any(below) || path.starts_with("/etc/pgbouncer/primary-") {
+        return Some("is written by pgquake: configuration of yours comes under `configuration`");
     }
     if KEPT.iter().any(below) || path.starts_with("/usr/local/bin/pgquake-") {
         return Some("is a place of pgquake's own");

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings, rendered_file, without_lines};
+use super::{Flaw, Format, Overridden, Reading, Served, Spot, Stated, Surroundings, rendered_file, without_lines};
 use crate::{
-    services::{Rendered, Site, haproxy::CONFIGURATION},
+    services::{Rendered, Serves, Site, haproxy::CONFIGURATION},
     suggestion::did_you_mean,
 };
 
@@ -29,21 +29,28 @@ const STATS_SOCKET: &str = "stats socket";
 
 /// Keywords that begin a section.
 const SECTIONS: &[&str] = &[
+    "acme",
     "backend",
     "cache",
+    "crt-store",
     "defaults",
+    "fcgi-app",
     "frontend",
     "global",
     "http-errors",
     "listen",
     "log-forward",
+    "log-profile",
     "mailers",
     "peers",
     "program",
     "resolvers",
     "ring",
+    "traces",
     "userlist",
 ];
+
+const BY_RULES: &str = "what decides by rules can't be predicted or observed";
 
 /// A line that says something: its number from 1, and its words.
 struct Line<'a> {
@@ -71,7 +78,7 @@ impl<'a> Section<'a> {
         let bound = self.with("bind").filter_map(|line| Some((line, *line.words.get(1)?)));
         let each = bound.flat_map(|(line, addresses)| addresses.split(',').map(move |address| (line, address)));
         let from_outside =
-            each.filter(|(_, address)| !address.starts_with("127.") && !address.starts_with("localhost:"));
+            each.filter(|(_, address)| !is_loopback(address.rsplit_once(':').map_or(*address, |(host, _)| host)));
         from_outside
             .flat_map(|(line, address)| {
                 let ports = address.rsplit(':').next().unwrap_or_default();
@@ -103,6 +110,10 @@ fn sections(text: &str) -> Result<Vec<Section<'_>>, Flaw> {
         let (number, words) = (index + 1, words(line));
         match (words.first(), sections.last_mut()) {
             (None, _) => {}
+            (Some(&".if"), _) => {
+                let flaw = Flaw::new(Spot::of_line(number), "`.if` decides what of the file counts");
+                return Err(flaw.help(BY_RULES));
+            }
             (Some(first), _) if SECTIONS.contains(first) => {
                 let name = words.get(1).copied().unwrap_or_default();
                 let from = words.iter().position(|word| *word == "from").and_then(|at| words.get(at + 1)).copied();
@@ -118,16 +129,27 @@ fn sections(text: &str) -> Result<Vec<Section<'_>>, Flaw> {
     Ok(sections)
 }
 
-/// The backend that serves what a proxy takes: itself, or the one that it leads everything to.
-fn behind<'s, 'a>(proxy: &'s Section<'a>, all: &'s [Section<'a>]) -> Option<&'s Section<'a>> {
+/// The backend that serves what a proxy takes: itself, or the one that it leads everything to; or why nobody can say which.
+fn behind<'s, 'a>(proxy: &'s Section<'a>, all: &'s [Section<'a>]) -> Result<&'s Section<'a>, Flaw> {
+    let by_rules = || {
+        let message = format!("`{}` leads to no backend by `default_backend` alone", proxy.name);
+        Flaw::new(Spot::of_line(proxy.number), message).help(BY_RULES)
+    };
     if proxy.with("use_backend").next().is_some() {
-        return None;
+        return Err(by_rules());
     }
     if proxy.keyword == "listen" {
-        return Some(proxy);
+        return Ok(proxy);
     }
-    let name = *proxy.with("default_backend").next()?.words.get(1)?;
-    all.iter().find(|section| section.keyword == "backend" && section.name == name)
+    let said = [Some(proxy), defaults_of(proxy, all)].into_iter().flatten();
+    let line = said.filter_map(|section| section.with("default_backend").last()).next().ok_or_else(by_rules)?;
+    let name = line.words.get(1).copied().unwrap_or_default();
+    let backends = || all.iter().filter(|section| matches!(section.keyword, "backend" | "listen"));
+    backends().find(|section| section.name == name).ok_or_else(|| {
+        let known: Vec<&str> = backends().map(|section| section.name).collect();
+        let flaw = Flaw::new(Spot::of_line(line.number), format!("no backend is called `{name}`"));
+        flaw.help(did_you_mean(name, &known))
+    })
 }
 
 /// The defaults that a section has: those that it names after `from`, or the last ones before it.
@@ -150,7 +172,17 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     let mut flaws = Vec::new();
     let mut reading = Reading { settings: Vec::new(), overridden: overridden(&sections) };
     let proxies = sections.iter().filter(|section| matches!(section.keyword, "listen" | "backend"));
-    proxies.flat_map(|section| section.with("server")).for_each(|line| server(line, around, &mut flaws));
+    for line in proxies.flat_map(|section| &section.lines) {
+        match line.words[0] {
+            "server" => flaws.extend(server(line, around)),
+            "server-template" => {
+                let flaw = Flaw::new(Spot::of_line(line.number), "which servers it makes is not in the file");
+                flaws.push(flaw.help("write a `server` for each node"));
+            }
+            _ => {}
+        }
+    }
+    flaws.extend(sections.iter().flat_map(|section| section.with("bind")).filter_map(|line| bound(line, around)));
     let page = around.statistics_port;
     if let Some((_, line)) = sections.iter().flat_map(Section::binds).find(|(port, _)| *port == page) {
         let message = format!("pgquake adds a page of statistics on port {page}, which is taken here");
@@ -158,8 +190,8 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
         flaws.push(Flaw::new(Spot::of_line(line.number), message).help(help));
     }
     let mut serving = Vec::new();
-    for (endpoint, port) in &around.endpoints {
-        match serving_at(endpoint, *port, &sections) {
+    for endpoint in &around.endpoints {
+        match serving_at(*endpoint, &sections) {
             Ok(backend) => serving.push(backend),
             Err(flaw) => flaws.push(flaw),
         }
@@ -169,7 +201,8 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
 }
 
 /// The backend that serves the clients of an endpoint; or why nobody can say which.
-fn serving_at<'s, 'a>(endpoint: &str, port: u16, all: &'s [Section<'a>]) -> Result<&'s Section<'a>, Flaw> {
+fn serving_at<'s, 'a>(served: Served<'_>, all: &'s [Section<'a>]) -> Result<&'s Section<'a>, Flaw> {
+    let Served { name: endpoint, port, serves } = served;
     let Some(proxy) = all.iter().find(|section| section.listens_on(port)) else {
         let message = format!("nothing listens on port {port}, where the endpoint `{endpoint}` is");
         let help = format!("add `bind :{port}` to a proxy, or change the endpoint's port");
@@ -180,31 +213,63 @@ fn serving_at<'s, 'a>(endpoint: &str, port: u16, all: &'s [Section<'a>]) -> Resu
         let message = format!("clients of the endpoint `{endpoint}` speak without TLS");
         return Err(Flaw::new(Spot::of_line(line.number), message).help("leave `ssl` out of this `bind`"));
     }
-    let Some(backend) = behind(proxy, all) else {
-        let message = format!("`{}` leads to no backend by `default_backend` alone", proxy.name);
-        let help = "what decides by rules can't be predicted or observed";
-        return Err(Flaw::new(Spot::of_line(proxy.number), message).help(help));
-    };
+    let backend = behind(proxy, all)?;
     if backend.with("server").next().is_none() {
         let message = format!("`{}` names no server, so nobody knows where it leads", backend.name);
         return Err(Flaw::new(Spot::of_line(backend.number), message).help("write a `server` for each node"));
     }
-    Ok(backend)
+    let (others, meant) = if serves.is_for_reads() { (OF_LEADERS, "standbys") } else { (OF_READS, "the primary") };
+    match asked(backend, defaults_of(backend, all)).filter(|path| serves != Serves::Node && others.contains(path)) {
+        Some(path) => {
+            let message =
+                format!("`{}` is asked for `{path}`, and the endpoint `{endpoint}` serves {meant}", backend.name);
+            Err(Flaw::new(Spot::of_line(backend.number), message)
+                .help("change the check, or what the endpoint `serves`"))
+        }
+        None => Ok(backend),
+    }
 }
 
 /// A server is led to where a host of the topology listens, and its checks too.
-fn server(line: &Line<'_>, around: &Surroundings<'_>, flaws: &mut Vec<Flaw>) {
+fn server(line: &Line<'_>, around: &Surroundings<'_>) -> Option<Flaw> {
     let spot = Spot::of_line(line.number);
-    let Some((host, port)) = place_of(line) else {
-        flaws.push(Flaw::new(spot, "a server has a name and an address"));
-        return;
-    };
-    if host.starts_with("127.") || host == "localhost" {
-        return;
+    let Some((host, port)) = place_of(line) else { return Some(Flaw::new(spot, "a server has a name and an address")) };
+    let of_check = value_of(line, "port");
+    let words = [line.words.get(2).copied(), of_check, value_of(line, "addr")];
+    if let Some(flaw) = words.into_iter().flatten().find_map(|word| variable(word, spot)) {
+        return Some(flaw);
     }
-    let checked = value_of(line, "port").and_then(|port| port.parse().ok());
-    let refused = [port, checked].into_iter().find_map(|port| around.refuses(host, port));
-    flaws.extend(refused.map(|(message, help)| Flaw::new(spot, message).help(help)));
+    let checked = (value_of(line, "addr").unwrap_or(host), of_check.and_then(|port| port.parse().ok()));
+    let elsewhere = [(host, port), checked].into_iter().filter(|(host, _)| !is_loopback(host));
+    let refused = elsewhere.filter_map(|(host, port)| around.refuses(host, port)).next();
+    refused.map(|(message, help)| Flaw::new(spot, message).help(help))
+}
+
+/// A proxy listens on every address of its host, or on its loopback: others are given out when hosts start.
+fn bound(line: &Line<'_>, around: &Surroundings<'_>) -> Option<Flaw> {
+    let spot = Spot::of_line(line.number);
+    let addresses = line.words.get(1)?;
+    if let Some(flaw) = variable(addresses, spot) {
+        return Some(flaw);
+    }
+    let is_everywhere = |host: &str| matches!(host, "" | "*" | "0.0.0.0" | "::" | "[::]");
+    let of_tcp = addresses.split(',').map(|address| address.trim_start_matches("ipv4@").trim_start_matches("ipv6@"));
+    let hosts = of_tcp.filter(|address| !address.contains(['/', '@'])).filter_map(|address| address.rsplit_once(':'));
+    let is_there =
+        |host: &str| is_everywhere(host) || is_loopback(host) || around.hosts.iter().any(|(name, _)| *name == host);
+    let (host, port) = hosts.into_iter().find(|(host, _)| !is_there(host))?;
+    let flaw = Flaw::new(spot, format!("no host of the topology has the address `{host}`"));
+    Some(flaw.help(format!("write `bind *:{port}`: addresses are given out when hosts start")))
+}
+
+/// What HAProxy takes out of its environment is not in the file.
+fn variable(word: &str, spot: Spot) -> Option<Flaw> {
+    let flaw = || Flaw::new(spot, format!("what `{word}` stands for is not in the file"));
+    word.contains('$').then(|| flaw().help("write the host or the port in the place of the variable"))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.starts_with("127.") || matches!(host, "localhost" | "::1" | "[::1]")
 }
 
 fn overridden(sections: &[Section<'_>]) -> Vec<Overridden> {
@@ -272,12 +337,26 @@ const PATHS_BY_ROLE: &[&str] = &[
     "/synchronous",
 ];
 
+/// What only the leader of a cluster answers, and what standbys answer.
+const OF_LEADERS: &[&str] = &["/", "/leader", "/master", "/primary", "/read-write", "/standby-leader"];
+const OF_READS: &[&str] = &[
+    "/async",
+    "/asynchronous",
+    "/quorum",
+    "/read-only",
+    "/read-only-quorum",
+    "/read-only-sync",
+    "/replica",
+    "/sync",
+    "/synchronous",
+];
+
 /// Options that say how servers are checked. One of a backend's own ends the one that it has from its defaults.
 const CHECKS: &[&str] =
     &["httpchk", "ldap-check", "mysql-check", "pgsql-check", "redis-check", "smtpchk", "ssl-hello-chk", "tcp-check"];
 
-/// Whether every server is asked by HTTP for what Patroni answers by role, at one interval.
-fn asks_for_role(backend: &Section<'_>, defaults: Option<&Section<'_>>) -> bool {
+/// What every server is asked for by HTTP, without a query; `None`: some are asked nothing, or something else.
+fn asked<'a>(backend: &Section<'a>, defaults: Option<&Section<'a>>) -> Option<&'a str> {
     let by_http = |section: &Section<'_>| {
         let options = section.lines.iter().filter(|line| line.words.contains(&"option"));
         let last = options.rev().find(|line| line.words.iter().any(|word| CHECKS.contains(word)));
@@ -285,16 +364,29 @@ fn asks_for_role(backend: &Section<'_>, defaults: Option<&Section<'_>>) -> bool 
     };
     let is_on = by_http(backend).or_else(|| by_http(defaults?)).unwrap_or(false);
     let is_checked = |line: &Line<'_>| line.words.contains(&"check") || backend.says(&["default-server", "check"]);
-    let lines: Vec<&Line<'_>> = [Some(backend), defaults].into_iter().flatten().flat_map(|own| &own.lines).collect();
-    // They change the interval while a server is neither up nor down, so the usual one predicts nothing.
-    let varies = lines.iter().any(|line| ["fastinter", "downinter"].iter().any(|word| line.words.contains(word)));
-    let sent = lines.iter().filter(|line| {
+    let sent = lines_of(backend, defaults).filter(|line| {
         line.words.starts_with(&["option", "httpchk"]) || line.words.starts_with(&["http-check", "send"])
     });
     // Without a path HAProxy asks for `/`, which Patroni answers as `/primary`.
     let path = sent.flat_map(|line| &line.words).find(|word| word.starts_with('/')).copied().unwrap_or("/");
-    let asked = path.split('?').next().unwrap_or(path);
-    is_on && !varies && backend.with("server").all(is_checked) && PATHS_BY_ROLE.contains(&asked)
+    let is_asked = is_on && backend.with("server").all(is_checked);
+    is_asked.then(|| path.split('?').next().unwrap_or(path))
+}
+
+/// The lines of a section, and after them those of its defaults.
+fn lines_of<'s, 'a>(
+    section: &'s Section<'a>,
+    defaults: Option<&'s Section<'a>>,
+) -> impl Iterator<Item = &'s Line<'a>> + use<'s, 'a> {
+    [Some(section), defaults].into_iter().flatten().flat_map(|own| &own.lines)
+}
+
+/// Whether every server is asked by HTTP for what Patroni answers by role, at one interval.
+fn asks_for_role(backend: &Section<'_>, defaults: Option<&Section<'_>>) -> bool {
+    // They change the interval while a server is neither up nor down, so the usual one predicts nothing.
+    let changes = |line: &Line<'_>| ["fastinter", "downinter"].iter().any(|word| line.words.contains(word));
+    let varies = lines_of(backend, defaults).any(changes);
+    !varies && asked(backend, defaults).is_some_and(|path| PATHS_BY_ROLE.contains(&path))
 }
 
 /// What follows an option in a line.
@@ -347,7 +439,7 @@ pub fn names(text: &str, endpoints: &[(&str, u16)]) -> Names {
     let sections = sections(text).unwrap_or_default();
     for (endpoint, port) in endpoints {
         let proxy = sections.iter().find(|section| section.listens_on(*port));
-        let Some(backend) = proxy.and_then(|proxy| behind(proxy, &sections)) else { continue };
+        let Some(backend) = proxy.and_then(|proxy| behind(proxy, &sections).ok()) else { continue };
         names.endpoints.insert(backend.name.to_owned(), (*endpoint).to_owned());
         for line in backend.with("server") {
             if let (Some(server), Some((host, _))) = (line.words.get(1), place_of(line)) {

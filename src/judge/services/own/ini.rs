@@ -57,7 +57,7 @@ fn lines<'a>(text: &'a str, comments: &'static [char]) -> impl Iterator<Item = (
 fn value(text: &str) -> Option<String> {
     let Some(quoted) = text.strip_prefix('\'') else {
         let said = text.split('#').next().unwrap_or_default().trim();
-        return (!said.is_empty() && !said.contains(char::is_whitespace)).then(|| said.to_owned());
+        return is_plain(said).then(|| said.to_owned());
     };
     let mut value = String::new();
     let mut letters = quoted.chars().peekable();
@@ -83,6 +83,13 @@ fn value(text: &str) -> Option<String> {
     None
 }
 
+/// Whether PostgreSQL takes a value without quotes: a word, or a number with its unit.
+fn is_plain(value: &str) -> bool {
+    let is_of_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || !letter.is_ascii();
+    let begins = value.starts_with(|first: char| is_of_word(first) || "+-.".contains(first));
+    begins && value.chars().all(|letter| is_of_word(letter) || "+-.:/".contains(letter))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +108,12 @@ mod tests {
             read(of_postgresql(text)),
             wanted.map(|(key, value, line)| (key.to_owned(), value.to_owned(), line))
         );
-        for wrong in ["work_mem", "work_mem =", "work_mem = 8 MB", "work_mem = '8MB", "work_mem = '8MB' 9"] {
+        for taken in ["a = b_1", "a = -1", "a = +.5", "a = 8MB", "a = pg-stat.x:y/z", "a on#x"] {
+            assert!(of_postgresql(taken).is_ok(), "{taken}");
+        }
+        let unquoted = ["a = *", "a = b,c", "a = \"b\"", "a = log-%a", "a = /tmp", "a = b;", "a = $libdir"];
+        let wrong = ["work_mem", "work_mem =", "work_mem = 8 MB", "work_mem = '8MB", "work_mem = '8MB' 9"];
+        for wrong in wrong.into_iter().chain(unquoted) {
             assert_eq!(of_postgresql(wrong).err(), Some(1), "{wrong}");
         }
     }

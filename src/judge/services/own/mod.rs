@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Rendered, ServiceKind, Site, versions};
+use super::{Rendered, Serves, ServiceKind, Site, versions};
 use crate::suggestion::did_you_mean;
 pub use haproxy_cfg::{Names, names as names_of_haproxy};
 pub(super) use {
@@ -73,8 +73,22 @@ pub struct Surroundings<'a> {
     pub statistics_port: u16,
     /// The kind of the DCS, if there is one.
     pub dcs: Option<ServiceKind>,
-    /// The endpoints that hosts with this kind of service have: name and port.
-    pub endpoints: Vec<(&'a str, u16)>,
+    /// The endpoints that hosts with this kind of service have.
+    pub endpoints: Vec<Served<'a>>,
+    /// The databases into which clients of the run write, beside the first one.
+    pub further_databases: Vec<&'a str>,
+    /// Every format that the team brings for the same services.
+    pub formats: Vec<&'a str>,
+    /// Whether agents point pools to the node that becomes primary.
+    pub pools_are_repointed: bool,
+}
+
+/// An endpoint that a balancer's file has to serve.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    pub name: &'a str,
+    pub port: u16,
+    pub serves: Serves,
 }
 
 impl Surroundings<'_> {

@@ -55,11 +55,7 @@ const OWNED: &[(&str, &str)] = &[
     ("restapi.cafile", "observers speak plain HTTP with Patroni"),
     ("restapi.verify_client", "observers speak plain HTTP with Patroni"),
     ("log.dir", "the log is saved with the run, from standard output"),
-    ("bootstrap.initdb", "the first node starts from a data directory that is prepared"),
-    ("bootstrap.method", "the first node starts from a data directory that is prepared"),
     ("bootstrap.users", "the roles are those of the run"),
-    ("bootstrap.post_bootstrap", "the first node starts from a data directory that is prepared"),
-    ("bootstrap.post_init", "the first node starts from a data directory that is prepared"),
     ("postgresql.listen", "clients reach every node at port 5432"),
     ("postgresql.connect_address", "clients reach every node at port 5432"),
     ("postgresql.proxy_address", "clients reach every node at port 5432"),
@@ -104,6 +100,23 @@ const SETTINGS: &[(&str, &str, bool)] = &[
 const DEFAULTS: &[(&[&str], Unsaid)] = &[
     (&["patroni", "dynamic", "postgresql.use_pg_rewind"], || json!(false)),
     (&["postgresql", "parameters", "max_connections"], || json!("100")),
+];
+
+/// What has a form of its own: its path, and whether it is a list; the others are blocks.
+const FORMS: &[(&str, bool)] = &[
+    ("bootstrap", false),
+    ("bootstrap.dcs", false),
+    ("bootstrap.dcs.postgresql", false),
+    ("bootstrap.dcs.postgresql.parameters", false),
+    ("bootstrap.dcs.postgresql.pg_hba", true),
+    ("bootstrap.pg_hba", true),
+    ("log", false),
+    ("postgresql", false),
+    ("postgresql.create_replica_method", true),
+    ("postgresql.create_replica_methods", true),
+    ("postgresql.parameters", false),
+    ("postgresql.pg_hba", true),
+    ("restapi", false),
 ];
 
 /// A document, and where each of its values stands.
@@ -156,7 +169,7 @@ fn without_nothing(value: &mut Value) {
 
 fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     let document = document(text).map_err(|flaw| vec![flaw])?;
-    let mut flaws = Vec::new();
+    let mut flaws: Vec<Flaw> = FORMS.iter().filter_map(|(key, is_list)| misshapen(&document, key, *is_list)).collect();
     let mut reading = Reading::default();
     for &(section, kind) in DCS_SECTIONS.iter().filter(|(section, _)| document.at(&[section]).is_some()) {
         let there = around.dcs.map(crate::services::ServiceKind::name);
@@ -184,10 +197,7 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
             reading.overridden.push(Overridden { key: key.to_owned(), line: document.spot(&path).line, why });
         }
     }
-    if let Some(path) = ACCESS.iter().find(|path| document.at(path).is_some()) {
-        let why = "rules for the agent on its host, for standbys and for clients of the run come before yours";
-        reading.overridden.push(Overridden { key: path.join("."), line: document.spot(path).line, why });
-    }
+    reading.overridden.extend(further_overridden(&document, around));
     // What a node's own section says comes before what all of them share.
     for key in ["use_pg_rewind", "use_slots"] {
         if let Some(value) = document.at(&["postgresql", key]) {
@@ -198,8 +208,8 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     let of_nodes = ["postgresql", "parameters"];
     for (name, text, spot) in parameters(&document, &of_nodes, &mut reading.overridden, &mut flaws) {
         if postgresql_conf::OF_ALL.contains(&name.as_str()) {
-            let why = "Patroni takes it from its dynamic configuration alone";
-            reading.overridden.push(Overridden { key: format!("postgresql.parameters.{name}"), line: spot.line, why });
+            let (key, why) = (format!("postgresql.parameters.{name}"), postgresql_conf::BY_DYNAMIC);
+            reading.overridden.push(Overridden { key, line: spot.line, why });
         } else {
             state(&mut reading, ["postgresql", "parameters", &name], json!(text), spot);
         }
@@ -214,6 +224,41 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
         }
     }
     if flaws.is_empty() { Ok(reading) } else { Err(flaws) }
+}
+
+/// What is set, left out or added to by what else there is, and why.
+fn further_overridden(document: &Document<'_>, around: &Surroundings<'_>) -> Vec<Overridden> {
+    let access = "rules for the agent on its host, for standbys and for clients of the run come before yours";
+    let methods = "standbys begin with a data directory that is prepared, and come to yours after that";
+    let first_of =
+        |paths: &[&[&'static str]]| paths.iter().find(|path| document.at(path).is_some()).map(|path| path.to_vec());
+    let mut told: Vec<(Vec<&str>, &'static str)> = Vec::new();
+    told.extend(first_of(&ACCESS).map(|path| (path, access)));
+    told.extend(first_of(&METHODS).map(|path| (path, methods)));
+    if around.formats.contains(&postgresql_conf::FILE.name) {
+        told.push((vec!["postgresql", "custom_conf"], "the topology names your `postgresql.conf`"));
+    }
+    if around.pools_are_repointed {
+        told.push((vec!["postgresql", "callbacks"], "the agent points the pools to the new primary"));
+    }
+    // Of this section the DCS and access count, and accounts have a reason of their own.
+    let bootstrap = document.at(&["bootstrap"]).and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    let left_out = bootstrap.filter(|key| !["dcs", "pg_hba", "users"].contains(&key.as_str()));
+    let prepared = "the first node starts from a data directory that is prepared";
+    told.extend(left_out.map(|key| (vec!["bootstrap", key.as_str()], prepared)));
+    let told = told.into_iter().filter(|(path, _)| document.at(path).is_some());
+    told.map(|(path, why)| Overridden { key: path.join("."), line: document.spot(&path).line, why }).collect()
+}
+
+/// A value that has not the form which its key takes.
+fn misshapen(document: &Document<'_>, key: &str, is_list: bool) -> Option<Flaw> {
+    let path = path_of(key);
+    let value = document.at(&path)?;
+    let (is_so, form) = match is_list {
+        true => (value.is_array(), "a list"),
+        false => (value.is_object(), "a block of keys"),
+    };
+    (!is_so).then(|| Flaw::new(document.spot(&path), format!("`{key}` takes {form}")))
 }
 
 /// The parts of a key. A parameter with a dot in its name is one part.
@@ -356,9 +401,9 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
         replace(&mut theirs, &ours, &[section]);
     }
     let access = access(&theirs, &ours);
-    let methods = ["postgresql", "create_replica_methods"];
     let usual = json!(["basebackup"]);
-    let methods = joined(Some(&json!(["prepared"])), found(&theirs, &methods).or(Some(&usual)));
+    let methods = METHODS.iter().find_map(|path| found(&theirs, path)).unwrap_or(&usual);
+    let methods = joined(Some(&json!(["prepared"])), Some(methods));
     // It is read into the settings, and from there it comes into the DCS.
     replace(&mut theirs, &ours, &["bootstrap"]);
     for (key, _) in OWNED {
@@ -381,6 +426,9 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
 /// Where a file may say who may connect; the first that does counts.
 const ACCESS: [&[&str]; 3] =
     [&["postgresql", "pg_hba"], &["bootstrap", "dcs", "postgresql", "pg_hba"], &["bootstrap", "pg_hba"]];
+
+/// Where a file may say how a standby gets its data: the name of today, and that of before.
+const METHODS: [&[&str]; 2] = [&["postgresql", "create_replica_methods"], &["postgresql", "create_replica_method"]];
 
 /// Who may connect: what the run cannot do without, and the team's rules after that. Whether nodes may rewind from each other, as
 /// any other access, is for the team's rules to say.

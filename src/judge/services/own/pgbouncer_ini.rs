@@ -10,6 +10,7 @@ use super::{
 use crate::{
     credentials::DATABASE,
     services::{Rendered, Site, patroni::POSTGRESQL_PORT, pgbouncer::CONFIGURATION},
+    suggestion::did_you_mean,
 };
 
 pub(in crate::services) const FILE: Format = Format { name: "pgbouncer.ini", read, put };
@@ -65,6 +66,9 @@ const DEFAULTS: &[(&str, Unsaid)] = &[
 ];
 
 const SECTION: &str = "pgbouncer";
+const DATABASES: &str = "databases";
+/// All that PgBouncer reads.
+const SECTIONS: &[&str] = &[DATABASES, "peers", SECTION, "users"];
 
 fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     let unreadable = |line: usize| {
@@ -77,17 +81,21 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     let mut reading = Reading::default();
     for entry in &entries {
         match entry.section {
-            "databases" => database(entry, around, &mut flaws),
+            DATABASES => database(entry, around, &mut flaws),
             SECTION => setting(entry, &mut reading, &mut flaws),
-            _ => {}
+            known if SECTIONS.contains(&known) => {}
+            unknown => flaws.push(unknown_section(entry, unknown)),
         }
     }
-    if !entries.iter().any(serves_the_run) {
-        let flaw = Flaw::new(
-            Spot::of_line(1),
-            format!("it leads to no database `{DATABASE}`, where clients of the run write"),
-        );
-        flaws.push(flaw.help(format!("add `{DATABASE} = host=…` or `* = host=…` under [databases]")));
+    for database in std::iter::once(&DATABASE).chain(&around.further_databases) {
+        match serving(&entries, database) {
+            Some(entry) => flaws.extend(leads_as_meant(entry, database)),
+            None => {
+                let message = format!("it leads to no database `{database}`, where clients of the run write");
+                let help = format!("add `{database} = host=…` or `* = host=…` under [databases]");
+                flaws.push(Flaw::new(Spot::of_line(1), message).help(help));
+            }
+        }
     }
     for (field, value) in DEFAULTS {
         let path: Vec<String> = vec![SECTION.to_owned(), (*field).to_owned()];
@@ -98,12 +106,36 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     if flaws.is_empty() { Ok(reading) } else { Err(flaws) }
 }
 
-/// A database leads to hosts of the topology, or to the pooler's own; and clients of the run come to theirs as themselves.
+fn unknown_section(entry: &Entry<'_>, name: &str) -> Flaw {
+    let flaw = match name {
+        "" => Flaw::new(Spot::of_line(entry.line), format!("`{}` stands in no section", entry.key)),
+        _ => Flaw::new(Spot::of_line(entry.line), format!("PgBouncer has no section `{name}`, in which this stands")),
+    };
+    flaw.help(did_you_mean(name, SECTIONS))
+}
+
+/// The line by which clients come to a database: its own, the last if there are several, or the one for all others.
+fn serving<'e, 'a>(entries: &'e [Entry<'a>], database: &str) -> Option<&'e Entry<'a>> {
+    let called =
+        |name: &str| entries.iter().rfind(|entry| entry.section == DATABASES && entry.key.trim_matches('"') == name);
+    called(database).or_else(|| called("*"))
+}
+
+/// A database leads to hosts of the topology, or to the pooler's own.
 fn database(entry: &Entry<'_>, around: &Surroundings<'_>, flaws: &mut Vec<Flaw>) {
     let spot = Spot::of_line(entry.line);
     let words = connection_words(&entry.value);
     let of = |key: &str| words.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+    if let Some(wrong) = of("port").filter(|port| port.parse::<u16>().is_err()) {
+        flaws.push(Flaw::new(spot, format!("`{wrong}` is no port")));
+    }
     let port = of("port").and_then(|port| port.parse().ok());
+    // Without a host it looks for a socket, too.
+    if of("host").is_none_or(|host| host.is_empty() || host.starts_with(['/', '@'])) {
+        let flaw = Flaw::new(spot, "it leads to a socket, and PostgreSQL's is not in the container of PgBouncer");
+        flaws.push(flaw.help(format!("write `host=127.0.0.1 port={POSTGRESQL_PORT}` for PostgreSQL of the same host")));
+        return;
+    }
     for host in of("host").unwrap_or_default().split(',').filter(|host| !host.is_empty()) {
         let is_here = matches!(host, "127.0.0.1" | "localhost" | "::1");
         let refused = if is_here {
@@ -117,40 +149,56 @@ fn database(entry: &Entry<'_>, around: &Surroundings<'_>, flaws: &mut Vec<Flaw>)
         };
         flaws.extend(refused.map(|(message, help)| Flaw::new(spot, message).help(help)));
     }
-    if !serves_the_run(entry) {
-        return;
-    }
-    for key in ["user", "password", "auth_user", "auth_query"] {
-        if of(key).is_some() {
-            let flaw = Flaw::new(spot, format!("by `{key}` clients of the run would log in as somebody else"));
-            flaws.push(flaw.help("leave it out: accounts and passwords are those of the run"));
-        }
-    }
-    if of("dbname").is_some_and(|name| name != DATABASE) {
-        let flaw = Flaw::new(spot, format!("clients of the run would come to another database than `{DATABASE}`"));
-        flaws.push(flaw.help(format!("leave `dbname` out, or add a line for `{DATABASE}`")));
-    }
 }
 
-/// Whether clients of the run are led by a line.
-fn serves_the_run(entry: &Entry<'_>) -> bool {
-    entry.section == "databases" && (entry.key == "*" || entry.key == DATABASE)
+/// Clients of the run come to their database, and as themselves.
+fn leads_as_meant(entry: &Entry<'_>, database: &str) -> Vec<Flaw> {
+    let spot = Spot::of_line(entry.line);
+    let words = connection_words(&entry.value);
+    let of = |key: &str| words.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+    let of_others = ["user", "password", "auth_user", "auth_query"].into_iter().filter(|key| of(key).is_some());
+    let as_others = of_others.map(|key| {
+        let flaw = Flaw::new(spot, format!("by `{key}` clients of the run would log in as somebody else"));
+        flaw.help("leave it out: accounts and passwords are those of the run")
+    });
+    let elsewhere = of("dbname").filter(|name| *name != database).map(|_| {
+        let flaw = Flaw::new(spot, format!("clients of the run would come to another database than `{database}`"));
+        flaw.help(format!("leave `dbname` out, or add a line for `{database}`"))
+    });
+    as_others.chain(elsewhere).collect()
 }
 
-/// The keys and values of a connection string: spaces may stand around the equals sign, and a value in quotes.
+/// The keys and values of a connection string: spaces may stand around the equals sign, and a value in quotes, which a quote in it
+/// doubles.
 fn connection_words(text: &str) -> Vec<(String, String)> {
     let mut words = Vec::new();
     let mut rest = text.trim();
     while let Some((key, after)) = rest.split_once('=') {
         let after = after.trim_start();
         let (value, left) = match after.strip_prefix('\'') {
-            Some(quoted) => quoted.split_once('\'').unwrap_or((quoted, "")),
-            None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
+            Some(quoted) => unquoted(quoted),
+            None => {
+                let (value, left) = after.split_once(char::is_whitespace).unwrap_or((after, ""));
+                (value.to_owned(), left)
+            }
         };
-        words.push((key.trim().to_lowercase(), value.to_owned()));
+        words.push((key.trim().to_lowercase(), value));
         rest = left.trim_start();
     }
     words
+}
+
+/// A value behind its first quote, and what comes after its last one.
+fn unquoted(text: &str) -> (String, &str) {
+    let (mut value, mut rest) = (String::new(), text);
+    while let Some((part, after)) = rest.split_once('\'') {
+        value.push_str(part);
+        match after.strip_prefix('\'') {
+            Some(within) => (value, rest) = (value + "'", within),
+            None => return (value, after),
+        }
+    }
+    (value + rest, "")
 }
 
 fn setting(entry: &Entry<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>) {

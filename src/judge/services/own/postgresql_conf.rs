@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::{
-    Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings, ini::of_postgresql, rendered_file, without_lines,
+    Flaw, Format, Overridden, Reading, Spot, Stated, Surroundings,
+    ini::{Entry, of_postgresql},
+    rendered_file, without_lines,
 };
 use crate::services::{
     Rendered, Site,
@@ -18,6 +20,9 @@ const PLACE: &str = "/etc/patroni/postgresql.conf";
 
 /// Why a parameter of a file does not count that Patroni passes on the command line.
 pub(super) const BY_PATRONI: &str = "Patroni or pgquake sets it on every node";
+
+/// Why one does not count that has one value on all nodes.
+pub(super) const BY_DYNAMIC: &str = "Patroni takes it from its dynamic configuration alone";
 
 const LOGGED: &str = "the log is saved with the run, from standard error";
 
@@ -47,24 +52,30 @@ pub(super) const OF_ALL: &[&str] = &[
 ];
 
 fn read(text: &str, _around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
-    let unreadable = |line| vec![Flaw::new(Spot::of_line(line), "this line does not set a parameter: `name = value`")];
+    let unreadable =
+        |line| {
+            let flaw = Flaw::new(Spot::of_line(line), "this line does not set a parameter: `name = value`");
+            vec![flaw.help(
+                "what is more than one word of letters, digits and `_-.:/`, or a number, stands in single quotes",
+            )]
+        };
     let entries = of_postgresql(text).map_err(unreadable)?;
     let mut flaws = Vec::new();
     let mut reading = Reading::default();
     for entry in &entries {
         let spot = Spot::of_line(entry.line);
-        if ["include", "include_dir", "include_if_exists"].contains(&entry.key) {
+        let name = entry.key.to_lowercase();
+        if ["include", "include_dir", "include_if_exists"].contains(&name.as_str()) {
             let flaw = Flaw::new(spot, format!("`{}` leads to a file that is not in the topology", entry.key));
             flaws.push(flaw.help("write its lines here"));
             continue;
         }
-        let name = entry.key.to_lowercase();
-        let of_all = OF_ALL.contains(&name.as_str()).then_some("Patroni takes it from its dynamic configuration alone");
-        let owned = OWNED.iter().find(|(key, _)| *key == name).map(|(_, why)| *why).or(of_all);
-        let checked = postgresql::check_for_any(entry.key, &entry.value);
-        match (owned, checked) {
-            (Some(why), _) => reading.overridden.push(Overridden { key: name, line: entry.line, why }),
-            (None, Ok(())) => {
+        if let Some(why) = overridden(entry) {
+            reading.overridden.push(Overridden { key: name, line: entry.line, why });
+            continue;
+        }
+        match postgresql::check_for_any(entry.key, &entry.value) {
+            Ok(()) => {
                 let name = if entry.key.contains('.') { entry.key } else { &name };
                 let path: Vec<String> = ["postgresql", "parameters", name].map(str::to_owned).into();
                 reading.settings.retain(|stated: &Stated| stated.path != path);
@@ -75,32 +86,27 @@ fn read(text: &str, _around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
                     is_default: false,
                 });
             }
-            (None, Err(ParameterProblem::Owned { .. })) => {
-                reading.overridden.push(Overridden { key: name, line: entry.line, why: BY_PATRONI });
-            }
-            (None, Err(problem)) => flaws.push(Flaw::new(spot, problem.to_string()).help(problem.help())),
+            Err(problem) => flaws.push(Flaw::new(spot, problem.to_string()).help(problem.help())),
         }
     }
     if flaws.is_empty() { Ok(reading) } else { Err(flaws) }
 }
 
-/// The team's file without the places that would lead PostgreSQL elsewhere; the parameters that Patroni sets win by themselves.
+/// Why a parameter does not count; `None`: it does.
+fn overridden(entry: &Entry<'_>) -> Option<&'static str> {
+    let name = entry.key.to_lowercase();
+    let owned = OWNED.iter().find(|(key, _)| *key == name).map(|(_, why)| *why);
+    let of_all = OF_ALL.contains(&name.as_str()).then_some(BY_DYNAMIC);
+    let checked = postgresql::check_for_any(entry.key, &entry.value);
+    let by_patroni = matches!(checked, Err(ParameterProblem::Owned { .. })).then_some(BY_PATRONI);
+    owned.or(of_all).or(by_patroni)
+}
+
+/// The team's file without the lines that do not count: some of them would count where Patroni says nothing.
 fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
-    const LEADS_ELSEWHERE: [&str; 7] = [
-        "data_directory",
-        "external_pid_file",
-        "hba_file",
-        "ident_file",
-        "log_destination",
-        "log_directory",
-        "logging_collector",
-    ];
     let entries = of_postgresql(text).unwrap_or_default();
-    let dropped: Vec<usize> = entries
-        .iter()
-        .filter(|entry| LEADS_ELSEWHERE.iter().any(|name| name.eq_ignore_ascii_case(entry.key)))
-        .map(|entry| entry.line)
-        .collect();
+    let dropped = entries.iter().filter(|entry| overridden(entry).is_some());
+    let dropped: Vec<usize> = dropped.map(|entry| entry.line).collect();
     let own = without_lines(text, &dropped);
     if let Some(file) = rendered_file(rendered, CONFIGURATION)
         && let Ok(mut configuration) = serde_saphyr::from_str::<Value>(file)

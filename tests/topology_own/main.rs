@@ -1,6 +1,8 @@
 //! What the team brings of its own: what its files state becomes settings, what they say runs, and mistakes in them are shown where
 //! they stand.
 
+mod told_and_refused;
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use pgquake_judge::{
@@ -196,7 +198,18 @@ fn a_mistake_in_a_file_is_shown_where_it_stands() {
     let value = "`big` can't be the value of `wal_keep_size`";
     check(p, "wal_keep_size: 256MB", "wal_keep_size: big", 25, value, "MB");
     let conf = "postgresql.conf";
-    check(conf, "work_mem = 8MB", "work_mem 8 MB", 4, "this line does not set a parameter: `name = value`", "");
+    let unset = "this line does not set a parameter: `name = value`";
+    for unquoted in ["work_mem 8 MB", "search_path = a,b", "log_line_prefix = \"%m\"", "log_filename = pg-%a.log"] {
+        check(conf, "work_mem = 8MB", unquoted, 4, unset, "single quotes");
+    }
+    check(
+        conf,
+        "work_mem = 8MB",
+        "Include_Dir 'c'",
+        4,
+        "`Include_Dir` leads to a file that is not in the topology",
+        "here",
+    );
     check(
         conf,
         "random_page_cost",
@@ -265,7 +278,8 @@ fn a_file_that_would_not_do_what_it_says_is_refused() {
     let line = "this line is neither a section nor `key = value`";
     check(pooler, "pool_mode = transaction", "%include more.ini", 9, line, "includes");
     let t = "topologies/own-stack.yaml";
-    let configuration = "`/etc/patroni/patroni.yml` is configuration: name the file under `configuration`";
+    let configuration =
+        "`/etc/patroni/patroni.yml` is written by pgquake: configuration of yours comes under `configuration`";
     check(t, "/etc/motd:", "/etc/patroni/patroni.yml:", 27, configuration, "");
     check(t, "/etc/motd:", "/etc/./pgquake/x:", 27, "`/etc/./pgquake/x` is no absolute path of a file", "");
     check(t, "/etc/motd:", "/var/lib/postgresql/x:", 27, "`/var/lib/postgresql/x` is a place of pgquake's own", "");
