@@ -16,7 +16,7 @@ use pgquake::{
     },
     observers::Observers,
     plan::Plan,
-    services::patroni::REST_PORT,
+    services::{etcd, patroni::REST_PORT},
     system::{Startup, System},
     topology::{self, ServiceKind},
 };
@@ -98,6 +98,9 @@ async fn watch_a_system(engine: Engine, run: &str, topology: &str, owner: String
     let mut events = Events(recorder.listen());
     let observers = Observers::start(&plan, system.access(), &recorder, &engine, system.labels()).unwrap();
     first_sight(&plan, &mut events).await;
+    if plan.dcs.iter().all(|dcs| dcs.kind == ServiceKind::Etcd) {
+        watches_last(&system, &mut events).await;
+    }
     switchover(&system, &mut events).await;
     death_of_a_standby(&system, &mut events).await;
     observers.stop().await;
@@ -141,6 +144,29 @@ async fn first_sight(plan: &Plan, events: &mut Events) {
         .iter()
         .flat_map(|watcher| (watcher.targets)(plan).into_iter().map(|target| format!("{} {target}", watcher.observer)));
     events.until_all(implied, sign_of_life).await;
+}
+
+/// While nothing happens, nobody begins a watch anew: what changes while one is not there is told late.
+async fn watches_last(system: &System, events: &mut Events) {
+    let before = watches_begun(system).await;
+    for _ in 0..2 {
+        let refreshed = |what: &Occurrence| matches!(what, Occurrence::LeaseRefreshed { .. }).then_some("a refresh");
+        events.until_all(["a refresh"], refreshed).await;
+    }
+    assert_eq!(watches_begun(system).await, before);
+}
+
+/// How many watches each member of etcd has been asked for.
+async fn watches_begun(system: &System) -> Vec<String> {
+    let mut begun = Vec::new();
+    for host in ["node1", "node2", "node3"] {
+        let member = system.access().address(host, etcd::CLIENT_PORT).unwrap();
+        let asked = pgquake::http::client().build().unwrap().get(format!("http://{member}/metrics")).send();
+        let metrics = asked.await.unwrap().text().await.unwrap();
+        let of_watches = |line: &&str| line.starts_with("grpc_server_started_total") && line.contains("\"Watch\"");
+        begun.push(metrics.lines().find(of_watches).unwrap().to_owned());
+    }
+    begun
 }
 
 async fn switchover(system: &System, events: &mut Events) {
