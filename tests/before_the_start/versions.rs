@@ -139,7 +139,7 @@ fn a_matrix_has_each_scenario_once_for_every_combination() {
     assert!(said.contains("One [postgresql 18, patroni 4.1]") && !said.contains("Versions"), "{said}");
     refused(&feature, &["features", "--list", "--matrix", "patroni=4.0", "patroni=4.1"], "names `patroni` twice");
     refused(&feature, &["--list", "--matrix", "patroni=4.0", "features"], "name features before `--matrix`");
-    refused(&feature, &["features", "--list", "--matrix", "postgresql=14"], "PostgreSQL 14 can't be had");
+    refused(&feature, &["features", "--list", "--matrix", "postgresql=14"], "`postgresql` 14 can't be had");
 }
 
 /// Gherkin takes a text in either kind of quotes.
@@ -148,7 +148,9 @@ fn a_matrix_finds_the_topology_and_the_versions_in_single_quotes() {
     let list = |axis: &'static str| ["features", "--list", "--matrix", axis];
     let quoted = scenario("").replace("\"single-region\"", "'single-region'");
     told(&quoted, &list("postgresql=16,18"), 0);
-    refused(&quoted, &list("postgresql=14"), "PostgreSQL 14 can't be had");
+    let newer = scenario("And the PostgreSQL parameter \"io_method\" is \"sync\"")
+        .replace("\"single-region\"", "'single-region'");
+    refused(&newer, &list("postgresql=16"), "PostgreSQL 16 has no parameter `io_method`");
     let own = scenario("And the version of 'patroni' is '4.1'");
     refused(&own, &list("patroni=4.0"), "own.feature:4:5: this scenario names its own version of `patroni`");
     let none =

@@ -82,9 +82,29 @@ pub fn package(program: &str, named: &str) -> Option<String> {
     }
 }
 
+/// Whether an image has the version that is meant.
+pub fn can_be_had(program: &str, named: &str) -> bool {
+    let has_minor = |major, minor: Option<u32>| minor.is_none_or(|minor| minors_of(major).contains(&minor));
+    match program {
+        "postgresql" => {
+            read_postgresql(named).is_some_and(|(major, minor)| POSTGRESQL.contains(&major) && has_minor(major, minor))
+        }
+        _ => package(program, named).is_some(),
+    }
+}
+
 /// What the user may name, in words.
 pub fn known_of_patroni() -> String {
     patroni().collect::<Vec<_>>().join(", ")
+}
+
+/// What the user may name of a program, in words.
+pub fn known_of(program: &str) -> String {
+    match program {
+        "patroni" => known_of_patroni(),
+        "postgresql" => known_of_postgresql(),
+        _ => ETCD.join(", "),
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +133,22 @@ mod tests {
         assert_eq!(of_postgresql(17, None), "17");
         assert_eq!(known_of_postgresql(), "15, 16 (16.11, 16.14), 17, 18");
         assert!(MINORS.iter().all(|(major, minors)| POSTGRESQL.contains(major) && minors.is_sorted()));
+    }
+
+    #[test]
+    fn what_no_image_has_can_not_be_had() {
+        for (program, named, can) in [
+            ("postgresql", "16", true),
+            ("postgresql", "16.11", true),
+            ("postgresql", "16.12", false),
+            ("postgresql", "14", false),
+            ("patroni", "4.1", true),
+            ("patroni", "4.7", false),
+            ("etcd", "3.6", true),
+            ("etcd", "3.7", false),
+        ] {
+            assert_eq!(can_be_had(program, named), can, "{program} {named}");
+        }
     }
 
     #[test]

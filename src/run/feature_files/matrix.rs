@@ -42,6 +42,9 @@ impl FromStr for Axis {
         if versions.iter().any(String::is_empty) {
             return Err(format!("a version of `{program}` is missing"));
         }
+        if let Some(none) = versions.iter().find(|version| !versions::can_be_had(program, version)) {
+            return Err(format!("`{program}` {none} can't be had: known: {}", versions::known_of(program)));
+        }
         let meant = |version: &String| match program {
             // A line and its newest release are one version.
             "patroni" => versions::find_patroni(version).map_or_else(|| version.clone(), str::to_owned),
@@ -160,6 +163,7 @@ mod tests {
             ("patroni=4.0,,4.1", "is missing"),
             ("patroni=4.0,4.0", "stands twice"),
             ("patroni=4.0,4.0.11", "stands twice"),
+            ("postgresql=16,14", "`postgresql` 14 can't be had: known: 15, 16 (16.11, 16.14), 17, 18"),
         ] {
             let said = text.parse::<Axis>().unwrap_err();
             assert!(said.contains(part), "{text}: {said}");
