@@ -64,13 +64,18 @@ fn how_much_wal_is_kept_is_not_a_nodes_own_to_say() {
 #[test]
 fn how_a_standby_gets_its_data_may_be_said_for_all_nodes() {
     for key in ["create_replica_methods", "create_replica_method"] {
-        let by = format!("use_slots: true\n      {key}: [pgbackrest, basebackup]");
+        let command = "pgbackrest: { command: /x }";
+        let by = format!("use_slots: true\n      {key}: [pgbackrest, basebackup]\n      {command}");
         let topology = taken("patroni.yml", "use_slots: true", &by);
         let told = keys_told(&topology, "patroni.yml");
         assert!(told.contains(&format!("bootstrap.dcs.postgresql.{key}")), "{told:?}");
         let node = rendered(&topology, "db2", ServiceKind::Patroni);
         let runs: Value = serde_saphyr::from_str(file(&node, "/etc/patroni/patroni.yml")).unwrap();
-        assert_eq!(runs["postgresql"]["create_replica_methods"], json!(["prepared", "pgbackrest", "basebackup"]));
+        let postgresql = &runs["postgresql"];
+        assert_eq!(postgresql["create_replica_methods"], json!(["prepared", "pgbackrest", "basebackup"]));
+        assert_eq!(postgresql["pgbackrest"]["command"], "/x");
+        // What the node says of it comes first.
+        assert_eq!(postgresql["basebackup"]["checkpoint"], "fast");
     }
 }
 

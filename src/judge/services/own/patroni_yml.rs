@@ -302,7 +302,9 @@ fn dynamic(document: &Document<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>
                     state(reading, ["postgresql", "parameters", &name], json!(text), spot);
                 }
                 // Access, and how a standby gets its data, are each node's own file to say; ours comes before it.
+                let methods = METHODS.iter().find_map(|path| document.at(path)).into_iter().flat_map(names);
                 let of_nodes = ["parameters", "pg_hba", "create_replica_methods", "create_replica_method"];
+                let of_nodes: Vec<&str> = of_nodes.into_iter().chain(methods).collect();
                 for (name, value) in parts.iter().filter(|(name, _)| !of_nodes.contains(&name.as_str())) {
                     let spot = document.spot(&["bootstrap", "dcs", "postgresql", name]);
                     further(&format!("postgresql.{name}"), value, spot, reading, flaws);
@@ -418,6 +420,7 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
     let usual = json!(["basebackup"]);
     let methods = METHODS.iter().find_map(|path| found(&theirs, path)).unwrap_or(&usual);
     let methods = joined(Some(&json!(["prepared"])), Some(methods));
+    let of_all = found(&theirs, &["bootstrap", "dcs", "postgresql"]).cloned().unwrap_or_default();
     // It is read into the settings, and from there it comes into the DCS.
     replace(&mut theirs, &ours, &["bootstrap"]);
     for (key, _) in OWNED {
@@ -429,6 +432,11 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
     // They are among the settings, from which they come into the dynamic configuration.
     theirs["postgresql"]["parameters"] = found(&ours, &["postgresql", "parameters"]).cloned().unwrap_or_default();
     theirs["postgresql"]["pg_hba"] = access;
+    for method in names(&methods) {
+        if let (None, Some(how)) = (theirs["postgresql"].get(method), of_all.get(method)) {
+            theirs["postgresql"][method] = how.clone();
+        }
+    }
     theirs["postgresql"]["create_replica_methods"] = methods;
     let callbacks = ["postgresql", "callbacks"];
     if found(&ours, &callbacks).is_some() {
@@ -448,6 +456,11 @@ const METHODS: [&[&str]; 4] = [
     &["bootstrap", "dcs", "postgresql", "create_replica_methods"],
     &["bootstrap", "dcs", "postgresql", "create_replica_method"],
 ];
+
+/// The words of a list.
+fn names(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
 
 /// Who may connect: what the run cannot do without, and the team's rules after that. Whether nodes may rewind from each other, as
 /// any other access, is for the team's rules to say.
