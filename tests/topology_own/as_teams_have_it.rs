@@ -110,6 +110,11 @@ fn what_is_not_in_the_file_says_what_to_write() {
     let message = "what `${INTER}` stands for is not in the file";
     check(h, "inter 1s", "inter \"${INTER}\"", 27, message, "in the place of the variable");
     check(h, "inter 1s", "inter soon", 27, "`inter` takes a number", "");
+    // An address, which most files have in the place of a name.
+    let (message, help) = ("no host of the topology is called `10.0.0.1`", "write a host's name");
+    check(h, "pg-a db1:6432", "pg-a 10.0.0.1:6432", 28, message, help);
+    check(h, "pg-a db1:6432", "pg-a [fd00::1]:6432", 28, "no host of the topology is called `[fd00::1]`", help);
+    check("pgbouncer.ini", "host=127.0.0.1", "host=10.0.0.1", 2, message, help);
     let message = "`include_dir` leads to a file that is not in the topology";
     check("postgresql.conf", "work_mem = 8MB", "include_dir = 'conf.d'", 4, message, "leave it out");
     check(
