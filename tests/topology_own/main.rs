@@ -1,6 +1,7 @@
 //! What the team brings of its own: what its files state becomes settings, what they say runs, and mistakes in them are shown where
 //! they stand.
 
+mod as_teams_have_it;
 mod told_and_refused;
 
 use std::{collections::BTreeMap, fs, path::Path};

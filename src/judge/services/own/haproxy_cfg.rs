@@ -182,6 +182,7 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
             _ => {}
         }
     }
+    flaws.extend(sections.iter().flat_map(|section| &section.lines).filter_map(with_tls));
     flaws.extend(sections.iter().flat_map(|section| section.with("bind")).filter_map(|line| bound(line, around)));
     let page = around.statistics_port;
     if let Some((_, line)) = sections.iter().flat_map(Section::binds).find(|(port, _)| *port == page) {
@@ -245,6 +246,18 @@ fn server(line: &Line<'_>, around: &Surroundings<'_>) -> Option<Flaw> {
     refused.map(|(message, help)| Flaw::new(spot, message).help(help))
 }
 
+/// A server, or its check, that is spoken to with TLS: it would be down for ever.
+fn with_tls(line: &Line<'_>) -> Option<Flaw> {
+    let is_of_servers = matches!(line.words[0], "server" | "default-server");
+    let is_of_checks = line.words.starts_with(&["http-check", "connect"]);
+    let (word, message) = match ["check-ssl", "ssl"].into_iter().find(|word| line.words.contains(word))? {
+        "ssl" if is_of_servers => ("ssl", "servers of the run take sessions without TLS around them"),
+        word if is_of_servers || is_of_checks => (word, "Patroni of the run answers its checks by plain HTTP"),
+        _ => return None,
+    };
+    Some(Flaw::new(Spot::of_line(line.number), message).help(format!("leave `{word}` out of this line")))
+}
+
 /// A proxy listens on every address of its host, or on its loopback: others are given out when hosts start.
 fn bound(line: &Line<'_>, around: &Surroundings<'_>) -> Option<Flaw> {
     let spot = Spot::of_line(line.number);
@@ -265,7 +278,7 @@ fn bound(line: &Line<'_>, around: &Surroundings<'_>) -> Option<Flaw> {
 /// What HAProxy takes out of its environment is not in the file.
 fn variable(word: &str, spot: Spot) -> Option<Flaw> {
     let flaw = || Flaw::new(spot, format!("what `{word}` stands for is not in the file"));
-    word.contains('$').then(|| flaw().help("write the host or the port in the place of the variable"))
+    word.contains('$').then(|| flaw().help("write the host, the port or the number in the place of the variable"))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -310,7 +323,11 @@ fn checks(all: &[Section<'_>], serving: &[&Section<'_>], reading: &mut Reading, 
         };
         match value {
             Some(value) => reading.settings.push(state(setting, json!(value), line)),
-            None => flaws.push(Flaw::new(Spot::of_line(line), format!("`{option}` takes a number"))),
+            None => {
+                let (spot, text) = (Spot::of_line(line), told.map(|(text, _)| text).unwrap_or_default());
+                let flaw = || Flaw::new(spot, format!("`{option}` takes a number"));
+                flaws.push(variable(&text, spot).unwrap_or_else(flaw));
+            }
         }
     }
     let closes = first.with("server").chain(first.with("default-server"));
@@ -324,20 +341,7 @@ fn checks(all: &[Section<'_>], serving: &[&Section<'_>], reading: &mut Reading, 
     reading.settings.push(state("check", json!(check), first.number));
 }
 
-/// What Patroni answers by role.
-const PATHS_BY_ROLE: &[&str] = &[
-    "/",
-    "/leader",
-    "/master",
-    "/primary",
-    "/read-only",
-    "/read-write",
-    "/replica",
-    "/standby-leader",
-    "/synchronous",
-];
-
-/// What only the leader of a cluster answers, and what standbys answer.
+/// What Patroni answers by role: what only the leader of a cluster answers, and what standbys answer.
 const OF_LEADERS: &[&str] = &["/", "/leader", "/master", "/primary", "/read-write", "/standby-leader"];
 const OF_READS: &[&str] = &[
     "/async",
@@ -386,7 +390,7 @@ fn asks_for_role(backend: &Section<'_>, defaults: Option<&Section<'_>>) -> bool 
     // They change the interval while a server is neither up nor down, so the usual one predicts nothing.
     let changes = |line: &Line<'_>| ["fastinter", "downinter"].iter().any(|word| line.words.contains(word));
     let varies = lines_of(backend, defaults).any(changes);
-    !varies && asked(backend, defaults).is_some_and(|path| PATHS_BY_ROLE.contains(&path))
+    !varies && asked(backend, defaults).is_some_and(|path| OF_LEADERS.contains(&path) || OF_READS.contains(&path))
 }
 
 /// What follows an option in a line.

@@ -12,7 +12,7 @@ mod patroni_yml;
 mod pgbouncer_ini;
 mod postgresql_conf;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,10 @@ impl Surroundings<'_> {
     fn refuses(&self, host: &str, port: Option<u16>) -> Option<(String, String)> {
         let Some((_, ports)) = self.hosts.iter().find(|(known, _)| *known == host) else {
             let known: Vec<&str> = self.hosts.iter().map(|(name, _)| *name).collect();
-            return Some((format!("no host of the topology is called `{host}`"), did_you_mean(host, &known)));
+            let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+            let by_name = "write a host's name, because addresses are given out when hosts start: ";
+            let help = if is_address { by_name } else { "" }.to_owned() + &did_you_mean(host, &known);
+            return Some((format!("no host of the topology is called `{host}`"), help));
         };
         let port = port.filter(|port| !ports.contains(port))?;
         let known: Vec<String> = ports.iter().map(u16::to_string).collect();

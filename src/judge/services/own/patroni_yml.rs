@@ -107,6 +107,8 @@ const FORMS: &[(&str, bool)] = &[
     ("bootstrap", false),
     ("bootstrap.dcs", false),
     ("bootstrap.dcs.postgresql", false),
+    ("bootstrap.dcs.postgresql.create_replica_method", true),
+    ("bootstrap.dcs.postgresql.create_replica_methods", true),
     ("bootstrap.dcs.postgresql.parameters", false),
     ("bootstrap.dcs.postgresql.pg_hba", true),
     ("bootstrap.pg_hba", true),
@@ -118,6 +120,9 @@ const FORMS: &[(&str, bool)] = &[
     ("postgresql.pg_hba", true),
     ("restapi", false),
 ];
+
+/// Where the parameters are that each node says itself.
+const OF_NODES: [&str; 2] = ["postgresql", "parameters"];
 
 /// A document, and where each of its values stands.
 struct Document<'a> {
@@ -205,14 +210,8 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
             further(&format!("postgresql.{key}"), value, spot, &mut reading, &mut flaws);
         }
     }
-    let of_nodes = ["postgresql", "parameters"];
-    for (name, text, spot) in parameters(&document, &of_nodes, &mut reading.overridden, &mut flaws) {
-        if postgresql_conf::OF_ALL.contains(&name.as_str()) {
-            let (key, why) = (format!("postgresql.parameters.{name}"), postgresql_conf::BY_DYNAMIC);
-            reading.overridden.push(Overridden { key, line: spot.line, why });
-        } else {
-            state(&mut reading, ["postgresql", "parameters", &name], json!(text), spot);
-        }
+    for (name, text, spot) in parameters(&document, &OF_NODES, &mut reading.overridden, &mut flaws) {
+        state(&mut reading, ["postgresql", "parameters", &name], json!(text), spot);
     }
     dynamic(&document, &mut reading, &mut flaws);
     reading.overridden.sort_by_key(|one| one.line);
@@ -302,8 +301,11 @@ fn dynamic(document: &Document<'_>, reading: &mut Reading, flaws: &mut Vec<Flaw>
                 for (name, text, spot) in parameters(document, &above, &mut reading.overridden, flaws) {
                     state(reading, ["postgresql", "parameters", &name], json!(text), spot);
                 }
-                // Access is each node's own file to say; ours comes before it.
-                for (name, value) in parts.iter().filter(|(name, _)| *name != "parameters" && *name != "pg_hba") {
+                // Access, and how a standby gets its data, are each node's own file to say; ours comes before it.
+                let methods = METHODS.iter().find_map(|path| document.at(path)).into_iter().flat_map(names);
+                let of_nodes = ["parameters", "pg_hba", "create_replica_methods", "create_replica_method"];
+                let of_nodes: Vec<&str> = of_nodes.into_iter().chain(methods).collect();
+                for (name, value) in parts.iter().filter(|(name, _)| !of_nodes.contains(&name.as_str())) {
                     let spot = document.spot(&["bootstrap", "dcs", "postgresql", name]);
                     further(&format!("postgresql.{name}"), value, spot, reading, flaws);
                 }
@@ -364,14 +366,28 @@ fn parameters(
                 continue;
             }
         };
+        let (today, text) = match postgresql_conf::of_today(name, &text) {
+            Some((today, text)) => (today, text),
+            None => (name.as_str(), text),
+        };
+        let is_twice = today != name && block.contains_key(today);
+        let is_of_all = above == OF_NODES && postgresql_conf::OF_ALL.contains(&today.to_lowercase().as_str());
+        if is_twice || is_of_all {
+            let why =
+                if is_of_all { postgresql_conf::BY_DYNAMIC } else { "its name of today is there, too, and counts" };
+            overridden.push(Overridden { key: path.join("."), line: spot.line, why });
+            continue;
+        }
         let owned = postgresql_conf::OWNED.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
         if let Some((_, why)) = owned.filter(|(known, _)| *known != "unix_socket_directories") {
             overridden.push(Overridden { key: path.join("."), line: spot.line, why });
             continue;
         }
-        match postgresql::check_for_any(name, &text) {
+        match postgresql::check_for_any(today, &text) {
             // PostgreSQL knows a name in any case.
-            Ok(()) => read.push((if name.contains('.') { name.clone() } else { name.to_lowercase() }, text, spot)),
+            Ok(()) => {
+                read.push((if today.contains('.') { today.to_owned() } else { today.to_lowercase() }, text, spot))
+            }
             Err(postgresql::ParameterProblem::Owned { .. }) => {
                 let key = path.join(".");
                 // Those with a reason of their own are listed with it.
@@ -404,6 +420,7 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
     let usual = json!(["basebackup"]);
     let methods = METHODS.iter().find_map(|path| found(&theirs, path)).unwrap_or(&usual);
     let methods = joined(Some(&json!(["prepared"])), Some(methods));
+    let of_all = found(&theirs, &["bootstrap", "dcs", "postgresql"]).cloned().unwrap_or_default();
     // It is read into the settings, and from there it comes into the DCS.
     replace(&mut theirs, &ours, &["bootstrap"]);
     for (key, _) in OWNED {
@@ -415,6 +432,11 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
     // They are among the settings, from which they come into the dynamic configuration.
     theirs["postgresql"]["parameters"] = found(&ours, &["postgresql", "parameters"]).cloned().unwrap_or_default();
     theirs["postgresql"]["pg_hba"] = access;
+    for method in names(&methods) {
+        if let (None, Some(how)) = (theirs["postgresql"].get(method), of_all.get(method)) {
+            theirs["postgresql"][method] = how.clone();
+        }
+    }
     theirs["postgresql"]["create_replica_methods"] = methods;
     let callbacks = ["postgresql", "callbacks"];
     if found(&ours, &callbacks).is_some() {
@@ -427,8 +449,18 @@ fn put(text: &str, _site: &Site<'_>, rendered: &mut Rendered) {
 const ACCESS: [&[&str]; 3] =
     [&["postgresql", "pg_hba"], &["bootstrap", "dcs", "postgresql", "pg_hba"], &["bootstrap", "pg_hba"]];
 
-/// Where a file may say how a standby gets its data: the name of today, and that of before.
-const METHODS: [&[&str]; 2] = [&["postgresql", "create_replica_methods"], &["postgresql", "create_replica_method"]];
+/// Where a file may say how a standby gets its data: the name of today, and that of before; what a node says itself counts first.
+const METHODS: [&[&str]; 4] = [
+    &["postgresql", "create_replica_methods"],
+    &["postgresql", "create_replica_method"],
+    &["bootstrap", "dcs", "postgresql", "create_replica_methods"],
+    &["bootstrap", "dcs", "postgresql", "create_replica_method"],
+];
+
+/// The words of a list.
+fn names(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
 
 /// Who may connect: what the run cannot do without, and the team's rules after that. Whether nodes may rewind from each other, as
 /// any other access, is for the team's rules to say.

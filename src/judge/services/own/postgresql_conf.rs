@@ -36,6 +36,7 @@ pub(super) const OWNED: &[(&str, &str)] = &[
     ("log_directory", LOGGED),
     ("logging_collector", LOGGED),
     ("port", "clients reach every node at port 5432"),
+    ("ssl", "PostgreSQL of the run speaks without TLS"),
     ("unix_socket_directories", "faults find the socket in one place"),
 ];
 
@@ -48,8 +49,25 @@ pub(super) const OF_ALL: &[&str] = &[
     "max_wal_senders",
     "max_worker_processes",
     "track_commit_timestamp",
+    WAL_KEPT,
     "wal_level",
 ];
+
+const WAL_KEPT: &str = "wal_keep_size";
+const WAL_KEPT_ONCE: &str = "wal_keep_segments";
+const MIB_OF_A_SEGMENT: u64 = 16;
+
+/// What Patroni, or PostgreSQL itself, makes of a name or a word of older versions.
+pub(super) fn of_today(name: &str, text: &str) -> Option<(&'static str, String)> {
+    match (name.to_lowercase().as_str(), text.trim()) {
+        ("wal_level", "hot_standby") => Some(("wal_level", "replica".to_owned())),
+        (WAL_KEPT_ONCE, segments) => {
+            let kept_mib = segments.parse::<u64>().ok()?.checked_mul(MIB_OF_A_SEGMENT)?;
+            Some((WAL_KEPT, format!("{kept_mib}MB")))
+        }
+        _ => None,
+    }
+}
 
 fn read(text: &str, _around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     let unreadable =
@@ -67,7 +85,7 @@ fn read(text: &str, _around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
         let name = entry.key.to_lowercase();
         if ["include", "include_dir", "include_if_exists"].contains(&name.as_str()) {
             let flaw = Flaw::new(spot, format!("`{}` leads to a file that is not in the topology", entry.key));
-            flaws.push(flaw.help("write its lines here"));
+            flaws.push(flaw.help("write its lines here, or leave it out if there are none"));
             continue;
         }
         if let Some(why) = overridden(entry) {
