@@ -6,6 +6,8 @@ use pgquake_judge::{
     topology::{load, parse},
 };
 
+use super::{broken, is_the_one, marked};
+
 /// A sound topology, which each case breaks.
 const SOUND: &str = "\
 name: broken
@@ -31,19 +33,12 @@ settings:
       sync_replication_slots: on
 ";
 
-/// Breaks it, and holds the one mistake to its message, a part of its help (empty: there must be none), and its place: where
-/// `by` has a `^`, which does not stand in the file.
+/// Breaks it, and holds the one mistake to its place, which `by` marks with a `^`, or else at how the slot is kept.
 fn check(replace: &str, by: &str, message: &str, help: &str) {
-    assert!(SOUND.contains(replace), "the sound topology has no {replace:?}");
-    let marked = SOUND.replacen(replace, by, 1);
+    let marked = marked(SOUND, replace, by);
     let marked = if marked.contains('^') { marked } else { marked.replacen("slot_kept: ", "slot_kept: ^", 1) };
-    let (before, _) = marked.split_once('^').expect("a place");
-    let at = (before.lines().count(), before.lines().last().map_or(0, str::len) + 1);
-    let error = parse("broken.yaml", &marked.replacen('^', "", 1)).expect_err(by);
-    let [mistake] = error.mistakes() else { panic!("{by:?}: not one mistake: {error}") };
-    assert_eq!((mistake.message.as_str(), (mistake.line, mistake.column)), (message, at), "{by:?}");
-    let told = mistake.help.as_deref().unwrap_or_default();
-    assert!(told.contains(help) && told.is_empty() == help.is_empty(), "{by:?}: help: {told}");
+    let (error, at) = broken(&marked);
+    is_the_one(&error, at, message, help);
 }
 
 #[test]

@@ -28,18 +28,9 @@ backups:
   - { tool: pgbackrest, bucket: wal-of-main, stanza: main, archive_async: true, restore_on: spare }
 ";
 
-/// Breaks it, and holds the one mistake to its message, a part of its help (empty: there must be none), and its place: where
-/// `by` has a `^`, which does not stand in the file.
+/// Breaks it, and holds the one mistake to its place, which `by` marks with a `^`.
 fn check(replace: &str, by: &str, message: &str, help: &str) {
-    assert!(SOUND.contains(replace), "the sound topology has no {replace:?}");
-    let marked = SOUND.replacen(replace, by, 1);
-    let (before, _) = marked.split_once('^').expect("a place");
-    let at = (before.lines().count(), before.lines().last().map_or(0, str::len) + 1);
-    let error = parse("broken.yaml", &marked.replacen('^', "", 1)).expect_err(by);
-    let [mistake] = error.mistakes() else { panic!("{by:?}: not one mistake: {error}") };
-    assert_eq!((mistake.message.as_str(), (mistake.line, mistake.column)), (message, at), "{by:?}");
-    let told = mistake.help.as_deref().unwrap_or_default();
-    assert!(told.contains(help) && told.is_empty() == help.is_empty(), "{by:?}: help: {told}");
+    super::check(SOUND, replace, by, message, help);
 }
 
 #[test]
@@ -191,7 +182,7 @@ fn a_machine_that_restores_nothing_and_one_that_can_not() {
 
 /// The cluster `west` follows `east` without a host that it streams from.
 fn shipped(follows: &str, backups: &str) -> String {
-    let text = include_str!("../topologies/two-region-shipping.yaml");
+    let text = include_str!("../../topologies/two-region-shipping.yaml");
     let own = "  - { of: west, tool: pgbackrest, bucket: west-backups, stanza: main }\n";
     assert!(text.contains(own) && text.contains("follows: { cluster: east }"));
     text.replace("follows: { cluster: east }", follows).replace(own, backups)

@@ -7,6 +7,8 @@ use pgquake_judge::{
     topology::{ServiceKind, load, parse},
 };
 
+use super::{broken, marked};
+
 /// A sound topology, which each case breaks.
 const SOUND: &str = "\
 name: broken
@@ -33,11 +35,7 @@ fn check(replace: &str, by: &str, message: &str, help: &str) {
 }
 
 fn check_in(sound: &str, replace: &str, by: &str, message: &str, help: &str) {
-    assert!(sound.contains(replace), "the sound topology has no {replace:?}");
-    let marked = sound.replacen(replace, by, 1);
-    let (before, _) = marked.split_once('^').expect("a place");
-    let at = (before.lines().count(), before.lines().last().map_or(0, str::len) + 1);
-    let error = parse("broken.yaml", &marked.replacen('^', "", 1)).expect_err(by);
+    let (error, at) = broken(&marked(sound, replace, by));
     let told: Vec<_> = error.mistakes().iter().map(|own| (own.message.clone(), own.line, own.column)).collect();
     let own = error.mistakes().iter().find(|own| own.message == message);
     let own = own.unwrap_or_else(|| panic!("{by:?}: {told:?}"));

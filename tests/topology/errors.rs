@@ -440,7 +440,7 @@ fn nodes_without_an_agent() {
 
 #[test]
 fn clusters_that_follow_each_other_run_one_major_version() {
-    let built_in = include_str!("../topologies/two-region.yaml");
+    let built_in = include_str!("../../topologies/two-region.yaml");
     let west = "scope: postgres-cluster\n    follows:";
     assert!(built_in.contains(west));
     let with = |settings: &str| {
@@ -922,7 +922,7 @@ fn every_file_is_built_in_and_sound_and_says_what_it_follows() {
     }
 }
 
-/// `UPDATE=1 cargo test --test topology_errors` writes it anew.
+/// `UPDATE=1 cargo test --test topology` writes it anew.
 #[test]
 fn the_schema_in_the_folder_is_that_of_the_program() {
     let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("topologies/topology.schema.json");
@@ -931,8 +931,5 @@ fn the_schema_in_the_folder_is_that_of_the_program() {
         fs::write(&file, &schema).expect("the schema can be written");
     }
     let committed = fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        committed == schema,
-        "topologies/topology.schema.json is stale: UPDATE=1 cargo test --test topology_errors"
-    );
+    assert!(committed == schema, "topologies/topology.schema.json is stale: UPDATE=1 cargo test --test topology");
 }

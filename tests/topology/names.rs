@@ -2,6 +2,8 @@
 
 use pgquake_judge::{plan::Plan, topology::parse};
 
+use super::{is_the_one, marked};
+
 /// A sound topology, which each case breaks.
 const SOUND: &str = "\
 name: broken
@@ -24,23 +26,14 @@ settings:
   powerdns: { ttl_s: 30, health_check_interval_s: 5 }
 ";
 
-/// Breaks it, and holds the one mistake to its message, a part of its help (empty: there must be none), and its place: where
-/// `by` has a `^`, which does not stand in the file.
+/// Breaks it, and holds the one mistake to its place, which `by` marks with a `^`.
 fn check(replace: &str, by: &str, message: &str, help: &str) {
-    let marked = SOUND.replacen(replace, by, 1);
-    let (before, _) = marked.split_once('^').expect("a place");
-    let (line, column) = (before.lines().count(), before.lines().last().map_or(0, str::len) + 1);
-    check_at(replace, &by.replace('^', ""), (line, column), message, help);
+    super::check(SOUND, replace, by, message, help);
 }
 
 /// The same, with the place as line and column.
 fn check_at(replace: &str, by: &str, at: (usize, usize), message: &str, help: &str) {
-    assert!(SOUND.contains(replace), "the sound topology has no {replace:?}");
-    let error = parse("broken.yaml", &SOUND.replacen(replace, by, 1)).expect_err(by);
-    let [mistake] = error.mistakes() else { panic!("{by:?}: not one mistake: {error}") };
-    assert_eq!((mistake.message.as_str(), (mistake.line, mistake.column)), (message, at), "{by:?}");
-    let told = mistake.help.as_deref().unwrap_or_default();
-    assert!(told.contains(help) && told.is_empty() == help.is_empty(), "{by:?}: help: {told}");
+    is_the_one(&parse("broken.yaml", &marked(SOUND, replace, by)).expect_err(by), at, message, help);
 }
 
 #[test]

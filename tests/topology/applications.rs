@@ -21,18 +21,9 @@ applications:
   - { name: web, clients: 100, rows_per_s: 2, tcp_user_timeout: 10000, after_read_only: keep }
 ";
 
-/// Breaks it, and holds the one mistake to its message, a part of its help (empty: there must be none), and its place: where
-/// `by` has a `^`, which does not stand in the file.
+/// Breaks it, and holds the one mistake to its place, which `by` marks with a `^`.
 fn check(replace: &str, by: &str, message: &str, help: &str) {
-    assert!(SOUND.contains(replace), "the sound topology has no {replace:?}");
-    let marked = SOUND.replacen(replace, by, 1);
-    let (before, _) = marked.split_once('^').expect("a place");
-    let at = (before.lines().count(), before.lines().last().map_or(0, str::len) + 1);
-    let error = parse("broken.yaml", &marked.replacen('^', "", 1)).expect_err(by);
-    let [mistake] = error.mistakes() else { panic!("{by:?}: not one mistake: {error}") };
-    assert_eq!((mistake.message.as_str(), (mistake.line, mistake.column)), (message, at), "{by:?}");
-    let told = mistake.help.as_deref().unwrap_or_default();
-    assert!(told.contains(help) && told.is_empty() == help.is_empty(), "{by:?}: help: {told}");
+    super::check(SOUND, replace, by, message, help);
 }
 
 #[test]
