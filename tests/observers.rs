@@ -146,7 +146,7 @@ async fn first_sight(plan: &Plan, events: &mut Events) {
     events.until_all(implied, sign_of_life).await;
 }
 
-/// While nothing happens, nobody begins a watch anew: what changes while one is not there is told late.
+/// While nothing happens, no watch is started again: a change that falls between two watches is seen late.
 async fn watches_last(system: &System, events: &mut Events) {
     let before = watches_begun(system).await;
     for _ in 0..2 {

@@ -56,7 +56,7 @@ struct PatroniUpgrade {
 fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let node = programs::node_with_versions(KIND.name, plan, aim, ("patroni", "4.0"))?;
     let named = aim.parameters.text(programs::TO).unwrap_or_default();
-    let known = || format!("known: {}; or `4.1` for the newest of a line", versions::known_of_patroni());
+    let known = || format!("known: {}", versions::known_of("patroni"));
     let to = versions::find_patroni(&named).ok_or_else(|| programs::unknown(aim, "Patroni", known()))?;
     let signal = aim.parameters.text("signal").unwrap_or_default();
     let (aim, version_before) = (aim.clone(), String::new());

@@ -49,7 +49,7 @@ fn aim(plan: &Plan, aim: &Aim) -> Result<Box<dyn Fault>, FaultError> {
     let to = match read {
         Some((major, Some(minor))) if versions::minors_of(major).contains(&minor) => (major, minor),
         _ => {
-            let known = format!("known with their minor versions: {}", versions::known_of_postgresql());
+            let known = format!("known with their minor versions: {}", versions::known_of("postgresql"));
             return Err(programs::unknown(aim, "PostgreSQL", known));
         }
     };

@@ -174,7 +174,7 @@ fn rules(settings: &Settings, _nodes: usize) -> Vec<Broken> {
     let path = |field: &'static str| ["etcd", field];
     if let Some(version) = settings.version.as_ref().filter(|named| !versions::ETCD.contains(&named.as_str())) {
         let problem = Broken::new(path("version"), format!("etcd {version} can't be had"));
-        broken.push(problem.help(format!("known: {}", versions::ETCD.join(", "))));
+        broken.push(problem.help(format!("known: {}", versions::known_of("etcd"))));
     }
     if settings.heartbeat_interval_ms == 0 {
         broken.push(Broken::new(path("heartbeat_interval_ms"), "heartbeat_interval_ms must be at least 1".to_owned()));

@@ -252,8 +252,7 @@ fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
     let settings = &all.patroni;
     if let Some(version) = settings.version.as_ref().filter(|named| versions::find_patroni(named).is_none()) {
         let problem = Broken::new(["patroni", "version"], format!("Patroni {version} can't be had"));
-        broken
-            .push(problem.help(format!("known: {}; or `4.1` for the newest of a line", versions::known_of_patroni())));
+        broken.push(problem.help(format!("known: {}", versions::known_of("patroni"))));
     }
     let path = |field: &'static str| ["patroni", field];
     for (field, value, least) in [

@@ -48,8 +48,7 @@ pub fn of_postgresql(major: u32, minor: Option<u32>) -> String {
     }
 }
 
-/// What the user may name of PostgreSQL, in words.
-pub fn known_of_postgresql() -> String {
+fn known_of_postgresql() -> String {
     let own = |major: &u32| {
         let minors = minors_of(*major).iter().map(|minor| format!("{major}.{minor}")).collect::<Vec<_>>();
         if minors.is_empty() { major.to_string() } else { format!("{major} ({})", minors.join(", ")) }
@@ -73,7 +72,9 @@ pub fn package(program: &str, named: &str) -> Option<String> {
     match program {
         "patroni" => find_patroni(named).map(|version| format!("patroni-{version}")),
         "postgresql" => {
-            read_postgresql(named).map(|(major, minor)| format!("postgresql-{}", of_postgresql(major, minor)))
+            let (major, minor) = read_postgresql(named)?;
+            let is_there = POSTGRESQL.contains(&major) && minor.is_none_or(|minor| minors_of(major).contains(&minor));
+            is_there.then(|| format!("postgresql-{}", of_postgresql(major, minor)))
         }
         // The first is that of Debian's package.
         "etcd" if ETCD.first() == Some(&named) => Some("etcd-server".to_owned()),
@@ -82,26 +83,10 @@ pub fn package(program: &str, named: &str) -> Option<String> {
     }
 }
 
-/// Whether an image has the version that is meant.
-pub fn can_be_had(program: &str, named: &str) -> bool {
-    let has_minor = |major, minor: Option<u32>| minor.is_none_or(|minor| minors_of(major).contains(&minor));
-    match program {
-        "postgresql" => {
-            read_postgresql(named).is_some_and(|(major, minor)| POSTGRESQL.contains(&major) && has_minor(major, minor))
-        }
-        _ => package(program, named).is_some(),
-    }
-}
-
-/// What the user may name, in words.
-pub fn known_of_patroni() -> String {
-    patroni().collect::<Vec<_>>().join(", ")
-}
-
 /// What the user may name of a program, in words.
 pub fn known_of(program: &str) -> String {
     match program {
-        "patroni" => known_of_patroni(),
+        "patroni" => format!("{}; or `4.1` for the newest of a line", patroni().collect::<Vec<_>>().join(", ")),
         "postgresql" => known_of_postgresql(),
         _ => ETCD.join(", "),
     }
@@ -136,27 +121,15 @@ mod tests {
     }
 
     #[test]
-    fn what_no_image_has_can_not_be_had() {
-        for (program, named, can) in [
-            ("postgresql", "16", true),
-            ("postgresql", "16.11", true),
-            ("postgresql", "16.12", false),
-            ("postgresql", "14", false),
-            ("patroni", "4.1", true),
-            ("patroni", "4.7", false),
-            ("etcd", "3.6", true),
-            ("etcd", "3.7", false),
-        ] {
-            assert_eq!(can_be_had(program, named), can, "{program} {named}");
-        }
-    }
-
-    #[test]
     fn a_package_is_called_as_the_images_say() {
         for (program, named, package) in [
             ("patroni", "4.1", Some("patroni-4.1.5")),
             ("postgresql", "16", Some("postgresql-16.14")),
+            ("postgresql", "16.11", Some("postgresql-16.11")),
             ("postgresql", "18", Some("postgresql-18")),
+            ("postgresql", "16.12", None),
+            ("postgresql", "14", None),
+            ("patroni", "4.7", None),
             ("etcd", "3.5", Some("etcd-server")),
             ("etcd", "3.6", Some("etcd-3.6")),
             ("etcd", "3.7", None),

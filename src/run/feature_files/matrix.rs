@@ -42,21 +42,14 @@ impl FromStr for Axis {
         if versions.iter().any(String::is_empty) {
             return Err(format!("a version of `{program}` is missing"));
         }
-        if let Some(none) = versions.iter().find(|version| !versions::can_be_had(program, version)) {
+        let package = |version: &String| versions::package(program, version);
+        if let Some(none) = versions.iter().find(|version| package(version).is_none()) {
             return Err(format!("`{program}` {none} can't be had: known: {}", versions::known_of(program)));
         }
-        let meant = |version: &String| match program {
-            // A line and its newest release are one version.
-            "patroni" => versions::find_patroni(version).map_or_else(|| version.clone(), str::to_owned),
-            "postgresql" => versions::read_postgresql(version)
-                .map_or_else(|| version.clone(), |(major, minor)| versions::of_postgresql(major, minor)),
-            _ => version.clone(),
-        };
-        if let Some(twice) = versions
-            .iter()
-            .enumerate()
-            .find_map(|(at, own)| versions[..at].iter().any(|before| meant(before) == meant(own)).then_some(own))
-        {
+        // A line and its newest release are one package.
+        let mut later = versions.iter().enumerate();
+        let is_known = |at: usize, own| versions[..at].iter().any(|before| package(before) == package(own));
+        if let Some((_, twice)) = later.find(|(at, own)| is_known(*at, *own)) {
             return Err(format!("`{program}` {twice} stands twice"));
         }
         Ok(Self { program: program.to_owned(), versions })

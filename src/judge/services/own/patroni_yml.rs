@@ -225,7 +225,7 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<Reading, Vec<Flaw>> {
     if flaws.is_empty() { Ok(reading) } else { Err(flaws) }
 }
 
-/// What is set, left out or added to by what else there is, and why.
+/// Keys that are set, left out or added to because of other parts of the topology, and why.
 fn further_overridden(document: &Document<'_>, around: &Surroundings<'_>) -> Vec<Overridden> {
     let access = "rules for the agent on its host, for standbys and for clients of the run come before yours";
     let methods = "standbys begin with a data directory that is prepared, and come to yours after that";

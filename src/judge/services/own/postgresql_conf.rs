@@ -21,7 +21,7 @@ const PLACE: &str = "/etc/patroni/postgresql.conf";
 /// Why a parameter of a file does not count that Patroni passes on the command line.
 pub(super) const BY_PATRONI: &str = "Patroni or pgquake sets it on every node";
 
-/// Why one does not count that has one value on all nodes.
+/// Why a parameter that has one value on all nodes has no effect in a node's file.
 pub(super) const BY_DYNAMIC: &str = "Patroni takes it from its dynamic configuration alone";
 
 const LOGGED: &str = "the log is saved with the run, from standard error";

@@ -19,11 +19,11 @@ pub(in crate::services) fn rules(all: &Settings, nodes: usize) -> Vec<Broken> {
     let major = settings.major_version;
     if !versions::POSTGRESQL.contains(&major) {
         let message = format!("PostgreSQL {major} can't be had");
-        let help = format!("known: {}", versions::known_of_postgresql());
+        let help = format!("known: {}", versions::known_of("postgresql"));
         broken.push(Broken::new(["postgresql", "major_version"], message).help(help));
     } else if let Some(minor) = settings.minor_version.filter(|minor| !versions::minors_of(major).contains(minor)) {
         let message = format!("PostgreSQL {major}.{minor} can't be had");
-        let help = format!("known: {}", versions::known_of_postgresql());
+        let help = format!("known: {}", versions::known_of("postgresql"));
         broken.push(Broken::new(["postgresql", "minor_version"], message).help(help));
     }
     let parameters = &settings.parameters;
